@@ -1,1 +1,44 @@
-//! Under construction in this commit.
+//! The state of a dataset: blocks, copy-on-write, indexes, deltas.
+//!
+//! Owns: the read state ([`State`]), the write state ([`WriteState`]), how a delta is computed,
+//! encoded and applied, the primary-key index and the state checksum.
+//! Never does: input or output, async, threads that outlive a call, `unsafe`.
+//!
+//! A [`State`] is the dataset at one version. It is immutable, can be read by any number of threads,
+//! and shares with its neighbours everything that did not change. Applying a delta costs what
+//! changed: touched blocks, bitmap pages and index pages are copied into one new segment, and the
+//! small tables that point at them are copied whole.
+#![forbid(unsafe_code)]
+
+mod apply;
+mod bitmap;
+mod block;
+mod encode;
+mod error;
+mod evolve;
+mod fold;
+mod index;
+mod key;
+mod layout;
+mod parts;
+mod record;
+mod segment;
+mod state;
+// mod typed;
+mod view;
+mod write;
+
+pub use apply::{Changes, TypeChanges};
+pub use bitmap::Ordinals;
+pub use block::Elements;
+pub use encode::{EncodeOptions, encode_snapshot};
+pub use error::{StateError, StateResult};
+pub use grotto_format as format;
+pub use key::{Key, KeyPart};
+pub use parts::{Parts, SegmentPart};
+pub use record::Record;
+pub use segment::{HeapSeal, Seal, Sealed, Segment};
+pub use state::State;
+// pub use typed::{Bound, RecordType, Typed};
+pub use view::{Field, ListView, MapView, View};
+pub use write::{Counts, Cycle, Encoded, Mode, WriteState};

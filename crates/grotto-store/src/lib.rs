@@ -1,1 +1,48 @@
-//! Under construction in this commit.
+//! The store of a dataset: blobs, the commit log, and the fence that keeps writers apart.
+//!
+//! Owns: everything under a dataset's prefix in an object store. Creating `log/<n+1>` is the commit
+//! and the fence; nothing else decides who writes. Never: knows what a record is, or trusts a byte
+//! that it did not verify. Spec: `docs/format/spec.md`, section "Commit log".
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), grotto_store::Error> {
+//! use grotto_store::{Dataset, Store, StoreUrl};
+//!
+//! let store = Store::open(&StoreUrl::parse("/var/lib/grotto/store")?)?;
+//! let cities = Dataset::open(store, "cities")?;
+//! if let Some(head) = cities.head().await? {
+//!     println!("version {} of {}", head.version, head.dataset);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Invariants**: a version is visible whole or not at all. A blob is reached only through the log
+//! or a snapshot announcement. A writer that lost its slot never writes again. "Not found" is an
+//! answer wherever an object may rightly be absent, never an error.
+#![forbid(unsafe_code)]
+
+mod blob;
+mod breaker;
+mod control;
+mod dataset;
+mod error;
+mod layout;
+mod location;
+mod object;
+pub mod plan;
+mod retry;
+mod sweep;
+mod writer;
+
+pub use breaker::{BreakerOptions, BreakerState, CircuitBreaker};
+pub use dataset::{Dataset, Next};
+pub use error::{Error, ErrorKind, Result};
+pub use grotto_format::log::{
+    BlobKind, BlobRef, EntryBlobs, EntryKind, GcBoundary, LeaderHint, LogEntry, SnapshotEntry,
+    SnapshotRef, Transition,
+};
+pub use location::StoreUrl;
+pub use object::Store;
+pub use retry::RetryPolicy;
+pub use writer::{CommitFields, Writer, WriterOptions};

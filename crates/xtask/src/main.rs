@@ -1,1 +1,73 @@
-fn main() {}
+//! `cargo xtask`: the project's chores, so that a contributor and the continuous
+//! integration run the same commands and need no tool beside cargo.
+//!
+//! Owns the list of chores and their order. Never ships, and never changes a
+//! source file: a chore reports, a person repairs.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    reason = "a chore talks to the person who started it"
+)]
+
+mod chores;
+mod process;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  lint   formatting, then clippy on every target; any warning fails
+  tidy   the rules of this repository that no compiler checks
+  test   every test of the workspace
+  docs   the API documentation; any warning fails
+  deny   dependencies: advisories, bans, licences, sources (needs cargo-deny)
+  ci     everything the continuous integration runs (.ci/run)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<ExitCode> {
+    let root = root()?;
+    match arguments {
+        [chore] => match chore.as_str() {
+            "lint" => chores::lint(&root)?,
+            "tidy" => tidy::run(&root)?,
+            "test" => chores::test(&root)?,
+            "docs" => chores::docs(&root)?,
+            "deny" => chores::deny(&root)?,
+            "ci" => chores::ci(&root)?,
+            "help" | "--help" | "-h" => println!("{USAGE}"),
+            unknown => return Ok(refuse(&format!("there is no chore `{unknown}`"))),
+        },
+        [] => return Ok(refuse("name a chore")),
+        _ => return Ok(refuse("one chore at a time")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refuse(problem: &str) -> ExitCode {
+    eprintln!("xtask: {problem}\n\n{USAGE}");
+    ExitCode::from(2)
+}
+
+/// The workspace root, two folders above this crate.
+fn root() -> Result<PathBuf> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize()
+        .with_context(|| format!("cannot find the workspace root at {}", root.display()))
+}

@@ -1,0 +1,138 @@
+//! What changed between two states: composed from the steps between them, or found by comparing.
+//!
+//! Owns: net added and removed ordinals. Never: costs more than the steps changed, unless a
+//! snapshot lies between and both states must be compared.
+
+use crate::compare;
+use grotto_state::format::schema::Schema;
+use grotto_state::{Changes, State, TypeChanges};
+use std::collections::BTreeMap;
+
+/// Collects the changes of a refresh, step by step.
+#[derive(Debug, Default)]
+pub(crate) struct Composer {
+    types: BTreeMap<String, TypeChanges>,
+    /// A snapshot broke the line of steps.
+    compare: bool,
+}
+
+impl Composer {
+    /// Adds the changes of a step to `schema`.
+    pub(crate) fn step(&mut self, schema: &Schema, changes: Changes) {
+        self.types.retain(|name, _| schema.find(name).is_some());
+        for (ty, change) in schema.types().iter().zip(changes.types) {
+            if change.added.is_empty() && change.removed.is_empty() {
+                continue;
+            }
+            match self.types.get_mut(&ty.name) {
+                Some(before) => follow(before, &change),
+                None => {
+                    self.types.insert(ty.name.clone(), change);
+                }
+            }
+        }
+    }
+
+    /// From here on only a comparison tells.
+    pub(crate) fn snapshot(&mut self) {
+        self.compare = true;
+        self.types.clear();
+    }
+
+    /// The net changes from `first` to `last`.
+    pub(crate) fn finish(self, first: &State, last: &State) -> BTreeMap<String, TypeChanges> {
+        let mut types = if self.compare { compare::states(first, last) } else { self.types };
+        for (name, change) in &mut types {
+            drop_unchanged(name, change, first, last);
+        }
+        types.retain(|_, change| !(change.added.is_empty() && change.removed.is_empty()));
+        types
+    }
+}
+
+/// `then` after `net`, into `net`: a record that came and went never was.
+fn follow(net: &mut TypeChanges, then: &TypeChanges) {
+    let gone = minus(&then.removed, &net.added);
+    net.removed = union(&net.removed, &gone);
+    net.added = union(&minus(&net.added, &then.removed), &then.added);
+}
+
+/// An ordinal that lost its record and got an equal one back has not changed.
+fn drop_unchanged(name: &str, change: &mut TypeChanges, first: &State, last: &State) {
+    let (added, removed) = (&change.added, &change.removed);
+    let both = minus(added, &minus(added, removed));
+    if both.is_empty() {
+        return;
+    }
+    let Some(compare) = compare::Comparison::new(name, first, last) else { return };
+    let same: Vec<u32> = both.into_iter().filter(|ordinal| compare.is_same(*ordinal)).collect();
+    change.added = minus(&change.added, &same);
+    change.removed = minus(&change.removed, &same);
+}
+
+/// Members of `a` that are not in `b`; all rising.
+fn minus(a: &[u32], b: &[u32]) -> Vec<u32> {
+    let mut b = b.iter().peekable();
+    let keep = |x: &&u32| {
+        while b.next_if(|y| *y < *x).is_some() {}
+        b.peek() != Some(x)
+    };
+    a.iter().filter(keep).copied().collect()
+}
+
+/// Members of either; all rising.
+fn union(a: &[u32], b: &[u32]) -> Vec<u32> {
+    let mut all = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    loop {
+        let next = match (a.peek(), b.peek()) {
+            (Some(x), Some(y)) if x == y => {
+                a.next();
+                b.next()
+            }
+            (Some(x), Some(y)) if x < y => a.next(),
+            (Some(_), None) => a.next(),
+            _ => b.next(),
+        };
+        match next {
+            Some(ordinal) => all.push(*ordinal),
+            None => return all,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(added: &[u32], removed: &[u32]) -> TypeChanges {
+        TypeChanges { added: added.to_vec(), removed: removed.to_vec() }
+    }
+
+    fn check(steps: &[TypeChanges], expected: &TypeChanges) {
+        let mut net = steps[0].clone();
+        steps[1..].iter().for_each(|then| follow(&mut net, then));
+        assert_eq!(&net, expected);
+    }
+
+    #[test]
+    fn a_record_that_came_and_went_never_was() {
+        check(&[change(&[3, 5], &[]), change(&[], &[5])], &change(&[3], &[]));
+    }
+
+    #[test]
+    fn an_ordinal_that_was_freed_and_used_again_is_in_both_lists() {
+        check(&[change(&[], &[4]), change(&[4], &[])], &change(&[4], &[4]));
+    }
+
+    #[test]
+    fn a_replaced_record_that_goes_leaves_only_the_removal() {
+        let steps = [change(&[], &[4]), change(&[4], &[]), change(&[9], &[4])];
+        check(&steps, &change(&[9], &[4]));
+    }
+
+    #[test]
+    fn lists_stay_in_order() {
+        check(&[change(&[1, 9], &[0, 7]), change(&[2, 7], &[3, 9])], &change(&[1, 2, 7], &[0, 3, 7]));
+    }
+}

@@ -1,0 +1,251 @@
+//! State directories: a host's segments and roots for one dataset.
+//!
+//! Owns: everything on disk below the directory. Never: knows where a state comes from.
+//!
+//! ```text
+//! LOCK                 held by the one writer
+//! CURRENT              names the newest root; replaced by rename
+//! roots/<seq>.root     tables of one version
+//! segments/<name>.seg  blocks and index pages, shared by versions
+//! ```
+//!
+//! **Invariants**: a file with its name is whole and never written or truncated again; it goes only
+//! by unlink, which leaves it to those who have it mapped. `CURRENT` is replaced after everything it
+//! leads to is in place. The root before the newest stays for readers that have just read `CURRENT`.
+
+mod current;
+mod files;
+mod lock;
+mod read;
+mod root;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use current::Current;
+pub(crate) use files::Paths;
+pub(crate) use read::{Image, ReadError, Segments, boot_id, read_current, read_image};
+
+use crate::error::{Error, Result};
+use grotto_state::{Seal, Sealed, State};
+use lock::DirLock;
+use root::{Root, SegmentFile};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Roots kept: the newest, and the one before as grace for attached readers.
+const ROOTS_KEPT: usize = 2;
+
+/// A state directory that this process writes to.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    paths: Paths,
+    dataset: String,
+    boot: Option<String>,
+    next_segment: u64,
+    next_root: u64,
+    /// Segment files that exist, by name.
+    files: BTreeMap<u64, SegmentFile>,
+    /// Segments sealed since the last publication.
+    sealed: Vec<u64>,
+    /// Published roots that exist, oldest first, and the segments they use.
+    roots: Vec<(u64, BTreeSet<u64>)>,
+    _lock: DirLock,
+}
+
+/// A state found in a directory.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) state: State,
+    pub(crate) dataset_id: String,
+}
+
+impl StateDir {
+    /// Opens a directory for writing, creates it if it is missing, and loads what it holds.
+    /// Contents that cannot be trusted are discarded with a warning: they can be downloaded again.
+    ///
+    /// # Errors
+    /// When another process writes to it, it belongs to another dataset, or it cannot be written.
+    pub(crate) fn open(path: &Path, dataset: &str) -> Result<(Self, Option<Found>)> {
+        let boot = boot_id();
+        Self::open_in_boot(path, dataset, boot)
+    }
+
+    fn open_in_boot(path: &Path, dataset: &str, boot: Option<String>) -> Result<(Self, Option<Found>)> {
+        let paths = Paths::new(path);
+        for folder in [path.to_owned(), paths.segments(), paths.roots()] {
+            files::create_folder(&folder).map_err(|e| Error::io("create state directory", &folder, e))?;
+        }
+        let lock = DirLock::take(path)?;
+        let image = load(&paths, dataset, boot.as_deref())?;
+        let mut dir = Self {
+            paths,
+            dataset: dataset.to_owned(),
+            boot,
+            next_segment: 1,
+            next_root: 1,
+            files: BTreeMap::new(),
+            sealed: Vec::new(),
+            roots: Vec::new(),
+            _lock: lock,
+        };
+        let found = dir.adopt(image)?;
+        Ok((dir, found))
+    }
+
+    /// Takes over an image and sweeps everything else.
+    fn adopt(&mut self, image: Option<Image>) -> Result<Option<Found>> {
+        let Some(image) = image else {
+            files::unlink(&self.paths.current());
+            self.sweep()?;
+            return Ok(None);
+        };
+        self.files = image.segments.values().map(|held| (held.file.name, held.file)).collect();
+        self.roots = vec![(image.current.seq, self.files.keys().copied().collect())];
+        self.sweep()?;
+        if image.verified {
+            // Says that the bytes are right in this boot, so that the next start need not look.
+            self.publish(&image.state, &image.dataset_id)?;
+        }
+        Ok(Some(Found { state: image.state, dataset_id: image.dataset_id }))
+    }
+
+    /// Removes what no root refers to: leftovers of a writer that died. Files that are not of ours
+    /// are left alone, whatever they are. Names go on from the largest ever seen.
+    fn sweep(&mut self) -> Result<()> {
+        let keep_root = |seq: u64| self.roots.iter().any(|(kept, _)| *kept == seq);
+        let folders = [(self.paths.segments(), "seg"), (self.paths.roots(), "root"), (self.paths.dir().to_owned(), "")];
+        for (folder, ending) in folders {
+            let found = files::list(&folder).map_err(|e| Error::io("list", &folder, e))?;
+            for path in found {
+                let number = files::number_of(&path, ending);
+                let keep = match (ending, number) {
+                    ("seg", Some(name)) => {
+                        self.next_segment = self.next_segment.max(name.saturating_add(1));
+                        self.files.contains_key(&name)
+                    }
+                    ("root", Some(seq)) => {
+                        self.next_root = self.next_root.max(seq.saturating_add(1));
+                        keep_root(seq)
+                    }
+                    _ => !files::is_temp(&path),
+                };
+                if !keep {
+                    files::unlink(&path);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a state the newest one: for attached readers from now on, and for the next start.
+    pub(crate) fn publish(&mut self, state: &State, dataset_id: &str) -> Result<()> {
+        let seq = self.next_root;
+        let root = self.root_of(state, dataset_id, seq)?;
+        let names = root.segments.iter().map(|file| file.name).collect();
+        let bytes = root.encode().map_err(|e| Error::internal(e.to_string()).with_source(e))?;
+        let path = self.paths.root(seq);
+        files::write_whole(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
+        let current = Current { seq, checksum: xxh3_64(&bytes) };
+        let pointer = self.paths.current();
+        if let Err(error) = files::write_whole(&pointer, current.print().as_bytes()) {
+            files::unlink(&path);
+            return Err(Error::io("replace", &pointer, error));
+        }
+        self.next_root = seq.saturating_add(1);
+        self.sealed.clear();
+        self.roots.push((seq, names));
+        self.retire(ROOTS_KEPT);
+        Ok(())
+    }
+
+    fn root_of(&self, state: &State, dataset_id: &str, seq: u64) -> Result<Root> {
+        let parts = state.to_parts();
+        let used = parts.segments.iter().filter(|part| part.length > 0);
+        let segments = used.map(|part| {
+            let file = self.files.get(&part.name).filter(|file| file.length == part.length);
+            file.copied().ok_or_else(|| {
+                Error::internal(format!("state uses segment {} that is not in the directory", part.name))
+            })
+        });
+        Ok(Root {
+            seq,
+            boot_id: self.boot.clone().unwrap_or_default(),
+            dataset: self.dataset.clone(),
+            dataset_id: dataset_id.to_owned(),
+            segments: segments.collect::<Result<_>>()?,
+            parts,
+        })
+    }
+
+    /// Forgets what was sealed since the last publication: the refresh failed.
+    pub(crate) fn roll_back(&mut self) {
+        for name in std::mem::take(&mut self.sealed) {
+            self.files.remove(&name);
+            files::unlink(&self.paths.segment(name));
+        }
+    }
+
+    /// Gives up the grace that attached readers have, so that the next try has more room.
+    pub(crate) fn reclaim(&mut self) {
+        self.retire(1);
+    }
+
+    /// Unlinks all but the newest roots, and the segments that only those used.
+    fn retire(&mut self, keep: usize) {
+        let surplus = self.roots.len().saturating_sub(keep);
+        for (seq, _) in self.roots.drain(..surplus) {
+            files::unlink(&self.paths.root(seq));
+        }
+        let used: BTreeSet<u64> = self.roots.iter().flat_map(|(_, names)| names).copied().collect();
+        let (paths, sealed) = (&self.paths, &self.sealed);
+        self.files.retain(|name, _| {
+            let keep = used.contains(name) || sealed.contains(name);
+            if !keep {
+                files::unlink(&paths.segment(*name));
+            }
+            keep
+        });
+    }
+}
+
+impl Seal for StateDir {
+    fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Sealed> {
+        let name = self.next_segment;
+        let path = self.paths.segment(name);
+        let file = files::write_whole(&path, &bytes).map_err(|e| named(&path, &e))?;
+        self.next_segment = name.saturating_add(1);
+        let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));
+        drop(bytes);
+        self.files.insert(name, SegmentFile { name, length, checksum });
+        self.sealed.push(name);
+        let bytes = grotto_mmap::map_sealed(&file).map_err(|e| named(&path, &e))?;
+        Ok(Sealed { name, bytes })
+    }
+}
+
+/// The same kind of error with the file in its message.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// What the directory holds, if it can be trusted.
+fn load(paths: &Paths, dataset: &str, boot: Option<&str>) -> Result<Option<Image>> {
+    let read = read_current(paths)
+        .and_then(|current| current.map(|c| read_image(paths, c, &Segments::new(), boot)).transpose());
+    match read {
+        Ok(Some(image)) if image.dataset != dataset => Err(Error::invalid(format!(
+            "state directory {} holds dataset {}, expected {dataset}",
+            paths.dir().display(),
+            image.dataset
+        ))),
+        Ok(image) => Ok(image),
+        Err(ReadError::Damaged(reason) | ReadError::Vanished(reason)) => {
+            let dir = paths.dir().display();
+            tracing::warn!(%dir, reason, "discarding a state that cannot be trusted; it will be downloaded again");
+            Ok(None)
+        }
+        Err(ReadError::Refused(error)) => Err(error),
+    }
+}

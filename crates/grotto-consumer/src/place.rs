@@ -1,0 +1,63 @@
+//! Where a consumer keeps its segments: a state directory, or the heap.
+//!
+//! Owns: the difference between the two. Never: knows how a state came about.
+
+use crate::dir::StateDir;
+use crate::error::Result;
+use grotto_state::{Seal, Sealed, State};
+use std::io;
+
+/// Where segments go.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Memory of this process, gone when it ends.
+    Heap(HeapPlace),
+    /// Files that other processes map and the next start finds.
+    Dir(StateDir),
+}
+
+/// Segments on the heap; large ones on huge pages.
+#[derive(Debug, Default)]
+pub(crate) struct HeapPlace {
+    next: u64,
+}
+
+impl Place {
+    /// Makes a state the one that others see.
+    pub(crate) fn publish(&mut self, state: &State, dataset_id: &str) -> Result<()> {
+        match self {
+            Self::Heap(_) => Ok(()),
+            Self::Dir(dir) => dir.publish(state, dataset_id),
+        }
+    }
+
+    /// Forgets what was sealed since the last publication.
+    pub(crate) fn roll_back(&mut self) {
+        if let Self::Dir(dir) = self {
+            dir.roll_back();
+        }
+    }
+
+    /// Makes room after a write failed.
+    pub(crate) fn reclaim(&mut self) {
+        if let Self::Dir(dir) = self {
+            dir.reclaim();
+        }
+    }
+}
+
+impl Seal for Place {
+    fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Sealed> {
+        match self {
+            Self::Heap(heap) => heap.seal(bytes),
+            Self::Dir(dir) => dir.seal(bytes),
+        }
+    }
+}
+
+impl Seal for HeapPlace {
+    fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Sealed> {
+        self.next += 1;
+        Ok(Sealed { name: self.next, bytes: grotto_mmap::huge_bytes(bytes) })
+    }
+}

@@ -1,0 +1,480 @@
+//! Blob framing: snapshot, delta, reverse delta and header files.
+//!
+//! Owns: magic, header, section table, sections, footer, and their verification.
+//! Never knows what a section's values mean for a state. Spec: `docs/format/spec.md`, section
+//! "Blobs".
+//!
+//! **Invariant:** a [`Blob`] exists only if every byte of the file matched its checksum.
+
+use crate::checksum;
+use crate::wire::{self, Reader, WireError};
+use bytes::Bytes;
+
+/// First bytes of every blob.
+pub const MAGIC: [u8; 8] = *b"GROTTO\x1aB";
+/// Format number written into the header.
+pub const FORMAT: u64 = 1;
+/// Most bytes of one section before compression.
+pub const MAX_SECTION: u64 = 1 << 30;
+/// Most sections of one blob.
+pub const MAX_SECTIONS: u64 = 1 << 20;
+/// Most bytes of a header.
+const MAX_HEADER: u64 = 1 << 27;
+/// Largest zstd window a decoder accepts, as a power of two.
+const MAX_WINDOW_LOG: u32 = 27;
+const FOOTER: usize = 16;
+
+/// The kinds of blobs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BlobKind {
+    /// A whole state: a delta from the empty state.
+    Snapshot,
+    /// The way from a version to the next.
+    Delta,
+    /// The way back.
+    Reverse,
+    /// Schema and counts only.
+    Header,
+}
+
+impl BlobKind {
+    const ALL: [Self; 4] = [Self::Snapshot, Self::Delta, Self::Reverse, Self::Header];
+
+    /// Name, as in object names and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Delta => "delta",
+            Self::Reverse => "reverse",
+            Self::Header => "header",
+        }
+    }
+}
+
+/// What a section holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SectionKind {
+    /// Ordinals removed from a type.
+    Removed,
+    /// Ordinals added to a type, one chunk of them.
+    Added,
+    /// One column of the records of a chunk.
+    Column(u16),
+}
+
+/// One entry of the section table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Position of the type in the schema of the `to` version.
+    pub type_id: u16,
+    /// Position of the chunk within the type.
+    pub chunk: u32,
+    /// What it holds.
+    pub kind: SectionKind,
+    /// Whether it is stored compressed (zstd).
+    pub compressed: bool,
+    /// Bytes once decompressed.
+    pub raw: u64,
+    /// Bytes as stored.
+    pub stored: u64,
+    /// XXH3-64 of the stored bytes.
+    pub checksum: u64,
+}
+
+/// Per type of the `to` schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TypeInfo {
+    /// Blocks hold `1 << shift` ordinals.
+    pub shift: u8,
+    /// Live records at the `to` version.
+    pub live: u64,
+}
+
+/// Everything in front of the sections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobHeader {
+    /// Kind of the blob.
+    pub kind: BlobKind,
+    /// Dataset it belongs to.
+    pub dataset: String,
+    /// Version it applies to; 0 is the empty state.
+    pub from: u64,
+    /// Version it leads to.
+    pub to: u64,
+    /// State checksum it applies to.
+    pub from_checksum: u64,
+    /// State checksum it leads to.
+    pub to_checksum: u64,
+    /// Schema of the `from` version; the hash of the empty schema for version 0.
+    pub from_schema_hash: u64,
+    /// Schema of the `to` version.
+    pub schema_hash: u64,
+    /// The `to` schema, when it differs from the `from` schema.
+    pub schema_text: Option<String>,
+    /// Per type of the `to` schema.
+    pub types: Vec<TypeInfo>,
+    /// The section table.
+    pub sections: Vec<Section>,
+}
+
+/// Why a file is not an intact blob.
+#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
+pub enum BlobError {
+    /// Not a blob at all.
+    #[error("not a grotto blob: expected it to start with the magic bytes, found {0:02x?}")]
+    Magic(Vec<u8>),
+    /// The length in the footer is not that of the file.
+    #[error("truncated or extended: expected {expected} bytes, found {found}")]
+    Length {
+        /// From the footer.
+        expected: u64,
+        /// Of the file.
+        found: u64,
+    },
+    /// The file was altered.
+    #[error("altered: expected checksum {expected:016x}, found {found:016x}")]
+    Checksum {
+        /// From the footer or table.
+        expected: u64,
+        /// Of the bytes.
+        found: u64,
+    },
+    /// A newer format.
+    #[error("format {0} is newer than this build understands (up to {FORMAT})")]
+    Format(u64),
+    /// The header is inconsistent.
+    #[error("header {0}")]
+    Header(WireError),
+    /// A section is inconsistent.
+    #[error("section {index}: {reason}")]
+    Section {
+        /// Position in the table.
+        index: usize,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// An intact blob.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    /// Everything in front of the sections.
+    pub header: BlobHeader,
+    bytes: Bytes,
+    offsets: Vec<usize>,
+}
+
+impl Blob {
+    /// Checks every byte of a file.
+    ///
+    /// # Errors
+    /// Names the first thing that is wrong.
+    pub fn parse(bytes: Bytes) -> Result<Self, BlobError> {
+        if bytes.get(..8) != Some(&MAGIC) {
+            return Err(BlobError::Magic(bytes[..bytes.len().min(8)].to_vec()));
+        }
+        let found = bytes.len() as u64;
+        if bytes.len() < 8 + FOOTER {
+            return Err(BlobError::Length { expected: (8 + FOOTER) as u64, found });
+        }
+        let (body, footer) = bytes.split_at(bytes.len() - FOOTER);
+        let mut footer = Reader::new(footer);
+        let expected = footer.u64("length").map_err(BlobError::Header)?;
+        if expected != found {
+            return Err(BlobError::Length { expected, found });
+        }
+        let expected = footer.u64("checksum").map_err(BlobError::Header)?;
+        let sum = checksum::of_bytes(&bytes[..body.len() + 8]);
+        if sum != expected {
+            return Err(BlobError::Checksum { expected, found: sum });
+        }
+        let (header, start) = read_header(body)?;
+        let offsets = section_offsets(&header, start, body.len())?;
+        Ok(Self { header, bytes, offsets })
+    }
+
+    /// The bytes of a section, decompressed.
+    ///
+    /// # Errors
+    /// When its checksum or length is wrong.
+    pub fn section(&self, index: usize) -> Result<Bytes, BlobError> {
+        let fail = |reason: String| BlobError::Section { index, reason };
+        let (Some(section), Some(start)) = (self.header.sections.get(index), self.offsets.get(index)) else {
+            return Err(fail(format!("expected one of {}", self.header.sections.len())));
+        };
+        let stored = self.bytes.slice(*start..*start + section.stored as usize);
+        let sum = checksum::of_bytes(&stored);
+        if sum != section.checksum {
+            return Err(BlobError::Checksum { expected: section.checksum, found: sum });
+        }
+        if !section.compressed {
+            return Ok(stored);
+        }
+        let raw = decompress(&stored, section.raw as usize).map_err(|e| fail(e.to_string()))?;
+        if raw.len() as u64 != section.raw {
+            return Err(fail(format!("expected {} bytes once decompressed, found {}", section.raw, raw.len())));
+        }
+        Ok(raw.into())
+    }
+
+    /// Bytes of the whole file.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+fn decompress(stored: &[u8], raw: usize) -> std::io::Result<Vec<u8>> {
+    let mut decoder = zstd::bulk::Decompressor::new()?;
+    decoder.set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
+    decoder.decompress(stored, raw)
+}
+
+fn read_header(body: &[u8]) -> Result<(BlobHeader, usize), BlobError> {
+    let mut reader = Reader::new(body);
+    let header = (|| {
+        reader.take(MAGIC.len(), "magic")?;
+        let length = reader.count(MAX_HEADER, "length of the header")?;
+        let bytes = reader.take(length, "header")?;
+        Ok((bytes, reader.at()))
+    })();
+    let (bytes, start) = header.map_err(BlobError::Header)?;
+    let mut reader = Reader::new(bytes);
+    let format = reader.varint("format number").map_err(BlobError::Header)?;
+    if format != FORMAT {
+        return Err(BlobError::Format(format));
+    }
+    let header = header_fields(&mut reader).map_err(BlobError::Header)?;
+    Ok((header, start))
+}
+
+fn header_fields(reader: &mut Reader<'_>) -> Result<BlobHeader, WireError> {
+    let kind = usize::from(reader.u8("blob kind")?);
+    let Some(kind) = BlobKind::ALL.get(kind.wrapping_sub(1)).copied() else {
+        return reader.fail("blob kind of 1 to 4");
+    };
+    let dataset = reader.text(1 << 10, "dataset name")?.to_owned();
+    let (from, to) = (reader.varint("from version")?, reader.varint("to version")?);
+    let (from_checksum, to_checksum) = (reader.u64("from checksum")?, reader.u64("to checksum")?);
+    let (from_schema_hash, schema_hash) = (reader.u64("from schema hash")?, reader.u64("schema hash")?);
+    let text = reader.text(1 << 20, "schema text")?;
+    let schema_text = (!text.is_empty()).then(|| text.to_owned());
+    let count = reader.count(1 << 16, "number of types")?;
+    let mut types = Vec::with_capacity(count);
+    for _ in 0..count {
+        let shift = reader.u8("block shift")?;
+        if !(9..=16).contains(&shift) {
+            return reader.fail("block shift of 9 to 16");
+        }
+        types.push(TypeInfo { shift, live: reader.varint("live records")? });
+    }
+    let count = reader.count(MAX_SECTIONS, "number of sections")?;
+    let mut sections = Vec::new();
+    for _ in 0..count {
+        sections.push(read_section(reader)?);
+    }
+    reader.end("end of the header")?;
+    Ok(BlobHeader {
+        kind, dataset, from, to, from_checksum, to_checksum, from_schema_hash, schema_hash, schema_text, types,
+        sections,
+    })
+}
+
+fn read_section(reader: &mut Reader<'_>) -> Result<Section, WireError> {
+    let type_id = reader.count(u64::from(u16::MAX), "type of a section")? as u16;
+    let chunk = reader.count(u64::from(u32::MAX), "chunk of a section")? as u32;
+    let kind = match reader.count((1 << 16) + 1, "kind of a section")? {
+        0 => SectionKind::Removed,
+        1 => SectionKind::Added,
+        column => SectionKind::Column((column - 2) as u16),
+    };
+    let compressed = match reader.u8("compression of a section")? {
+        0 => false,
+        1 => true,
+        _ => return reader.fail("compression of 0 or 1"),
+    };
+    let raw = reader.count(MAX_SECTION, "raw length of a section")? as u64;
+    let stored = if compressed { reader.count(MAX_SECTION, "stored length of a section")? as u64 } else { raw };
+    let checksum = reader.u64("checksum of a section")?;
+    Ok(Section { type_id, chunk, kind, compressed, raw, stored, checksum })
+}
+
+fn section_offsets(header: &BlobHeader, start: usize, end: usize) -> Result<Vec<usize>, BlobError> {
+    let mut at = start;
+    let mut offsets = Vec::with_capacity(header.sections.len());
+    for (index, section) in header.sections.iter().enumerate() {
+        offsets.push(at);
+        at = at.saturating_add(section.stored as usize);
+        if at > end {
+            let reason = format!("expected it to end by byte {end}, found {at}");
+            return Err(BlobError::Section { index, reason });
+        }
+    }
+    if at == end {
+        Ok(offsets)
+    } else {
+        Err(BlobError::Length { expected: (at + FOOTER) as u64, found: (end + FOOTER) as u64 })
+    }
+}
+
+/// Puts a blob together.
+#[derive(Debug)]
+pub struct BlobWriter {
+    header: BlobHeader,
+    level: Option<i32>,
+    stored: Vec<Vec<u8>>,
+}
+
+/// A section ready to be stored.
+#[derive(Debug)]
+pub struct PackedSection {
+    entry: Section,
+    stored: Vec<u8>,
+}
+
+impl PackedSection {
+    /// Compresses a section when that pays. Free of the writer so that sections can be packed in
+    /// parallel.
+    #[must_use]
+    pub fn new(type_id: u16, chunk: u32, kind: SectionKind, raw: Vec<u8>, level: Option<i32>) -> Self {
+        let packed = level
+            .filter(|_| raw.len() >= 48)
+            .and_then(|level| zstd::bulk::compress(&raw, level).ok())
+            .filter(|packed| packed.len() + packed.len() / 32 + 2 < raw.len());
+        let (compressed, raw_length) = (packed.is_some(), raw.len() as u64);
+        let stored = packed.unwrap_or(raw);
+        let checksum = checksum::of_bytes(&stored);
+        let entry =
+            Section { type_id, chunk, kind, compressed, raw: raw_length, stored: stored.len() as u64, checksum };
+        Self { entry, stored }
+    }
+}
+
+impl BlobWriter {
+    /// Starts a blob; `level` is that of zstd, `None` stores everything uncompressed.
+    #[must_use]
+    pub fn new(mut header: BlobHeader, level: Option<i32>) -> Self {
+        header.sections.clear();
+        Self { header, level, stored: Vec::new() }
+    }
+
+    /// Adds a section.
+    pub fn section(&mut self, type_id: u16, chunk: u32, kind: SectionKind, raw: Vec<u8>) {
+        self.packed(PackedSection::new(type_id, chunk, kind, raw, self.level));
+    }
+
+    /// Adds a section that is ready to be stored.
+    pub fn packed(&mut self, section: PackedSection) {
+        self.header.sections.push(section.entry);
+        self.stored.push(section.stored);
+    }
+
+    /// The bytes of the blob.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        let header = header_bytes(&self.header);
+        let body: usize = self.stored.iter().map(Vec::len).sum();
+        let mut out = Vec::with_capacity(MAGIC.len() + 10 + header.len() + body + FOOTER);
+        out.extend_from_slice(&MAGIC);
+        wire::put_varint(&mut out, header.len() as u64);
+        out.extend_from_slice(&header);
+        for stored in &self.stored {
+            out.extend_from_slice(stored);
+        }
+        let length = (out.len() + FOOTER) as u64;
+        out.extend_from_slice(&length.to_le_bytes());
+        let sum = checksum::of_bytes(&out);
+        out.extend_from_slice(&sum.to_le_bytes());
+        out
+    }
+}
+
+fn header_bytes(header: &BlobHeader) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::put_varint(&mut out, FORMAT);
+    out.push(header.kind as u8 + 1);
+    wire::put_text(&mut out, &header.dataset);
+    wire::put_varint(&mut out, header.from);
+    wire::put_varint(&mut out, header.to);
+    for word in [header.from_checksum, header.to_checksum, header.from_schema_hash, header.schema_hash] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    wire::put_text(&mut out, header.schema_text.as_deref().unwrap_or_default());
+    wire::put_varint(&mut out, header.types.len() as u64);
+    for info in &header.types {
+        out.push(info.shift);
+        wire::put_varint(&mut out, info.live);
+    }
+    wire::put_varint(&mut out, header.sections.len() as u64);
+    for section in &header.sections {
+        wire::put_varint(&mut out, u64::from(section.type_id));
+        wire::put_varint(&mut out, u64::from(section.chunk));
+        wire::put_varint(&mut out, match section.kind {
+            SectionKind::Removed => 0,
+            SectionKind::Added => 1,
+            SectionKind::Column(column) => u64::from(column) + 2,
+        });
+        out.push(u8::from(section.compressed));
+        wire::put_varint(&mut out, section.raw);
+        if section.compressed {
+            wire::put_varint(&mut out, section.stored);
+        }
+        out.extend_from_slice(&section.checksum.to_le_bytes());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let header = BlobHeader {
+            kind: BlobKind::Delta,
+            dataset: "cities".into(),
+            from: 1,
+            to: 2,
+            from_checksum: 3,
+            to_checksum: 4,
+            from_schema_hash: 5,
+            schema_hash: 6,
+            schema_text: Some("A { int x; }".into()),
+            types: vec![TypeInfo { shift: 11, live: 7 }],
+            sections: Vec::new(),
+        };
+        let mut writer = BlobWriter::new(header, Some(3));
+        writer.section(0, 0, SectionKind::Removed, vec![1, 2, 3]);
+        writer.section(0, 0, SectionKind::Column(0), vec![9; 500]);
+        writer.finish()
+    }
+
+    #[test]
+    fn sections_come_back_and_compress() {
+        let blob = Blob::parse(sample().into()).unwrap();
+        assert_eq!(blob.section(0).unwrap(), vec![1, 2, 3]);
+        assert_eq!(blob.section(1).unwrap(), vec![9; 500]);
+        assert!(blob.header.sections[1].compressed);
+        assert!(blob.section(2).is_err());
+    }
+
+    #[test]
+    fn every_flipped_byte_is_refused() {
+        let good = sample();
+        for at in 0..good.len() {
+            for bit in [1, 0x80] {
+                let mut bad = good.clone();
+                bad[at] ^= bit;
+                assert!(Blob::parse(bad.into()).is_err(), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let good = sample();
+        for length in 0..good.len() {
+            assert!(Blob::parse(good[..length].to_vec().into()).is_err(), "length {length}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The documents beside the log: snapshot announcements, the garbage-collection boundary and the
+//! leader hint.
+//!
+//! Owns: their fields. Never: IO, or a decision about what they mean.
+//! Spec: `docs/format/spec.md`, section "Commit log".
+
+use serde::{Deserialize, Serialize};
+
+use super::{BlobKind, BlobRef, LogError, MAX_CONTROL_BYTES, check_blob, sealed};
+
+/// Announces that a snapshot exists; created once, after its upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotEntry {
+    /// Format number, [`super::FORMAT`].
+    pub format: u32,
+    /// The dataset's name.
+    pub dataset: String,
+    /// The version whose state the snapshot holds.
+    pub version: u64,
+    /// The file.
+    pub blob: BlobRef,
+    /// The announcing writer's epoch.
+    pub epoch: u64,
+    /// Random name of the announcing attempt.
+    pub nonce: String,
+    /// The writer's wall time, in milliseconds since 1970; informative only.
+    pub time_ms: u64,
+}
+
+impl SnapshotEntry {
+    const WHAT: &'static str = "snapshot entry";
+
+    /// The bytes to create in the store.
+    pub fn encode(&self) -> Result<Vec<u8>, LogError> {
+        self.check()?;
+        sealed::seal(Self::WHAT, self, MAX_CONTROL_BYTES)
+    }
+
+    /// Reads an announcement from untrusted bytes; any altered byte is refused.
+    pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
+        let entry: Self = sealed::open(Self::WHAT, bytes, MAX_CONTROL_BYTES)?;
+        entry.check()?;
+        Ok(entry)
+    }
+
+    fn check(&self) -> Result<(), LogError> {
+        check_blob("blob", &self.blob, BlobKind::Snapshot).map_err(|(field, reason)| {
+            LogError::Field {
+                what: Self::WHAT,
+                field,
+                reason,
+            }
+        })
+    }
+}
+
+/// Versions at or below are gone for good: a slot recreated there counts for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcBoundary {
+    /// Format number, [`super::FORMAT`].
+    pub format: u32,
+    /// The dataset's name.
+    pub dataset: String,
+    /// The newest version that is gone.
+    pub version: u64,
+    /// Wall time of the collector, in milliseconds since 1970; informative only.
+    pub time_ms: u64,
+}
+
+impl GcBoundary {
+    const WHAT: &'static str = "collection boundary";
+
+    /// The bytes to put into the store.
+    pub fn encode(&self) -> Result<Vec<u8>, LogError> {
+        sealed::seal(Self::WHAT, self, MAX_CONTROL_BYTES)
+    }
+
+    /// Reads a boundary from untrusted bytes; any altered byte is refused.
+    pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
+        sealed::open(Self::WHAT, bytes, MAX_CONTROL_BYTES)
+    }
+}
+
+/// Where the log's head was when its writer last said so. A hint to search from, never the fence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderHint {
+    /// Format number, [`super::FORMAT`].
+    pub format: u32,
+    /// The dataset's name.
+    pub dataset: String,
+    /// The newest version the writer created.
+    pub version: u64,
+    /// The writer's epoch.
+    pub epoch: u64,
+    /// Who it is, for people.
+    pub writer: String,
+    /// The writer's wall time, in milliseconds since 1970; informative only.
+    pub time_ms: u64,
+}
+
+impl LeaderHint {
+    const WHAT: &'static str = "leader hint";
+
+    /// The bytes to put into the store.
+    pub fn encode(&self) -> Result<Vec<u8>, LogError> {
+        sealed::seal(Self::WHAT, self, MAX_CONTROL_BYTES)
+    }
+
+    /// Reads a hint from untrusted bytes; any altered byte is refused.
+    pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
+        sealed::open(Self::WHAT, bytes, MAX_CONTROL_BYTES)
+    }
+}

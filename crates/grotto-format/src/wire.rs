@@ -1,0 +1,202 @@
+//! Reading and writing of the small pieces every format here is made of.
+//!
+//! Owns: checked cursors over untrusted bytes, variable-length integers, bit packing.
+//! Never knows what the pieces mean. Spec: `docs/format/spec.md`, section "Primitives".
+
+/// Why bytes could not be read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
+#[error("damaged at byte {at}: expected {expected}")]
+pub struct WireError {
+    /// Offset from the start of the piece being read.
+    pub at: usize,
+    /// What should have been there.
+    pub expected: &'static str,
+}
+
+/// Checked front-to-back reader.
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn fail<T>(&self, expected: &'static str) -> Result<T, WireError> {
+        Err(WireError { at: self.at, expected })
+    }
+
+    pub(crate) fn take(&mut self, length: usize, expected: &'static str) -> Result<&'a [u8], WireError> {
+        match self.at.checked_add(length).and_then(|end| Some((end, self.bytes.get(self.at..end)?))) {
+            Some((end, taken)) => {
+                self.at = end;
+                Ok(taken)
+            }
+            None => self.fail(expected),
+        }
+    }
+
+    pub(crate) fn u8(&mut self, expected: &'static str) -> Result<u8, WireError> {
+        Ok(self.take(1, expected)?[0])
+    }
+
+    pub(crate) fn u64(&mut self, expected: &'static str) -> Result<u64, WireError> {
+        let mut word = [0; 8];
+        word.copy_from_slice(self.take(8, expected)?);
+        Ok(u64::from_le_bytes(word))
+    }
+
+    pub(crate) fn varint(&mut self, expected: &'static str) -> Result<u64, WireError> {
+        let start = self.at;
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8(expected)?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                break;
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(WireError { at: start, expected })
+    }
+
+    /// A varint that counts things which take at least one byte each in what follows, or is bounded
+    /// by `max`: refuses counts that would make a caller allocate more than the limit.
+    pub(crate) fn count(&mut self, max: u64, expected: &'static str) -> Result<usize, WireError> {
+        let at = self.at;
+        let value = self.varint(expected)?;
+        usize::try_from(value).ok().filter(|_| value <= max).ok_or(WireError { at, expected })
+    }
+
+    pub(crate) fn text(&mut self, max: u64, expected: &'static str) -> Result<&'a str, WireError> {
+        let length = self.count(max, expected)?;
+        let at = self.at;
+        std::str::from_utf8(self.take(length, expected)?).map_err(|_| WireError { at, expected })
+    }
+
+    pub(crate) fn end(&self, expected: &'static str) -> Result<(), WireError> {
+        if self.at == self.bytes.len() { Ok(()) } else { self.fail(expected) }
+    }
+}
+
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value as u8) | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Bits needed to hold `value`.
+pub(crate) fn bits(value: u64) -> u32 {
+    u64::BITS - value.leading_zeros()
+}
+
+/// Writes `values` as offsets from their minimum, bit-packed: i64 base, u8 width, packed bits.
+pub(crate) fn put_packed(out: &mut Vec<u8>, values: impl Iterator<Item = u64> + Clone) {
+    let (mut min, mut max) = (i64::MAX, i64::MIN);
+    for value in values.clone() {
+        min = min.min(value as i64);
+        max = max.max(value as i64);
+    }
+    if min > max {
+        (min, max) = (0, 0);
+    }
+    let width = bits((max as u64).wrapping_sub(min as u64));
+    out.extend_from_slice(&min.to_le_bytes());
+    out.push(width as u8);
+    if width == 0 {
+        return;
+    }
+    let (mut word, mut filled) = (0_u128, 0_u32);
+    for value in values {
+        word |= u128::from(value.wrapping_sub(min as u64)) << filled;
+        filled += width;
+        if filled >= 64 {
+            out.extend_from_slice(&(word as u64).to_le_bytes());
+            word >>= 64;
+            filled -= 64;
+        }
+    }
+    out.extend_from_slice(&(word as u64).to_le_bytes()[..(filled as usize).div_ceil(8)]);
+}
+
+/// Reads `rows` values written by [`put_packed`]. The caller has bounded `rows`.
+pub(crate) fn packed(reader: &mut Reader<'_>, rows: usize) -> Result<Vec<u64>, WireError> {
+    let base = reader.u64("base of packed values")?;
+    let width = usize::from(reader.u8("width of packed values")?);
+    if width > 64 {
+        return reader.fail("width of at most 64 bits");
+    }
+    if width == 0 {
+        return Ok(vec![base; rows]);
+    }
+    let bytes = reader.take((rows * width).div_ceil(8), "packed values")?;
+    let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+    let mut values = Vec::with_capacity(rows);
+    for row in 0..rows {
+        let bit = row * width;
+        let raw = (load(bytes, bit / 8) >> (bit % 8)) as u64 & mask;
+        values.push(base.wrapping_add(raw));
+    }
+    Ok(values)
+}
+
+/// Sixteen bytes from `at`, zero beyond the end: enough for any 64 bits at any bit offset.
+#[inline]
+fn load(bytes: &[u8], at: usize) -> u128 {
+    let mut word = [0_u8; 16];
+    match bytes.get(at..at + 16) {
+        Some(full) => word.copy_from_slice(full),
+        None => {
+            let rest = bytes.get(at..).unwrap_or_default();
+            word[..rest.len()].copy_from_slice(rest);
+        }
+    }
+    u128::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn packed_values_come_back(values in proptest::collection::vec(any::<u64>(), 0..200), shift in 0_u32..64) {
+            let values: Vec<u64> = values.into_iter().map(|v| ((v as i64) >> shift) as u64).collect();
+            let mut out = Vec::new();
+            put_packed(&mut out, values.iter().copied());
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(packed(&mut reader, values.len()).unwrap(), values);
+            prop_assert!(reader.end("end").is_ok());
+        }
+
+        #[test]
+        fn varints_come_back(value: u64) {
+            let mut out = Vec::new();
+            put_varint(&mut out, value);
+            prop_assert_eq!(Reader::new(&out).varint("varint").unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn a_varint_past_64_bits_is_refused() {
+        assert!(Reader::new(&[0xff; 11]).varint("varint").is_err());
+        assert!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).varint("v").is_err());
+    }
+}

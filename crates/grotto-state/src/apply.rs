@@ -1,0 +1,116 @@
+//! Applying a blob to a state.
+//!
+//! Owns: the refresh step that consumers and the producer's integrity check share. Work follows the
+//! change: touched blocks, bitmap pages and index pages are copied into one new segment.
+//! Never changes the state it starts from; a failure leaves nothing behind but an unused segment.
+
+mod change;
+mod sections;
+mod work;
+
+use crate::error::{StateError, StateResult};
+use crate::segment::Seal;
+use crate::state::{State, TypeInfo};
+use grotto_format::blob::{Blob, BlobHeader};
+use grotto_format::schema::{Schema, TypeId};
+use sections::TypeSections;
+use std::sync::Arc;
+pub(crate) use work::Work;
+
+/// What a refresh changed.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Per type of the new schema.
+    pub types: Vec<TypeChanges>,
+}
+
+/// What a refresh changed in one type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TypeChanges {
+    /// Ordinals that now live and did not, rising.
+    pub added: Vec<u32>,
+    /// Ordinals that lived and no longer do, rising.
+    pub removed: Vec<u32>,
+}
+
+impl State {
+    /// The state that a blob leads to. A snapshot applies to [`State::empty`], a delta or reverse delta
+    /// to the state at its `from` version.
+    ///
+    /// # Errors
+    /// When the blob does not belong to this state, or does not lead to what its header promises.
+    pub fn apply(&self, blob: &Blob, seal: &mut dyn Seal) -> StateResult<(Self, Changes)> {
+        let header = &blob.header;
+        self.check_from(header)?;
+        let base = self.under_schema_of(header)?;
+        let sections = sections::by_type(blob, &base.infos)?;
+        let mut work = Work::new(&base, seal);
+        let mut changes = Changes::default();
+        let mut types = Vec::with_capacity(base.types.len());
+        for (position, sections) in sections.iter().enumerate() {
+            let id = TypeId(position as u16);
+            let (ty, change) = change::apply_type(&base, id, header.types[position].shift, blob, sections, &mut work)?;
+            types.push(ty);
+            changes.types.push(change);
+        }
+        let next = change::index_phase(&base, types, &changes, header.to, work)?;
+        check_to(&next, header)?;
+        Ok((next.without_dropped(), changes))
+    }
+
+    fn check_from(&self, header: &BlobHeader) -> StateResult<()> {
+        let found = format!("version {}, checksum {:016x}", self.version, self.checksum());
+        let expected = format!("version {}, checksum {:016x}", header.from, header.from_checksum);
+        let version = header.from == self.version;
+        if version && header.from_checksum == self.checksum() && header.from_schema_hash == self.schema_hash {
+            return Ok(());
+        }
+        Err(mismatch(header, format!("expected a state at {expected}, found {found}")))
+    }
+
+    fn under_schema_of(&self, header: &BlobHeader) -> StateResult<Self> {
+        let base = match &header.schema_text {
+            Some(text) => {
+                let schema = Schema::parse(text).map_err(|e| mismatch(header, e.to_string()))?;
+                self.evolved(&Arc::new(schema))?
+            }
+            None => self.at_version(self.version),
+        };
+        if base.schema_hash != header.schema_hash {
+            let (expected, found) = (header.schema_hash, base.schema_hash);
+            return Err(mismatch(header, format!("expected schema {expected:016x}, found {found:016x}")));
+        }
+        if header.types.len() != base.types.len() {
+            let (expected, found) = (base.types.len(), header.types.len());
+            return Err(mismatch(header, format!("expected {expected} types, found {found}")));
+        }
+        Ok(base)
+    }
+}
+
+fn check_to(next: &State, header: &BlobHeader) -> StateResult<()> {
+    if next.checksum() != header.to_checksum {
+        let (expected, found) = (header.to_checksum, next.checksum());
+        return Err(StateError::Checksum { version: header.to, expected, found });
+    }
+    for (position, info) in header.types.iter().enumerate() {
+        let id = TypeId(position as u16);
+        if next.count(id) != info.live {
+            let name = &next.schema.get(id).name;
+            let reason = format!("expected {} records of {name}, found {}", info.live, next.count(id));
+            return Err(mismatch(header, reason));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn mismatch(header: &BlobHeader, reason: String) -> StateError {
+    StateError::Mismatch { kind: header.kind.name(), from: header.from, to: header.to, reason }
+}
+
+/// The sections of one type, and what its columns look like.
+struct TypeWork<'a> {
+    id: TypeId,
+    info: &'a TypeInfo,
+    sections: &'a TypeSections,
+}

@@ -1,0 +1,85 @@
+//! Sections of a blob, by type and chunk.
+//!
+//! Owns: checking that the section table is complete and in order, and decoding chunks.
+
+use super::mismatch;
+use crate::error::{StateError, StateResult};
+use crate::state::TypeInfo;
+use grotto_format::batch::{Batch, Column, MAX_CHUNK_ROWS, decode_ordinals};
+use grotto_format::blob::{Blob, SectionKind};
+
+/// Positions of the sections of one type.
+#[derive(Debug, Default)]
+pub(super) struct TypeSections {
+    pub(super) removed: Option<usize>,
+    /// Per chunk: its first section, that of the ordinals; one per column follows.
+    pub(super) chunks: Vec<usize>,
+}
+
+/// One chunk of added records.
+pub(super) struct Chunk {
+    pub(super) ordinals: Vec<u32>,
+    pub(super) batch: Batch,
+}
+
+pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSections>> {
+    let mut types: Vec<TypeSections> = infos.iter().map(|_| TypeSections::default()).collect();
+    let table = &blob.header.sections;
+    let fail = |index: usize, reason: &str| Err(mismatch(&blob.header, format!("section {index}: {reason}")));
+    let mut at = 0;
+    while at < table.len() {
+        let section = &table[at];
+        let type_id = usize::from(section.type_id);
+        let (Some(info), Some(ty)) = (infos.get(type_id), types.get_mut(type_id)) else {
+            return fail(at, "expected a type of the schema");
+        };
+        match section.kind {
+            SectionKind::Removed if ty.removed.is_none() && ty.chunks.is_empty() => {
+                ty.removed = Some(at);
+                at += 1;
+            }
+            SectionKind::Added if section.chunk as usize == ty.chunks.len() => {
+                ty.chunks.push(at);
+                for column in 0..info.kinds.len() {
+                    let kind = SectionKind::Column(column as u16);
+                    let place = at + 1 + column;
+                    let same = |s: &grotto_format::blob::Section| {
+                        s.kind == kind && s.type_id == section.type_id && s.chunk == section.chunk
+                    };
+                    if !table.get(place).is_some_and(same) {
+                        return fail(place, "expected the next column of the chunk");
+                    }
+                }
+                at += 1 + info.kinds.len();
+            }
+            _ => return fail(at, "expected sections in order: removed, then chunks of ordinals and columns"),
+        }
+    }
+    Ok(types)
+}
+
+pub(super) fn removed(blob: &Blob, sections: &TypeSections) -> StateResult<Vec<u32>> {
+    let Some(index) = sections.removed else { return Ok(Vec::new()) };
+    // Every removed ordinal was live, so the base bounds how many there can be; the caller checks
+    // each. 2^28 keeps a hostile count from allocating more than a gigabyte.
+    decode_ordinals(&blob.section(index)?, 1 << 28).map_err(|e| section_error(blob, index, e))
+}
+
+pub(super) fn chunk(blob: &Blob, info: &TypeInfo, first: usize) -> StateResult<Chunk> {
+    let ordinals = decode_ordinals(&blob.section(first)?, MAX_CHUNK_ROWS).map_err(|e| section_error(blob, first, e))?;
+    let mut columns = Vec::with_capacity(info.kinds.len());
+    for (position, kind) in info.kinds.iter().enumerate() {
+        let index = first + 1 + position;
+        let column = Column::decode(*kind, ordinals.len(), &blob.section(index)?);
+        columns.push(column.map_err(|e| section_error(blob, index, e))?);
+    }
+    let rows = ordinals.len();
+    Ok(Chunk { ordinals, batch: Batch { rows, columns } })
+}
+
+fn section_error(blob: &Blob, index: usize, source: grotto_format::WireError) -> StateError {
+    let what = blob.header.sections.get(index).map_or(String::new(), |section| {
+        format!("type {}, chunk {}, {:?}", section.type_id, section.chunk, section.kind)
+    });
+    StateError::Section { index, what, source }
+}

@@ -1,0 +1,179 @@
+//! Encoding records into blob sections.
+//!
+//! Owns: chunks, the columns of staged and of stored records, compression on both cores.
+//! Never decides what changed.
+
+use crate::error::{StateError, StateResult};
+use crate::state::State;
+use grotto_format::batch::{Batch, ColumnKind, MAX_CHUNK_ROWS, Value, encode_ordinals};
+use grotto_format::blob::{BlobHeader, BlobKind, BlobWriter, MAX_SECTION, PackedSection, SectionKind, TypeInfo};
+use grotto_format::schema::{Schema, TypeId};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How blobs are encoded.
+#[derive(Clone, Debug)]
+pub struct EncodeOptions {
+    /// Dataset named in the header.
+    pub dataset: String,
+    /// Version the blobs lead to (deltas), or of the state (snapshots).
+    pub version: u64,
+    /// zstd level; `None` stores everything uncompressed.
+    pub level: Option<i32>,
+    /// Threads that encode, the calling one included.
+    pub threads: usize,
+}
+
+/// Records of a chunk: where they come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// Rows of a batch.
+    Staged(&'a Batch, &'a [u32]),
+    /// Records of a state under the same type.
+    Stored(&'a State, TypeId),
+}
+
+/// One chunk of one type to encode.
+pub(crate) struct Job<'a> {
+    pub(crate) type_id: u16,
+    pub(crate) chunk: u32,
+    pub(crate) kinds: &'a [ColumnKind],
+    pub(crate) ordinals: &'a [u32],
+    pub(crate) origin: Origin<'a>,
+}
+
+/// Cuts rising ordinals into chunks of whole blocks.
+pub(crate) fn chunks(ordinals: &[u32], shift: u8) -> Vec<std::ops::Range<usize>> {
+    let mut chunks = Vec::new();
+    let mut start = 0;
+    while start < ordinals.len() {
+        let mut end = (start + MAX_CHUNK_ROWS / 2).min(ordinals.len());
+        // Never within a block: up to where the block of the last record ends.
+        end += ordinals[end..].partition_point(|o| o >> shift == ordinals[end - 1] >> shift);
+        chunks.push(start..end);
+        start = end;
+    }
+    chunks
+}
+
+/// Copies stored records into columns.
+pub(crate) fn batch_of(state: &State, id: TypeId, ordinals: &[u32], kinds: &[ColumnKind]) -> Batch {
+    let mut batch = Batch::new(kinds);
+    let mut elements = Vec::new();
+    for ordinal in ordinals {
+        let record = state.row(id, *ordinal);
+        for (column, (data, kind)) in batch.columns.iter_mut().zip(kinds).enumerate() {
+            match record.filter(|record| !record.is_null(column)) {
+                None => data.push(Value::Null),
+                Some(record) => match kind {
+                    ColumnKind::Fixed(_) => data.push(Value::Fixed(record.word(column))),
+                    ColumnKind::Var(_) => data.push(Value::Var(record.var(column))),
+                    ColumnKind::Elements(_) => {
+                        elements.clear();
+                        elements.extend(record.elements(column));
+                        data.push(Value::Elements(&elements));
+                    }
+                },
+            }
+        }
+        batch.rows += 1;
+    }
+    batch
+}
+
+fn encode_job(job: &Job<'_>, level: Option<i32>) -> StateResult<Vec<PackedSection>> {
+    let mut raw = Vec::new();
+    encode_ordinals(job.ordinals, &mut raw);
+    let mut sections = vec![PackedSection::new(job.type_id, job.chunk, SectionKind::Added, raw, level)];
+    let stored;
+    let all: Vec<u32>;
+    let (batch, rows) = match job.origin {
+        Origin::Staged(batch, rows) => (batch, rows),
+        Origin::Stored(state, id) => {
+            stored = batch_of(state, id, job.ordinals, job.kinds);
+            all = (0..job.ordinals.len() as u32).collect();
+            (&stored, all.as_slice())
+        }
+    };
+    for (position, (column, kind)) in batch.columns.iter().zip(job.kinds).enumerate() {
+        let mut raw = Vec::new();
+        column.encode(*kind, rows, &mut raw);
+        if raw.len() as u64 > MAX_SECTION {
+            return Err(StateError::Limit(format!("1 GiB in column {position} of {} records", rows.len())));
+        }
+        let kind = SectionKind::Column(position as u16);
+        sections.push(PackedSection::new(job.type_id, job.chunk, kind, raw, level));
+    }
+    Ok(sections)
+}
+
+/// Encodes jobs on several threads; the sections come in order of the jobs.
+pub(crate) fn encode_all(jobs: &[Job<'_>], options: &EncodeOptions) -> StateResult<Vec<PackedSection>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let position = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(position) else { return done };
+            done.push((position, encode_job(job, options.level)));
+        }
+    };
+    let helpers = options.threads.clamp(1, jobs.len().max(1)) - 1;
+    let mut done = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for handle in handles {
+            match handle.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(position, _)| *position);
+    let mut sections = Vec::new();
+    for (_, encoded) in done {
+        sections.extend(encoded?);
+    }
+    Ok(sections)
+}
+
+/// Encodes a whole state as a snapshot: a delta from the empty state.
+///
+/// # Errors
+/// When a column outgrows a section.
+pub fn encode_snapshot(state: &State, options: &EncodeOptions) -> StateResult<Vec<u8>> {
+    let lists: Vec<Vec<u32>> = state.schema().ids().map(|id| state.ordinals(id).collect()).collect();
+    let mut jobs = Vec::new();
+    for (position, ordinals) in lists.iter().enumerate() {
+        let ty = &state.types[position];
+        for (chunk, range) in chunks(ordinals, ty.shift).into_iter().enumerate() {
+            jobs.push(Job {
+                type_id: position as u16,
+                chunk: chunk as u32,
+                kinds: &state.infos[position].kinds,
+                ordinals: &ordinals[range],
+                origin: Origin::Stored(state, TypeId(position as u16)),
+            });
+        }
+    }
+    let header = BlobHeader {
+        kind: BlobKind::Snapshot,
+        dataset: options.dataset.clone(),
+        from: 0,
+        to: state.version(),
+        from_checksum: 0,
+        to_checksum: state.checksum(),
+        from_schema_hash: Schema::default().hash(),
+        schema_hash: state.schema_hash(),
+        schema_text: Some(state.schema().to_string()),
+        types: type_infos(state),
+        sections: Vec::new(),
+    };
+    let mut writer = BlobWriter::new(header, options.level);
+    encode_all(&jobs, options)?.into_iter().for_each(|section| writer.packed(section));
+    Ok(writer.finish())
+}
+
+pub(crate) fn type_infos(state: &State) -> Vec<TypeInfo> {
+    state.types.iter().map(|ty| TypeInfo { shift: ty.shift, live: ty.live }).collect()
+}

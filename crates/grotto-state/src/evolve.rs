@@ -1,0 +1,63 @@
+//! A state under another schema, without touching a record.
+//!
+//! Owns: moving tables and layouts to the positions of a new schema. Never rewrites blocks: a field
+//! that is new reads as null from every existing block, a field that goes stays readable to the
+//! content hash until the cycle that removes it has replaced the records that hold it.
+
+use crate::error::{StateError, StateResult};
+use crate::layout::{Dropped, Layout, Slots};
+use crate::state::{DEFAULT_SHIFT, State, TypeInfo, TypeState};
+use grotto_format::batch::ColumnKind;
+use grotto_format::schema::{Schema, TypeChange, evolve};
+use std::sync::Arc;
+
+impl State {
+    /// The same records under a new schema. Types that the new schema lacks go with their records.
+    ///
+    /// # Errors
+    /// When the new schema cannot follow the present one.
+    pub fn evolved(&self, schema: &Arc<Schema>) -> StateResult<Self> {
+        let evolution =
+            evolve(&self.schema, schema).map_err(|refused| StateError::Incompatible(refused.to_string()))?;
+        let infos = TypeInfo::of_schema(schema);
+        let mut types = Vec::with_capacity(evolution.types.len());
+        for (change, info) in evolution.types.iter().zip(infos.iter()) {
+            let old = change.old.and_then(|id| Some((self.types.get(id.index())?, self.infos.get(id.index())?)));
+            types.push(match old {
+                Some((ty, before)) => moved(ty, before, change),
+                None => TypeState::empty(DEFAULT_SHIFT, info.key.is_some()),
+            });
+        }
+        Ok(Self::assemble(self.version, Arc::clone(schema), infos, types, self.segments.clone()))
+    }
+
+    /// Forgets fields on their way out: no record holds a value in them any more.
+    pub(crate) fn without_dropped(mut self) -> Self {
+        for ty in &mut self.types {
+            if ty.layouts.iter().any(|layout| !layout.dropped.is_empty()) {
+                let layouts = ty.layouts.iter().map(|l| Layout { dropped: Vec::new(), ..l.clone() });
+                ty.layouts = Arc::new(layouts.collect());
+            }
+        }
+        self
+    }
+}
+
+fn moved(ty: &TypeState, before: &TypeInfo, change: &TypeChange) -> TypeState {
+    if before.kinds.iter().any(|kind| matches!(kind, ColumnKind::Elements(_))) {
+        return ty.clone();
+    }
+    let layout = |layout: &Layout| {
+        let at = |old: &Option<usize>| old.and_then(|c| layout.slots.get(c)).copied().unwrap_or(Slots::ABSENT);
+        let gone = (0..layout.slots.len()).filter(|c| !change.fields.contains(&Some(*c)));
+        let mut dropped = layout.dropped.clone();
+        dropped.extend(gone.map(|column| Dropped {
+            seed: before.seeds[column],
+            kind: u8::from(matches!(before.kinds[column], ColumnKind::Var(_))),
+            slots: layout.slots[column],
+        }));
+        Layout { row: layout.row, slots: change.fields.iter().map(at).collect(), dropped }
+    };
+    let layouts = ty.layouts.iter().map(layout).collect();
+    TypeState { layouts: Arc::new(layouts), ..ty.clone() }
+}

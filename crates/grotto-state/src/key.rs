@@ -1,0 +1,253 @@
+//! Primary keys: what may be looked up, how it hashes, how it is compared.
+//!
+//! Owns: the [`Key`] trait and the reading of key parts through references.
+//! Never walks an index.
+
+use crate::error::{StateError, StateResult};
+use crate::record::Record;
+use crate::state::State;
+use grotto_format::checksum::{KEY_SEED, key_fixed, key_var};
+use grotto_format::schema::{FieldType, KeySpec, Schema, TypeId, TypeSchema};
+
+/// A primary key with its paths resolved.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyInfo {
+    pub(crate) paths: Vec<KeyPath>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct KeyPath {
+    pub(crate) text: String,
+    pub(crate) steps: Vec<u16>,
+    pub(crate) leaf: FieldType,
+}
+
+impl KeyInfo {
+    pub(crate) fn new(spec: &KeySpec) -> Self {
+        let path = |p: &grotto_format::schema::FieldPath| KeyPath {
+            text: p.text.clone(),
+            steps: p.steps.clone(),
+            leaf: p.leaf,
+        };
+        Self { paths: spec.paths.iter().map(path).collect() }
+    }
+
+    /// Columns of key parts that are fields of the record itself.
+    pub(crate) fn own_columns(&self) -> Vec<u16> {
+        self.paths.iter().filter(|p| p.steps.len() == 1).map(|p| p.steps[0]).collect()
+    }
+}
+
+impl KeyPath {
+    /// A path given by its steps alone.
+    pub(crate) fn of_steps(schema: &Schema, mut id: TypeId, steps: &[u16]) -> Option<Self> {
+        let mut leaf = None;
+        for step in steps {
+            let ty = schema.get(id).fields().get(usize::from(*step))?.ty;
+            if let FieldType::Reference(to) = ty {
+                id = to;
+            }
+            leaf = Some(ty);
+        }
+        Some(Self { text: String::new(), steps: steps.to_vec(), leaf: leaf? })
+    }
+}
+
+/// One part of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPart<'a> {
+    /// int, long, float, double or boolean as a 64-bit word: integers sign-extended, floats as bits.
+    Fixed(u64),
+    /// Text or bytes.
+    Var(&'a [u8]),
+}
+
+impl KeyPart<'_> {
+    fn mix(self, hash: u64) -> u64 {
+        match self {
+            Self::Fixed(word) => key_fixed(hash, word),
+            Self::Var(bytes) => key_var(hash, bytes),
+        }
+    }
+}
+
+/// One part of the key of a record; `None` when it, or a reference on the way, is null.
+#[inline]
+pub(crate) fn read_part<'a>(record: &Record<'a>, path: &KeyPath) -> Option<KeyPart<'a>> {
+    let (last, way) = path.steps.split_last()?;
+    let mut record = *record;
+    for step in way {
+        let schema = record.state().schema();
+        let FieldType::Reference(to) = schema.get(record.type_id()).fields().get(usize::from(*step))?.ty else {
+            return None;
+        };
+        record = record.follow(usize::from(*step), to)?;
+    }
+    let column = usize::from(*last);
+    if record.is_null(column) {
+        return None;
+    }
+    Some(match path.leaf {
+        FieldType::String | FieldType::Bytes => KeyPart::Var(record.var(column)),
+        _ => KeyPart::Fixed(record.word(column)),
+    })
+}
+
+/// The key hash of a record; `None` when part of the key is null.
+pub(crate) fn hash_record(record: &Record<'_>, info: &KeyInfo) -> Option<u64> {
+    info.paths.iter().try_fold(KEY_SEED, |hash, path| Some(read_part(record, path)?.mix(hash)))
+}
+
+/// The key hash of parts.
+pub(crate) fn hash_parts(parts: &[KeyPart<'_>]) -> u64 {
+    parts.iter().fold(KEY_SEED, |hash, part| part.mix(hash))
+}
+
+/// How messages show a key.
+pub(crate) fn show(info: &KeyInfo, parts: &[KeyPart<'_>]) -> String {
+    let texts: Vec<String> = info.paths.iter().zip(parts).map(|(path, part)| show_part(path.leaf, *part)).collect();
+    texts.join(", ")
+}
+
+fn show_part(leaf: FieldType, part: KeyPart<'_>) -> String {
+    match (leaf, part) {
+        (FieldType::Boolean, KeyPart::Fixed(word)) => (word == 1).to_string(),
+        (FieldType::Float, KeyPart::Fixed(word)) => f32::from_bits(word as u32).to_string(),
+        (FieldType::Double, KeyPart::Fixed(word)) => f64::from_bits(word).to_string(),
+        (_, KeyPart::Fixed(word)) => (word as i64).to_string(),
+        (_, KeyPart::Var(bytes)) => format!("{:?}", String::from_utf8_lossy(bytes)),
+    }
+}
+
+/// What a primary key can be looked up by: a scalar for a key of one part, a tuple or a slice of
+/// [`KeyPart`]s for a compound one.
+pub trait Key {
+    /// Number of parts.
+    fn arity(&self) -> usize;
+    /// The part at a position below [`arity`](Self::arity).
+    fn part(&self, position: usize) -> KeyPart<'_>;
+
+    /// The key hash.
+    #[inline]
+    fn hash(&self) -> u64 {
+        (0..self.arity()).fold(KEY_SEED, |hash, position| self.part(position).mix(hash))
+    }
+}
+
+macro_rules! scalar {
+    ($($ty:ty, $self:ident => $part:expr;)*) => {$(
+        impl Key for $ty {
+            #[inline]
+            fn arity(&self) -> usize {
+                1
+            }
+            #[inline]
+            fn part(&self, _: usize) -> KeyPart<'_> {
+                let $self = self;
+                $part
+            }
+        }
+    )*};
+}
+
+scalar! {
+    i32, v => KeyPart::Fixed(i64::from(*v) as u64);
+    i64, v => KeyPart::Fixed(*v as u64);
+    bool, v => KeyPart::Fixed(u64::from(*v));
+    f32, v => KeyPart::Fixed(u64::from(v.to_bits()));
+    f64, v => KeyPart::Fixed(v.to_bits());
+    &str, v => KeyPart::Var(v.as_bytes());
+    String, v => KeyPart::Var(v.as_bytes());
+    &[u8], v => KeyPart::Var(v);
+    Vec<u8>, v => KeyPart::Var(v);
+}
+
+macro_rules! tuple {
+    ($($name:ident $position:tt),*) => {
+        impl<$($name: Key),*> Key for ($($name,)*) {
+            fn arity(&self) -> usize {
+                [$($position),*].len()
+            }
+            fn part(&self, position: usize) -> KeyPart<'_> {
+                match position {
+                    $($position => self.$position.part(0),)*
+                    _ => KeyPart::Fixed(0),
+                }
+            }
+        }
+    };
+}
+
+tuple!(A 0, B 1);
+tuple!(A 0, B 1, C 2);
+tuple!(A 0, B 1, C 2, D 3);
+
+impl Key for [KeyPart<'_>] {
+    fn arity(&self) -> usize {
+        self.len()
+    }
+    fn part(&self, position: usize) -> KeyPart<'_> {
+        self[position]
+    }
+}
+
+impl<K: Key + ?Sized> Key for &K {
+    fn arity(&self) -> usize {
+        (**self).arity()
+    }
+    fn part(&self, position: usize) -> KeyPart<'_> {
+        (**self).part(position)
+    }
+}
+
+/// Refuses a key of the wrong shape, which could never be found.
+#[inline]
+pub(crate) fn check<K: Key + ?Sized>(info: &KeyInfo, key: &K, schema: &Schema, id: TypeId) -> StateResult<()> {
+    let fits = key.arity() == info.paths.len()
+        && info.paths.iter().enumerate().all(|(i, path)| {
+            let text = matches!(path.leaf, FieldType::String | FieldType::Bytes);
+            matches!(key.part(i), KeyPart::Var(_)) == text
+        });
+    if fits { Ok(()) } else { Err(wrong_shape(info, schema.get(id))) }
+}
+
+#[cold]
+fn wrong_shape(info: &KeyInfo, ty: &TypeSchema) -> StateError {
+    let parts: Vec<String> = info.paths.iter().map(|p| format!("{} ({:?})", p.text, p.leaf)).collect();
+    StateError::Invalid(format!("type {}: expected a key of {}", ty.name, parts.join(", ")))
+}
+
+#[inline]
+pub(crate) fn matches<K: Key + ?Sized>(record: &Record<'_>, info: &KeyInfo, key: &K) -> bool {
+    info.paths.iter().enumerate().all(|(i, path)| read_part(record, path) == Some(key.part(i)))
+}
+
+impl State {
+    /// The record with a primary key.
+    ///
+    /// # Errors
+    /// When the type has no primary key, or the key has another shape.
+    #[inline]
+    pub fn find<K: Key + ?Sized>(&self, type_id: TypeId, key: &K) -> StateResult<Option<Record<'_>>> {
+        let Some(info) = self.infos.get(type_id.index()).and_then(|info| info.key.as_ref()) else {
+            return Err(StateError::Invalid(format!("type {} has no primary key", self.schema.get(type_id).name)));
+        };
+        check(info, key, &self.schema, type_id)?;
+        Ok(self.find_hashed(type_id, info, key, key.hash()))
+    }
+
+    #[inline]
+    pub(crate) fn find_hashed<K: Key + ?Sized>(
+        &self,
+        type_id: TypeId,
+        info: &KeyInfo,
+        key: &K,
+        hash: u64,
+    ) -> Option<Record<'_>> {
+        let index = self.types.get(type_id.index())?.index.as_ref()?;
+        index.candidates(&self.segments, hash).find_map(|ordinal| {
+            let record = self.row(type_id, ordinal)?;
+            matches(&record, info, key).then_some(record)
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! Layouts: where each field of a row is, to the bit.
+//!
+//! Owns: choosing widths for the values of a block, and sharing layouts between blocks.
+//! Never touches a block's bytes apart from reading and writing single words.
+//!
+//! Widths belong to a layout that blocks refer to, so one outlier widens the blocks that hold it
+//! and not the dataset. Every field is read with one unaligned load, a shift and a mask; no branch
+//! depends on the data just loaded, so lookups overlap.
+
+use grotto_format::batch::ColumnKind;
+
+/// A run of bits within a row, and the number that is added to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub(crate) struct BitSlot {
+    byte: u32,
+    shift: u32,
+    mask: u64,
+    base: u64,
+}
+
+impl BitSlot {
+    /// A slot that takes no room and always reads as `value`.
+    const fn constant(value: u64) -> Self {
+        Self { byte: 0, shift: 0, mask: 0, base: value }
+    }
+
+    /// Reads the slot of the row that starts at `row`.
+    #[inline(always)]
+    pub(crate) fn read(&self, bytes: &[u8], row: usize) -> u64 {
+        let at = row + self.byte as usize;
+        let word = match bytes.get(at..at + 8) {
+            Some(word) => word.try_into().map_or(0, u64::from_le_bytes),
+            None => 0,
+        };
+        (word >> self.shift & self.mask).wrapping_add(self.base)
+    }
+
+    /// Writes the slot of a row; the bits were zero before, or are cleared with `CLEAR`.
+    #[inline(always)]
+    pub(crate) fn write(&self, bytes: &mut [u8], row: usize, value: u64) {
+        let at = row + self.byte as usize;
+        if let Some(word) = bytes.get_mut(at..at + 8) {
+            let old = word.as_ref().try_into().map_or(0, u64::from_le_bytes);
+            let new = old | (value.wrapping_sub(self.base) & self.mask) << self.shift;
+            word.copy_from_slice(&new.to_le_bytes());
+        }
+    }
+
+    fn holds(&self, min: u64, max: u64) -> bool {
+        let (low, high) = (min.wrapping_sub(self.base), max.wrapping_sub(self.base));
+        low <= self.mask && high <= self.mask && low <= high
+    }
+}
+
+/// Slots of one column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub(crate) struct Slots {
+    /// The word, or the start of the value relative to the block.
+    pub(crate) main: BitSlot,
+    /// Length in bytes, or number of elements.
+    pub(crate) length: BitSlot,
+    /// Reads 1 when the value is null.
+    pub(crate) null: BitSlot,
+    /// Bits of one element.
+    pub(crate) element: u32,
+}
+
+impl Slots {
+    /// Slots of a field that blocks of this layout do not have: always null.
+    pub(crate) const ABSENT: Self = Self {
+        main: BitSlot::constant(0),
+        length: BitSlot::constant(0),
+        null: BitSlot::constant(1),
+        element: 0,
+    };
+}
+
+/// A field that the schema no longer has but rows of this layout still carry, until the cycle that
+/// removed it has replaced every record with a value in it.
+#[derive(Clone, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub(crate) struct Dropped {
+    pub(crate) seed: u64,
+    pub(crate) kind: u8,
+    pub(crate) slots: Slots,
+}
+
+/// Where every column of a row is.
+#[derive(Clone, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub(crate) struct Layout {
+    /// Bytes of a row.
+    pub(crate) row: u32,
+    /// One per column of the type.
+    pub(crate) slots: Vec<Slots>,
+    /// Fields on their way out.
+    pub(crate) dropped: Vec<Dropped>,
+}
+
+/// What the values of one column in one block ask of a layout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    /// Smallest and largest word (signed order), or start of a value.
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+    /// Longest value.
+    pub(crate) length: u64,
+    /// Largest element.
+    pub(crate) element: u32,
+    pub(crate) null: bool,
+}
+
+impl Need {
+    pub(crate) const NONE: Self = Self { min: 0, max: 0, length: 0, element: 0, null: false };
+}
+
+pub(crate) fn bits(value: u64) -> u32 {
+    u64::BITS - value.leading_zeros()
+}
+
+impl Layout {
+    /// Whether values that ask for `needs` can be stored.
+    pub(crate) fn fits(&self, kinds: &[ColumnKind], needs: &[Need]) -> bool {
+        self.dropped.is_empty()
+            && self.slots.len() == needs.len()
+            && self.slots.iter().zip(needs).zip(kinds).all(|((slots, need), kind)| {
+                let null = !need.null || slots.null.mask == 1;
+                null && slots.null.base == 0 && match kind {
+                    ColumnKind::Fixed(_) => slots.main.holds(need.min, need.max),
+                    ColumnKind::Var(_) => slots.main.holds(0, need.max) && slots.length.holds(0, need.length),
+                    ColumnKind::Elements(_) => {
+                        slots.main.holds(0, need.max)
+                            && slots.length.holds(0, need.length)
+                            && bits(u64::from(need.element)) <= slots.element
+                    }
+                }
+            })
+    }
+
+    /// The tightest layout for `needs`, with bases rounded so that neighbouring blocks can share
+    /// it. Columns of `first` (the key) come first, then whole-byte ones, then the rest.
+    pub(crate) fn tightest(kinds: &[ColumnKind], needs: &[Need], first: &[u16]) -> Self {
+        let mut slots = vec![Slots::ABSENT; kinds.len()];
+        let mut packer = Packer { bit: 0 };
+        for column in order(kinds, needs, first) {
+            let need = needs[column];
+            let slot = &mut slots[column];
+            slot.null = BitSlot::constant(0);
+            match kinds[column] {
+                ColumnKind::Fixed(0) => {
+                    let aligned = first.contains(&(column as u16));
+                    let (base, width) = frame(need.min, need.max);
+                    slot.main = packer.slot(width, base, aligned);
+                }
+                ColumnKind::Fixed(bytes) => slot.main = packer.slot(u32::from(bytes) * 8, 0, true),
+                ColumnKind::Var(_) => {
+                    slot.main = packer.slot(bits(need.max), 0, false);
+                    slot.length = packer.slot(bits(need.length), 0, false);
+                }
+                ColumnKind::Elements(_) => {
+                    slot.main = packer.slot(bits(need.max), 0, false);
+                    slot.length = packer.slot(bits(need.length), 0, false);
+                    slot.element = bits(u64::from(need.element));
+                }
+            }
+        }
+        for (slot, need) in slots.iter_mut().zip(needs) {
+            if need.null {
+                slot.null = packer.slot(1, 0, false);
+            }
+        }
+        Self { row: packer.bit.div_ceil(8).max(1), slots, dropped: Vec::new() }
+    }
+}
+
+/// Order of the columns in a row: key columns, then those of whole bytes (so that they stay aligned
+/// without padding), then the rest.
+fn order(kinds: &[ColumnKind], needs: &[Need], first: &[u16]) -> Vec<usize> {
+    let wide = |c: usize| match kinds[c] {
+        ColumnKind::Fixed(0) => frame(needs[c].min, needs[c].max).1 > 57,
+        ColumnKind::Fixed(_) => true,
+        _ => false,
+    };
+    let rank = |c: usize| match first.iter().position(|f| usize::from(*f) == c) {
+        Some(position) => position,
+        None if wide(c) => first.len(),
+        None => first.len() + 1,
+    };
+    let mut order: Vec<usize> = (0..kinds.len()).collect();
+    order.sort_by_key(|c| rank(*c));
+    order
+}
+
+/// Base and width for words from `min` to `max` (signed). The base is a multiple of a quarter of
+/// the range, so that blocks with similar values get equal layouts.
+fn frame(min: u64, max: u64) -> (u64, u32) {
+    let (low, high) = (i128::from(min as i64), i128::from(max as i64));
+    let width = bits((high - low) as u64);
+    for width in width..=57 {
+        let granule = 1_i128 << width.saturating_sub(2);
+        let base = if low >= 0 && high < 1 << width { 0 } else { low.div_euclid(granule) * granule };
+        if high - base < 1 << width {
+            return (base as i64 as u64, width);
+        }
+    }
+    (0, 64)
+}
+
+struct Packer {
+    bit: u32,
+}
+
+impl Packer {
+    fn slot(&mut self, width: u32, base: u64, aligned: bool) -> BitSlot {
+        if width == 0 {
+            return BitSlot::constant(base);
+        }
+        if aligned || width > 57 {
+            self.bit = self.bit.next_multiple_of(8);
+        }
+        let mask = if width >= 64 { u64::MAX } else { (1 << width) - 1 };
+        let slot = BitSlot { byte: self.bit / 8, shift: self.bit % 8, mask, base };
+        self.bit += width;
+        slot
+    }
+}
+
+/// Most layouts of one type; beyond that, blocks share wider ones.
+const MAX_LAYOUTS: usize = 256;
+
+/// Finds or adds a layout that holds `needs`; returns its position.
+pub(crate) fn choose(
+    layouts: &mut Vec<Layout>,
+    kinds: &[ColumnKind],
+    needs: &[Need],
+    first: &[u16],
+) -> usize {
+    let ideal = Layout::tightest(kinds, needs, first);
+    let best = layouts.iter().enumerate().filter(|(_, l)| l.fits(kinds, needs)).min_by_key(|(_, l)| l.row);
+    if let Some((position, layout)) = best {
+        // One spare byte in a row of 32 is cheaper than another layout.
+        if layout.row <= ideal.row + ideal.row / 32 || layouts.len() >= MAX_LAYOUTS {
+            return position;
+        }
+    }
+    layouts.push(ideal);
+    layouts.len() - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(min: i64, max: i64) -> Need {
+        Need { min: min as u64, max: max as u64, ..Need::NONE }
+    }
+
+    #[test]
+    fn words_of_every_width_come_back() {
+        for width in 1..=64_u32 {
+            let high = if width == 64 { i64::MAX } else { ((1_u128 << (width - 1)) as i64).wrapping_sub(1).max(0) };
+            for low in [0, -high, i64::MIN] {
+                let kinds = [ColumnKind::Fixed(0); 3];
+                let needs = [need(0, 1), need(low, high), need(-5, 5)];
+                let layout = Layout::tightest(&kinds, &needs, &[]);
+                assert!(layout.fits(&kinds, &needs), "width {width} low {low}");
+                let mut row = vec![0; layout.row as usize + 8];
+                for (slots, value) in layout.slots.iter().zip([1, low, -5]) {
+                    slots.main.write(&mut row, 0, value as u64);
+                }
+                let back: Vec<i64> = layout.slots.iter().map(|s| s.main.read(&row, 0) as i64).collect();
+                assert_eq!(back, [1, low, -5]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_outlier_gets_a_layout_of_its_own() {
+        let kinds = [ColumnKind::Fixed(0)];
+        let mut layouts = Vec::new();
+        let narrow = choose(&mut layouts, &kinds, &[need(0, 1000)], &[]);
+        let wide = choose(&mut layouts, &kinds, &[need(0, 1 << 40)], &[]);
+        assert_ne!(narrow, wide);
+        assert_eq!(choose(&mut layouts, &kinds, &[need(3, 900)], &[]), narrow);
+    }
+}

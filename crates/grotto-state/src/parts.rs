@@ -1,0 +1,153 @@
+//! A state taken apart, to be written to a root file and put together again around mapped segments.
+//!
+//! Owns: the plain-data form of a state's tables and its validation. Never opens a file.
+
+use crate::bitmap::page_bytes;
+use crate::error::{StateError, StateResult};
+use crate::index::{Index, LINE};
+use crate::layout::Layout;
+use crate::segment::{Loc, Segment};
+use crate::state::{State, TypeInfo, TypeState};
+use bytes::Bytes;
+use grotto_format::schema::Schema;
+use std::sync::Arc;
+
+/// Everything of a state but the bytes of its segments.
+#[derive(Clone, Debug, bincode::Encode, bincode::Decode)]
+pub struct Parts {
+    /// Version of the state.
+    pub version: u64,
+    /// Schema, printed.
+    pub schema: String,
+    /// State checksum.
+    pub checksum: u64,
+    /// Segments by slot.
+    pub segments: Vec<SegmentPart>,
+    types: Vec<TypePart>,
+}
+
+/// One segment slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct SegmentPart {
+    /// Name given when it was sealed.
+    pub name: u64,
+    /// Bytes; 0 for a free slot.
+    pub length: u64,
+    /// Bytes still in use.
+    pub live: u64,
+}
+
+#[derive(Clone, Debug, bincode::Encode, bincode::Decode)]
+struct TypePart {
+    shift: u8,
+    live: u64,
+    checksum: u64,
+    depth: u8,
+    blocks: Vec<u64>,
+    bitmaps: Vec<u64>,
+    index: Vec<u64>,
+    layouts: Vec<Layout>,
+}
+
+fn words(locs: &[Loc]) -> Vec<u64> {
+    locs.iter().map(|loc| loc.to_word()).collect()
+}
+
+fn locs(words: &[u64]) -> Arc<[Loc]> {
+    words.iter().map(|word| Loc::from_word(*word)).collect()
+}
+
+impl State {
+    /// Takes the tables apart.
+    #[must_use]
+    pub fn to_parts(&self) -> Parts {
+        let segments = self.segments.iter().map(|segment| SegmentPart {
+            name: segment.name,
+            length: segment.bytes.len() as u64,
+            live: segment.live,
+        });
+        let types = self.types.iter().map(|ty| TypePart {
+            shift: ty.shift,
+            live: ty.live,
+            checksum: ty.checksum,
+            depth: ty.index.as_ref().map_or(0, |index| index.depth),
+            blocks: words(&ty.blocks),
+            bitmaps: words(&ty.bitmaps),
+            index: ty.index.as_ref().map_or(Vec::new(), |index| words(&index.pages)),
+            layouts: ty.layouts.to_vec(),
+        });
+        Parts {
+            version: self.version,
+            schema: self.schema.to_string(),
+            checksum: self.checksum(),
+            segments: segments.collect(),
+            types: types.collect(),
+        }
+    }
+
+    /// Puts a state together; `open` supplies the bytes of each segment in use.
+    ///
+    /// # Errors
+    /// When the parts contradict each other or an address lies outside of its segment.
+    pub fn from_parts(
+        parts: Parts,
+        open: &mut dyn FnMut(&SegmentPart) -> StateResult<Bytes>,
+    ) -> StateResult<Self> {
+        let schema = match parts.schema.as_str() {
+            "" => Schema::default(),
+            text => Schema::parse(text).map_err(|e| StateError::Damaged(e.to_string()))?,
+        };
+        let infos = TypeInfo::of_schema(&schema);
+        if infos.len() != parts.types.len() {
+            return Err(StateError::Damaged(format!("expected {} types, found {}", infos.len(), parts.types.len())));
+        }
+        let mut segments = Vec::with_capacity(parts.segments.len());
+        for part in &parts.segments {
+            segments.push(match part.length {
+                0 => Segment::FREE,
+                _ => Segment { bytes: open(part)?, name: part.name, live: part.live },
+            });
+        }
+        let types = parts.types.into_iter().zip(infos.iter());
+        let types = types.map(|(part, info)| part.put_together(info, &segments)).collect::<StateResult<Vec<_>>>()?;
+        let state = Self::assemble(parts.version, Arc::new(schema), infos, types, segments);
+        if state.checksum() == parts.checksum {
+            Ok(state)
+        } else {
+            Err(StateError::Damaged(format!("expected checksum {:016x}, found {:016x}", parts.checksum, state.checksum())))
+        }
+    }
+}
+
+impl TypePart {
+    fn put_together(self, info: &TypeInfo, segments: &[Segment]) -> StateResult<TypeState> {
+        let damaged = |what: &str| StateError::Damaged(format!("expected {what} in the root"));
+        if !(9..=16).contains(&self.shift) {
+            return Err(damaged("a block shift of 9 to 16"));
+        }
+        if self.layouts.iter().any(|layout| layout.slots.len() != info.kinds.len()) {
+            return Err(damaged("layouts with every column"));
+        }
+        let index = info.key.as_ref().map(|_| Index { pages: locs(&self.index), depth: self.depth });
+        if index.as_ref().is_some_and(|i| i.depth > 24 || i.pages.len() != 1 << i.depth) {
+            return Err(damaged("an index directory of a power of two"));
+        }
+        let ty = TypeState {
+            shift: self.shift,
+            blocks: locs(&self.blocks),
+            bitmaps: locs(&self.bitmaps),
+            layouts: Arc::new(self.layouts),
+            index,
+            live: self.live,
+            checksum: self.checksum,
+        };
+        let inside = |loc: &Loc, length: usize| {
+            let segment = segments.get(usize::from(loc.segment));
+            loc.is_none() || segment.is_some_and(|s| loc.start() + length <= s.bytes.len())
+        };
+        let blocks = ty.blocks.iter().all(|l| inside(l, 16) && (l.is_none() || usize::from(l.tag) < ty.layouts.len()));
+        let bitmaps = ty.bitmaps.iter().all(|l| inside(l, page_bytes(ty.shift)));
+        let pages = ty.index.iter().flat_map(|i| i.pages.iter()).all(|l| inside(l, usize::from(l.tag) * LINE));
+        if blocks && bitmaps && pages { Ok(ty) } else { Err(damaged("addresses within their segments")) }
+    }
+}

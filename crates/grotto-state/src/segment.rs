@@ -1,0 +1,143 @@
+//! Segments: the sealed runs of bytes that hold blocks, bitmap pages and index pages.
+//!
+//! Owns: addresses ([`Loc`]), the builder that one refresh fills, and who seals it.
+//! Never writes a file: sealing is the caller's, so that heap and mapped states share all code.
+
+use bytes::Bytes;
+
+/// Items start at multiples of this many bytes, one cache line.
+pub(crate) const ALIGN: usize = 64;
+
+/// Where an item is: segment slot and offset. Eight bytes, so that tables stay in cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Loc {
+    /// Offset in units of [`ALIGN`].
+    pub(crate) unit: u32,
+    /// Slot in the state's list of segments.
+    pub(crate) segment: u16,
+    /// Layout of a block, lines of an index page, 0 for a bitmap page.
+    pub(crate) tag: u16,
+}
+
+impl Loc {
+    /// No item: a block without rows.
+    pub(crate) const NONE: Self = Self { unit: u32::MAX, segment: u16::MAX, tag: 0 };
+
+    #[inline]
+    pub(crate) fn start(self) -> usize {
+        self.unit as usize * ALIGN
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self.segment == u16::MAX
+    }
+
+    pub(crate) fn to_word(self) -> u64 {
+        u64::from(self.unit) | u64::from(self.segment) << 32 | u64::from(self.tag) << 48
+    }
+
+    pub(crate) fn from_word(word: u64) -> Self {
+        Self { unit: word as u32, segment: (word >> 32) as u16, tag: (word >> 48) as u16 }
+    }
+}
+
+/// A sealed segment as a state holds it.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Its bytes; empty in a free slot.
+    pub(crate) bytes: Bytes,
+    /// Name given by whoever sealed it; unique within a state directory.
+    pub(crate) name: u64,
+    /// Bytes of items that the state still uses.
+    pub(crate) live: u64,
+}
+
+impl Segment {
+    /// A slot without a segment.
+    pub(crate) const FREE: Self = Self { bytes: Bytes::new(), name: 0, live: 0 };
+
+    /// Name given by whoever sealed it.
+    #[must_use]
+    pub fn name(&self) -> u64 {
+        self.name
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Bytes of items that the state still uses.
+    #[must_use]
+    pub fn live(&self) -> u64 {
+        self.live
+    }
+}
+
+/// A segment that was sealed: its name and its bytes from now on.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// Unique within whatever holds the segments.
+    pub name: u64,
+    /// The same bytes that were given, at their final place.
+    pub bytes: Bytes,
+}
+
+/// Turns filled buffers into sealed segments.
+pub trait Seal {
+    /// Puts the bytes at their final place: a mapped file, or the heap as they are.
+    ///
+    /// # Errors
+    /// When they cannot be stored, for example because the disk is full. The refresh then fails and
+    /// nothing of it is visible.
+    fn seal(&mut self, bytes: Vec<u8>) -> std::io::Result<Sealed>;
+}
+
+/// Keeps segments on the heap.
+#[derive(Debug, Default)]
+pub struct HeapSeal {
+    next: u64,
+}
+
+impl Seal for HeapSeal {
+    fn seal(&mut self, mut bytes: Vec<u8>) -> std::io::Result<Sealed> {
+        bytes.shrink_to_fit();
+        self.next += 1;
+        Ok(Sealed { name: self.next, bytes: bytes.into() })
+    }
+}
+
+/// Bytes of a block, bitmap page or index page being written.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Bytes that follow the last item, so that a word can be read at the end of any row.
+const PADDING: usize = 8;
+
+impl Buffer {
+    /// Starts an item; its bytes are appended to `bytes` afterwards.
+    pub(crate) fn begin(&mut self) -> usize {
+        let start = self.bytes.len().next_multiple_of(ALIGN);
+        self.bytes.resize(start, 0);
+        start
+    }
+
+    /// Address of the item that starts at `start`, in the segment of `slot`.
+    pub(crate) fn loc(start: usize, slot: u16, tag: u16) -> Option<Loc> {
+        Some(Loc { unit: u32::try_from(start / ALIGN).ok()?, segment: slot, tag })
+    }
+
+    pub(crate) fn put(&mut self, item: &[u8]) -> usize {
+        let start = self.begin();
+        self.bytes.extend_from_slice(item);
+        start
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.bytes.extend_from_slice(&[0; PADDING]);
+        self.bytes
+    }
+}

@@ -1,0 +1,246 @@
+//! The read state: a dataset at one version.
+//!
+//! Owns: the tables of a version and how an ordinal is found through them.
+//! Never changes after it was built.
+//!
+//! **Invariant:** every address in a table points into a segment of the same state, so a state that
+//! is held keeps alive exactly what it reads.
+
+use crate::bitmap::{self, Ordinals};
+use crate::block::BlockRef;
+use crate::error::{StateError, StateResult};
+use crate::index::Index;
+use crate::key::KeyInfo;
+use crate::layout::Layout;
+use crate::record::Record;
+use crate::segment::{Loc, Segment};
+use grotto_format::batch::{ColumnKind, columns_of};
+use grotto_format::checksum;
+use grotto_format::schema::{Schema, TypeId, TypeSchema};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What all versions with one schema share about a type.
+#[derive(Debug)]
+pub(crate) struct TypeInfo {
+    pub(crate) kinds: Vec<ColumnKind>,
+    /// Hash seed per column.
+    pub(crate) seeds: Vec<u64>,
+    pub(crate) key: Option<KeyInfo>,
+    /// Columns of the primary key that are in the record itself.
+    pub(crate) first: Vec<u16>,
+}
+
+impl TypeInfo {
+    pub(crate) fn of_schema(schema: &Schema) -> Arc<[Self]> {
+        schema.types().iter().map(Self::new).collect()
+    }
+
+    fn new(ty: &TypeSchema) -> Self {
+        let seeds = match ty.object() {
+            Some(object) => object.fields.iter().map(|f| checksum::field_seed(&ty.name, &f.name)).collect(),
+            None => vec![checksum::field_seed(&ty.name, "")],
+        };
+        let key = ty.key().map(KeyInfo::new);
+        let first = key.as_ref().map_or(Vec::new(), KeyInfo::own_columns);
+        Self { kinds: columns_of(ty), seeds, key, first }
+    }
+}
+
+/// One type at one version.
+#[derive(Clone, Debug)]
+pub(crate) struct TypeState {
+    /// Blocks hold `1 << shift` ordinals.
+    pub(crate) shift: u8,
+    pub(crate) blocks: Arc<[Loc]>,
+    pub(crate) bitmaps: Arc<[Loc]>,
+    pub(crate) layouts: Arc<Vec<Layout>>,
+    pub(crate) index: Option<Index>,
+    pub(crate) live: u64,
+    pub(crate) checksum: u64,
+}
+
+impl TypeState {
+    pub(crate) fn empty(shift: u8, keyed: bool) -> Self {
+        Self {
+            shift,
+            blocks: Arc::default(),
+            bitmaps: Arc::default(),
+            layouts: Arc::default(),
+            index: keyed.then(Index::default),
+            live: 0,
+            checksum: 0,
+        }
+    }
+}
+
+/// Block shift of a type that has no record yet.
+pub(crate) const DEFAULT_SHIFT: u8 = 11;
+
+/// A dataset at one version.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) version: u64,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) schema_hash: u64,
+    pub(crate) infos: Arc<[TypeInfo]>,
+    pub(crate) types: Vec<TypeState>,
+    pub(crate) segments: Vec<Segment>,
+    damaged: AtomicBool,
+}
+
+impl State {
+    /// The empty state at version 0: no types, no records. Every dataset starts here.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::assemble(0, Arc::new(Schema::default()), Arc::new([]), Vec::new(), Vec::new())
+    }
+
+    pub(crate) fn assemble(
+        version: u64,
+        schema: Arc<Schema>,
+        infos: Arc<[TypeInfo]>,
+        types: Vec<TypeState>,
+        segments: Vec<Segment>,
+    ) -> Self {
+        let schema_hash = schema.hash();
+        Self { version, schema, schema_hash, infos, types, segments, damaged: AtomicBool::new(false) }
+    }
+
+    /// The same records at another version: what a log entry without blobs leads to.
+    #[must_use]
+    pub fn at_version(&self, version: u64) -> Self {
+        Self {
+            version,
+            schema: Arc::clone(&self.schema),
+            schema_hash: self.schema_hash,
+            infos: Arc::clone(&self.infos),
+            types: self.types.clone(),
+            segments: self.segments.clone(),
+            damaged: AtomicBool::new(self.is_damaged()),
+        }
+    }
+
+    /// Its version: the position in the commit log.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Its schema.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Hash of its schema.
+    #[must_use]
+    pub fn schema_hash(&self) -> u64 {
+        self.schema_hash
+    }
+
+    /// The state checksum: the wrapping sum over all records of a hash of type, ordinal and content.
+    #[must_use]
+    pub fn checksum(&self) -> u64 {
+        self.types.iter().fold(0, |sum, ty| sum.wrapping_add(ty.checksum))
+    }
+
+    /// Number of live records of a type.
+    #[must_use]
+    pub fn count(&self, type_id: TypeId) -> u64 {
+        self.types.get(type_id.index()).map_or(0, |ty| ty.live)
+    }
+
+    /// Live records of all types.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.types.iter().map(|ty| ty.live).sum()
+    }
+
+    /// One more than the largest ordinal a type has room for.
+    #[must_use]
+    pub fn ordinal_limit(&self, type_id: TypeId) -> u32 {
+        self.types.get(type_id.index()).map_or(0, |ty| (ty.blocks.len() as u32) << ty.shift)
+    }
+
+    /// Its segments, free slots left out.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(|segment| !segment.bytes.is_empty())
+    }
+
+    /// The position of a type.
+    ///
+    /// # Errors
+    /// When the schema has no such type.
+    pub fn type_id(&self, name: &str) -> StateResult<TypeId> {
+        self.schema.find(name).ok_or_else(|| {
+            let names: Vec<&str> = self.schema.types().iter().map(|t| t.name.as_str()).collect();
+            StateError::Invalid(format!("no type {name} at version {}: expected one of {}", self.version, names.join(", ")))
+        })
+    }
+
+    /// Whether a read met bytes that contradict each other; such a state should be loaded again.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    pub(crate) fn report_damage(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn ty(&self, type_id: TypeId) -> Option<&TypeState> {
+        self.types.get(type_id.index())
+    }
+
+    pub(crate) fn block_of<'a>(&'a self, ty: &'a TypeState, block: usize) -> Option<BlockRef<'a>> {
+        block_in(&self.segments, ty, block)
+    }
+
+    pub(crate) fn bitmap_page(&self, ty: &TypeState, block: usize) -> &[u8] {
+        bitmap::page(&self.segments, &ty.bitmaps, block, ty.shift)
+    }
+
+    /// Whether an ordinal of a type lives.
+    #[must_use]
+    pub fn is_live(&self, type_id: TypeId, ordinal: u32) -> bool {
+        self.ty(type_id).is_some_and(|ty| {
+            let page = self.bitmap_page(ty, (ordinal >> ty.shift) as usize);
+            bitmap::is_set(page, ordinal & ((1 << ty.shift) - 1))
+        })
+    }
+
+    /// Live ordinals of a type, rising.
+    #[must_use]
+    pub fn ordinals(&self, type_id: TypeId) -> Ordinals<'_> {
+        match self.ty(type_id) {
+            Some(ty) => Ordinals::new(&self.segments, &ty.bitmaps, ty.shift),
+            None => Ordinals::new(&self.segments, &[], DEFAULT_SHIFT),
+        }
+    }
+
+    /// The record at a live ordinal.
+    #[must_use]
+    pub fn record(&self, type_id: TypeId, ordinal: u32) -> Option<Record<'_>> {
+        if self.is_live(type_id, ordinal) { self.row(type_id, ordinal) } else { None }
+    }
+
+    /// The record at an ordinal that is known to live: from an index, a bitmap or a reference.
+    #[inline]
+    pub(crate) fn row(&self, type_id: TypeId, ordinal: u32) -> Option<Record<'_>> {
+        let ty = self.types.get(type_id.index())?;
+        let loc = *ty.blocks.get((ordinal >> ty.shift) as usize)?;
+        let segment = self.segments.get(usize::from(loc.segment))?;
+        let layout = ty.layouts.get(usize::from(loc.tag))?;
+        Some(Record::new(self, type_id, ordinal, &segment.bytes, loc.start(), layout, ordinal & ((1 << ty.shift) - 1)))
+    }
+}
+
+pub(crate) fn block_in<'a>(segments: &'a [Segment], ty: &'a TypeState, block: usize) -> Option<BlockRef<'a>> {
+    let loc = *ty.blocks.get(block)?;
+    let segment = segments.get(usize::from(loc.segment))?;
+    let layout = ty.layouts.get(usize::from(loc.tag))?;
+    Some(BlockRef { bytes: &segment.bytes, start: loc.start(), layout })
+}

@@ -1,0 +1,271 @@
+//! One cycle: records in, difference out.
+//!
+//! Owns: what callers do during a cycle. The committed state is only read, so dropping a cycle is
+//! rolling it back.
+
+use super::Children;
+use super::flatkey::FlatKey;
+use super::intern::{Resolve, Scratch, Source};
+use super::stage::Stage;
+use crate::error::{StateError, StateResult};
+use crate::key::{self, Key, KeyPart};
+use crate::state::State;
+use grotto_format::schema::{Schema, TypeId, evolve};
+use hashbrown::HashSet;
+use std::sync::Arc;
+
+/// What a cycle is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// All records; what is not added is removed.
+    Full,
+    /// Only changes: upserts and deletes by key.
+    Incremental,
+}
+
+/// A change by key, kept until the cycle ends so that the last one for a key counts.
+#[derive(Debug)]
+pub(super) struct Op {
+    pub(super) id: TypeId,
+    pub(super) key: Vec<u8>,
+    /// Span of the flat record in `op_bytes`; `None` deletes.
+    pub(super) record: Option<(usize, usize)>,
+    pub(super) position: u64,
+}
+
+/// A cycle in progress.
+#[derive(Debug)]
+pub struct Cycle {
+    pub(super) mode: Mode,
+    /// The committed state as it is, and under the schema of the cycle.
+    pub(super) before: Arc<State>,
+    pub(super) base: Arc<State>,
+    pub(super) schema: Arc<Schema>,
+    pub(super) children: Arc<Vec<Children>>,
+    /// New type to old type and back.
+    pub(super) old_of: Vec<Option<usize>>,
+    pub(super) new_of: Vec<Option<TypeId>>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) scratch: Scratch,
+    pub(super) ops: Vec<Op>,
+    pub(super) op_bytes: Vec<u8>,
+    /// Base records that must be dead in the end: replaced or deleted ones of incremental cycles.
+    pub(super) doomed: HashSet<(TypeId, u32)>,
+    source: String,
+    top_level: Vec<bool>,
+}
+
+impl Cycle {
+    pub(super) fn new(
+        before: Arc<State>,
+        children: Arc<Vec<Children>>,
+        schema: Arc<Schema>,
+        mode: Mode,
+    ) -> StateResult<Self> {
+        let same = before.schema().as_ref() == schema.as_ref();
+        let base = if same { Arc::clone(&before) } else { Arc::new(before.evolved(&schema)?) };
+        let schema = Arc::clone(base.schema());
+        let evolution = evolve(before.schema(), &schema).map_err(|e| StateError::Incompatible(e.to_string()))?;
+        if evolution.removes_fields && mode == Mode::Incremental {
+            return Err(StateError::Incompatible(
+                "removing a field changes every record that has it: run a full-state cycle with the new schema".into(),
+            ));
+        }
+        let old_of: Vec<Option<usize>> = evolution.types.iter().map(|t| t.old.map(TypeId::index)).collect();
+        let new_id = |old: usize| old_of.iter().position(|o| *o == Some(old)).map(|new| TypeId(new as u16));
+        let new_of = (0..before.types.len()).map(new_id).collect();
+        let stages = base.infos.iter().map(|info| Stage::new(&info.kinds)).collect();
+        let top_level = schema.ids().map(|id| schema.is_top_level(id)).collect();
+        Ok(Self {
+            mode,
+            before,
+            base,
+            schema,
+            children,
+            old_of,
+            new_of,
+            stages,
+            scratch: Scratch::default(),
+            ops: Vec::new(),
+            op_bytes: Vec::new(),
+            doomed: HashSet::new(),
+            source: String::new(),
+            top_level,
+        })
+    }
+
+    /// Names where records come from, for messages: positions are then lines of it.
+    pub fn set_source(&mut self, source: &str) {
+        source.clone_into(&mut self.source);
+    }
+
+    /// The schema of the cycle.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// The committed state the cycle started from.
+    #[must_use]
+    pub fn before(&self) -> &Arc<State> {
+        &self.before
+    }
+
+    /// How messages show where a record came from.
+    pub(super) fn position(&self, position: u64) -> String {
+        match self.source.as_str() {
+            "" => format!("record {position}"),
+            source => format!("{source} line {position}"),
+        }
+    }
+
+    pub(super) fn duplicate(&self, id: TypeId, key: &FlatKey<'_>, first: String, second: u64) -> StateError {
+        let info = self.base.infos.get(id.index()).and_then(|info| info.key.as_ref());
+        StateError::DuplicateKey {
+            type_name: self.schema.get(id).name.clone(),
+            key: info.map_or(String::new(), |info| key::show(info, key.parts())),
+            first,
+            second: self.position(second),
+        }
+    }
+
+    pub(super) fn is_top_level(&self, id: TypeId) -> bool {
+        self.top_level.get(id.index()) == Some(&true)
+    }
+
+    /// References to a record of the base, counting this cycle's changes.
+    pub(super) fn references(&self, id: TypeId, ordinal: u32) -> i64 {
+        let committed = self.old_of[id.index()].and_then(|old| self.children.get(old)?.references.get(ordinal as usize));
+        let recount = self.stages[id.index()].recount.get(&ordinal).copied().unwrap_or(0);
+        i64::from(committed.copied().unwrap_or(0)) + recount
+    }
+
+    fn check(&self, id: TypeId, mode: Mode, what: &str) -> StateResult<()> {
+        if self.mode != mode {
+            return Err(StateError::Invalid(format!("expected no {what} in a cycle of mode {:?}", self.mode)));
+        }
+        let name = &self.schema.get(id).name;
+        if !self.is_top_level(id) {
+            return Err(StateError::Invalid(format!(
+                "type {name} has no primary key and other types refer to it: its records come with those that refer to them"
+            )));
+        }
+        if mode == Mode::Incremental && self.schema.get(id).key().is_none() {
+            return Err(StateError::Invalid(format!("type {name} has no primary key: only full-state cycles can change it")));
+        }
+        Ok(())
+    }
+
+    /// Full cycles: adds a record in flat form. `position` is its number in the source.
+    ///
+    /// # Errors
+    /// When the record does not follow the schema, has no key, or its key was added before. The
+    /// cycle cannot go on after an error.
+    pub fn add(&mut self, id: TypeId, flat: &[u8], position: u64) -> StateResult<()> {
+        self.check(id, Mode::Full, "added record")?;
+        let base = Arc::clone(&self.base);
+        if let Some(info) = base.infos[id.index()].key.as_ref()
+            && base.count(id) > 0
+        {
+            let key = FlatKey::read(&self.schema, id, info, flat, &|| self.position(position))?;
+            if let Some(record) = base.find_hashed(id, info, &key, key.hash_of()) {
+                if let Some(first) = self.stages[id.index()].see(record.ordinal(), position) {
+                    return Err(self.duplicate(id, &key, self.position(first), position));
+                }
+                if self.equals_base(&record, flat, 0)? {
+                    self.stages[id.index()].keep(record.ordinal());
+                    return Ok(());
+                }
+            }
+        }
+        self.add_new(id, flat, position)
+    }
+
+    fn add_new(&mut self, id: TypeId, flat: &[u8], position: u64) -> StateResult<()> {
+        let rows = self.stages[id.index()].batch.rows as u32;
+        let Some(ordinal) = self.resolve(id, flat, Resolve::Create, Source { position, depth: 0 })? else {
+            return Ok(());
+        };
+        let Some(row) = self.staged_row(id, ordinal) else {
+            self.stages[id.index()].keep(ordinal);
+            return Ok(());
+        };
+        let stage = &self.stages[id.index()];
+        let known = row < rows && stage.named.contains(row);
+        if known && !stage.keys.is_empty() {
+            let first = self.position(stage.positions[row as usize]);
+            if let Some(info) = self.base.infos[id.index()].key.as_ref() {
+                let key = FlatKey::read(&self.schema, id, info, flat, &|| self.position(position))?;
+                return Err(self.duplicate(id, &key, first, position));
+            }
+        }
+        self.stages[id.index()].name(row);
+        Ok(())
+    }
+
+    /// Incremental cycles: adds a record in flat form, or replaces the one with its key.
+    ///
+    /// # Errors
+    /// When the record does not follow the schema or has no key. Nothing was changed then.
+    pub fn upsert(&mut self, id: TypeId, flat: &[u8], position: u64) -> StateResult<()> {
+        self.check(id, Mode::Incremental, "upsert")?;
+        grotto_format::flat::validate(&self.schema, id, flat)
+            .map_err(|e| super::flatkey::flat_error(&self.schema, id, e))?;
+        let Some(info) = self.base.infos[id.index()].key.as_ref() else { return Ok(()) };
+        let key = FlatKey::read(&self.schema, id, info, flat, &|| self.position(position))?;
+        let key = key_bytes(&key);
+        let start = self.op_bytes.len();
+        self.op_bytes.extend_from_slice(flat);
+        self.ops.push(Op { id, key, record: Some((start, flat.len())), position });
+        Ok(())
+    }
+
+    /// Incremental cycles: deletes the record with a key, if there is one.
+    ///
+    /// # Errors
+    /// When the type has no such key.
+    pub fn delete<K: Key + ?Sized>(&mut self, id: TypeId, key: &K, position: u64) -> StateResult<()> {
+        self.check(id, Mode::Incremental, "delete")?;
+        let Some(info) = self.base.infos[id.index()].key.as_ref() else { return Ok(()) };
+        key::check(info, key, &self.schema, id)?;
+        self.ops.push(Op { id, key: key_bytes(key), record: None, position });
+        Ok(())
+    }
+}
+
+/// A key as bytes: equal exactly when the keys are.
+fn key_bytes<K: Key + ?Sized>(key: &K) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16);
+    for position in 0..key.arity() {
+        match key.part(position) {
+            KeyPart::Fixed(word) => {
+                bytes.push(0);
+                bytes.extend_from_slice(&word.to_le_bytes());
+            }
+            KeyPart::Var(value) => {
+                bytes.push(1);
+                bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+                bytes.extend_from_slice(value);
+            }
+        }
+    }
+    bytes
+}
+
+/// The parts that [`key_bytes`] wrote.
+pub(super) fn key_parts(mut bytes: &[u8]) -> Vec<KeyPart<'_>> {
+    let mut parts = Vec::new();
+    while let Some((tag, rest)) = bytes.split_first() {
+        let Some((word, rest)) = rest.split_first_chunk::<8>() else { break };
+        let word = u64::from_le_bytes(*word);
+        if *tag == 0 {
+            parts.push(KeyPart::Fixed(word));
+            bytes = rest;
+        } else {
+            let (value, rest) = rest.split_at((word as usize).min(rest.len()));
+            parts.push(KeyPart::Var(value));
+            bytes = rest;
+        }
+    }
+    parts
+}

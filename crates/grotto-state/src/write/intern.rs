@@ -1,0 +1,401 @@
+//! From a flat record to an ordinal: equal records share one, at every nesting level.
+//!
+//! Owns: looking a record up among the base's and the staged ones, and staging it when it is new.
+//! Never removes anything.
+
+use super::cycle::Cycle;
+use super::flatkey::{FlatKey, element_hash, flat_error};
+use crate::error::{StateError, StateResult};
+use crate::key::{Key, KeyPart};
+use crate::record::Record;
+use grotto_format::batch::Value;
+use grotto_format::checksum;
+use grotto_format::flat::{FlatError, FlatReader, FlatValue, MAX_DEPTH};
+use grotto_format::schema::{FieldPath, FieldType, TypeId, TypeKind};
+
+/// Whether a record that is not there yet is staged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resolve {
+    Find,
+    Create,
+}
+
+/// Where a record came from, and how deep it is nested.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    pub(super) position: u64,
+    pub(super) depth: usize,
+}
+
+impl Source {
+    fn nested(self) -> Self {
+        Self { depth: self.depth + 1, ..self }
+    }
+}
+
+/// A value of the record being resolved. Text is a span of its flat bytes, elements a span of the
+/// scratch list.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cell {
+    Null,
+    Fixed(u64),
+    Var { start: usize, length: usize },
+    Elements { start: usize, length: usize },
+}
+
+/// Stacks shared by all levels of nesting, so that resolving a record allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    cells: Vec<Cell>,
+    elements: Vec<u32>,
+}
+
+/// The record being resolved.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) id: TypeId,
+    flat: &'a [u8],
+    cells: &'a [Cell],
+    elements: &'a [u32],
+}
+
+impl<'a> Row<'a> {
+    fn value(&self, column: usize) -> Value<'a> {
+        match self.cells.get(column) {
+            Some(Cell::Fixed(word)) => Value::Fixed(*word),
+            Some(Cell::Var { start, length }) => Value::Var(&self.flat[*start..start + length]),
+            Some(Cell::Elements { start, length }) => Value::Elements(&self.elements[*start..start + length]),
+            _ => Value::Null,
+        }
+    }
+
+    fn content_hash(&self, seeds: &[u64]) -> u64 {
+        seeds.iter().enumerate().fold(0, |sum, (column, seed)| {
+            sum.wrapping_add(match self.value(column) {
+                Value::Null => 0,
+                Value::Fixed(word) => checksum::fixed(*seed, word),
+                Value::Var(bytes) => checksum::var(*seed, bytes),
+                Value::Elements(ordinals) => checksum::elements(*seed, ordinals.iter().copied()),
+            })
+        })
+    }
+
+    fn equals(&self, record: &Record<'_>) -> bool {
+        !record.has_dropped_value()
+            && (0..self.cells.len()).all(|column| {
+                let null = record.is_null(column);
+                match self.value(column) {
+                    Value::Null => null,
+                    Value::Fixed(word) => !null && record.word(column) == word,
+                    Value::Var(bytes) => !null && record.var(column) == bytes,
+                    Value::Elements(ordinals) => !null && record.elements(column).eq(ordinals.iter().copied()),
+                }
+            })
+    }
+}
+
+impl Cycle {
+    /// The ordinal of a record; `None` when it is not there and `how` is [`Resolve::Find`].
+    pub(super) fn resolve(
+        &mut self,
+        id: TypeId,
+        flat: &[u8],
+        how: Resolve,
+        source: Source,
+    ) -> StateResult<Option<u32>> {
+        if source.depth > MAX_DEPTH {
+            let error = FlatError { at: 0, what: "nesting of at most 64 records" };
+            return Err(flat_error(&self.schema, id, error));
+        }
+        let (cells, elements) = (self.scratch.cells.len(), self.scratch.elements.len());
+        let found = match self.read_cells(id, flat, how, source)? {
+            true => self.locate(id, flat, cells, how, source)?,
+            false => None,
+        };
+        self.scratch.cells.truncate(cells);
+        self.scratch.elements.truncate(elements);
+        Ok(found)
+    }
+
+    /// Pushes the cells of a record; `false` when a nested record was not found.
+    fn read_cells(&mut self, id: TypeId, flat: &[u8], how: Resolve, source: Source) -> StateResult<bool> {
+        let schema = std::sync::Arc::clone(&self.schema);
+        match &schema.get(id).kind {
+            TypeKind::Object(object) => {
+                let fail = |e| flat_error(&schema, id, e);
+                let first = self.scratch.cells.len();
+                self.scratch.cells.resize(first + object.fields.len(), Cell::Null);
+                let mut reader = FlatReader::new(flat);
+                for _ in 0..reader.object().map_err(fail)? {
+                    let position = usize::from(reader.field().map_err(fail)?);
+                    let Some(field) = object.fields.get(position) else {
+                        return Err(fail(FlatError { at: 0, what: "fields of the type" }));
+                    };
+                    let cell = match (reader.value(field.ty).map_err(fail)?, field.ty) {
+                        (FlatValue::Fixed(word), _) => Cell::Fixed(word),
+                        (FlatValue::Var(bytes), _) => span(flat, bytes),
+                        (FlatValue::Nested(inner), FieldType::Reference(to)) => {
+                            match self.resolve(to, inner, how, source.nested())? {
+                                Some(ordinal) => Cell::Fixed(u64::from(ordinal)),
+                                None => return Ok(false),
+                            }
+                        }
+                        (FlatValue::Nested(_), _) => Cell::Null,
+                    };
+                    self.scratch.cells[first + position] = cell;
+                }
+                Ok(true)
+            }
+            TypeKind::List { element } => self.read_elements(id, flat, (*element, None), None, how, source),
+            TypeKind::Set { element, hash_key } => {
+                self.read_elements(id, flat, (*element, None), Some(hash_key), how, source)
+            }
+            TypeKind::Map { key, value, hash_key } => {
+                self.read_elements(id, flat, (*key, Some(*value)), Some(hash_key), how, source)
+            }
+        }
+    }
+
+    /// Elements of a list in order, of a set or map by hash key and ordinal, each once.
+    fn read_elements(
+        &mut self,
+        id: TypeId,
+        flat: &[u8],
+        of: (TypeId, Option<TypeId>),
+        hash_key: Option<&[FieldPath]>,
+        how: Resolve,
+        source: Source,
+    ) -> StateResult<bool> {
+        let schema = std::sync::Arc::clone(&self.schema);
+        let fail = |e| flat_error(&schema, id, e);
+        let mut reader = FlatReader::new(flat);
+        let count = reader.collection().map_err(fail)?;
+        let mut list = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            let inner = reader.nested().map_err(fail)?;
+            let Some(ordinal) = self.resolve(of.0, inner, how, source.nested())? else { return Ok(false) };
+            let value = match of.1 {
+                None => 0,
+                Some(ty) => match self.resolve(ty, reader.nested().map_err(fail)?, how, source.nested())? {
+                    Some(value) => value,
+                    None => return Ok(false),
+                },
+            };
+            let hash = match hash_key {
+                Some(key) => element_hash(&schema, of.0, inner, key).map_err(fail)?,
+                None => 0,
+            };
+            list.push((hash, ordinal, value));
+        }
+        if hash_key.is_some() {
+            list.sort_unstable();
+            list.dedup();
+            if list.windows(2).any(|pair| pair[0].1 == pair[1].1) {
+                return Err(fail(FlatError { at: 0, what: "each key of a map once" }));
+            }
+        }
+        let start = self.scratch.elements.len();
+        for (_, ordinal, value) in list {
+            self.scratch.elements.push(ordinal);
+            if of.1.is_some() {
+                self.scratch.elements.push(value);
+            }
+        }
+        let length = self.scratch.elements.len() - start;
+        self.scratch.cells.push(Cell::Elements { start, length });
+        Ok(true)
+    }
+
+    fn locate(
+        &mut self,
+        id: TypeId,
+        flat: &[u8],
+        first: usize,
+        how: Resolve,
+        source: Source,
+    ) -> StateResult<Option<u32>> {
+        let scratch = std::mem::take(&mut self.scratch);
+        let row = Row { id, flat, cells: &scratch.cells[first..], elements: &scratch.elements };
+        let found = match self.base.infos[id.index()].key.is_some() {
+            true => self.locate_keyed(row, how, source),
+            false => self.locate_by_content(row, how, source),
+        };
+        self.scratch = scratch;
+        found
+    }
+
+    fn locate_by_content(&mut self, row: Row<'_>, how: Resolve, source: Source) -> StateResult<Option<u32>> {
+        let content = row.content_hash(&self.base.infos[row.id.index()].seeds);
+        let base = &self.base;
+        if let Some(children) = self.old_of[row.id.index()].and_then(|old| self.children.get(old)) {
+            let same = |ordinal: &u32| base.row(row.id, *ordinal).is_some_and(|record| row.equals(&record));
+            if let Some(ordinal) = children.by_content.find(content, same) {
+                return Ok(Some(*ordinal));
+            }
+        }
+        let stage = &self.stages[row.id.index()];
+        let same = |staged: &u32| stage.hashes[*staged as usize] == content && self.equals_staged(&row, *staged);
+        if let Some(staged) = stage.table.find(content, same) {
+            return Ok(Some(stage.ordinals[*staged as usize]));
+        }
+        match how {
+            Resolve::Find => Ok(None),
+            Resolve::Create => self.stage(row, content, None, source).map(Some),
+        }
+    }
+
+    fn locate_keyed(&mut self, row: Row<'_>, how: Resolve, source: Source) -> StateResult<Option<u32>> {
+        let infos = std::sync::Arc::clone(&self.base.infos);
+        let info = &infos[row.id.index()];
+        let Some(key_info) = info.key.as_ref() else { return Ok(None) };
+        let key = FlatKey::read(&self.schema, row.id, key_info, row.flat, &|| self.position(source.position))?;
+        let (hash, content) = (key.hash_of(), row.content_hash(&info.seeds));
+        let stage = &self.stages[row.id.index()];
+        let same = |staged: &u32| stage.keys[*staged as usize] == hash && self.staged_key_is(row.id, *staged, &key);
+        if let Some(staged) = stage.table.find(hash, same).copied() {
+            if stage.hashes[staged as usize] == content && self.equals_staged(&row, staged) {
+                return Ok(Some(stage.ordinals[staged as usize]));
+            }
+            let first = self.position(stage.positions[staged as usize]);
+            return Err(self.duplicate(row.id, &key, first, source.position));
+        }
+        let base = std::sync::Arc::clone(&self.base);
+        let replaced = base.find_hashed(row.id, key_info, &key, hash);
+        if let Some(record) = replaced.filter(|record| row.equals(record)) {
+            return Ok(Some(record.ordinal()));
+        }
+        if how == Resolve::Find {
+            return Ok(None);
+        }
+        let staged = self.stages[row.id.index()].batch.rows as u32;
+        let ordinal = self.stage(row, content, Some(hash), source)?;
+        if let Some(record) = replaced {
+            self.stages[row.id.index()].replaces.push((staged, record.ordinal()));
+        }
+        Ok(Some(ordinal))
+    }
+
+    /// Stages a record that is nowhere yet.
+    fn stage(&mut self, row: Row<'_>, content: u64, key: Option<u64>, source: Source) -> StateResult<u32> {
+        let ty = self.base.types.get(row.id.index());
+        let stage = &mut self.stages[row.id.index()];
+        let staged = u32::try_from(stage.batch.rows)
+            .map_err(|_| StateError::Limit("2^32 new records of one type in a cycle".into()))?;
+        let ordinal = stage.allocator.next(&self.base, ty)?;
+        for (column, data) in stage.batch.columns.iter_mut().enumerate() {
+            data.push(row.value(column));
+        }
+        stage.batch.rows += 1;
+        stage.ordinals.push(ordinal);
+        stage.hashes.push(content);
+        stage.references.push(0);
+        stage.positions.push(source.position);
+        if ty.is_some_and(|ty| ty.live > 0) {
+            stage.rows.insert(ordinal, staged);
+        }
+        match key {
+            Some(hash) => {
+                stage.keys.push(hash);
+                let keys = &stage.keys;
+                stage.table.insert_unique(hash, staged, |row| keys[*row as usize]);
+            }
+            None => {
+                let hashes = &stage.hashes;
+                stage.table.insert_unique(content, staged, |row| hashes[*row as usize]);
+            }
+        }
+        self.refer_to_children(row);
+        Ok(ordinal)
+    }
+
+    fn refer_to_children(&mut self, row: Row<'_>) {
+        let schema = std::sync::Arc::clone(&self.schema);
+        let kind = &schema.get(row.id).kind;
+        for (column, cell) in row.cells.iter().enumerate() {
+            match (row.value(column), cell) {
+                (Value::Fixed(word), _) => {
+                    if let TypeKind::Object(object) = kind
+                        && let Some(FieldType::Reference(to)) = object.fields.get(column).map(|f| f.ty)
+                    {
+                        self.refer(to, word as u32);
+                    }
+                }
+                (Value::Elements(ordinals), _) => {
+                    for (i, ordinal) in ordinals.iter().enumerate() {
+                        if let Some(to) = element_type(kind, i) {
+                            self.refer(to, *ordinal);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn refer(&mut self, id: TypeId, ordinal: u32) {
+        match self.staged_row(id, ordinal) {
+            Some(row) => self.stages[id.index()].references[row as usize] += 1,
+            None => {
+                self.stages[id.index()].recount(ordinal, 1);
+            }
+        }
+    }
+
+    /// The staged record with an ordinal; `None` when the ordinal is the base's.
+    pub(super) fn staged_row(&self, id: TypeId, ordinal: u32) -> Option<u32> {
+        match self.base.types.get(id.index()) {
+            Some(ty) if ty.live > 0 => self.stages[id.index()].rows.get(&ordinal).copied(),
+            _ => Some(ordinal),
+        }
+    }
+
+    fn equals_staged(&self, row: &Row<'_>, staged: u32) -> bool {
+        let batch = &self.stages[row.id.index()].batch;
+        batch.columns.iter().enumerate().all(|(i, column)| column.value(staged as usize) == row.value(i))
+    }
+
+    /// Whether a staged record has this key: parts may be behind references.
+    fn staged_key_is(&self, id: TypeId, staged: u32, key: &FlatKey<'_>) -> bool {
+        let Some(info) = self.base.infos[id.index()].key.as_ref() else { return false };
+        info.paths.iter().enumerate().all(|(i, path)| self.staged_part(id, staged, &path.steps) == Some(key.part(i)))
+    }
+
+    fn staged_part(&self, id: TypeId, staged: u32, steps: &[u16]) -> Option<KeyPart<'_>> {
+        let (step, rest) = steps.split_first()?;
+        let column = usize::from(*step);
+        match self.stages[id.index()].batch.columns.get(column)?.value(staged as usize) {
+            Value::Var(bytes) => Some(KeyPart::Var(bytes)),
+            Value::Fixed(word) if rest.is_empty() => Some(KeyPart::Fixed(word)),
+            Value::Fixed(word) => {
+                let FieldType::Reference(to) = self.schema.get(id).fields().get(column)?.ty else { return None };
+                match self.staged_row(to, word as u32) {
+                    Some(row) => self.staged_part(to, row, rest),
+                    None => {
+                        let record = self.base.row(to, word as u32)?;
+                        let path = crate::key::KeyPath::of_steps(&self.schema, to, rest)?;
+                        crate::key::read_part(&record, &path)
+                    }
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Type of the element at a position of a collection's element list.
+pub(super) fn element_type(kind: &TypeKind, position: usize) -> Option<TypeId> {
+    match kind {
+        TypeKind::List { element } | TypeKind::Set { element, .. } => Some(*element),
+        TypeKind::Map { key, value, .. } => Some(if position.is_multiple_of(2) { *key } else { *value }),
+        TypeKind::Object(_) => None,
+    }
+}
+
+/// The span of `part` within `whole`, which it was cut from.
+fn span(whole: &[u8], part: &[u8]) -> Cell {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    if part.is_empty() || start > whole.len() {
+        return Cell::Var { start: 0, length: 0 };
+    }
+    Cell::Var { start, length: part.len() }
+}

@@ -1,0 +1,185 @@
+//! What dies in a cycle.
+//!
+//! Owns: removing records and, through reference counts, the nested ones nobody refers to any more.
+//!
+//! Records of keyed types live until they are deleted by key, or are missing from a full cycle.
+//! Records of other types that something refers to live exactly as long as that lasts.
+
+use super::cycle::{Cycle, Mode, key_parts};
+use super::for_each_reference;
+use super::intern::{Resolve, Source};
+use crate::error::{StateError, StateResult};
+use crate::key;
+use grotto_format::schema::TypeId;
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+impl Cycle {
+    /// Resolves the changes of an incremental cycle, the last one of each key.
+    pub(super) fn apply_ops(&mut self) -> StateResult<()> {
+        let ops = std::mem::take(&mut self.ops);
+        let bytes = std::mem::take(&mut self.op_bytes);
+        let last: HashMap<(TypeId, &[u8]), usize> =
+            ops.iter().enumerate().map(|(i, op)| ((op.id, op.key.as_slice()), i)).collect();
+        let base = Arc::clone(&self.base);
+        for (i, op) in ops.iter().enumerate() {
+            if last.get(&(op.id, op.key.as_slice())) != Some(&i) {
+                continue;
+            }
+            let Some(info) = base.infos[op.id.index()].key.as_ref() else { continue };
+            let parts = key_parts(&op.key);
+            let found = base.find_hashed(op.id, info, parts.as_slice(), key::hash_parts(&parts));
+            match (op.record, found) {
+                (Some((start, length)), found) => {
+                    let flat = &bytes[start..start + length];
+                    let same = match &found {
+                        Some(record) => self.equals_base(record, flat, 0)?,
+                        None => false,
+                    };
+                    if !same {
+                        let source = Source { position: op.position, depth: 0 };
+                        self.resolve(op.id, flat, Resolve::Create, source)?;
+                    }
+                }
+                (None, Some(record)) => {
+                    self.doomed.insert((op.id, record.ordinal()));
+                }
+                (None, None) => {}
+            }
+        }
+        for (position, stage) in self.stages.iter().enumerate() {
+            let id = TypeId(position as u16);
+            self.doomed.extend(stage.replaces.iter().map(|(_, ordinal)| (id, *ordinal)));
+        }
+        Ok(())
+    }
+
+    /// Finds everything that dies.
+    pub(super) fn bury(&mut self) -> StateResult<()> {
+        self.leave_removed_types();
+        let roots: Vec<(TypeId, u32)> = match self.mode {
+            Mode::Incremental => self.doomed.iter().copied().collect(),
+            Mode::Full => self.missing(),
+        };
+        for (id, ordinal) in roots {
+            if self.references(id, ordinal) <= 0 {
+                self.release(id, ordinal);
+            }
+        }
+        for stage in &mut self.stages {
+            stage.removed.sort_unstable();
+        }
+        self.check_replaced()
+    }
+
+    /// Records of the base that a full cycle did not name. Nested ones are found through those
+    /// that refer to them, unless the schema changed what refers to what.
+    fn missing(&self) -> Vec<(TypeId, u32)> {
+        let changed = !Arc::ptr_eq(&self.before, &self.base);
+        let types = self.schema.ids().filter(|id| changed || self.is_top_level(*id));
+        types
+            .flat_map(|id| {
+                let stage = &self.stages[id.index()];
+                self.base.ordinals(id).filter(move |o| !stage.is_kept(*o)).map(move |o| (id, o))
+            })
+            .collect()
+    }
+
+    /// Takes back the references of records whose type the new schema lacks.
+    fn leave_removed_types(&mut self) {
+        let before = Arc::clone(&self.before);
+        for (position, new) in self.new_of.clone().into_iter().enumerate() {
+            let id = TypeId(position as u16);
+            if new.is_some() {
+                continue;
+            }
+            for ordinal in before.ordinals(id) {
+                for (to, child) in self.references_of(id, ordinal) {
+                    self.stages[to.index()].recount(child, -1);
+                    if self.references(to, child) == 0 && self.may_die(to, child) {
+                        self.release(to, child);
+                    }
+                }
+            }
+        }
+    }
+
+    /// References of a record of the committed state, as types of the new schema.
+    fn references_of(&self, old: TypeId, ordinal: u32) -> Vec<(TypeId, u32)> {
+        let mut all = Vec::new();
+        if let Some(record) = self.before.row(old, ordinal) {
+            for_each_reference(self.before.schema(), &record, &mut |to, child| {
+                if let Some(new) = self.new_of.get(to.index()).copied().flatten() {
+                    all.push((new, child));
+                }
+            });
+        }
+        all
+    }
+
+    fn may_die(&self, id: TypeId, ordinal: u32) -> bool {
+        let keyed = self.schema.get(id).key().is_some();
+        match self.mode {
+            Mode::Full => !self.stages[id.index()].is_kept(ordinal),
+            Mode::Incremental if keyed => self.doomed.contains(&(id, ordinal)),
+            Mode::Incremental => !self.is_top_level(id),
+        }
+    }
+
+    fn release(&mut self, id: TypeId, ordinal: u32) {
+        let mut pending = vec![(id, ordinal)];
+        while let Some((id, ordinal)) = pending.pop() {
+            let stage = &mut self.stages[id.index()];
+            if !stage.dead.insert(ordinal) {
+                continue;
+            }
+            stage.removed.push(ordinal);
+            let Some(old) = self.old_of[id.index()] else { continue };
+            for (to, child) in self.references_of(TypeId(old as u16), ordinal) {
+                self.stages[to.index()].recount(child, -1);
+                if self.references(to, child) == 0 && self.may_die(to, child) {
+                    pending.push((to, child));
+                }
+            }
+        }
+    }
+
+    /// A record whose key was taken over or deleted must be gone; another one may still refer to it.
+    fn check_replaced(&self) -> StateResult<()> {
+        for (position, stage) in self.stages.iter().enumerate() {
+            let id = TypeId(position as u16);
+            for (row, ordinal) in &stage.replaces {
+                if !stage.dead.contains(ordinal) {
+                    return Err(self.still_there(id, *ordinal, Some(stage.positions[*row as usize])));
+                }
+            }
+        }
+        match self.doomed.iter().find(|(id, ordinal)| !self.stages[id.index()].dead.contains(ordinal)) {
+            Some((id, ordinal)) => Err(self.still_there(*id, *ordinal, None)),
+            None => Ok(()),
+        }
+    }
+
+    fn still_there(&self, id: TypeId, ordinal: u32, replaced_at: Option<u64>) -> StateError {
+        let type_name = self.schema.get(id).name.clone();
+        let info = self.base.infos[id.index()].key.as_ref();
+        let record = self.base.row(id, ordinal);
+        let key = info.zip(record).map(|(info, record)| {
+            let parts: Vec<_> = info.paths.iter().filter_map(|path| key::read_part(&record, path)).collect();
+            key::show(info, &parts)
+        });
+        let key = key.unwrap_or_default();
+        let count = self.references(id, ordinal);
+        match replaced_at {
+            Some(position) => StateError::DuplicateKey {
+                type_name,
+                key,
+                first: format!("the published record, to which {count} other records refer"),
+                second: self.position(position),
+            },
+            None => StateError::Invalid(format!(
+                "type {type_name}: key {key} cannot be deleted: {count} other records refer to it"
+            )),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Integration tests of the state. Owns nothing.
+mod model;
+mod engine;

@@ -1,0 +1,149 @@
+//! Fetching blobs: bounded, by range when large, verified whole before anyone sees a byte.
+//!
+//! Owns: the transfer and its verification. Never: knows what is in a blob.
+
+use std::future::Future;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt};
+use grotto_format::log::BlobRef;
+use object_store::path::Path;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::dataset::Dataset;
+use crate::error::{Error, ErrorKind, Result};
+use crate::retry::RetryPolicy;
+
+/// Bytes per request: a request's deadline covers its body, so a large blob needs several.
+const RANGE_BYTES: u64 = 16 << 20;
+/// Requests of one blob under way at a time; with the range it bounds memory beyond the blob's own.
+const RANGES_AT_ONCE: usize = 4;
+
+impl Dataset {
+    /// A blob's bytes, exactly those that were published.
+    ///
+    /// Errors: `Missing` if the blob is gone, `Corrupt` if two fetches gave other bytes than the
+    /// log promises, `Unavailable` if the store does not answer. Memory: the blob's length, which
+    /// is allocated only after the store confirmed it.
+    pub async fn fetch_blob(&self, blob: &BlobRef) -> Result<Bytes> {
+        match self.fetch_once(blob).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(%error, blob = blob.name, "fetching a damaged blob again");
+                self.fetch_once(blob).await
+            }
+            other => other,
+        }
+    }
+
+    async fn fetch_once(&self, blob: &BlobRef) -> Result<Bytes> {
+        let path = self.layout.blob(&blob.name);
+        let mut hash = Xxh3::new();
+        let bytes = if blob.length <= RANGE_BYTES {
+            let bytes = self.fetch_range(blob, &path, None).await?;
+            hash.update(&bytes);
+            bytes
+        } else {
+            self.fetch_ranges(blob, &path, &mut hash).await?
+        };
+        let found = hash.digest();
+        if found != blob.checksum {
+            return Err(Error::corrupt(format!(
+                "blob {}: checksum expected {:016x}, found {found:016x}",
+                blob.name, blob.checksum
+            )));
+        }
+        Ok(bytes)
+    }
+
+    /// Several ranges at a time, in order. The length is checked before anything is allocated, and
+    /// before a range is asked for that a torn blob does not have.
+    async fn fetch_ranges(&self, blob: &BlobRef, path: &Path, hash: &mut Xxh3) -> Result<Bytes> {
+        let found = self.with_retry(blob, || self.store.length(path)).await?;
+        check_length(blob, found)?;
+        let capacity = usize::try_from(blob.length).map_err(|_| {
+            Error::invalid(format!(
+                "blob {} of {} bytes does not fit this host's memory",
+                blob.name, blob.length
+            ))
+        })?;
+        let mut whole = BytesMut::with_capacity(capacity);
+        let mut parts = futures::stream::iter(ranges(blob.length))
+            .map(|range| self.fetch_range(blob, path, Some(range)))
+            .buffered(RANGES_AT_ONCE);
+        while let Some(part) = parts.try_next().await? {
+            hash.update(&part);
+            whole.extend_from_slice(&part);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// One range, or all of a small blob: exactly as many bytes as were asked for.
+    async fn fetch_range(
+        &self,
+        blob: &BlobRef,
+        path: &Path,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes> {
+        let expected = range.as_ref().map_or(blob.length, |r| r.end - r.start);
+        let fetch = || self.store.get_part(path, range.clone(), expected);
+        let bytes = self.with_retry(blob, fetch).await?;
+        let found = bytes.len() as u64;
+        match &range {
+            None => check_length(blob, found)?,
+            Some(range) if found != expected => {
+                return Err(Error::corrupt(format!(
+                    "blob {}: {expected} bytes expected at {}, {found} found",
+                    blob.name, range.start
+                )));
+            }
+            Some(_) => {}
+        }
+        Ok(bytes)
+    }
+
+    /// Tries again while the store is unavailable; an absent blob is an error here, as the log
+    /// named it.
+    async fn with_retry<T, F, Fut>(&self, blob: &BlobRef, operation: F) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<Option<T>>>,
+    {
+        RetryPolicy::READS
+            .run(&*self.store.env().random, operation)
+            .await?
+            .ok_or_else(|| Error::missing(format!("blob {} is gone from the store", blob.name)))
+    }
+}
+
+fn check_length(blob: &BlobRef, found: u64) -> Result<()> {
+    if found == blob.length {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!(
+        "blob {}: length expected {}, found {found}",
+        blob.name, blob.length
+    )))
+}
+
+/// Cuts `0..end` into requests.
+fn ranges(end: u64) -> impl Iterator<Item = Range<u64>> {
+    let step = usize::try_from(RANGE_BYTES).unwrap_or(usize::MAX);
+    (0..end)
+        .step_by(step)
+        .map(move |at| at..end.min(at.saturating_add(RANGE_BYTES)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_everything_once() {
+        let end = 2 * RANGE_BYTES + 5;
+        let cut: Vec<_> = ranges(end).collect();
+        let second = RANGE_BYTES..2 * RANGE_BYTES;
+        assert_eq!(cut, [0..RANGE_BYTES, second, 2 * RANGE_BYTES..end]);
+        assert_eq!(ranges(0).count(), 0);
+    }
+}

@@ -1,0 +1,256 @@
+//! Reading a dataset: log entries, the head, snapshot announcements.
+//!
+//! Owns: what a reader may ask. Never: writes, or follows anything that the log does not name.
+//! Spec: `docs/format/spec.md`, section "Commit log".
+
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use grotto_format::log::{LogEntry, LogError, MAX_CONTROL_BYTES, MAX_ENTRY_BYTES, SnapshotEntry};
+use object_store::path::Path;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{Layout, version_of};
+use crate::object::Store;
+
+/// Entries read at a time when many are wanted.
+const ENTRIES_AT_ONCE: usize = 8;
+/// Times the head is looked for while a collector deletes what a listing named.
+const HEAD_TRIES: usize = 3;
+
+/// One dataset in a store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    pub(crate) store: Store,
+    pub(crate) layout: Layout,
+}
+
+/// What follows a version.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Nothing yet.
+    None,
+    /// The next entry.
+    Entry(Box<LogEntry>),
+    /// The next entry was collected; look for the [`Dataset::head`] and plan from there.
+    Collected {
+        /// The newest version that is gone.
+        boundary: u64,
+    },
+}
+
+impl Dataset {
+    /// Names a dataset; it need not exist yet.
+    pub fn open(store: Store, name: &str) -> Result<Self> {
+        let layout = Layout::new(name)?;
+        Ok(Self { store, layout })
+    }
+
+    /// The dataset's name.
+    pub fn name(&self) -> &str {
+        self.layout.name()
+    }
+
+    /// The store it lies in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The log entry of a version; `None` if there is none (not yet, or no longer).
+    pub async fn read_entry(&self, version: u64) -> Result<Option<LogEntry>> {
+        let path = self.layout.log_entry(version);
+        let entry = self
+            .read_document(&path, MAX_ENTRY_BYTES, LogEntry::decode)
+            .await?;
+        let Some(entry) = entry else { return Ok(None) };
+        self.check_dataset(&path, &entry.dataset)?;
+        if entry.version != version {
+            return Err(Error::corrupt(format!(
+                "{path}: expected version {version}, found {}",
+                entry.version
+            )));
+        }
+        Ok(Some(entry))
+    }
+
+    /// What follows `version`: one small request while there is nothing, two when there is.
+    ///
+    /// A slot that was collected can be created again by a writer that slept through it, so news
+    /// is checked against the boundary, which a collector raises before it deletes.
+    pub async fn next_entry(&self, version: u64) -> Result<Next> {
+        let Some(slot) = version.checked_add(1) else {
+            return Ok(Next::None);
+        };
+        let Some(entry) = self.read_entry(slot).await? else {
+            return Ok(Next::None);
+        };
+        match self.gc_boundary().await? {
+            Some(gone) if gone.version >= slot => Ok(Next::Collected {
+                boundary: gone.version,
+            }),
+            _ => Ok(Next::Entry(Box::new(entry))),
+        }
+    }
+
+    /// The newest log entry; `None` for a dataset that was never written.
+    pub async fn head(&self) -> Result<Option<LogEntry>> {
+        for _ in 0..HEAD_TRIES {
+            let Some(newest) = self.newest_listed().await? else {
+                return Ok(None);
+            };
+            // Absent now means collected since the listing: the head has moved on.
+            if let Some(entry) = self.read_entry(newest).await? {
+                return self.climb(entry).await.map(Some);
+            }
+        }
+        Err(Error::unavailable(format!(
+            "dataset {}: entries vanish while the head is looked for",
+            self.name()
+        )))
+    }
+
+    /// The versions with a log entry in a range, ascending.
+    pub async fn list_versions(&self, range: RangeInclusive<u64>) -> Result<Vec<u64>> {
+        let after = range.start().checked_sub(1);
+        let after = after.map(|version| self.layout.log_entry(version));
+        let paths = self.store.list(&self.layout.log(), after.as_ref()).await?;
+        let mut versions: Vec<u64> = paths
+            .iter()
+            .filter_map(version_of)
+            .filter(|version| range.contains(version))
+            .collect();
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
+    /// The log entries in a range, ascending; those collected meanwhile are left out.
+    pub async fn list_entries(&self, range: RangeInclusive<u64>) -> Result<Vec<LogEntry>> {
+        let versions = self.list_versions(range).await?;
+        let entries: Vec<Option<LogEntry>> = futures::stream::iter(versions)
+            .map(|version| self.read_entry(version))
+            .buffered(ENTRIES_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(entries.into_iter().flatten().collect())
+    }
+
+    /// The announced snapshots, oldest first. A damaged announcement is logged and left out: the
+    /// state it stands for can be reached in other ways.
+    pub async fn snapshot_entries(&self) -> Result<Vec<SnapshotEntry>> {
+        let paths = self.store.list(&self.layout.snapshots(), None).await?;
+        let mut versions: Vec<u64> = paths.iter().filter_map(version_of).collect();
+        versions.sort_unstable();
+        let entries: Vec<Option<SnapshotEntry>> = futures::stream::iter(versions)
+            .map(|version| self.read_snapshot_or_warn(version))
+            .buffered(ENTRIES_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(entries.into_iter().flatten().collect())
+    }
+
+    /// The announcement of a snapshot of `version`; `None` if there is none.
+    pub async fn snapshot_entry(&self, version: u64) -> Result<Option<SnapshotEntry>> {
+        let path = self.layout.snapshot_entry(version);
+        let entry = self
+            .read_document(&path, MAX_CONTROL_BYTES, SnapshotEntry::decode)
+            .await?;
+        let Some(entry) = entry else { return Ok(None) };
+        self.check_dataset(&path, &entry.dataset)?;
+        if entry.version != version {
+            return Err(Error::corrupt(format!(
+                "{path}: expected version {version}, found {}",
+                entry.version
+            )));
+        }
+        Ok(Some(entry))
+    }
+
+    async fn read_snapshot_or_warn(&self, version: u64) -> Result<Option<SnapshotEntry>> {
+        match self.snapshot_entry(version).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                let dataset = self.name();
+                tracing::warn!(%error, dataset, version, "ignoring a damaged snapshot entry");
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    /// The newest version that a listing shows, starting where the leader last was.
+    async fn newest_listed(&self) -> Result<Option<u64>> {
+        let hinted = self.hinted_version().await;
+        if hinted > 0 {
+            let newer = self.list_versions(hinted..=u64::MAX).await?;
+            // Nothing there: the hint is of another time. It is only a hint.
+            if let Some(newest) = newer.last() {
+                return Ok(Some(*newest));
+            }
+        }
+        Ok(self.list_versions(1..=u64::MAX).await?.last().copied())
+    }
+
+    async fn hinted_version(&self) -> u64 {
+        match self.leader_hint().await {
+            Ok(hint) => hint.map_or(0, |hint| hint.version),
+            Err(error) => {
+                tracing::debug!(%error, dataset = self.name(), "no usable leader hint");
+                0
+            }
+        }
+    }
+
+    /// Entries may be created after the listing was made: ask for the next until there is none.
+    async fn climb(&self, mut entry: LogEntry) -> Result<LogEntry> {
+        while let Some(slot) = entry.version.checked_add(1) {
+            match self.read_entry(slot).await? {
+                Some(next) => entry = next,
+                None => break,
+            }
+        }
+        Ok(entry)
+    }
+
+    pub(crate) fn check_dataset(&self, path: &Path, found: &str) -> Result<()> {
+        if found == self.name() {
+            return Ok(());
+        }
+        let shown: String = found.chars().take(100).collect();
+        Err(Error::corrupt(format!(
+            "{path}: expected dataset {}, found {shown:?}",
+            self.name()
+        )))
+    }
+
+    /// Reads and decodes a small document. Bytes that do not decode are fetched once more: a
+    /// damaged transfer is likelier than a damaged object.
+    pub(crate) async fn read_document<T>(
+        &self,
+        path: &Path,
+        limit: usize,
+        decode: impl Fn(&[u8]) -> Result<T, LogError>,
+    ) -> Result<Option<T>> {
+        let mut first = true;
+        loop {
+            let bytes: Option<Bytes> = self.store.get(path, limit as u64).await?;
+            let Some(bytes) = bytes else { return Ok(None) };
+            match decode(&bytes) {
+                Ok(document) => return Ok(Some(document)),
+                Err(error) if first => {
+                    tracing::warn!(%error, %path, "fetching a damaged document again");
+                    first = false;
+                }
+                Err(error) => return Err(undecodable(path, error)),
+            }
+        }
+    }
+}
+
+fn undecodable(path: &Path, error: LogError) -> Error {
+    // A newer format is whole: what helps is a newer build, not another fetch.
+    let kind = match error {
+        LogError::Format { .. } => ErrorKind::Invalid,
+        _ => ErrorKind::Corrupt,
+    };
+    Error::new(kind, format!("{path}: {error}")).with_source(error)
+}

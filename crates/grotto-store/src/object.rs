@@ -1,0 +1,276 @@
+//! One object store: small operations with deadlines, and errors that say what to do.
+//!
+//! Owns: opening a backend, time limits, the mapping of the backend's answers. Never: knows the
+//! layout of a dataset.
+
+use std::fmt;
+use std::future::Future;
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use grotto_env::Env;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    Error as ObjectError, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
+
+use crate::error::{Error, Result};
+use crate::location::StoreUrl;
+use crate::retry::RetryPolicy;
+
+/// Deadline of an operation, before what its bytes add to it.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// The slowest transfer that is waited for, in bytes per second.
+const SLOWEST_BYTES_PER_S: u64 = 1 << 20;
+
+/// An open store. Cheap to clone; all clones share one backend.
+#[derive(Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    local_root: Option<Arc<FsPath>>,
+    env: Env,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.objects)
+    }
+}
+
+/// How a create-if-absent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// The object is new.
+    New,
+    /// The store says that it was there. A question, not an answer: our own first attempt may
+    /// have landed before the client tried again.
+    Exists,
+}
+
+impl Store {
+    /// Opens a store for reading. A folder must exist: a typing error in a path must not look like
+    /// an empty store.
+    pub fn open(url: &StoreUrl) -> Result<Self> {
+        match url {
+            StoreUrl::Local(path) => Self::open_folder(path),
+            StoreUrl::Memory => Ok(Self::from_object_store(Arc::new(InMemory::new()))),
+            StoreUrl::Unbuilt { scheme } => Err(Error::invalid(format!(
+                "this build has no {scheme} backend: expected a folder, file:// or memory:"
+            ))),
+        }
+    }
+
+    /// Opens a store for writing; creates the folder if it is missing.
+    pub fn open_writable(url: &StoreUrl) -> Result<Self> {
+        if let StoreUrl::Local(path) = url {
+            std::fs::create_dir_all(path).map_err(|e| {
+                Error::invalid(format!("cannot create store folder {}", path.display()))
+                    .with_source(e)
+            })?;
+        }
+        Self::open(url)
+    }
+
+    /// Wraps any object store: other backends, and fault wrappers in tests.
+    pub fn from_object_store(objects: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            objects,
+            local_root: None,
+            env: Env::system(),
+        }
+    }
+
+    /// The same store with another clock and other randomness.
+    #[must_use]
+    pub fn with_env(mut self, env: Env) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Names of the folders at the top of the store, sorted: one per dataset.
+    pub async fn datasets(&self) -> Result<Vec<String>> {
+        let listing = RetryPolicy::READS.run(&*self.env.random, || {
+            self.limited("list", "/", 0, self.objects.list_with_delimiter(None))
+        });
+        let folders = listing.await?.common_prefixes;
+        let mut names: Vec<String> = folders
+            .iter()
+            .filter_map(|folder| folder.filename().map(str::to_owned))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The folder behind this store, if it is one.
+    pub(crate) fn local_root(&self) -> Option<&FsPath> {
+        self.local_root.as_deref()
+    }
+
+    /// A whole small object; `None` if there is none. Refuses more than `limit` bytes unread.
+    pub(crate) async fn get(&self, path: &Path, limit: u64) -> Result<Option<Bytes>> {
+        RetryPolicy::READS
+            .run(&*self.env.random, || self.get_part(path, None, limit))
+            .await
+    }
+
+    /// A range of an object, or all of it; `None` if there is none. Tried once.
+    pub(crate) async fn get_part(
+        &self,
+        path: &Path,
+        range: Option<std::ops::Range<u64>>,
+        limit: u64,
+    ) -> Result<Option<Bytes>> {
+        let fetch = async {
+            let options = GetOptions::default().with_range(range);
+            let found = match self.objects.get_opts(path, options).await {
+                Err(ObjectError::NotFound { .. }) => return Ok(None),
+                other => other?,
+            };
+            let length = found.range.end.saturating_sub(found.range.start);
+            if length > limit {
+                return Ok(Some(Err(length)));
+            }
+            found.bytes().await.map(|bytes| Some(Ok(bytes)))
+        };
+        match self.limited("read", path.as_ref(), limit, fetch).await? {
+            Some(Ok(bytes)) => Ok(Some(bytes)),
+            Some(Err(length)) => Err(Error::corrupt(format!(
+                "{path} is {length} bytes, expected at most {limit}"
+            ))),
+            None => self.check_root().await.map(|()| None),
+        }
+    }
+
+    /// How long an object is, in bytes; `None` if there is none. Tried once.
+    pub(crate) async fn length(&self, path: &Path) -> Result<Option<u64>> {
+        let ask = async {
+            match self.objects.head(path).await {
+                Ok(meta) => Ok(Some(meta.size)),
+                Err(ObjectError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        match self.limited("look up", path.as_ref(), 0, ask).await? {
+            Some(length) => Ok(Some(length)),
+            None => self.check_root().await.map(|()| None),
+        }
+    }
+
+    /// Writes an object whatever was there. Tried once.
+    pub(crate) async fn put(&self, path: &Path, bytes: Bytes) -> Result<()> {
+        let length = bytes.len() as u64;
+        let put = self.objects.put(path, PutPayload::from(bytes));
+        self.limited("write", path.as_ref(), length, put)
+            .await
+            .map(|_| ())
+    }
+
+    /// Creates an object if there is none. Tried once: what an error means is for the caller to
+    /// find out by reading back.
+    pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> Result<Created> {
+        let length = bytes.len() as u64;
+        let create = async {
+            let options = PutOptions::from(PutMode::Create);
+            let put = self
+                .objects
+                .put_opts(path, PutPayload::from(bytes), options);
+            match put.await {
+                Ok(_) => Ok(Created::New),
+                Err(ObjectError::AlreadyExists { .. } | ObjectError::Precondition { .. }) => {
+                    Ok(Created::Exists)
+                }
+                Err(error) => Err(error),
+            }
+        };
+        self.limited("create", path.as_ref(), length, create).await
+    }
+
+    /// Deletes an object; one that is already gone is fine.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
+        let delete = async {
+            match self.objects.delete(path).await {
+                Err(ObjectError::NotFound { .. }) => Ok(()),
+                other => other,
+            }
+        };
+        self.limited("delete", path.as_ref(), 0, delete).await
+    }
+
+    /// The paths below `prefix` that sort after `after`, in no order.
+    pub(crate) async fn list(&self, prefix: &Path, after: Option<&Path>) -> Result<Vec<Path>> {
+        let list = || async {
+            let listing = match after {
+                Some(after) => self.objects.list_with_offset(Some(prefix), after),
+                None => self.objects.list(Some(prefix)),
+            };
+            let paths = listing.map_ok(|meta| meta.location).try_collect();
+            self.limited("list", prefix.as_ref(), 0, paths).await
+        };
+        RetryPolicy::READS.run(&*self.env.random, list).await
+    }
+
+    fn open_folder(path: &FsPath) -> Result<Self> {
+        let shown = path.display();
+        let found = std::fs::metadata(path).map_err(|e| {
+            Error::invalid(format!(
+                "store folder {shown} does not exist or is not readable"
+            ))
+            .with_source(e)
+        })?;
+        if !found.is_dir() {
+            return Err(Error::invalid(format!(
+                "store {shown}: expected a folder, found a file"
+            )));
+        }
+        let failed = |e| Error::invalid(format!("cannot open store folder {shown}")).with_source(e);
+        let root = std::path::absolute(path)
+            .map_err(|e| Error::invalid(format!("store folder {shown}")).with_source(e))?;
+        let folder = LocalFileSystem::new_with_prefix(path).map_err(failed)?;
+        let mut store = Self::from_object_store(Arc::new(folder.with_fsync(true)));
+        store.local_root = Some(PathBuf::into_boxed_path(root).into());
+        Ok(store)
+    }
+
+    /// "Not found" is only an answer while the store is there: an unmounted folder would otherwise
+    /// look like a dataset without news, forever.
+    async fn check_root(&self) -> Result<()> {
+        let Some(root) = self.local_root.clone() else {
+            return Ok(());
+        };
+        match tokio::fs::metadata(&root).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::unavailable(format!(
+                "store folder {} is gone or not readable",
+                root.display()
+            ))
+            .with_source(error)),
+        }
+    }
+
+    /// Runs one operation under its deadline, which grows with the bytes it may move.
+    async fn limited<T>(
+        &self,
+        action: &str,
+        path: &str,
+        bytes: u64,
+        operation: impl Future<Output = Result<T, ObjectError>>,
+    ) -> Result<T> {
+        let deadline = DEADLINE + Duration::from_secs(bytes / SLOWEST_BYTES_PER_S);
+        match tokio::time::timeout(deadline, operation).await {
+            Ok(answer) => answer.map_err(|e| Error::from_store(action, path, e)),
+            Err(_) => Err(Error::unavailable(format!(
+                "cannot {action} {path}: no answer within {} s",
+                deadline.as_secs()
+            ))),
+        }
+    }
+}

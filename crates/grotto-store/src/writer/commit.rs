@@ -1,0 +1,128 @@
+//! Committing: one slot, won or lost for good.
+//!
+//! Owns: settling attempts. Never: attempts anything new while an older attempt is undecided.
+
+use bytes::Bytes;
+use grotto_format::log::LogEntry;
+
+use super::compose::{self, Author, CommitFields};
+use super::slot::{self, Slot};
+use super::{Pending, Writer};
+use crate::control::unencodable;
+use crate::error::{Error, Result};
+
+impl Writer {
+    /// Commits the next version. When this returns `Ok`, the version is visible to everyone.
+    ///
+    /// Errors: `Fenced`, another writer took over, stop for good. `Unavailable` and `Corrupt`, the
+    /// outcome is unknown: call again with the same fields until it is known. Calling with other
+    /// fields settles the older attempt first and then fails with `Invalid`, as the new fields
+    /// were made for a state that is no longer the newest.
+    pub async fn commit(&self, fields: CommitFields) -> Result<LogEntry> {
+        let _turn = self.turn.lock().await;
+        self.reign()?;
+        if let Some(pending) = self.pending() {
+            let same = pending.fields.as_ref() == Some(&fields);
+            let settled = self.settle(pending).await?;
+            if same {
+                return Ok(settled);
+            }
+            return Err(Error::invalid(format!(
+                "an earlier commit of version {} was undecided and has landed: build on it",
+                settled.version
+            )));
+        }
+        let pending = self.compose_commit(fields)?;
+        self.settle(pending).await
+    }
+
+    /// Settles a commit whose outcome is unknown and returns it; `None` if there is none.
+    pub async fn settle_pending(&self) -> Result<Option<LogEntry>> {
+        let _turn = self.turn.lock().await;
+        self.check_alive()?;
+        match self.pending() {
+            Some(pending) => self.settle(pending).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Drives an attempt to its end. The attempt is remembered first, so that neither an error nor
+    /// a caller that stops waiting can lose it.
+    pub(super) async fn settle(&self, pending: Pending) -> Result<LogEntry> {
+        self.position.lock().pending = Some(pending.clone());
+        let unfenced = self.position.lock().unfenced;
+        let entry = &pending.entry;
+        match slot::create(&self.dataset, entry, &pending.bytes, unfenced).await? {
+            Slot::Lost(other) => Err(self.end(lost_to(entry, &other))),
+            Slot::Won => {
+                self.check_boundary(entry).await?;
+                Ok(self.advance(pending.entry))
+            }
+        }
+    }
+
+    pub(super) fn pending(&self) -> Option<Pending> {
+        self.position.lock().pending.clone()
+    }
+
+    pub(super) fn author(&self, epoch: u64) -> Author {
+        let env = self.dataset.store.env();
+        Author {
+            dataset: self.dataset.name().to_owned(),
+            writer: self.options.writer.clone(),
+            epoch,
+            nonce: env.random.nonce(),
+            time_ms: env.clock.wall_ms(),
+        }
+    }
+
+    fn compose_commit(&self, fields: CommitFields) -> Result<Pending> {
+        let epoch = self.reign()?;
+        let author = self.author(epoch);
+        let position = self.position.lock();
+        let head = position
+            .head
+            .as_ref()
+            .ok_or_else(|| Error::internal("a writer with an epoch has no head"))?;
+        let entry = compose::commit(author, head, position.snapshot.clone(), &fields)?;
+        let bytes = Bytes::from(entry.encode().map_err(unencodable)?);
+        Ok(Pending {
+            entry,
+            bytes,
+            fields: Some(fields),
+        })
+    }
+
+    /// A slot that was collected can be created again by a writer that slept through it. The
+    /// boundary was raised before the slot was deleted, so it tells.
+    async fn check_boundary(&self, entry: &LogEntry) -> Result<()> {
+        let boundary = self.dataset.gc_boundary().await?;
+        let Some(gone) = boundary.filter(|gone| gone.version >= entry.version) else {
+            return Ok(());
+        };
+        let path = self.dataset.layout.log_entry(entry.version);
+        // Readers check the boundary too; removing the entry only tidies up.
+        if let Err(error) = self.dataset.store.delete(&path).await {
+            tracing::warn!(%error, %path, "cannot remove an entry below the collection boundary");
+        }
+        Err(self.end(format!(
+            "version {} was collected long ago (boundary {}): the log has moved on",
+            entry.version, gone.version
+        )))
+    }
+
+    fn advance(&self, entry: LogEntry) -> LogEntry {
+        let mut position = self.position.lock();
+        position.pending = None;
+        position.epoch = Some(entry.epoch);
+        position.head = Some(entry.clone());
+        entry
+    }
+}
+
+fn lost_to(own: &LogEntry, other: &LogEntry) -> String {
+    format!(
+        "version {} was created by writer {:?} of epoch {}, not by this one of epoch {}",
+        other.version, other.writer, other.epoch, own.epoch
+    )
+}

@@ -1,0 +1,279 @@
+//! The one writer of a dataset: its reign, its uploads, its commits.
+//!
+//! Owns: fencing. Never: decides by time who writes, and never writes to the log again after it
+//! lost a slot. Spec: `docs/format/spec.md`, section "Commit log".
+//!
+//! **Invariants**
+//! - A commit follows a fence of the same writer: every slot from its fence on was created by it.
+//! - An attempt whose outcome is unknown is settled before anything else is attempted, under its
+//!   own nonce and with its own bytes.
+//! - Once `Fenced`, always `Fenced`.
+
+mod commit;
+mod compose;
+mod fence;
+mod probe;
+mod slot;
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use grotto_format::log::{
+    BlobKind, BlobRef, FORMAT, LeaderHint, LogEntry, SnapshotEntry, SnapshotRef,
+};
+use parking_lot::Mutex;
+
+use crate::control::unencodable;
+use crate::dataset::Dataset;
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::Created;
+use crate::retry::RetryPolicy;
+
+pub use compose::CommitFields;
+
+/// How to become and be the writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriterOptions {
+    /// Who this is, for people: host, service, process.
+    pub writer: String,
+    /// Write to a store that failed the fencing probe. Only right where one writer is certain by
+    /// construction; logged as a warning.
+    pub allow_unfenced: bool,
+    /// How often to try to take over when others take over at the same time.
+    pub takeover_tries: u32,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            writer: "unnamed".to_owned(),
+            allow_unfenced: false,
+            takeover_tries: 5,
+        }
+    }
+}
+
+/// The writer of a dataset. Share it behind an `Arc`: uploads run side by side, commits in turn.
+#[derive(Debug)]
+pub struct Writer {
+    dataset: Dataset,
+    options: WriterOptions,
+    /// Held while a slot is being created: one at a time.
+    turn: tokio::sync::Mutex<()>,
+    position: Mutex<Position>,
+    /// Why this writer ended.
+    ended: OnceLock<String>,
+}
+
+/// Where the writer stands in the log.
+#[derive(Debug)]
+struct Position {
+    head: Option<LogEntry>,
+    /// `None` until the fence was created.
+    epoch: Option<u64>,
+    /// The newest snapshot known.
+    snapshot: Option<SnapshotRef>,
+    /// The attempt that is under way or whose outcome is unknown.
+    pending: Option<Pending>,
+    /// The store failed the probe, and that was allowed.
+    unfenced: bool,
+}
+
+/// An entry that may or may not be in the log.
+#[derive(Clone, Debug)]
+struct Pending {
+    entry: LogEntry,
+    bytes: Bytes,
+    /// What the caller asked for; `None` for a fence.
+    fields: Option<CommitFields>,
+}
+
+impl Writer {
+    /// Becomes the writer: probes the store, then creates the fence at the head of the log.
+    /// Returns the head as it was before the fence, from which the caller restores its state.
+    ///
+    /// Errors: `Invalid` if the store does not fence; `Unavailable` if it does not answer or if
+    /// others took over at the same time too often.
+    pub async fn acquire(
+        dataset: Dataset,
+        options: WriterOptions,
+    ) -> Result<(Self, Option<LogEntry>)> {
+        fence::acquire(dataset, options).await
+    }
+
+    /// Reads the head without taking over, for a command that may find that there is nothing to
+    /// write. Call [`Writer::fence`] before the first upload.
+    pub async fn prepare(
+        dataset: Dataset,
+        options: WriterOptions,
+    ) -> Result<(Self, Option<LogEntry>)> {
+        let head = dataset.head().await?;
+        Ok((Self::at(dataset, options, head.clone()), head))
+    }
+
+    /// The dataset it writes.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// The newest entry this writer knows, its own fence and commits included.
+    pub fn head(&self) -> Option<LogEntry> {
+        self.position.lock().head.clone()
+    }
+
+    /// Its epoch; `None` before the fence.
+    pub fn epoch(&self) -> Option<u64> {
+        self.position.lock().epoch
+    }
+
+    /// The version that the next commit will create. Stays the same until a commit succeeds.
+    pub fn next_version(&self) -> u64 {
+        let head = &self.position.lock().head;
+        head.as_ref().map_or(0, |head| head.version) + 1
+    }
+
+    /// Whether another writer took over; if so, nothing can be written any more.
+    pub fn is_fenced(&self) -> bool {
+        self.ended.get().is_some()
+    }
+
+    /// Uploads a blob for a version under a name nobody else picks. Nothing refers to it until an
+    /// entry does: a delta or reverse delta through [`Writer::commit`], a snapshot through
+    /// [`Writer::announce_snapshot`].
+    pub async fn upload(&self, kind: BlobKind, version: u64, bytes: Bytes) -> Result<BlobRef> {
+        let epoch = self.reign()?;
+        let env = self.dataset.store.env();
+        let name = kind.blob_name(version, epoch, &env.random.nonce());
+        let path = self.dataset.layout.blob(&name);
+        let put = || self.dataset.store.put(&path, bytes.clone());
+        RetryPolicy::WRITES.run(&*env.random, put).await?;
+        Ok(BlobRef {
+            name,
+            length: bytes.len() as u64,
+            checksum: checksum_of(bytes).await?,
+        })
+    }
+
+    /// Tells consumers that a snapshot of a committed version exists. If one was announced before,
+    /// that one stays and is returned.
+    pub async fn announce_snapshot(&self, version: u64, blob: BlobRef) -> Result<SnapshotEntry> {
+        let epoch = self.reign()?;
+        if version >= self.next_version() {
+            return Err(Error::invalid(format!(
+                "cannot announce a snapshot of version {version}: it is not committed"
+            )));
+        }
+        let env = self.dataset.store.env();
+        let entry = SnapshotEntry {
+            format: FORMAT,
+            dataset: self.dataset.name().to_owned(),
+            version,
+            blob,
+            epoch,
+            nonce: env.random.nonce(),
+            time_ms: env.clock.wall_ms(),
+        };
+        let announced = self.create_announcement(entry).await?;
+        self.learn_snapshot(&announced);
+        Ok(announced)
+    }
+
+    /// Writes the hint where the head is, for standbys and for readers far behind. Call it after
+    /// commits and at intervals; failing costs nobody anything but time, so it is only logged.
+    pub async fn heartbeat(&self) {
+        if let Err(error) = self.try_heartbeat().await {
+            tracing::warn!(%error, dataset = self.dataset.name(), "cannot write the leader hint");
+        }
+    }
+
+    async fn try_heartbeat(&self) -> Result<()> {
+        let epoch = self.reign()?;
+        let env = self.dataset.store.env();
+        let hint = LeaderHint {
+            format: FORMAT,
+            dataset: self.dataset.name().to_owned(),
+            version: self.next_version() - 1,
+            epoch,
+            writer: self.options.writer.clone(),
+            time_ms: env.clock.wall_ms(),
+        };
+        let bytes = hint.encode().map_err(unencodable)?;
+        let path = self.dataset.layout.leader();
+        self.dataset.store.put(&path, bytes.into()).await
+    }
+
+    fn at(dataset: Dataset, options: WriterOptions, head: Option<LogEntry>) -> Self {
+        let position = Position {
+            snapshot: head.as_ref().and_then(|head| head.snapshot.clone()),
+            head,
+            epoch: None,
+            pending: None,
+            unfenced: false,
+        };
+        Self {
+            dataset,
+            options,
+            turn: tokio::sync::Mutex::new(()),
+            position: Mutex::new(position),
+            ended: OnceLock::new(),
+        }
+    }
+
+    /// The epoch, if this writer reigns.
+    fn reign(&self) -> Result<u64> {
+        self.check_alive()?;
+        self.epoch()
+            .ok_or_else(|| Error::invalid("this writer has not fenced the log yet"))
+    }
+
+    fn check_alive(&self) -> Result<()> {
+        match self.ended.get() {
+            Some(reason) => Err(Error::fenced(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends this writer for good.
+    fn end(&self, reason: String) -> Error {
+        tracing::warn!(
+            dataset = self.dataset.name(),
+            reason,
+            "this writer has ended"
+        );
+        Error::fenced(self.ended.get_or_init(|| reason).clone())
+    }
+
+    async fn create_announcement(&self, entry: SnapshotEntry) -> Result<SnapshotEntry> {
+        let bytes = Bytes::from(entry.encode().map_err(unencodable)?);
+        let path = self.dataset.layout.snapshot_entry(entry.version);
+        let random = &*self.dataset.store.env().random;
+        let create = || self.dataset.store.create(&path, bytes.clone());
+        if RetryPolicy::WRITES.run(random, create).await? == Created::New {
+            return Ok(entry);
+        }
+        let there = self.dataset.snapshot_entry(entry.version).await?;
+        there.ok_or_else(|| Error::unavailable(format!("{path} exists but cannot be read back")))
+    }
+
+    fn learn_snapshot(&self, announced: &SnapshotEntry) {
+        let mut position = self.position.lock();
+        let known = position.snapshot.as_ref().map_or(0, |s| s.version);
+        if announced.version >= known {
+            position.snapshot = Some(SnapshotRef {
+                version: announced.version,
+                blob: announced.blob.clone(),
+            });
+        }
+    }
+}
+
+/// Hashes on a thread of its own where it would hold up the others.
+async fn checksum_of(bytes: Bytes) -> Result<u64> {
+    const SMALL: usize = 1 << 20;
+    if bytes.len() <= SMALL {
+        return Ok(xxhash_rust::xxh3::xxh3_64(&bytes));
+    }
+    tokio::task::spawn_blocking(move || xxhash_rust::xxh3::xxh3_64(&bytes))
+        .await
+        .map_err(|e| Error::new(ErrorKind::Internal, "hashing ended early").with_source(e))
+}

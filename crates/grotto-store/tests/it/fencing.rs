@@ -1,0 +1,240 @@
+//! The five rules of fencing, one by one.
+
+use bytes::Bytes;
+use grotto_store::{BlobKind, CommitFields, EntryKind, ErrorKind, Next, Writer, WriterOptions};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::kit::{Creates, acquire, commit, faulty, fields, memory, named};
+
+#[tokio::test]
+async fn a_fence_raises_the_epoch_and_carries_the_state_forward() {
+    let dataset = memory();
+    let first = acquire(&dataset, "a").await;
+    let mut filled = fields(&first, "x").await.unwrap();
+    filled.counts.insert("City".to_owned(), 3);
+    filled.sources.insert("wal".to_owned(), 17);
+    filled.schema_hash = 5;
+    let before = first.commit(filled).await.unwrap();
+    acquire(&dataset, "b").await;
+    let fence = dataset.head().await.unwrap().unwrap();
+    assert_eq!(
+        (fence.kind, fence.epoch, fence.version),
+        (EntryKind::Fence, 2, 3)
+    );
+    assert_eq!(fence.parent, before.version);
+    assert_eq!(fence.state_version, before.version);
+    assert_eq!(fence.dataset_id, before.dataset_id);
+    assert_eq!(fence.transitions, before.transitions);
+    assert_eq!(fence.state_checksum, before.state_checksum);
+    assert_eq!(fence.counts, before.counts);
+    assert_eq!(fence.sources, before.sources);
+    assert_eq!(fence.schema_hash, before.schema_hash);
+    assert_eq!(fence.blobs, grotto_store::EntryBlobs::default());
+}
+
+#[tokio::test]
+async fn a_transition_names_the_fences_it_steps_over() {
+    let dataset = memory();
+    let first = acquire(&dataset, "a").await;
+    commit(&first, "2").await.unwrap();
+    acquire(&dataset, "b").await;
+    let third = acquire(&dataset, "c").await;
+    let entry = commit(&third, "5").await.unwrap();
+    let steps: Vec<_> = entry
+        .transitions
+        .iter()
+        .map(|t| (t.since, t.from, t.version))
+        .collect();
+    assert_eq!(steps, [(0, 1, 2), (2, 4, 5)]);
+}
+
+#[tokio::test]
+async fn entries_list_the_last_transitions_and_no_more() {
+    let dataset = memory();
+    let writer = acquire(&dataset, "a").await;
+    let mut last = None;
+    for _ in 0..35 {
+        last = Some(commit(&writer, "x").await.unwrap());
+    }
+    let entry = last.unwrap();
+    assert_eq!(entry.transitions.len(), 32);
+    assert_eq!(entry.transitions[31].version, entry.version);
+    assert_eq!(entry.transitions[0].version, entry.version - 31);
+}
+
+#[tokio::test]
+async fn preparing_writes_nothing_and_fences_only_when_told() {
+    let dataset = memory();
+    let (writer, head) = Writer::prepare(dataset.clone(), named("lazy"))
+        .await
+        .unwrap();
+    assert_eq!(head, None);
+    assert_eq!(dataset.head().await.unwrap(), None);
+    let early = writer.commit(CommitFields::default()).await.unwrap_err();
+    assert_eq!(
+        early.kind(),
+        ErrorKind::Invalid,
+        "no commit before the fence"
+    );
+    let upload = writer.upload(BlobKind::Delta, 1, Bytes::new()).await;
+    assert_eq!(upload.unwrap_err().kind(), ErrorKind::Invalid);
+    let fence = writer.fence().await.unwrap();
+    assert_eq!(
+        writer.fence().await.unwrap(),
+        fence,
+        "fencing twice changes nothing"
+    );
+    assert_eq!(commit(&writer, "x").await.unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn a_prepared_writer_is_fenced_if_the_log_moved_on() {
+    let dataset = memory();
+    let (lazy, _) = Writer::prepare(dataset.clone(), named("lazy"))
+        .await
+        .unwrap();
+    let other = acquire(&dataset, "other").await;
+    let error = lazy.fence().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    assert!(lazy.is_fenced());
+    commit(&other, "unharmed").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slot_below_the_collection_boundary_counts_as_lost() {
+    let (faults, dataset) = faulty();
+    let sleeper = acquire(&dataset, "sleeper").await;
+    let new = acquire(&dataset, "new").await;
+    for _ in 0..3 {
+        commit(&new, "x").await.unwrap();
+    }
+    // A collector ran while the sleeper slept: boundary first, then the entries.
+    dataset.raise_gc_boundary(3).await.unwrap();
+    for version in 1..=3_u64 {
+        let path = Path::from(format!("cities/log/{version:020}.json"));
+        faults.delete(&path).await.unwrap();
+    }
+    let error = commit(&sleeper, "risen").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    assert!(error.message().contains("boundary 3"), "{error}");
+    assert_eq!(
+        dataset.read_entry(2).await.unwrap(),
+        None,
+        "nothing stays behind"
+    );
+    commit(&new, "unharmed").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_does_not_follow_an_entry_below_the_boundary() {
+    let dataset = memory();
+    let writer = acquire(&dataset, "a").await;
+    commit(&writer, "x").await.unwrap();
+    dataset.raise_gc_boundary(2).await.unwrap();
+    let next = dataset.next_entry(1).await.unwrap();
+    assert_eq!(next, Next::Collected { boundary: 2 });
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_fence_is_refused_and_names_the_way_out() {
+    for creates in [
+        Creates::Overwrites,
+        Creates::LooksThenWrites,
+        Creates::RefusesAndOverwrites,
+    ] {
+        let (faults, dataset) = faulty();
+        faults.honour_creates(creates);
+        let acquired = Writer::acquire(dataset.clone(), named("a")).await;
+        let error = acquired.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{creates:?}: {error}");
+        assert!(
+            error.message().contains("cannot keep two writers apart"),
+            "{error}"
+        );
+        assert_eq!(dataset.head().await.unwrap(), None, "nothing was written");
+        let (lazy, _) = Writer::prepare(dataset, named("b")).await.unwrap();
+        assert_eq!(lazy.fence().await.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}
+
+#[tokio::test]
+async fn the_head_is_found_past_what_a_listing_shows() {
+    let (faults, dataset) = faulty();
+    let writer = acquire(&dataset, "a").await;
+    for _ in 0..3 {
+        commit(&writer, "x").await.unwrap();
+    }
+    faults.hide_from_listings("0000000004.json");
+    assert_eq!(dataset.list_versions(1..=9).await.unwrap(), [1, 2, 3]);
+    assert_eq!(dataset.head().await.unwrap().unwrap().version, 4);
+}
+
+#[tokio::test]
+async fn an_overwriting_store_can_be_used_where_that_is_allowed() {
+    let (faults, dataset) = faulty();
+    faults.honour_creates(Creates::Overwrites);
+    let options = WriterOptions {
+        allow_unfenced: true,
+        ..named("a")
+    };
+    let (first, _) = Writer::acquire(dataset.clone(), options.clone())
+        .await
+        .unwrap();
+    commit(&first, "x").await.unwrap();
+    // Still noticed where it can be: the slot is looked at before it is written.
+    let (second, _) = Writer::acquire(dataset.clone(), options).await.unwrap();
+    let error = commit(&first, "y").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    commit(&second, "z").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_probe_leaves_nothing_behind() {
+    let (faults, dataset) = faulty();
+    acquire(&dataset, "a").await;
+    let control = Path::from("cities/control");
+    let left = faults.list_with_delimiter(Some(&control)).await.unwrap();
+    assert!(left.objects.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn blobs_of_another_version_or_reign_cannot_be_committed() {
+    let dataset = memory();
+    let old = acquire(&dataset, "old").await;
+    let stale = fields(&old, "x").await.unwrap();
+    let new = acquire(&dataset, "new").await;
+    let error = new.commit(stale).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(
+        error.message().contains("was not uploaded for version 3"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_stale_or_foreign_leader_hint_does_not_hide_the_head() {
+    let (faults, dataset) = faulty();
+    let writer = acquire(&dataset, "a").await;
+    writer.heartbeat().await;
+    for _ in 0..3 {
+        commit(&writer, "x").await.unwrap();
+    }
+    assert_eq!(dataset.head().await.unwrap().unwrap().version, 4, "stale");
+    let leader = Path::from("cities/control/leader.json");
+    faults.put(&leader, "garbage".into()).await.unwrap();
+    assert_eq!(dataset.head().await.unwrap().unwrap().version, 4, "garbage");
+    let far = grotto_store::LeaderHint {
+        format: 1,
+        dataset: "cities".to_owned(),
+        version: 1_000_000,
+        epoch: 9,
+        writer: "liar".to_owned(),
+        time_ms: 0,
+    };
+    faults
+        .put(&leader, far.encode().unwrap().into())
+        .await
+        .unwrap();
+    assert_eq!(dataset.head().await.unwrap().unwrap().version, 4, "lying");
+}

@@ -1,0 +1,275 @@
+//! What the tests share: datasets, commits, and an object store that misbehaves on command.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use grotto_store::{
+    BlobKind, CommitFields, Dataset, EntryBlobs, LogEntry, Store, Writer, WriterOptions,
+};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
+};
+use parking_lot::Mutex;
+
+/// A dataset in a store of its own, on top of `faults`.
+pub(crate) fn faulty() -> (Arc<FaultStore>, Dataset) {
+    let faults = Arc::new(FaultStore::new());
+    let dataset = Dataset::open(Store::from_object_store(faults.clone()), "cities").unwrap();
+    (faults, dataset)
+}
+
+pub(crate) fn memory() -> Dataset {
+    faulty().1
+}
+
+pub(crate) fn named(writer: &str) -> WriterOptions {
+    WriterOptions {
+        writer: writer.to_owned(),
+        ..WriterOptions::default()
+    }
+}
+
+pub(crate) async fn acquire(dataset: &Dataset, writer: &str) -> Writer {
+    Writer::acquire(dataset.clone(), named(writer))
+        .await
+        .unwrap()
+        .0
+}
+
+/// Uploads a delta and a reverse delta for the next version.
+pub(crate) async fn fields(writer: &Writer, text: &str) -> grotto_store::Result<CommitFields> {
+    let version = writer.next_version();
+    let bytes = Bytes::from(text.to_owned());
+    let delta = writer
+        .upload(BlobKind::Delta, version, bytes.clone())
+        .await?;
+    let reverse = writer.upload(BlobKind::Reverse, version, bytes).await?;
+    Ok(CommitFields {
+        blobs: EntryBlobs {
+            delta: Some(delta),
+            reverse: Some(reverse),
+        },
+        state_checksum: version,
+        ..CommitFields::default()
+    })
+}
+
+pub(crate) async fn commit(writer: &Writer, text: &str) -> grotto_store::Result<LogEntry> {
+    writer.commit(fields(writer, text).await?).await
+}
+
+/// What happens to one matching operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A put fails and nothing is written.
+    PutFails,
+    /// A put is written, then reported as failed.
+    PutLandsThenFails,
+    /// A put is written, then reported as a collision: the client tried again by itself.
+    PutLandsThenExists,
+    /// A put is reported as a collision though nothing is there.
+    PutExistsOfNothing,
+    /// A get fails.
+    GetFails,
+    /// A get returns the object with one bit flipped.
+    GetFlipsABit,
+}
+
+/// How a store treats create-if-absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Creates {
+    /// As it should.
+    #[default]
+    Honest,
+    /// Ignores the condition.
+    Overwrites,
+    /// Looks first and writes then, which two at a time can do.
+    LooksThenWrites,
+    /// Answers with a collision, and overwrites.
+    RefusesAndOverwrites,
+}
+
+/// An in-memory store with scripted faults: each is used once, by the first operation on a path
+/// that contains its text.
+#[derive(Debug)]
+pub(crate) struct FaultStore {
+    inner: InMemory,
+    script: Mutex<VecDeque<(Fault, &'static str)>>,
+    creates: Mutex<Creates>,
+    hidden: Mutex<Option<&'static str>>,
+    gets: Mutex<Vec<String>>,
+}
+
+impl FaultStore {
+    pub(crate) fn new() -> Self {
+        Self {
+            inner: InMemory::new(),
+            script: Mutex::default(),
+            creates: Mutex::default(),
+            hidden: Mutex::default(),
+            gets: Mutex::default(),
+        }
+    }
+
+    /// Adds a fault for the next matching operation not yet spoken for.
+    pub(crate) fn script(&self, fault: Fault, path_part: &'static str) {
+        self.script.lock().push_back((fault, path_part));
+    }
+
+    pub(crate) fn script_is_used_up(&self) -> bool {
+        self.script.lock().is_empty()
+    }
+
+    /// From now on creates are honoured like this.
+    pub(crate) fn honour_creates(&self, how: Creates) {
+        *self.creates.lock() = how;
+    }
+
+    /// From now on listings leave out paths that contain `part`, as if made a moment ago.
+    pub(crate) fn hide_from_listings(&self, part: &'static str) {
+        *self.hidden.lock() = Some(part);
+    }
+
+    /// How many gets of paths containing `part` there were.
+    pub(crate) fn gets(&self, part: &str) -> usize {
+        self.gets.lock().iter().filter(|p| p.contains(part)).count()
+    }
+
+    fn take(&self, location: &Path, fits: impl Fn(Fault) -> bool) -> Option<Fault> {
+        let mut script = self.script.lock();
+        let at = script
+            .iter()
+            .position(|(fault, part)| fits(*fault) && location.as_ref().contains(part))?;
+        script.remove(at).map(|(fault, _)| fault)
+    }
+}
+
+impl fmt::Display for FaultStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultStore")
+    }
+}
+
+fn outage() -> Error {
+    Error::Generic {
+        store: "FaultStore",
+        source: "scripted outage".into(),
+    }
+}
+
+fn collision(location: &Path) -> Error {
+    Error::AlreadyExists {
+        path: location.to_string(),
+        source: "scripted collision".into(),
+    }
+}
+
+async fn flipped(result: GetResult) -> Result<GetResult> {
+    let (meta, range) = (result.meta.clone(), result.range.clone());
+    let attributes = result.attributes.clone();
+    let extensions = result.extensions.clone();
+    let mut bytes = result.bytes().await?.to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let stream = futures::stream::once(async move { Ok(Bytes::from(bytes)) });
+    Ok(GetResult {
+        payload: object_store::GetResultPayload::Stream(Box::pin(stream)),
+        meta,
+        range,
+        attributes,
+        extensions,
+    })
+}
+
+#[async_trait]
+impl ObjectStore for FaultStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        mut options: PutOptions,
+    ) -> Result<PutResult> {
+        let creates = *self.creates.lock();
+        let mut answer_collision = false;
+        if creates != Creates::Honest && options.mode == PutMode::Create {
+            let exists = self.inner.head(location).await.is_ok();
+            if creates == Creates::LooksThenWrites {
+                tokio::task::yield_now().await;
+                if exists {
+                    return Err(collision(location));
+                }
+            }
+            answer_collision = exists && creates == Creates::RefusesAndOverwrites;
+            options.mode = PutMode::Overwrite;
+        }
+        let is_put = |fault| !matches!(fault, Fault::GetFails | Fault::GetFlipsABit);
+        let fault = self.take(location, is_put);
+        match fault {
+            Some(Fault::PutFails) => return Err(outage()),
+            Some(Fault::PutExistsOfNothing) => return Err(collision(location)),
+            _ => {}
+        }
+        let answer = self.inner.put_opts(location, payload, options).await?;
+        match fault {
+            _ if answer_collision => Err(collision(location)),
+            Some(Fault::PutLandsThenFails) => Err(outage()),
+            Some(Fault::PutLandsThenExists) => Err(collision(location)),
+            _ => Ok(answer),
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.gets.lock().push(location.to_string());
+        let is_get = |fault| matches!(fault, Fault::GetFails | Fault::GetFlipsABit);
+        let fault = self.take(location, is_get);
+        if fault == Some(Fault::GetFails) {
+            return Err(outage());
+        }
+        let result = self.inner.get_opts(location, options).await?;
+        match fault {
+            Some(_) => flipped(result).await,
+            None => Ok(result),
+        }
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let Some(hidden) = *self.hidden.lock() else {
+            return self.inner.list(prefix);
+        };
+        let seen = move |meta: &ObjectMeta| !meta.location.as_ref().contains(hidden);
+        let listing = self.inner.list(prefix);
+        Box::pin(listing.try_filter(move |meta| std::future::ready(seen(meta))))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

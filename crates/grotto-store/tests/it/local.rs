@@ -1,0 +1,116 @@
+//! What only a local folder has: paths, leftovers of crashes, and a disk that can go away.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grotto_env::{Env, ManualClock, SystemRandom};
+use grotto_store::{Dataset, ErrorKind, Store, StoreUrl};
+
+use crate::kit::{acquire, commit};
+
+fn open(folder: &std::path::Path) -> Dataset {
+    let url = StoreUrl::Local(folder.to_owned());
+    Dataset::open(Store::open_writable(&url).unwrap(), "cities").unwrap()
+}
+
+#[test]
+fn a_missing_folder_is_an_error_for_readers_and_is_not_created() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("typo");
+    let error = Store::open(&StoreUrl::Local(missing.clone())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.message().contains("typo does not exist"), "{error}");
+    assert!(!missing.exists());
+}
+
+#[test]
+fn a_file_is_no_store() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let url = StoreUrl::Local(file.path().to_owned());
+    let error = Store::open(&url).unwrap_err();
+    assert!(error.message().contains("expected a folder"), "{error}");
+    assert!(Store::open_writable(&url).is_err());
+}
+
+#[test]
+fn a_cloud_store_is_refused_by_a_build_without_its_backend() {
+    for address in ["s3://bucket/x", "gs://bucket", "az://container"] {
+        let url = StoreUrl::parse(address).unwrap();
+        let error = Store::open(&url).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.message().contains("this build has no"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let entry = {
+        let dataset = open(folder.path());
+        commit(&acquire(&dataset, "a").await, "x").await.unwrap()
+    };
+    let dataset = open(folder.path());
+    assert_eq!(dataset.head().await.unwrap().unwrap(), entry);
+    let blob = entry.blobs.delta.unwrap();
+    assert_eq!(&dataset.fetch_blob(&blob).await.unwrap()[..], b"x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_that_goes_away_is_unavailable_and_not_without_news() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let dataset = open(&store);
+    acquire(&dataset, "a").await;
+    assert_eq!(dataset.read_entry(2).await.unwrap(), None);
+    std::fs::rename(&store, folder.path().join("unmounted")).unwrap();
+    let error = dataset.read_entry(2).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn the_sweep_removes_old_staged_files_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = StoreUrl::Local(folder.path().to_owned());
+    let clock = Arc::new(ManualClock::new(0));
+    let env = Env {
+        clock: clock.clone(),
+        random: Arc::new(SystemRandom::new()),
+    };
+    let store = Store::open_writable(&url).unwrap().with_env(env);
+    let dataset = Dataset::open(store, "cities").unwrap();
+    commit(&acquire(&dataset, "a").await, "x").await.unwrap();
+    let place = |name: &str| -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "left").unwrap();
+        path
+    };
+    let staged = place("cities/delta/00000000000000000009-1-ab.delta#1");
+    let kept = [
+        place("cities/delta/odd#name"),
+        place("cities/delta/odd#"),
+        place("towns/delta/x.delta#1"),
+    ];
+    let modified = std::fs::metadata(&staged).unwrap().modified().unwrap();
+    let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap();
+    let hour = Duration::from_secs(3600);
+    clock.set_wall_ms(u64::try_from((since + hour / 2).as_millis()).unwrap());
+    assert!(
+        dataset.sweep_leftovers(hour).await.unwrap().is_empty(),
+        "in its grace"
+    );
+    clock.set_wall_ms(u64::try_from((since + hour * 2).as_millis()).unwrap());
+    let removed = dataset.sweep_leftovers(hour).await.unwrap();
+    assert_eq!(removed.len(), 1);
+    assert!(!staged.exists());
+    assert!(kept.iter().all(|path| path.exists()));
+    assert_eq!(dataset.list_versions(1..=9).await.unwrap(), [1, 2]);
+}
+
+#[tokio::test]
+async fn sweeping_a_store_in_memory_does_nothing() {
+    let dataset = crate::kit::memory();
+    let removed = dataset.sweep_leftovers(Duration::ZERO).await.unwrap();
+    assert!(removed.is_empty());
+}
