@@ -1,1 +1,56 @@
-fn main() {}
+//! The binary `grotto`.
+//!
+//! Owns: the process: its runtime, its log, its exit code. Never: work that a user of the library
+//! would need; that lives in the crates behind `grotto`.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod input;
+mod output;
+mod progress;
+mod reader;
+mod records;
+mod target;
+mod text;
+
+use clap::Parser as _;
+use failure::Failure;
+use output::Out;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    start_log();
+    let json = cli.json;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(json),
+    }
+}
+
+/// One thread drives everything; libraries bring their own for heavy work. A pool of threads would
+/// only make short commands slower to start.
+fn run(cli: cli::Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::internal(format!("cannot start the runtime: {e}")))?;
+    let mut out = Out::stdout(cli.json);
+    runtime.block_on(commands::run(cli.command, &mut out))?;
+    out.flush()
+}
+
+/// Logs go to the standard error stream; `GROTTO_LOG=debug` shows more than errors.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_env_var("GROTTO_LOG")
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::ERROR.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -41,7 +41,11 @@ impl Composer {
 
     /// The net changes from `first` to `last`.
     pub(crate) fn finish(self, first: &State, last: &State) -> BTreeMap<String, TypeChanges> {
-        let mut types = if self.compare { compare::states(first, last) } else { self.types };
+        let mut types = if self.compare {
+            compare::states(first, last)
+        } else {
+            self.types
+        };
         for (name, change) in &mut types {
             drop_unchanged(name, change, first, last);
         }
@@ -64,8 +68,13 @@ fn drop_unchanged(name: &str, change: &mut TypeChanges, first: &State, last: &St
     if both.is_empty() {
         return;
     }
-    let Some(compare) = compare::Comparison::new(name, first, last) else { return };
-    let same: Vec<u32> = both.into_iter().filter(|ordinal| compare.is_same(*ordinal)).collect();
+    let Some(compare) = compare::Comparison::new(name, first, last) else {
+        return;
+    };
+    let same: Vec<u32> = both
+        .into_iter()
+        .filter(|ordinal| compare.is_same(*ordinal))
+        .collect();
     change.added = minus(&change.added, &same);
     change.removed = minus(&change.removed, &same);
 }
@@ -106,7 +115,10 @@ mod tests {
     use super::*;
 
     fn change(added: &[u32], removed: &[u32]) -> TypeChanges {
-        TypeChanges { added: added.to_vec(), removed: removed.to_vec() }
+        TypeChanges {
+            added: added.to_vec(),
+            removed: removed.to_vec(),
+        }
     }
 
     fn check(steps: &[TypeChanges], expected: &TypeChanges) {
@@ -117,7 +129,10 @@ mod tests {
 
     #[test]
     fn a_record_that_came_and_went_never_was() {
-        check(&[change(&[3, 5], &[]), change(&[], &[5])], &change(&[3], &[]));
+        check(
+            &[change(&[3, 5], &[]), change(&[], &[5])],
+            &change(&[3], &[]),
+        );
     }
 
     #[test]
@@ -133,6 +148,9 @@ mod tests {
 
     #[test]
     fn lists_stay_in_order() {
-        check(&[change(&[1, 9], &[0, 7]), change(&[2, 7], &[3, 9])], &change(&[1, 2, 7], &[0, 3, 7]));
+        check(
+            &[change(&[1, 9], &[0, 7]), change(&[2, 7], &[3, 9])],
+            &change(&[1, 2, 7], &[0, 3, 7]),
+        );
     }
 }

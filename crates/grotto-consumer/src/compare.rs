@@ -11,12 +11,16 @@ use std::collections::BTreeMap;
 /// The changes of all types of `last`.
 pub(crate) fn states(first: &State, last: &State) -> BTreeMap<String, TypeChanges> {
     let types = last.schema().types().iter();
-    types.map(|ty| (ty.name.clone(), changes_of(&ty.name, first, last))).collect()
+    types
+        .map(|ty| (ty.name.clone(), changes_of(&ty.name, first, last)))
+        .collect()
 }
 
 fn changes_of(name: &str, first: &State, last: &State) -> TypeChanges {
     let mut change = TypeChanges::default();
-    let Some(new) = last.schema().find(name) else { return change };
+    let Some(new) = last.schema().find(name) else {
+        return change;
+    };
     let Some(compare) = Comparison::new(name, first, last) else {
         change.added = last.ordinals(new).collect();
         return change;
@@ -57,13 +61,22 @@ impl<'a> Comparison<'a> {
     pub(crate) fn new(name: &str, first: &'a State, last: &'a State) -> Option<Self> {
         let (old, new) = (first.schema().find(name)?, last.schema().find(name)?);
         let columns = Columns::match_up(first.schema().get(old), last.schema().get(new));
-        Some(Self { first, last, old, new, columns })
+        Some(Self {
+            first,
+            last,
+            old,
+            new,
+            columns,
+        })
     }
 
     /// Whether an ordinal holds the same record in both states. Fields that only one of the
     /// schemas has count as null in the other.
     pub(crate) fn is_same(&self, ordinal: u32) -> bool {
-        match (self.first.record(self.old, ordinal), self.last.record(self.new, ordinal)) {
+        match (
+            self.first.record(self.old, ordinal),
+            self.last.record(self.new, ordinal),
+        ) {
             (Some(old), Some(new)) => self.columns.is_same(&old, &new),
             (old, new) => old.is_none() && new.is_none(),
         }
@@ -74,7 +87,11 @@ impl Columns {
     fn match_up(old: &TypeSchema, new: &TypeSchema) -> Self {
         let (names, new_names) = (names_of(old), names_of(new));
         let kinds = columns_of(new);
-        let mut columns = Self { common: Vec::new(), only_old: Vec::new(), only_new: Vec::new() };
+        let mut columns = Self {
+            common: Vec::new(),
+            only_old: Vec::new(),
+            only_new: Vec::new(),
+        };
         for (position, kind) in kinds.into_iter().enumerate() {
             let name = new_names.get(position);
             match names.iter().position(|other| Some(other) == name) {
@@ -82,7 +99,10 @@ impl Columns {
                 None => columns.only_new.push(position),
             }
         }
-        let dropped = names.iter().enumerate().filter(|(_, name)| !new_names.contains(name));
+        let dropped = names
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| !new_names.contains(name));
         columns.only_old = dropped.map(|(position, _)| position).collect();
         columns
     }
@@ -105,7 +125,11 @@ impl Columns {
 /// Names of a type's columns: those of its fields, or one without a name for the elements.
 fn names_of(ty: &TypeSchema) -> Vec<&str> {
     match ty.object() {
-        Some(object) => object.fields.iter().map(|field| field.name.as_str()).collect(),
+        Some(object) => object
+            .fields
+            .iter()
+            .map(|field| field.name.as_str())
+            .collect(),
         None => vec![""],
     }
 }

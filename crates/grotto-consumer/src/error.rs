@@ -33,7 +33,11 @@ impl Error {
     /// An error that has no deeper cause.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, message, cause: Cause::None }
+        Self {
+            kind,
+            message,
+            cause: Cause::None,
+        }
     }
 
     /// The same error with its cause.
@@ -129,7 +133,11 @@ impl StdError for Error {
 impl From<grotto_store::Error> for Error {
     fn from(error: grotto_store::Error) -> Self {
         let message = error.message().to_owned();
-        Self { kind: error.kind(), message, cause: Cause::Store(error) }
+        Self {
+            kind: error.kind(),
+            message,
+            cause: Cause::Store(error),
+        }
     }
 }
 
@@ -149,9 +157,13 @@ mod tests {
 
     #[test]
     fn an_error_of_the_store_is_not_its_own_cause() {
-        let below = grotto_store::Error::new(ErrorKind::Corrupt, "blob a is torn").with_source(io::Error::other("bit"));
+        let below = grotto_store::Error::new(ErrorKind::Corrupt, "blob a is torn")
+            .with_source(io::Error::other("bit"));
         let error = Error::from(below);
         assert_eq!(error.to_string(), "blob a is torn");
-        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("bit"));
+        assert_eq!(
+            error.source().map(ToString::to_string).as_deref(),
+            Some("bit")
+        );
     }
 }

@@ -1,1 +1,49 @@
-//! Under construction in this commit.
+//! Consumers: follow the versions of a dataset and serve the newest, zero-copy.
+//!
+//! Owns: planning a refresh, applying it, the state directory, polling, attached readers.
+//! Never: writes to the store, or serves anything but the whole and verified state of a version.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), grotto_consumer::Error> {
+//! use grotto_consumer::Consumer;
+//! use grotto_store::{Store, StoreUrl};
+//!
+//! let store = Store::open(&StoreUrl::parse("/var/lib/grotto/store")?)?;
+//! let consumer = Consumer::builder("cities", store).state_dir("/run/grotto/cities").start().await?;
+//! let state = consumer.state(); // stays the same version for as long as it is held
+//! let city = state.type_id("City").map(|city| state.count(city));
+//! let attached = Consumer::attach("/run/grotto/cities")?; // in another process: no network, no copy
+//! # let _ = (city, attached);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A refresh is: plan, fetch, verify, apply, compare the state checksum, swap one pointer. A failure
+//! at any step leaves the served state as it was and names version, blob and reason; a blob that is
+//! damaged or missing is worked around where other blobs lead to the same version.
+#![forbid(unsafe_code)]
+
+mod attach;
+mod builder;
+mod changes;
+mod compare;
+mod consumer;
+mod dir;
+mod error;
+mod metrics;
+mod place;
+mod poll;
+mod refresh;
+mod report;
+mod route;
+mod shared;
+mod step;
+mod watch;
+
+pub use attach::Attached;
+pub use builder::Builder;
+pub use consumer::Consumer;
+pub use error::{Error, ErrorKind, Result};
+pub use grotto_state::{State, TypeChanges};
+pub use metrics::Metrics;
+pub use report::{RefreshReport, StepKind, StepReport};

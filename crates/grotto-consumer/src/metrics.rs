@@ -74,17 +74,43 @@ impl Metrics {
         let label = (Cow::Borrowed("dataset"), Cow::Owned(self.dataset.clone()));
         let registry = registry.sub_registry_with_prefix("grotto_consumer");
         let registry = registry.sub_registry_with_label(label);
-        registry.register("versions_processed", "Versions moved to", self.versions_processed.clone());
-        registry.register_with_unit("fetched", "Bytes of blobs fetched", Unit::Bytes, self.bytes_fetched.clone());
+        registry.register(
+            "versions_processed",
+            "Versions moved to",
+            self.versions_processed.clone(),
+        );
+        registry.register_with_unit(
+            "fetched",
+            "Bytes of blobs fetched",
+            Unit::Bytes,
+            self.bytes_fetched.clone(),
+        );
         let help = "Time to verify, apply and publish a step";
         registry.register_with_unit("refresh", help, Unit::Seconds, self.refresh_seconds.clone());
         let help = "Time from the commit of a version, by the writer's clock, to being served";
         registry.register_with_unit("latency", help, Unit::Seconds, self.latency_seconds.clone());
-        registry.register("errors", "Errors by kind, those worked around included", self.errors.clone());
-        registry.register("current_version", "Version served", self.current_version.clone());
-        registry.register("newest_version", "Newest version known", self.newest_version.clone());
+        registry.register(
+            "errors",
+            "Errors by kind, those worked around included",
+            self.errors.clone(),
+        );
+        registry.register(
+            "current_version",
+            "Version served",
+            self.current_version.clone(),
+        );
+        registry.register(
+            "newest_version",
+            "Newest version known",
+            self.newest_version.clone(),
+        );
         let help = "Time since the served version was known to be the newest";
-        registry.register_with_unit("staleness", help, Unit::Seconds, self.staleness_seconds.clone());
+        registry.register_with_unit(
+            "staleness",
+            help,
+            Unit::Seconds,
+            self.staleness_seconds.clone(),
+        );
         registry.register("records", "Live records of all types", self.records.clone());
     }
 
@@ -108,7 +134,9 @@ impl Metrics {
 
     pub(crate) fn step(&self, kind: StepKind, bytes: u64, seconds: f64) {
         self.bytes_fetched.inc_by(bytes);
-        let labels = StepLabels { kind: Name(Cow::Borrowed(kind.name())) };
+        let labels = StepLabels {
+            kind: Name(Cow::Borrowed(kind.name())),
+        };
         self.refresh_seconds.get_or_create(&labels).observe(seconds);
     }
 
@@ -129,7 +157,9 @@ impl Metrics {
     }
 
     pub(crate) fn error(&self, kind: ErrorKind) {
-        let labels = ErrorLabels { kind: Name(Cow::Owned(kind.to_string())) };
+        let labels = ErrorLabels {
+            kind: Name(Cow::Owned(kind.to_string())),
+        };
         self.errors.get_or_create(&labels).inc();
     }
 }
@@ -156,7 +186,12 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
-        let errors = text.lines().find(|line| line.starts_with("grotto_consumer_errors_total{"));
-        assert!(errors.is_some_and(|line| line.contains("kind=\"corrupt\"")), "{text}");
+        let errors = text
+            .lines()
+            .find(|line| line.starts_with("grotto_consumer_errors_total{"));
+        assert!(
+            errors.is_some_and(|line| line.contains("kind=\"corrupt\"")),
+            "{text}"
+        );
     }
 }

@@ -58,6 +58,9 @@ impl Seal for Place {
 impl Seal for HeapPlace {
     fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Sealed> {
         self.next += 1;
-        Ok(Sealed { name: self.next, bytes: grotto_mmap::huge_bytes(bytes) })
+        Ok(Sealed {
+            name: self.next,
+            bytes: grotto_mmap::huge_bytes(bytes),
+        })
     }
 }

@@ -1,1 +1,52 @@
-//! Under construction in this commit.
+//! The producer: records in, versions out.
+//!
+//! Owns: cycles, validation, the integrity check before a commit, publishing, snapshots in the
+//! background, restoring after a restart. Never serves reads to others.
+//!
+//! **Invariants**
+//! - Nothing refers to a blob before its version was validated, and nothing is visible before the
+//!   log entry exists.
+//! - A cycle that fails, for whatever reason, leaves the committed state as it was; the next cycle
+//!   starts from it.
+//! - At most one cycle runs at a time.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), grotto_producer::Error> {
+//! use grotto_format::Schema;
+//! use grotto_producer::Producer;
+//! use grotto_store::{Store, StoreUrl};
+//!
+//! let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }").map_err(grotto_producer::Error::from)?;
+//! let store = Store::open_writable(&StoreUrl::parse("/var/lib/grotto/store")?)?;
+//! let producer = Producer::builder("cities", store).schema(schema).open().await?;
+//! let published = producer
+//!     .run_cycle(|cycle| cycle.add_json("City", r#"{"id":1,"name":"Bern"}"#, 1))
+//!     .await?;
+//! if let Some(published) = published {
+//!     println!("version {}", published.version);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod builder;
+mod cycle;
+mod error;
+mod metrics;
+mod ndjson;
+mod producer;
+mod publish;
+mod restore;
+mod snapshot;
+mod validate;
+
+pub use builder::ProducerBuilder;
+pub use cycle::{FullCycle, IncrementalCycle};
+pub use error::{Error, Result};
+pub use grotto_state::Mode;
+pub use grotto_store::ErrorKind;
+pub use ndjson::{NdjsonInput, Progress};
+pub use producer::Producer;
+pub use publish::{Published, Times};
+pub use validate::{Candidate, MinimumCount, RecordCountDrift, Validator};

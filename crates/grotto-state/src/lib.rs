@@ -24,7 +24,7 @@ mod parts;
 mod record;
 mod segment;
 mod state;
-// mod typed;
+pub mod typed;
 mod view;
 mod write;
 
@@ -39,6 +39,6 @@ pub use parts::{Parts, SegmentPart};
 pub use record::Record;
 pub use segment::{HeapSeal, Seal, Sealed, Segment};
 pub use state::State;
-// pub use typed::{Bound, RecordType, Typed};
-pub use view::{Field, ListView, MapView, View};
-pub use write::{Counts, Cycle, Encoded, Mode, WriteState};
+pub use typed::{Declarations, Encoder, RecordRef, RecordType, Typed};
+pub use view::{Field, ListIter, ListView, MapIter, MapView, View};
+pub use write::{Counts, Cycle, Encoded, Mode, Savepoint, WriteState};

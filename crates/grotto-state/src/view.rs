@@ -166,7 +166,9 @@ impl<'a> View<'a> {
         let ty = self.schema_type();
         let names: Vec<&str> = ty.fields().iter().map(|f| f.name.as_str()).collect();
         let (name, names) = (&ty.name, names.join(", "));
-        StateError::Invalid(format!("type {name}: expected one of {names}, found field {field}"))
+        StateError::Invalid(format!(
+            "type {name}: expected one of {names}, found field {field}"
+        ))
     }
 
     /// All fields in the order of the schema, nulls included.
@@ -199,6 +201,7 @@ impl<'a> Record<'a> {
 impl State {
     /// All live records of a type, by rising ordinal.
     pub fn scan(&self, type_id: TypeId) -> impl Iterator<Item = Record<'_>> {
-        self.ordinals(type_id).filter_map(move |ordinal| self.row(type_id, ordinal))
+        self.ordinals(type_id)
+            .filter_map(move |ordinal| self.row(type_id, ordinal))
     }
 }

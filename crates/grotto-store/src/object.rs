@@ -106,7 +106,8 @@ impl Store {
         Ok(names)
     }
 
-    pub(crate) fn env(&self) -> &Env {
+    /// The clock and randomness it uses.
+    pub fn env(&self) -> &Env {
         &self.env
     }
 

@@ -23,7 +23,10 @@ pub(crate) const MAX_BYTES: u64 = 256;
 impl Current {
     /// The text of the file.
     pub(crate) fn print(self) -> String {
-        format!("grotto state 1\nroot {}\nchecksum {:016x}\n", self.seq, self.checksum)
+        format!(
+            "grotto state 1\nroot {}\nchecksum {:016x}\n",
+            self.seq, self.checksum
+        )
     }
 
     /// Reads the text of the file.
@@ -39,7 +42,9 @@ impl Current {
             Some(current) => Ok(current),
             None => {
                 let shown: String = text.chars().take(80).collect();
-                Err(format!("CURRENT: expected format, root and checksum, found {shown:?}"))
+                Err(format!(
+                    "CURRENT: expected format, root and checksum, found {shown:?}"
+                ))
             }
         }
     }
@@ -65,11 +70,22 @@ mod tests {
 
     #[test]
     fn torn_and_foreign_texts_are_refused() {
-        let text = Current { seq: 42, checksum: 7 }.print();
-        for end in 0..text.len() {
-            assert!(Current::parse(&text.as_bytes()[..end]).is_err(), "first {end} bytes");
+        let text = Current {
+            seq: 42,
+            checksum: 7,
         }
-        for foreign in ["grotto state 2\nroot 1\nchecksum 0\n", "root 1\n", "\u{0}\u{0}\u{0}"] {
+        .print();
+        for end in 0..text.len() {
+            assert!(
+                Current::parse(&text.as_bytes()[..end]).is_err(),
+                "first {end} bytes"
+            );
+        }
+        for foreign in [
+            "grotto state 2\nroot 1\nchecksum 0\n",
+            "root 1\n",
+            "\u{0}\u{0}\u{0}",
+        ] {
             assert!(Current::parse(foreign.as_bytes()).is_err(), "{foreign:?}");
         }
     }

@@ -17,7 +17,9 @@ pub(crate) struct Paths {
 
 impl Paths {
     pub(crate) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self {
+            dir: dir.to_owned(),
+        }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -47,14 +49,20 @@ impl Paths {
 
 /// The number in a file name of ours, such as `00000000000000000042.seg`.
 pub(crate) fn number_of(path: &Path, ending: &str) -> Option<u64> {
-    let digits = path.file_name()?.to_str()?.strip_suffix(ending)?.strip_suffix('.')?;
+    let digits = path
+        .file_name()?
+        .to_str()?
+        .strip_suffix(ending)?
+        .strip_suffix('.')?;
     let plain = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
     if plain { digits.parse().ok() } else { None }
 }
 
 /// Whether a file is a leftover of a write that never ended.
 pub(crate) fn is_temp(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(TEMP))
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.ends_with(TEMP))
 }
 
 /// Options that give new files to their owner alone: a state holds what its records hold.
@@ -84,7 +92,12 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let temp = PathBuf::from(temp);
     let written = (|| {
         // A temporary file is ours alone, as the writer holds the lock: it may be written over.
-        let mut file = options().read(true).write(true).create(true).truncate(true).open(&temp)?;
+        let mut file = options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&temp)?;
         file.write_all(bytes)?;
         std::fs::rename(&temp, path)?;
         Ok(file)
@@ -123,7 +136,9 @@ pub(crate) fn unlink(path: &Path) {
 
 /// The files of a folder.
 pub(crate) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -135,7 +150,12 @@ mod tests {
         let paths = Paths::new(Path::new("/s"));
         assert_eq!(number_of(&paths.segment(42), "seg"), Some(42));
         assert_eq!(number_of(&paths.root(u64::MAX), "root"), Some(u64::MAX));
-        for name in ["42.seg", "notes.seg", "00000000000000000042.seg.tmp", "+0000000000000000042.seg"] {
+        for name in [
+            "42.seg",
+            "notes.seg",
+            "00000000000000000042.seg.tmp",
+            "+0000000000000000042.seg",
+        ] {
             assert_eq!(number_of(Path::new(name), "seg"), None, "{name}");
         }
     }

@@ -19,7 +19,12 @@ impl DirLock {
     /// Takes the lock, or says who holds it.
     pub(crate) fn take(dir: &Path) -> Result<Self> {
         let path = dir.join("LOCK");
-        let open = files::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let open = files::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
         let mut file = open.map_err(|e| Error::io("write to state directory", dir, e))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -38,12 +43,18 @@ impl DirLock {
 
 fn held(dir: &Path, file: &mut File) -> Error {
     let mut text = String::new();
-    let holder = match file.take(32).read_to_string(&mut text).map(|_| text.trim().parse::<u32>()) {
+    let holder = match file
+        .take(32)
+        .read_to_string(&mut text)
+        .map(|_| text.trim().parse::<u32>())
+    {
         Ok(Ok(pid)) => format!("process {pid}"),
         _ => "another process".to_owned(),
     };
     let dir = dir.display();
-    Error::invalid(format!("state directory {dir} is in use by {holder}: attach to it, or choose another"))
+    Error::invalid(format!(
+        "state directory {dir} is in use by {holder}: attach to it, or choose another"
+    ))
 }
 
 #[cfg(test)]

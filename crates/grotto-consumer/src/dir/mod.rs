@@ -72,10 +72,15 @@ impl StateDir {
         Self::open_in_boot(path, dataset, boot)
     }
 
-    fn open_in_boot(path: &Path, dataset: &str, boot: Option<String>) -> Result<(Self, Option<Found>)> {
+    fn open_in_boot(
+        path: &Path,
+        dataset: &str,
+        boot: Option<String>,
+    ) -> Result<(Self, Option<Found>)> {
         let paths = Paths::new(path);
         for folder in [path.to_owned(), paths.segments(), paths.roots()] {
-            files::create_folder(&folder).map_err(|e| Error::io("create state directory", &folder, e))?;
+            files::create_folder(&folder)
+                .map_err(|e| Error::io("create state directory", &folder, e))?;
         }
         let lock = DirLock::take(path)?;
         let image = load(&paths, dataset, boot.as_deref())?;
@@ -101,21 +106,32 @@ impl StateDir {
             self.sweep()?;
             return Ok(None);
         };
-        self.files = image.segments.values().map(|held| (held.file.name, held.file)).collect();
+        self.files = image
+            .segments
+            .values()
+            .map(|held| (held.file.name, held.file))
+            .collect();
         self.roots = vec![(image.current.seq, self.files.keys().copied().collect())];
         self.sweep()?;
         if image.verified {
             // Says that the bytes are right in this boot, so that the next start need not look.
             self.publish(&image.state, &image.dataset_id)?;
         }
-        Ok(Some(Found { state: image.state, dataset_id: image.dataset_id }))
+        Ok(Some(Found {
+            state: image.state,
+            dataset_id: image.dataset_id,
+        }))
     }
 
     /// Removes what no root refers to: leftovers of a writer that died. Files that are not of ours
     /// are left alone, whatever they are. Names go on from the largest ever seen.
     fn sweep(&mut self) -> Result<()> {
         let keep_root = |seq: u64| self.roots.iter().any(|(kept, _)| *kept == seq);
-        let folders = [(self.paths.segments(), "seg"), (self.paths.roots(), "root"), (self.paths.dir().to_owned(), "")];
+        let folders = [
+            (self.paths.segments(), "seg"),
+            (self.paths.roots(), "root"),
+            (self.paths.dir().to_owned(), ""),
+        ];
         for (folder, ending) in folders {
             let found = files::list(&folder).map_err(|e| Error::io("list", &folder, e))?;
             for path in found {
@@ -144,10 +160,15 @@ impl StateDir {
         let seq = self.next_root;
         let root = self.root_of(state, dataset_id, seq)?;
         let names = root.segments.iter().map(|file| file.name).collect();
-        let bytes = root.encode().map_err(|e| Error::internal(e.to_string()).with_source(e))?;
+        let bytes = root
+            .encode()
+            .map_err(|e| Error::internal(e.to_string()).with_source(e))?;
         let path = self.paths.root(seq);
         files::write_whole(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
-        let current = Current { seq, checksum: xxh3_64(&bytes) };
+        let current = Current {
+            seq,
+            checksum: xxh3_64(&bytes),
+        };
         let pointer = self.paths.current();
         if let Err(error) = files::write_whole(&pointer, current.print().as_bytes()) {
             files::unlink(&path);
@@ -164,9 +185,15 @@ impl StateDir {
         let parts = state.to_parts();
         let used = parts.segments.iter().filter(|part| part.length > 0);
         let segments = used.map(|part| {
-            let file = self.files.get(&part.name).filter(|file| file.length == part.length);
+            let file = self
+                .files
+                .get(&part.name)
+                .filter(|file| file.length == part.length);
             file.copied().ok_or_else(|| {
-                Error::internal(format!("state uses segment {} that is not in the directory", part.name))
+                Error::internal(format!(
+                    "state uses segment {} that is not in the directory",
+                    part.name
+                ))
             })
         });
         Ok(Root {
@@ -198,7 +225,12 @@ impl StateDir {
         for (seq, _) in self.roots.drain(..surplus) {
             files::unlink(&self.paths.root(seq));
         }
-        let used: BTreeSet<u64> = self.roots.iter().flat_map(|(_, names)| names).copied().collect();
+        let used: BTreeSet<u64> = self
+            .roots
+            .iter()
+            .flat_map(|(_, names)| names)
+            .copied()
+            .collect();
         let (paths, sealed) = (&self.paths, &self.sealed);
         self.files.retain(|name, _| {
             let keep = used.contains(name) || sealed.contains(name);
@@ -218,7 +250,14 @@ impl Seal for StateDir {
         self.next_segment = name.saturating_add(1);
         let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));
         drop(bytes);
-        self.files.insert(name, SegmentFile { name, length, checksum });
+        self.files.insert(
+            name,
+            SegmentFile {
+                name,
+                length,
+                checksum,
+            },
+        );
         self.sealed.push(name);
         let bytes = grotto_mmap::map_sealed(&file).map_err(|e| named(&path, &e))?;
         Ok(Sealed { name, bytes })
@@ -232,8 +271,11 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 
 /// What the directory holds, if it can be trusted.
 fn load(paths: &Paths, dataset: &str, boot: Option<&str>) -> Result<Option<Image>> {
-    let read = read_current(paths)
-        .and_then(|current| current.map(|c| read_image(paths, c, &Segments::new(), boot)).transpose());
+    let read = read_current(paths).and_then(|current| {
+        current
+            .map(|c| read_image(paths, c, &Segments::new(), boot))
+            .transpose()
+    });
     match read {
         Ok(Some(image)) if image.dataset != dataset => Err(Error::invalid(format!(
             "state directory {} holds dataset {}, expected {dataset}",

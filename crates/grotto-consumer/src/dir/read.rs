@@ -71,8 +71,11 @@ pub(crate) fn boot_id() -> Option<String> {
 /// What `CURRENT` says; `None` if there is no such file.
 pub(crate) fn read_current(paths: &Paths) -> Result<Option<Current>, ReadError> {
     let path = paths.current();
-    let bytes = read_small(&path, current::MAX_BYTES).map_err(|e| ReadError::io("read", &path, e))?;
-    bytes.map(|bytes| Current::parse(&bytes).map_err(ReadError::Damaged)).transpose()
+    let bytes =
+        read_small(&path, current::MAX_BYTES).map_err(|e| ReadError::io("read", &path, e))?;
+    bytes
+        .map(|bytes| Current::parse(&bytes).map_err(ReadError::Damaged))
+        .transpose()
 }
 
 /// Reads the root that `CURRENT` named and maps the segments that are not among `reuse`.
@@ -89,15 +92,23 @@ pub(crate) fn read_image(
     }
     let same_boot = boot.is_some_and(|boot| boot == root.boot_id);
     if !same_boot {
-        verify(&segments).map_err(ReadError::Damaged)?;
+        // What is held already was verified when it was first mapped.
+        let fresh = segments.values().filter(|held| !is_held(held.file, reuse));
+        verify(&fresh.collect::<Vec<_>>()).map_err(ReadError::Damaged)?;
     }
     let mut open = |part: &SegmentPart| {
-        let held = segments.get(&part.name).filter(|held| held.file.length == part.length);
+        let held = segments
+            .get(&part.name)
+            .filter(|held| held.file.length == part.length);
         held.map(|held| held.bytes.clone()).ok_or_else(|| {
-            StateError::Damaged(format!("expected segment {} of {} bytes in the root", part.name, part.length))
+            StateError::Damaged(format!(
+                "expected segment {} of {} bytes in the root",
+                part.name, part.length
+            ))
         })
     };
-    let state = State::from_parts(root.parts, &mut open).map_err(|e| ReadError::Damaged(e.to_string()))?;
+    let state =
+        State::from_parts(root.parts, &mut open).map_err(|e| ReadError::Damaged(e.to_string()))?;
     Ok(Image {
         current,
         state,
@@ -115,17 +126,27 @@ fn read_root(paths: &Paths, current: Current) -> Result<Root, ReadError> {
     let damaged = |reason: String| ReadError::Damaged(format!("{}: {reason}", path.display()));
     let found = xxh3_64(&bytes);
     if found != current.checksum {
-        return Err(damaged(format!("checksum expected {:016x}, found {found:016x}", current.checksum)));
+        return Err(damaged(format!(
+            "checksum expected {:016x}, found {found:016x}",
+            current.checksum
+        )));
     }
     let root = Root::decode(&bytes).map_err(|e| damaged(e.to_string()))?;
     if root.seq != current.seq {
-        return Err(damaged(format!("expected root {}, found {}", current.seq, root.seq)));
+        return Err(damaged(format!(
+            "expected root {}, found {}",
+            current.seq, root.seq
+        )));
     }
     Ok(root)
 }
 
+/// The name alone is not enough: a writer that lost everything starts to count anew.
+fn is_held(file: SegmentFile, held: &Segments) -> bool {
+    held.get(&file.name).is_some_and(|held| held.file == file)
+}
+
 fn hold(paths: &Paths, file: SegmentFile, reuse: &Segments) -> Result<Held, ReadError> {
-    // The name alone is not enough: a writer that lost everything starts to count anew.
     if let Some(held) = reuse.get(&file.name).filter(|held| held.file == file) {
         return Ok(held.clone());
     }
@@ -134,30 +155,39 @@ fn hold(paths: &Paths, file: SegmentFile, reuse: &Segments) -> Result<Held, Read
     let found = bytes.len() as u64;
     if found != file.length {
         let (path, expected) = (path.display(), file.length);
-        return Err(ReadError::Damaged(format!("{path}: expected {expected} bytes, found {found}")));
+        return Err(ReadError::Damaged(format!(
+            "{path}: expected {expected} bytes, found {found}"
+        )));
     }
     Ok(Held { file, bytes })
 }
 
 /// Compares the checksums of all segments, on as many threads as the host runs at a time.
-fn verify(segments: &Segments) -> Result<(), String> {
-    let all: Vec<&Held> = segments.values().collect();
+fn verify(all: &[&Held]) -> Result<(), String> {
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(held) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
             let found = xxh3_64(&held.bytes);
             if found != held.file.checksum {
                 let SegmentFile { name, checksum, .. } = held.file;
-                return Err(format!("segment {name}: checksum expected {checksum:016x}, found {found:016x}"));
+                return Err(format!(
+                    "segment {name}: checksum expected {checksum:016x}, found {found:016x}"
+                ));
             }
         }
         Ok(())
     };
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(all.len());
+    let threads = std::thread::available_parallelism()
+        .map_or(1, |n| n.get())
+        .min(all.len());
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mine = work();
-        let theirs = others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err("a check ended early".to_owned())));
+        let theirs = others.into_iter().map(|other| {
+            other
+                .join()
+                .unwrap_or_else(|_| Err("a check ended early".to_owned()))
+        });
         theirs.fold(mine, Result::and)
     })
 }

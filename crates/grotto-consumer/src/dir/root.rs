@@ -23,8 +23,9 @@ const TAIL: usize = 8;
 
 /// Fixed-width integers: a table is mostly addresses that use all their bytes, and decoding is one
 /// copy. The limit keeps a corrupt length from reserving memory.
-const CODEC: Configuration<LittleEndian, Fixint, Limit<MAX>> =
-    bincode::config::standard().with_fixed_int_encoding().with_limit::<MAX>();
+const CODEC: Configuration<LittleEndian, Fixint, Limit<MAX>> = bincode::config::standard()
+    .with_fixed_int_encoding()
+    .with_limit::<MAX>();
 
 /// What a root file holds.
 #[derive(Clone, Debug, bincode::Encode, bincode::Decode)]
@@ -101,14 +102,19 @@ impl Root {
         if found != expected {
             return Err(RootError::Altered { expected, found });
         }
-        let format = sealed[MAGIC.len()..HEAD].try_into().map_or(0, u32::from_le_bytes);
+        let format = sealed[MAGIC.len()..HEAD]
+            .try_into()
+            .map_or(0, u32::from_le_bytes);
         if format != FORMAT {
             return Err(RootError::Format { found: format });
         }
         let body = &sealed[HEAD..];
         let (root, used): (Self, usize) = bincode::decode_from_slice(body, CODEC)?;
         if used != body.len() {
-            return Err(RootError::Surplus { expected: used, found: body.len() });
+            return Err(RootError::Surplus {
+                expected: used,
+                found: body.len(),
+            });
         }
         Ok(root)
     }
@@ -125,7 +131,11 @@ mod tests {
             boot_id: "b".to_owned(),
             dataset: "cities".to_owned(),
             dataset_id: "id".to_owned(),
-            segments: vec![SegmentFile { name: 3, length: 64, checksum: 0x0102_0304_0506_0708 }],
+            segments: vec![SegmentFile {
+                name: 3,
+                length: 64,
+                checksum: 0x0102_0304_0506_0708,
+            }],
             parts: State::empty().to_parts(),
         }
     }
@@ -179,7 +189,10 @@ mod tests {
         let bytes = root().encode().unwrap();
         let mut body = bytes[..bytes.len() - TAIL].to_vec();
         body.push(0);
-        assert!(matches!(Root::decode(&resealed(&body)), Err(RootError::Surplus { .. })));
+        assert!(matches!(
+            Root::decode(&resealed(&body)),
+            Err(RootError::Surplus { .. })
+        ));
     }
 
     #[test]
@@ -198,6 +211,9 @@ mod tests {
         let bytes = root().encode().unwrap();
         let mut body = bytes[..bytes.len() - TAIL].to_vec();
         body[8] = 9;
-        assert!(matches!(Root::decode(&resealed(&body)), Err(RootError::Format { found: 9 })));
+        assert!(matches!(
+            Root::decode(&resealed(&body)),
+            Err(RootError::Format { found: 9 })
+        ));
     }
 }

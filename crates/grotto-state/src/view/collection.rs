@@ -60,7 +60,10 @@ impl<'a> ListView<'a> {
     /// The elements in stored order.
     #[must_use]
     pub fn iter(&self) -> ListIter<'a> {
-        ListIter { view: *self, elements: self.record.elements(0) }
+        ListIter {
+            view: *self,
+            elements: self.record.elements(0),
+        }
     }
 
     /// The element with a key: the hash key of a set, otherwise the plain value of a wrapper or the
@@ -149,13 +152,19 @@ impl<'a> MapView<'a> {
         let elements = self.record.elements(0);
         let first = position.checked_mul(2)?;
         let (key, value) = (elements.get(first)?, elements.get(first + 1)?);
-        Some((field(&self.record, self.key, key), field(&self.record, self.value, value)))
+        Some((
+            field(&self.record, self.key, key),
+            field(&self.record, self.value, value),
+        ))
     }
 
     /// The entries in stored order.
     #[must_use]
     pub fn iter(&self) -> MapIter<'a> {
-        MapIter { view: *self, elements: self.record.elements(0) }
+        MapIter {
+            view: *self,
+            elements: self.record.elements(0),
+        }
     }
 
     /// The value of a key: the hash key of the map, otherwise the plain value of a wrapper or the
@@ -165,7 +174,9 @@ impl<'a> MapView<'a> {
     /// When the keys have none of these, or the key has another shape.
     pub fn get<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<Field<'a>>> {
         let position = find(&self.record, Side::Keys, key)?;
-        Ok(position.and_then(|position| self.entry(position)).map(|(_, value)| value))
+        Ok(position
+            .and_then(|position| self.entry(position))
+            .map(|(_, value)| value))
     }
 }
 
@@ -191,7 +202,10 @@ impl<'a> Iterator for MapIter<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let (key, value) = (self.elements.next()?, self.elements.next()?);
         let holder = &self.view.record;
-        Some((field(holder, self.view.key, key), field(holder, self.view.value, value)))
+        Some((
+            field(holder, self.view.key, key),
+            field(holder, self.view.value, value),
+        ))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -20,7 +20,11 @@ impl Record<'_> {
     /// leads nowhere.
     pub fn to_flat(&self, out: &mut FlatBuilder) -> StateResult<()> {
         let start = out.bytes().len();
-        let result = Walk { out, limit: start + MAX_BYTES }.record(self, 0);
+        let result = Walk {
+            out,
+            limit: start + MAX_BYTES,
+        }
+        .record(self, 0);
         if result.is_err() {
             out.truncate(start);
         }
@@ -87,7 +91,8 @@ impl Walk<'_> {
     ) -> StateResult<()> {
         let Some(record) = holder.jump(target, ordinal) else {
             let name = &holder.state().schema().get(target).name;
-            let message = format!("{holder:?}: expected record {ordinal} of type {name}, found none");
+            let message =
+                format!("{holder:?}: expected record {ordinal} of type {name}, found none");
             return Err(StateError::Damaged(message));
         };
         let mark = self.out.begin_nested();
@@ -116,11 +121,16 @@ impl Walk<'_> {
     fn check(&self, record: &Record<'_>, depth: usize) -> StateResult<()> {
         let at = self.out.bytes().len();
         if at > self.limit {
-            return Err(StateError::Limit(format!("{record:?}: a record of more than 256 MiB")));
+            return Err(StateError::Limit(format!(
+                "{record:?}: a record of more than 256 MiB"
+            )));
         }
         if depth > MAX_DEPTH {
             let type_name = record.state().schema().get(record.type_id()).name.clone();
-            let source = FlatError { at, what: "nesting of at most 64 records" };
+            let source = FlatError {
+                at,
+                what: "nesting of at most 64 records",
+            };
             return Err(StateError::Flat { type_name, source });
         }
         Ok(())

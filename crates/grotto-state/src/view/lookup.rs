@@ -3,8 +3,8 @@
 //! Owns: which paths identify an element, and the search. Never copies an element.
 //!
 //! **Invariant:** sets and maps whose type declares a hash key are stored by rising hash of that
-//! key, then by ordinal; an element with a null in its hash key counts as hash 0. All others are
-//! stored by ordinal, so they are scanned.
+//! key, then by ordinal; nulls in the key are left out of the hash. All others are stored by ordinal,
+//! so they are scanned.
 
 use crate::error::{StateError, StateResult};
 use crate::key::{Key, KeyPart};
@@ -74,13 +74,11 @@ impl<'a> Paths<'a> {
     }
 
     fn hash(&self, record: &Record<'_>) -> u64 {
-        let parts = (0..self.len()).try_fold(KEY_SEED, |hash, part| {
-            Some(match self.read(record, part)? {
-                KeyPart::Fixed(word) => key_fixed(hash, word),
-                KeyPart::Var(bytes) => key_var(hash, bytes),
-            })
-        });
-        parts.unwrap_or(0)
+        (0..self.len()).fold(KEY_SEED, |hash, part| match self.read(record, part) {
+            Some(KeyPart::Fixed(word)) => key_fixed(hash, word),
+            Some(KeyPart::Var(bytes)) => key_var(hash, bytes),
+            None => hash,
+        })
     }
 
     fn equals<K: Key + ?Sized>(&self, record: &Record<'_>, key: &K) -> bool {
@@ -102,7 +100,9 @@ fn read_path<'a>(record: &Record<'a>, steps: &[u16], leaf: FieldType) -> Option<
     let mut record = *record;
     for step in way {
         let ty = record.state().schema().get(record.type_id());
-        let FieldType::Reference(to) = ty.fields().get(usize::from(*step))?.ty else { return None };
+        let FieldType::Reference(to) = ty.fields().get(usize::from(*step))?.ty else {
+            return None;
+        };
         record = record.follow(usize::from(*step), to)?;
     }
     let column = usize::from(*last);
@@ -142,7 +142,9 @@ pub(crate) fn find<K: Key + ?Sized>(
     let hash = key.hash();
     let at = |position: usize| element(position).map_or(0, |e| paths.hash(&e));
     let first = lower_bound(count, |position| at(position) < hash);
-    Ok((first..count).take_while(|position| at(*position) == hash).find(equals))
+    Ok((first..count)
+        .take_while(|position| at(*position) == hash)
+        .find(equals))
 }
 
 /// The first position below `count` that is not `before`.
@@ -162,7 +164,9 @@ fn lower_bound(count: usize, before: impl Fn(usize) -> bool) -> usize {
 #[cold]
 fn no_key(schema: &Schema, id: TypeId) -> StateError {
     let name = &schema.get(id).name;
-    StateError::Invalid(format!("type {name}: expected a hash key to find elements by, found none"))
+    StateError::Invalid(format!(
+        "type {name}: expected a hash key to find elements by, found none"
+    ))
 }
 
 #[cold]

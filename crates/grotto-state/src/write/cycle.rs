@@ -233,6 +233,27 @@ impl Cycle {
     }
 }
 
+/// A point of an incremental cycle to return to.
+#[derive(Clone, Copy, Debug)]
+pub struct Savepoint {
+    ops: usize,
+    bytes: usize,
+}
+
+impl Cycle {
+    /// Where an incremental cycle stands.
+    #[must_use]
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint { ops: self.ops.len(), bytes: self.op_bytes.len() }
+    }
+
+    /// Forgets the upserts and deletes since a savepoint.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) {
+        self.ops.truncate(savepoint.ops);
+        self.op_bytes.truncate(savepoint.bytes);
+    }
+}
+
 /// A key as bytes: equal exactly when the keys are.
 fn key_bytes<K: Key + ?Sized>(key: &K) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(16);

@@ -16,7 +16,7 @@ mod intern;
 mod release;
 mod stage;
 
-pub use cycle::{Cycle, Mode};
+pub use cycle::{Cycle, Mode, Savepoint};
 pub use finish::{Counts, Encoded};
 
 use crate::error::StateResult;

@@ -1,0 +1,245 @@
+//! The one error of the binary: what is printed, and the exit code.
+//!
+//! Owns: exit codes, hints, and how errors of the libraries become one clear line. Never: decides
+//! whether something is an error.
+
+use grotto::store::ErrorKind;
+use serde_json::json;
+use std::error::Error as StdError;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Result of everything that a command does.
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+}
+
+/// What to do about it; each has an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Of(ErrorKind),
+    NotFound,
+    /// Whoever read our output has seen enough. Nothing went wrong.
+    ReaderLeft,
+}
+
+impl Kind {
+    fn code(self) -> u8 {
+        match self {
+            Self::ReaderLeft => 0,
+            Self::Of(ErrorKind::Internal) => 1,
+            Self::Of(ErrorKind::Invalid) => 2,
+            Self::NotFound => 3,
+            Self::Of(ErrorKind::Unavailable) => 4,
+            Self::Of(ErrorKind::Corrupt) => 5,
+            Self::Of(ErrorKind::Missing) => 6,
+            Self::Of(ErrorKind::Fenced) => 7,
+            Self::Of(ErrorKind::Overloaded) => 8,
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Of(kind) => kind.to_string(),
+            Self::NotFound => "not found".to_owned(),
+            Self::ReaderLeft => "reader left".to_owned(),
+        }
+    }
+
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Of(ErrorKind::Internal) => Some("this is a defect of grotto; please report it"),
+            Self::Of(ErrorKind::Unavailable) => Some("try again once the store answers"),
+            Self::Of(ErrorKind::Corrupt | ErrorKind::Missing) => {
+                Some("`grotto verify` lists everything that is damaged")
+            }
+            Self::Of(ErrorKind::Fenced) => {
+                Some("another writer was faster; run the command again to publish on top of it")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind: Kind::Of(kind), message, hint: None }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    pub(crate) fn corrupt(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Corrupt, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self { kind: Kind::NotFound, message: message.into(), hint: None }
+    }
+
+    /// The file system refused to do `action`, such as `read /a/b`.
+    pub(crate) fn io(action: &str, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as K;
+        match error.kind() {
+            K::BrokenPipe => {
+                Self { kind: Kind::ReaderLeft, message: "the reader left".to_owned(), hint: None }
+            }
+            K::NotFound => Self::invalid(format!("cannot {action}: it does not exist")),
+            _ => Self::invalid(format!("cannot {action}: {}", plain(error))),
+        }
+    }
+
+    /// The same failure with advice.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same failure, with where it happened in front.
+    #[must_use]
+    pub(crate) fn within(mut self, place: impl std::fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// What happened, on one line.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the store could not be reached.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.kind == Kind::Of(ErrorKind::Unavailable)
+    }
+
+    /// An error of a library: its message and, where the message does not say it, its first cause.
+    pub(crate) fn of_library(kind: ErrorKind, message: &str, error: &dyn StdError) -> Self {
+        let mut message = message.to_owned();
+        if let Some(cause) = first_cause(error) {
+            if !message.contains(&cause) {
+                message = format!("{message}: {cause}");
+            }
+        }
+        Self::new(kind, message)
+    }
+
+    /// Prints the failure to the standard error stream and gives the exit code.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        if self.kind != Kind::ReaderLeft {
+            // Nobody is left to tell if even this stream is closed.
+            let _ = writeln!(std::io::stderr().lock(), "{}", self.text(json));
+        }
+        ExitCode::from(self.kind.code())
+    }
+
+    fn text(&self, json: bool) -> String {
+        let hint = self.hint.as_deref().or(self.kind.hint());
+        let message = one_line(&self.message);
+        if json {
+            let error = json!({ "kind": self.kind.name(), "message": message, "hint": hint });
+            return json!({ "error": error, "exit_code": self.kind.code() }).to_string();
+        }
+        match hint {
+            Some(hint) => format!("error: {message}\nhint: {hint}"),
+            None => format!("error: {message}"),
+        }
+    }
+}
+
+/// The innermost cause, where the system's own words are.
+fn first_cause(error: &dyn StdError) -> Option<String> {
+    let mut cause = error.source()?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(match cause.downcast_ref::<std::io::Error>() {
+        Some(io) => plain(io),
+        None => cause.to_string(),
+    })
+}
+
+/// A system error without its number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
+}
+
+/// Messages may quote input; a terminal must not obey it, and a log must not see two lines.
+fn one_line(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(visible).collect()
+}
+
+impl From<grotto::store::Error> for Failure {
+    fn from(error: grotto::store::Error) -> Self {
+        Self::of_library(error.kind(), error.message(), &error)
+    }
+}
+
+impl From<grotto::consumer::Error> for Failure {
+    fn from(error: grotto::consumer::Error) -> Self {
+        Self::of_library(error.kind(), error.message(), &error)
+    }
+}
+
+impl From<grotto::producer::Error> for Failure {
+    fn from(error: grotto::producer::Error) -> Self {
+        Self::of_library(error.kind(), error.message(), &error)
+    }
+}
+
+impl From<grotto::state::StateError> for Failure {
+    fn from(error: grotto::state::StateError) -> Self {
+        use grotto::state::StateError as E;
+        let kind = match &error {
+            E::Invalid(_) | E::Limit(_) => ErrorKind::Invalid,
+            _ => ErrorKind::Corrupt,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_exit_code() {
+        use ErrorKind as E;
+        let of = [E::Internal, E::Invalid, E::Unavailable, E::Corrupt, E::Missing, E::Fenced, E::Overloaded];
+        let mut codes: Vec<u8> = of.into_iter().map(|kind| Kind::Of(kind).code()).collect();
+        codes.push(Kind::NotFound.code());
+        codes.sort_unstable();
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn control_characters_of_the_input_do_not_reach_the_terminal() {
+        let failure = Failure::invalid("found \"a\u{1b}[2Jb\nc\"");
+        assert_eq!(failure.text(false), "error: found \"a [2Jb c\"");
+    }
+
+    #[test]
+    fn the_first_cause_is_told_once() {
+        let cause = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let error = grotto::store::Error::new(ErrorKind::Invalid, "cannot open x").with_source(cause);
+        assert_eq!(Failure::from(error).message(), "cannot open x: permission denied");
+    }
+}

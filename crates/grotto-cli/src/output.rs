@@ -1,0 +1,98 @@
+//! What a command prints on the standard output.
+//!
+//! Owns: buffering, the choice between text and JSON, and what happens when the reader leaves.
+//! Never: writes to the standard error stream; notes and failures go there.
+
+use crate::failure::{Failure, Outcome};
+use serde::Serialize;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes gathered before they are written.
+const BUFFER: usize = 256 << 10;
+
+/// Where a command prints.
+pub(crate) struct Out {
+    to: BufWriter<Box<dyn Write>>,
+    json: bool,
+    /// The file that takes its name only once it is complete.
+    file: Option<Unfinished>,
+}
+
+/// A file under its temporary name; removed unless it is finished.
+struct Unfinished {
+    temporary: PathBuf,
+    path: PathBuf,
+    done: bool,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.done {
+            // What cannot be removed is only clutter under a name that says so.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+impl Out {
+    /// The standard output of the process.
+    pub(crate) fn stdout(json: bool) -> Self {
+        let to = BufWriter::with_capacity(BUFFER, Box::new(std::io::stdout()) as Box<dyn Write>);
+        Self { to, json, file: None }
+    }
+
+    /// A file, replaced in one step by [`Out::finish`]; what was there stays until then.
+    pub(crate) fn file(path: &Path, json: bool) -> Outcome<Self> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        let created = File::create(&temporary)
+            .map_err(|e| Failure::io(&format!("write {}", path.display()), &e))?;
+        let to = BufWriter::with_capacity(BUFFER, Box::new(created) as Box<dyn Write>);
+        let file = Unfinished { temporary, path: path.to_owned(), done: false };
+        Ok(Self { to, json, file: Some(file) })
+    }
+
+    /// Whether the user asked for JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints a line.
+    pub(crate) fn line(&mut self, text: impl Display) -> Outcome<()> {
+        writeln!(self.to, "{text}").map_err(|e| Failure::io("write the output", &e))
+    }
+
+    /// Prints a value as one line of JSON.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Outcome<()> {
+        match serde_json::to_writer(&mut self.to, value) {
+            Ok(()) => self.line(""),
+            Err(error) => Err(Failure::io("write the output", &error.into())),
+        }
+    }
+
+    /// Hands everything printed so far to the reader.
+    pub(crate) fn flush(&mut self) -> Outcome<()> {
+        self.to.flush().map_err(|e| Failure::io("write the output", &e))
+    }
+
+    /// Completes the output; a file takes its name.
+    pub(crate) fn finish(mut self) -> Outcome<()> {
+        self.flush()?;
+        if let Some(mut file) = self.file.take() {
+            std::fs::rename(&file.temporary, &file.path)
+                .map_err(|e| Failure::io(&format!("write {}", file.path.display()), &e))?;
+            file.done = true;
+        }
+        Ok(())
+    }
+}
+
+/// A remark for the person at the terminal, beside the output.
+pub(crate) fn note(text: impl Display) {
+    // A closed stream means that nobody wants remarks.
+    let _ = writeln!(std::io::stderr().lock(), "note: {text}");
+}

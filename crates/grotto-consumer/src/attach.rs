@@ -1,0 +1,212 @@
+//! Attached readers: other processes that map what a consumer's state directory holds.
+//!
+//! Owns: following `CURRENT`. Never: writes to the directory, locks it, or asks the store.
+
+use crate::dir::{Current, Image, Paths, ReadError, Segments, boot_id, read_current, read_image};
+use crate::error::{Error, Result};
+use crate::watch::{Stop, Wake, Watch};
+use arc_swap::ArcSwap;
+use grotto_state::State;
+use parking_lot::{Condvar, Mutex};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Times that `CURRENT` is read again because what it led to was gone.
+const TRIES: usize = 16;
+
+/// Serves the newest state of a state directory that another process writes to.
+#[derive(Debug)]
+pub struct Attached {
+    seen: Arc<Seen>,
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+    dataset: String,
+}
+
+/// What the following thread shares with readers.
+#[derive(Debug)]
+struct Seen {
+    state: ArcSwap<State>,
+    /// Counts changes, to wait for one.
+    turn: Mutex<u64>,
+    changed: Condvar,
+}
+
+/// The thread's own part.
+struct Follower {
+    paths: Paths,
+    boot: Option<String>,
+    current: Current,
+    /// Mapped segments of the served state.
+    segments: Segments,
+    seen: Arc<Seen>,
+}
+
+impl Attached {
+    pub(crate) fn open(dir: &Path) -> Result<Self> {
+        if !dir.is_dir() {
+            return Err(Error::invalid(format!(
+                "state directory {} does not exist: expected a folder that a consumer writes to",
+                dir.display()
+            )));
+        }
+        // Watched before it is read: what changes in between is seen.
+        let (watch, stop) = Watch::new(dir)?;
+        let paths = Paths::new(dir);
+        let boot = boot_id();
+        let image =
+            load(&paths, None, &Segments::new(), boot.as_deref()).map_err(|e| refusal(dir, e))?;
+        let Some(image) = image else {
+            return Err(Error::unavailable(format!(
+                "state directory {} holds no state yet: expected a consumer to write to it",
+                dir.display()
+            )));
+        };
+        let dataset = image.dataset.clone();
+        let state = ArcSwap::from_pointee(image.state);
+        let seen = Arc::new(Seen {
+            state,
+            turn: Mutex::new(0),
+            changed: Condvar::new(),
+        });
+        let (current, segments) = (image.current, image.segments);
+        let follower = Follower {
+            paths,
+            boot,
+            current,
+            segments,
+            seen: Arc::clone(&seen),
+        };
+        let thread = std::thread::Builder::new().name("grotto-attached".to_owned());
+        let thread = thread.spawn(move || follower.run(watch));
+        let thread =
+            thread.map_err(|e| Error::unavailable("cannot start a thread").with_source(e))?;
+        Ok(Self {
+            seen,
+            stop,
+            thread: Some(thread),
+            dataset,
+        })
+    }
+
+    /// The newest state. Wait-free; stays readable for as long as it is held.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.seen.state.load_full()
+    }
+
+    /// The version served now.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.state().version()
+    }
+
+    /// Name of the dataset.
+    #[must_use]
+    pub fn dataset(&self) -> &str {
+        &self.dataset
+    }
+
+    /// Waits until another version than `version` is served, at most `timeout`; `None` if none came.
+    #[must_use]
+    pub fn wait_past(&self, version: u64, timeout: Duration) -> Option<Arc<State>> {
+        let other = || Some(self.state()).filter(|state| state.version() != version);
+        let mut turn = self.seen.turn.lock();
+        // A change is published before its turn is counted, under this lock: none is missed.
+        if other().is_none() {
+            let same = |_: &mut u64| other().is_none();
+            self.seen.changed.wait_while_for(&mut turn, same, timeout);
+        }
+        other()
+    }
+
+    /// Stops following. States that are held stay readable.
+    pub fn shutdown(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.stop();
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!(
+                dataset = self.dataset,
+                "the thread of an attached reader panicked"
+            );
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Follower {
+    fn run(mut self, mut watch: Watch) {
+        let mut failing = false;
+        while watch.wait() == Wake::Look {
+            match self.look() {
+                Ok(()) => failing = false,
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::warn!(%error, "cannot follow the state directory; serving on");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Maps what is new.
+    fn look(&mut self) -> Result<()> {
+        let found = load(
+            &self.paths,
+            Some(self.current),
+            &self.segments,
+            self.boot.as_deref(),
+        );
+        // No news, or a writer that begins anew: either way, what is mapped stays good.
+        let Some(image) = found.map_err(|e| refusal(self.paths.dir(), e))? else {
+            return Ok(());
+        };
+        self.current = image.current;
+        self.segments = image.segments;
+        self.seen.state.store(Arc::new(image.state));
+        *self.seen.turn.lock() += 1;
+        self.seen.changed.notify_all();
+        Ok(())
+    }
+}
+
+/// What `CURRENT` leads to, if it is another than `known`. A writer that is faster than we are may
+/// have removed it: then `CURRENT` says what is newer.
+fn load(
+    paths: &Paths,
+    known: Option<Current>,
+    reuse: &Segments,
+    boot: Option<&str>,
+) -> Result<Option<Image>, ReadError> {
+    let mut last = ReadError::Vanished("expected a state".to_owned());
+    for _ in 0..TRIES {
+        let Some(current) = read_current(paths)?.filter(|current| Some(*current) != known) else {
+            return Ok(None);
+        };
+        match read_image(paths, current, reuse, boot) {
+            Err(error @ ReadError::Vanished(_)) => last = error,
+            other => return other.map(Some),
+        }
+    }
+    Err(last)
+}
+
+fn refusal(dir: &Path, error: ReadError) -> Error {
+    let dir = dir.display();
+    match error {
+        ReadError::Vanished(reason) | ReadError::Damaged(reason) => {
+            Error::corrupt(format!("state directory {dir}: {reason}"))
+        }
+        ReadError::Refused(error) => error,
+    }
+}

@@ -1,0 +1,141 @@
+//! Building a consumer.
+//!
+//! Owns: its settings and its start. Never: reads the environment or a configuration file.
+
+use crate::consumer::Consumer;
+use crate::dir::StateDir;
+use crate::error::Result;
+use crate::place::{HeapPlace, Place};
+use crate::refresh::Goal;
+use crate::report::RefreshReport;
+use crate::shared::{Listener, Shared, blocking};
+use grotto_env::Env;
+use grotto_state::State;
+use grotto_store::{Dataset, Store};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Settings of a consumer.
+pub struct Builder {
+    name: String,
+    store: Store,
+    state_dir: Option<PathBuf>,
+    poll_interval: Duration,
+    env: Env,
+    listeners: Vec<Listener>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Builder({} from {:?})", self.name, self.store)
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(name: String, store: Store) -> Self {
+        Self {
+            name,
+            store,
+            state_dir: None,
+            poll_interval: Duration::from_millis(100),
+            env: Env::system(),
+            listeners: Vec::new(),
+        }
+    }
+
+    /// Keeps the state in this folder, where the next start and other processes find it. Without
+    /// one the state is on the heap.
+    #[must_use]
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(path.into());
+        self
+    }
+
+    /// How often to look for a new version; 100 ms unless set.
+    #[must_use]
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// Clock and randomness other than the host's.
+    #[must_use]
+    pub fn env(mut self, env: Env) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Calls `listener` after every refresh, the first load included; see
+    /// [`Consumer::on_refresh`].
+    #[must_use]
+    pub fn on_refresh(mut self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) -> Self {
+        self.listeners.push(Box::new(listener));
+        self
+    }
+
+    /// Starts serving and polls in the background. A state found in the state directory is served
+    /// at once and caught up in the background; without one, the newest version is loaded first.
+    /// A dataset that was never written is served as the empty state at version 0.
+    ///
+    /// # Errors
+    /// When there is no local state and none can be loaded, or the state directory is in use, of
+    /// another dataset, or cannot be written.
+    pub async fn start(self) -> Result<Consumer> {
+        let interval = self.poll_interval;
+        let shared = self.assemble().await?;
+        if shared.served().version() == 0 {
+            shared.refresh(Goal::Start).await?;
+        }
+        Ok(Consumer::polling(shared, interval))
+    }
+
+    /// Loads the newest version and does not poll: for commands that end soon. While the store
+    /// does not answer, a state found in the state directory is served as it is.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub async fn open(self) -> Result<Consumer> {
+        let shared = self.assemble().await?;
+        if let Err(error) = shared.refresh(Goal::Start).await {
+            let version = shared.served().version();
+            if version == 0 {
+                return Err(error);
+            }
+            tracing::warn!(%error, dataset = shared.dataset.name(), version, "serving the local state, which may not be the newest");
+        }
+        Ok(Consumer::quiet(shared))
+    }
+
+    /// Loads one version, and does not poll.
+    ///
+    /// # Errors
+    /// As [`Builder::start`], and when the version is not in the log or can no longer be reached.
+    pub async fn open_at(self, version: u64) -> Result<Consumer> {
+        let shared = self.assemble().await?;
+        shared.refresh(Goal::Pin(version)).await?;
+        Ok(Consumer::quiet(shared))
+    }
+
+    async fn assemble(self) -> Result<Arc<Shared>> {
+        let dataset = Dataset::open(self.store, &self.name)?;
+        let (place, found) = match self.state_dir {
+            None => (Place::Heap(HeapPlace::default()), None),
+            Some(path) => {
+                let name = self.name;
+                let (dir, found) = blocking(move || StateDir::open(&path, &name)).await??;
+                (Place::Dir(dir), found)
+            }
+        };
+        let (state, id) = match found {
+            Some(found) => (found.state, found.dataset_id),
+            None => (State::empty(), String::new()),
+        };
+        let shared = Arc::new(Shared::new(dataset, self.env, place, state, id));
+        self.listeners
+            .into_iter()
+            .for_each(|listener| shared.listen(listener));
+        Ok(shared)
+    }
+}

@@ -1,0 +1,156 @@
+//! The handle of a consumer.
+//!
+//! Owns: what its user may ask. Never: outlives its background work; dropping it ends the polling.
+
+use crate::attach::Attached;
+use crate::builder::Builder;
+use crate::error::Result;
+use crate::metrics::Metrics;
+use crate::poll;
+use crate::refresh::Goal;
+use crate::report::RefreshReport;
+use crate::shared::Shared;
+use grotto_state::State;
+use grotto_store::Store;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Follows the versions of a dataset and serves the newest.
+#[derive(Debug)]
+pub struct Consumer {
+    shared: Arc<Shared>,
+    poller: Option<Poller>,
+}
+
+#[derive(Debug)]
+struct Poller {
+    /// Dropped to stop it.
+    stop: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Consumer {
+    /// Settings of a consumer of the dataset `name` in `store`.
+    pub fn builder(name: impl Into<String>, store: Store) -> Builder {
+        Builder::new(name.into(), store)
+    }
+
+    /// Maps a state directory that another process writes to. No network, no copy, no lock.
+    ///
+    /// # Errors
+    /// When the directory does not exist, holds no state yet, or holds one that is damaged.
+    pub fn attach(dir: impl AsRef<Path>) -> Result<Attached> {
+        Attached::open(dir.as_ref())
+    }
+
+    pub(crate) fn polling(shared: Arc<Shared>, interval: Duration) -> Self {
+        let (stop, stopped) = watch::channel(());
+        let task = tokio::spawn(poll::run(Arc::clone(&shared), interval, stopped));
+        Self {
+            shared,
+            poller: Some(Poller { stop, task }),
+        }
+    }
+
+    pub(crate) fn quiet(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            poller: None,
+        }
+    }
+
+    /// The state served now. Wait-free. It stays readable for as long as it is held, whatever
+    /// refreshes do meanwhile.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.shared.served()
+    }
+
+    /// The version served now.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.shared.served().version()
+    }
+
+    /// Name of the dataset.
+    #[must_use]
+    pub fn dataset(&self) -> &str {
+        self.shared.dataset.name()
+    }
+
+    /// Moves to the newest version, or does nothing while pinned. `None` if there was nothing to
+    /// do. A caller that stops waiting does not stop the refresh.
+    ///
+    /// # Errors
+    /// Names version, blob and reason; what is served stays, and the next refresh tries everything
+    /// anew. Damaged and missing blobs are errors only if no other blobs lead to the version.
+    pub async fn refresh(&self) -> Result<Option<RefreshReport>> {
+        self.shared.refresh(Goal::Newest).await
+    }
+
+    /// Moves to a version, forward or back, and stays there until [`Consumer::follow`]. `None` if
+    /// it was served already.
+    ///
+    /// # Errors
+    /// As [`Consumer::refresh`], and when the version is not in the log. The pin is then as before.
+    pub async fn refresh_to(&self, version: u64) -> Result<Option<RefreshReport>> {
+        self.shared.refresh(Goal::Pin(version)).await
+    }
+
+    /// Ends a pin and moves to the newest version.
+    ///
+    /// # Errors
+    /// As [`Consumer::refresh`]; the pin then stays.
+    pub async fn follow(&self) -> Result<Option<RefreshReport>> {
+        self.shared.refresh(Goal::Follow).await
+    }
+
+    /// Waits until the served version is at least `version`. Needs somebody to refresh: the
+    /// background polling of [`Builder::start`], or another task.
+    pub async fn wait_for(&self, version: u64) {
+        self.shared.wait_for(version).await;
+    }
+
+    /// Calls `listener` after every refresh from now on, in order, from the refresh's own task: it
+    /// should be quick, and must not wait for a refresh.
+    pub fn on_refresh(&self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) {
+        self.shared.listen(Box::new(listener));
+    }
+
+    /// Time since what is served was last known to be the newest (or the pinned) version.
+    #[must_use]
+    pub fn staleness(&self) -> Duration {
+        self.shared.staleness()
+    }
+
+    /// What this consumer counts, to be added to a registry of the caller's.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// The metrics in the OpenMetrics text format.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        self.shared
+            .metrics
+            .stale_for(self.shared.staleness().as_secs_f64());
+        self.shared.metrics.text()
+    }
+
+    /// Stops polling and waits for a refresh under way. The state directory is free afterwards.
+    pub async fn shutdown(self) {
+        let Self { shared, poller } = self;
+        if let Some(Poller { stop, task }) = poller {
+            drop(stop);
+            if let Err(error) = task.await {
+                tracing::error!(%error, dataset = shared.dataset.name(), "polling ended early");
+            }
+        }
+        // Whoever refreshes holds the gate.
+        drop(shared.gate.lock().await);
+    }
+}

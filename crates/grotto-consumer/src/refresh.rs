@@ -1,0 +1,367 @@
+//! A refresh: from the served version to another.
+//!
+//! Owns: the order of things, what is tried again, and what is worked around. Never: replaces the
+//! served state by anything that is not the whole and verified state of a version.
+//!
+//! **Invariants**: one refresh at a time. The served version never goes back, not even for a
+//! moment, unless it is asked to. What failed is remembered for the rest of this refresh only.
+
+use crate::changes::Composer;
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::{RefreshReport, StepKind, StepReport};
+use crate::route::{self, Routes};
+use crate::shared::{Shared, blocking};
+use crate::step::{Job, Promise};
+use bytes::Bytes;
+use grotto_state::{Changes, State};
+use grotto_store::LogEntry;
+use grotto_store::plan::{Plan, Step};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Blobs that are worked around within one refresh.
+const MOST_FAULTS: usize = 64;
+
+/// Where a refresh is to lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// The newest version, or the pinned one.
+    Newest,
+    /// The same, and makes sure that the dataset is still the one that the state is of.
+    Start,
+    /// This version; the consumer stays there.
+    Pin(u64),
+    /// The newest version; the consumer follows the log again.
+    Follow,
+}
+
+/// A step that failed.
+struct Fault {
+    error: Error,
+    /// The blob to do without.
+    blob: Option<String>,
+}
+
+impl Shared {
+    /// Refreshes on a task of its own: a caller that stops waiting does not stop it halfway.
+    pub(crate) async fn refresh(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
+        let shared = Arc::clone(self);
+        let task = tokio::spawn(async move { shared.refresh_in_turn(goal).await });
+        task.await
+            .map_err(|e| Error::internal("the refresh ended early").with_source(e))?
+    }
+
+    /// Refreshes when it is this caller's turn.
+    pub(crate) async fn refresh_in_turn(
+        self: &Arc<Self>,
+        goal: Goal,
+    ) -> Result<Option<RefreshReport>> {
+        let mut pin = self.gate.lock().await;
+        let effective = match (goal, *pin) {
+            (Goal::Newest | Goal::Start, Some(version)) => Goal::Pin(version),
+            _ => goal,
+        };
+        let outcome = self.move_to(effective).await;
+        if outcome.is_ok() {
+            match goal {
+                Goal::Pin(version) => *pin = Some(version),
+                Goal::Follow => *pin = None,
+                Goal::Newest | Goal::Start => {}
+            }
+        }
+        self.account(&outcome);
+        outcome
+    }
+
+    async fn move_to(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
+        let served = self.served();
+        let Some(target) = self.find_target(goal, &served).await? else {
+            return Ok(None);
+        };
+        let mut run = Run::new(self, served, target);
+        let outcome = run.drive().await;
+        let report = run.finish().await?;
+        // Part of the way counts too: listeners must not miss what is served now.
+        if let Some(report) = &report {
+            self.metrics.refreshed(report);
+            self.notify(report);
+        }
+        outcome.map(|()| report)
+    }
+
+    /// The entry to go to; `None` if it is served already.
+    async fn find_target(&self, goal: Goal, served: &State) -> Result<Option<LogEntry>> {
+        let (version, intact) = (served.version(), !served.is_damaged());
+        let target = match goal {
+            Goal::Pin(pinned) if pinned == version && intact => None,
+            Goal::Pin(pinned) => Some(self.entry_of(pinned).await?),
+            Goal::Newest | Goal::Follow if version > 0 && intact => {
+                route::news(&self.dataset, version).await?
+            }
+            _ => self.head_for(version, intact).await?,
+        };
+        let newest = target.as_ref().map_or(version, |target| target.version);
+        if !matches!(goal, Goal::Pin(_)) {
+            self.metrics.newest(newest);
+        }
+        Ok(target)
+    }
+
+    /// The head, if it is of another dataset than the served state, is past it, or replaces it.
+    async fn head_for(&self, version: u64, intact: bool) -> Result<Option<LogEntry>> {
+        let Some(head) = self.dataset.head().await? else {
+            if version > 0 {
+                let dataset = self.dataset.name();
+                tracing::warn!(
+                    dataset,
+                    version,
+                    "the store has no log of this dataset: serving what is here"
+                );
+            }
+            return Ok(None);
+        };
+        if head.version > version
+            || !self.is_same_dataset(&head)
+            || (!intact && head.version == version)
+        {
+            return Ok(Some(head));
+        }
+        if head.version < version {
+            return Err(Error::corrupt(format!(
+                "dataset {}: the log ends at version {}, below version {version} that is served",
+                self.dataset.name(),
+                head.version
+            )));
+        }
+        Ok(None)
+    }
+
+    async fn entry_of(&self, version: u64) -> Result<LogEntry> {
+        let entry = self.dataset.read_entry(version).await?;
+        entry.ok_or_else(|| {
+            Error::invalid(format!(
+                "dataset {}: version {version} is not in the log",
+                self.dataset.name()
+            ))
+        })
+    }
+
+    /// A dataset that was removed and created again has another identity under the same name.
+    fn is_same_dataset(&self, entry: &LogEntry) -> bool {
+        let known = self.dataset_id();
+        known.is_empty() || known == entry.dataset_id
+    }
+}
+
+/// A refresh under way.
+struct Run<'a> {
+    shared: &'a Arc<Shared>,
+    target: LogEntry,
+    /// Served before.
+    first: Arc<State>,
+    /// Where we are.
+    at: Arc<State>,
+    /// What was served is of no use: it is damaged, or of another dataset.
+    afresh: bool,
+    report: RefreshReport,
+    changes: Composer,
+    began: Duration,
+}
+
+impl<'a> Run<'a> {
+    fn new(shared: &'a Arc<Shared>, first: Arc<State>, target: LogEntry) -> Self {
+        let afresh = first.is_damaged() || !shared.is_same_dataset(&target);
+        if afresh {
+            let dataset = shared.dataset.name();
+            tracing::warn!(
+                dataset,
+                version = first.version(),
+                "the served state is damaged or of another dataset: loading afresh"
+            );
+        }
+        let mut changes = Composer::default();
+        if afresh {
+            changes.snapshot();
+        }
+        let report = RefreshReport {
+            from: first.version(),
+            to: first.version(),
+            ..RefreshReport::default()
+        };
+        let at = if afresh {
+            Arc::new(State::empty())
+        } else {
+            Arc::clone(&first)
+        };
+        let began = shared.env.clock.monotonic();
+        Self {
+            shared,
+            target,
+            at,
+            first,
+            afresh,
+            report,
+            changes,
+            began,
+        }
+    }
+
+    /// Plans and applies until the target is reached, around blobs that are damaged or missing.
+    async fn drive(&mut self) -> Result<()> {
+        let shared = self.shared;
+        let mut routes = Routes::new(&shared.dataset, &self.target);
+        let mut worst: Option<Error> = None;
+        for _ in 0..MOST_FAULTS {
+            let plan = match routes.plan(self.at.version()).await {
+                Ok(plan) => plan,
+                // The blob that blocks the way says more than that there is none.
+                Err(error) if error.kind() == ErrorKind::Missing => {
+                    return Err(worst.unwrap_or(error));
+                }
+                Err(error) => return Err(error),
+            };
+            let Err(fault) = self.run(&plan).await else {
+                return Ok(());
+            };
+            let Some(blob) = fault.blob else {
+                return Err(fault.error);
+            };
+            let dataset = shared.dataset.name();
+            tracing::warn!(error = %fault.error, dataset, blob, "trying to do without a blob");
+            shared.metrics.error(fault.error.kind());
+            self.report.recovered.push(fault.error.to_string());
+            routes.exclude(&blob);
+            worst.get_or_insert(fault.error);
+            self.go_back();
+        }
+        Err(worst.unwrap_or_else(|| Error::internal("the refresh made no progress")))
+    }
+
+    /// To the state that is served: what was built beyond it is gone.
+    fn go_back(&mut self) {
+        let served = self.shared.served();
+        let base = if self.is_published(&served) {
+            served
+        } else {
+            Arc::new(State::empty())
+        };
+        if !Arc::ptr_eq(&base, &self.at) {
+            self.changes.snapshot();
+            self.at = base;
+        }
+    }
+
+    /// Whether a state is one that this refresh may go on from.
+    fn is_published(&self, served: &Arc<State>) -> bool {
+        !self.afresh || !Arc::ptr_eq(served, &self.first)
+    }
+
+    /// Applies the steps of a plan; the next blob is fetched while one is applied.
+    async fn run(&mut self, plan: &Plan) -> Result<(), Fault> {
+        let mut next = self.fetch(plan.steps.first()).await;
+        for (position, step) in plan.steps.iter().enumerate() {
+            let (bytes, fetch) = next?;
+            let last = position + 1 == plan.steps.len();
+            let job = self.job(step, bytes.clone(), last);
+            let began = self.shared.env.clock.monotonic();
+            let shared = Arc::clone(self.shared);
+            let work = blocking(move || shared.apply(job));
+            let (applied, fetched) = tokio::join!(work, self.fetch(plan.steps.get(position + 1)));
+            let applied = applied
+                .and_then(|applied| applied)
+                .map_err(|error| Fault::new(error, step));
+            let apply = self.shared.env.clock.monotonic().saturating_sub(began);
+            let bytes = bytes.map_or(0, |bytes| bytes.len() as u64);
+            let done = StepReport {
+                kind: StepKind::of(step),
+                to: step.to(),
+                bytes,
+                fetch,
+                apply,
+            };
+            self.advance(applied?, done);
+            next = fetched;
+        }
+        Ok(())
+    }
+
+    /// The blob of a step, and how long it took.
+    async fn fetch(&self, step: Option<&Step>) -> Result<(Option<Bytes>, Duration), Fault> {
+        let Some((step, blob)) = step.and_then(|step| Some((step, step.blob()?))) else {
+            return Ok((None, Duration::ZERO));
+        };
+        let clock = &self.shared.env.clock;
+        let began = clock.monotonic();
+        match self.shared.dataset.fetch_blob(blob).await {
+            Ok(bytes) => Ok((Some(bytes), clock.monotonic().saturating_sub(began))),
+            Err(error) => {
+                let message = format!("version {}: {error}", step.to());
+                Err(Fault::new(
+                    Error::new(error.kind(), message).with_source(error),
+                    step,
+                ))
+            }
+        }
+    }
+
+    fn job(&self, step: &Step, bytes: Option<Bytes>, last: bool) -> Job {
+        Job {
+            base: Arc::clone(&self.at),
+            bytes,
+            publish: last || self.is_on_the_way(step.to()),
+            promise: last.then_some(Promise {
+                state_checksum: self.target.state_checksum,
+                schema_hash: self.target.schema_hash,
+            }),
+            dataset_id: self.target.dataset_id.clone(),
+            step: step.clone(),
+        }
+    }
+
+    /// Whether a version lies between what is served and the target: a snapshot on the way may be
+    /// older than what is served, or below a version that we go back to.
+    fn is_on_the_way(&self, version: u64) -> bool {
+        let (from, to) = (self.first.version(), self.target.version);
+        !self.afresh && (from.min(to)..=from.max(to)).contains(&version) && version != from
+    }
+
+    fn advance(&mut self, (state, changes): (Arc<State>, Changes), step: StepReport) {
+        self.shared
+            .metrics
+            .step(step.kind, step.bytes, step.apply.as_secs_f64());
+        let from_nothing = self.first.total() == 0 && !self.afresh && self.report.steps.is_empty();
+        if step.kind == StepKind::Snapshot && !from_nothing {
+            self.changes.snapshot();
+        } else if step.kind != StepKind::Skip {
+            self.changes.step(state.schema(), changes);
+        }
+        self.at = state;
+        self.report.steps.push(step);
+    }
+
+    /// The report, if another state is served than before.
+    async fn finish(mut self) -> Result<Option<RefreshReport>> {
+        let served = self.shared.served();
+        if Arc::ptr_eq(&served, &self.first) {
+            return Ok(None);
+        }
+        self.report.to = served.version();
+        let clock = &self.shared.env.clock;
+        self.report.duration = clock.monotonic().saturating_sub(self.began);
+        if served.version() == self.target.version && self.report.to > self.report.from {
+            let latency_ms = clock.wall_ms().saturating_sub(self.target.time_ms);
+            self.shared.metrics.latency(latency_ms as f64 / 1e3);
+        }
+        let (first, changes) = (self.first, self.changes);
+        self.report.changes = blocking(move || changes.finish(&first, &served)).await?;
+        Ok(Some(self.report))
+    }
+}
+
+impl Fault {
+    fn new(error: Error, step: &Step) -> Self {
+        let worth = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
+        let blob = step.blob().filter(|_| worth).map(|blob| blob.name.clone());
+        Self { error, blob }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a consumer's handle, its poller and its refreshes share.
+//!
+//! Owns: the served state and the one way to replace it. Never: blocks a reader.
+
+use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+use crate::place::Place;
+use crate::report::RefreshReport;
+use arc_swap::ArcSwap;
+use grotto_env::Env;
+use grotto_state::State;
+use grotto_store::Dataset;
+use parking_lot::{Mutex, RwLock};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Called with the report of every refresh.
+pub(crate) type Listener = Box<dyn Fn(&RefreshReport) + Send + Sync>;
+
+/// State of a consumer.
+pub(crate) struct Shared {
+    pub(crate) dataset: Dataset,
+    pub(crate) env: Env,
+    pub(crate) metrics: Metrics,
+    /// Held during a refresh: one at a time. Holds the version that the consumer is pinned to.
+    pub(crate) gate: tokio::sync::Mutex<Option<u64>>,
+    served: ArcSwap<State>,
+    versions: watch::Sender<u64>,
+    keeper: Mutex<Keeper>,
+    listeners: RwLock<Vec<Listener>>,
+    /// When the served state was last known to be the newest, by the monotonic clock.
+    fresh_at: Mutex<Duration>,
+}
+
+/// Where states are kept, and whose they are.
+pub(crate) struct Keeper {
+    pub(crate) place: Place,
+    /// Identity of the dataset that the served state is of; empty for the empty state.
+    pub(crate) dataset_id: String,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} at version {}",
+            self.dataset.name(),
+            self.served().version()
+        )
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        dataset: Dataset,
+        env: Env,
+        place: Place,
+        state: State,
+        dataset_id: String,
+    ) -> Self {
+        let metrics = Metrics::new(dataset.name());
+        metrics.served(state.version(), state.total());
+        Self {
+            metrics,
+            gate: tokio::sync::Mutex::new(None),
+            versions: watch::Sender::new(state.version()),
+            served: ArcSwap::from_pointee(state),
+            keeper: Mutex::new(Keeper { place, dataset_id }),
+            listeners: RwLock::default(),
+            fresh_at: Mutex::new(env.clock.monotonic()),
+            dataset,
+            env,
+        }
+    }
+
+    /// The served state, held.
+    pub(crate) fn served(&self) -> Arc<State> {
+        self.served.load_full()
+    }
+
+    pub(crate) fn dataset_id(&self) -> String {
+        self.keeper.lock().dataset_id.clone()
+    }
+
+    /// The keeper, for one step of a refresh.
+    pub(crate) fn keeper(&self) -> parking_lot::MutexGuard<'_, Keeper> {
+        self.keeper.lock()
+    }
+
+    /// Makes a state visible to everyone: first on disk, then to readers of this process.
+    pub(crate) fn publish(
+        &self,
+        keeper: &mut Keeper,
+        state: &Arc<State>,
+        dataset_id: &str,
+    ) -> Result<()> {
+        keeper.place.publish(state, dataset_id)?;
+        keeper.dataset_id = dataset_id.to_owned();
+        self.served.store(Arc::clone(state));
+        self.versions.send_replace(state.version());
+        self.metrics.served(state.version(), state.total());
+        Ok(())
+    }
+
+    /// Waits until the served version is at least `version`; `false` if that can no longer happen.
+    pub(crate) async fn wait_for(&self, version: u64) -> bool {
+        let mut versions = self.versions.subscribe();
+        versions.wait_for(|served| *served >= version).await.is_ok()
+    }
+
+    pub(crate) fn listen(&self, listener: Listener) {
+        self.listeners.write().push(listener);
+    }
+
+    /// Calls the listeners. One that panics is a bug of its owner, not a reason to stop serving.
+    pub(crate) fn notify(&self, report: &RefreshReport) {
+        for listener in self.listeners.read().iter() {
+            if catch_unwind(AssertUnwindSafe(|| listener(report))).is_err() {
+                tracing::error!(dataset = self.dataset.name(), "a refresh listener panicked");
+            }
+        }
+    }
+
+    /// Takes note of how a refresh ended.
+    pub(crate) fn account(&self, outcome: &Result<Option<RefreshReport>>) {
+        match outcome {
+            Ok(_) => *self.fresh_at.lock() = self.env.clock.monotonic(),
+            Err(error) => self.metrics.error(error.kind()),
+        }
+        self.metrics.stale_for(self.staleness().as_secs_f64());
+    }
+
+    /// Time since the served state was known to be the newest or the pinned one.
+    pub(crate) fn staleness(&self) -> Duration {
+        self.env
+            .clock
+            .monotonic()
+            .saturating_sub(*self.fresh_at.lock())
+    }
+}
+
+/// Runs CPU or file work away from the runtime's own threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.map_err(|e| Error::internal("background work ended early").with_source(e))
+}

@@ -1,0 +1,123 @@
+//! One step of a refresh: verify, apply, compare, publish.
+//!
+//! Owns: everything between fetched bytes and a served state; it runs on a thread of its own.
+//! Never: lets anything be seen before every check has passed.
+
+use crate::error::{Error, Result};
+use crate::shared::Shared;
+use bytes::Bytes;
+use grotto_format::blob::{Blob, BlobHeader, BlobKind};
+use grotto_state::{Changes, State};
+use grotto_store::plan::Step;
+use std::sync::Arc;
+
+/// A step and what it needs.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The state to apply it to.
+    pub(crate) base: Arc<State>,
+    pub(crate) step: Step,
+    /// The blob, where the step has one.
+    pub(crate) bytes: Option<Bytes>,
+    /// Whether the result is to be seen.
+    pub(crate) publish: bool,
+    /// What the log says about the result, if this is the last step.
+    pub(crate) promise: Option<Promise>,
+    pub(crate) dataset_id: String,
+}
+
+/// What a log entry says about its state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise {
+    pub(crate) state_checksum: u64,
+    pub(crate) schema_hash: u64,
+}
+
+impl Shared {
+    /// Does a step. A failure leaves nothing behind: also what earlier steps sealed without being
+    /// published is gone.
+    pub(crate) fn apply(&self, job: Job) -> Result<(Arc<State>, Changes)> {
+        let mut keeper = self.keeper();
+        let done = (|| {
+            let (state, changes) = build(self.dataset.name(), &job, &mut keeper.place)?;
+            check_promise(&state, job.promise)?;
+            let state = Arc::new(state);
+            if job.publish {
+                self.publish(&mut keeper, &state, &job.dataset_id)?;
+            }
+            Ok((state, changes))
+        })();
+        if done.is_err() {
+            keeper.place.roll_back();
+            keeper.place.reclaim();
+        }
+        done
+    }
+}
+
+fn build(dataset: &str, job: &Job, seal: &mut dyn grotto_state::Seal) -> Result<(State, Changes)> {
+    let to = job.step.to();
+    let (Some(blob), Some(bytes)) = (job.step.blob(), &job.bytes) else {
+        return Ok((job.base.at_version(to), Changes::default()));
+    };
+    let what = |reason: &str| format!("version {to}, blob {}: {reason}", blob.name);
+    let parsed = Blob::parse(bytes.clone())
+        .map_err(|e| Error::corrupt(what(&e.to_string())).with_source(e))?;
+    check_header(dataset, &parsed.header, &job.step)
+        .map_err(|reason| Error::corrupt(what(&reason)))?;
+    let empty = State::empty();
+    let base = if matches!(job.step, Step::Snapshot { .. }) {
+        &empty
+    } else {
+        &*job.base
+    };
+    let applied = base.apply(&parsed, seal);
+    applied.map_err(|e| Error::state(&format!("version {to}, blob {}", blob.name), e))
+}
+
+/// The log says which blob this is; the blob must say the same.
+fn check_header(dataset: &str, header: &BlobHeader, step: &Step) -> Result<(), String> {
+    let (kind, from, to) = match step {
+        Step::Snapshot { version, .. } => (BlobKind::Snapshot, 0, *version),
+        Step::Delta { from, to, .. } => (BlobKind::Delta, *from, *to),
+        Step::Reverse { from, to, .. } => (BlobKind::Reverse, *from, *to),
+        Step::Skip { .. } => return Ok(()),
+    };
+    if header.dataset != dataset {
+        let shown: String = header.dataset.chars().take(100).collect();
+        return Err(format!("expected dataset {dataset}, found {shown:?}"));
+    }
+    if (header.kind, header.from, header.to) != (kind, from, to) {
+        return Err(format!(
+            "expected a {} from version {from} to {to}, found a {} from version {} to {}",
+            kind.name(),
+            header.kind.name(),
+            header.from,
+            header.to
+        ));
+    }
+    Ok(())
+}
+
+fn check_promise(state: &State, promise: Option<Promise>) -> Result<()> {
+    let Some(promise) = promise else {
+        return Ok(());
+    };
+    let version = state.version();
+    let found = state.checksum();
+    if found != promise.state_checksum {
+        let expected = promise.state_checksum;
+        return Err(Error::corrupt(format!(
+            "version {version}: state checksum expected {expected:016x} by the log, found {found:016x}"
+        )));
+    }
+    let found = state.schema_hash();
+    // The log of a dataset without any commit knows no schema.
+    if found != promise.schema_hash && state.total() > 0 {
+        let expected = promise.schema_hash;
+        return Err(Error::corrupt(format!(
+            "version {version}: schema hash expected {expected:016x} by the log, found {found:016x}"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! The generated code.
+//!
+//! Owns: its text. Every path in it is absolute, so that nothing in the user's scope changes its
+//! meaning.
+
+use crate::model::{Field, Kind, Model};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+
+/// The accessor and the trait implementations.
+pub(crate) fn expand(model: &Model) -> TokenStream {
+    let accessor = accessor(model);
+    let element = element(model);
+    let record_type = record_type(model);
+    quote! { #accessor #element #record_type }
+}
+
+fn accessor(model: &Model) -> TokenStream {
+    let (krate, visibility, type_name) = (&model.krate, &model.visibility, &model.type_name);
+    let owner = &model.name;
+    let name = format_ident!("{}Ref", model.name.unraw());
+    let doc = format!("A [`{}`] of a state, read in place.", model.name);
+    let methods = model.fields.iter().enumerate().map(|(position, field)| {
+        let (name, visibility, ty) = (&field.name, &field.visibility, &field.ty);
+        let doc = format!("Field `{}` of the record.", field.field_name);
+        quote_spanned! {ty.span()=>
+            #[doc = #doc]
+            #[inline]
+            #visibility fn #name(&self) -> <#ty as #krate::derive_support::Value>::Ref<'a> {
+                #krate::derive_support::Cursor::read::<#ty>(self.0, #position)
+            }
+        }
+    });
+    quote! {
+        #[doc = #doc]
+        #[derive(Clone, Copy)]
+        #visibility struct #name<'a>(#krate::derive_support::Cursor<'a>);
+
+        #[allow(dead_code)]
+        impl<'a> #name<'a> {
+            #(#methods)*
+        }
+
+        impl ::core::fmt::Debug for #name<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::write!(f, "{} ({:?})", #type_name, self.0)
+            }
+        }
+
+        impl<'a> #krate::derive_support::RecordRef<'a> for #name<'a> {
+            type Owned = #owner;
+
+            fn cursor(&self) -> #krate::derive_support::Cursor<'a> {
+                self.0
+            }
+        }
+    }
+}
+
+fn declared(krate: &syn::Path, field: &Field) -> TokenStream {
+    let (name, ty) = (&field.field_name, &field.ty);
+    let call = quote! { #krate::derive_support::DeclaredFields };
+    match &field.kind {
+        Kind::Plain => quote_spanned! {ty.span()=> #call::field::<#ty>(fields, #name); },
+        Kind::Dedup => quote_spanned! {ty.span()=> #call::dedup::<#ty>(fields, #name); },
+        Kind::Hashed(paths) => {
+            quote_spanned! {ty.span()=> #call::hashed::<#ty>(fields, #name, &[#(#paths),*]); }
+        }
+    }
+}
+
+fn element(model: &Model) -> TokenStream {
+    let (krate, name, type_name, key) = (&model.krate, &model.name, &model.type_name, &model.key);
+    let accessor = format_ident!("{}Ref", name.unraw());
+    let support = quote! { #krate::derive_support };
+    let declared = model.fields.iter().map(|field| declared(krate, field));
+    let bound = model.fields.iter().map(|Field { ty, field_name, .. }| {
+        quote_spanned! {ty.span()=> #support::Fields::field::<#ty>(fields, #field_name)?; }
+    });
+    let owned = model.fields.iter().enumerate().map(|(position, Field { ty, name, .. })| {
+        quote_spanned! {ty.span()=> #name: #support::Cursor::own::<#ty>(at, #position, owning)?, }
+    });
+    let written = model.fields.iter().map(|Field { ty, name, .. }| {
+        quote_spanned! {ty.span()=> #support::ObjectWriter::field::<#ty>(fields, &self.#name)?; }
+    });
+    quote! {
+        impl #support::Element for #name {
+            type Ref<'a> = #accessor<'a>;
+
+            fn type_name() -> ::std::string::String {
+                ::std::string::String::from(#type_name)
+            }
+
+            fn declare(out: &mut #support::Declarations) {
+                out.object::<Self>(&[#(#key),*], |fields| { let _ = &fields; #(#declared)* });
+            }
+
+            fn bind(
+                binder: &mut #support::Binder<'_>,
+                id: #support::TypeId,
+            ) -> #support::StateResult<#support::NodeId> {
+                binder.object::<Self>(id, |fields| {
+                    let _ = &fields;
+                    #(#bound)*
+                    ::core::result::Result::Ok(())
+                })
+            }
+
+            #[inline]
+            fn read(at: #support::Cursor<'_>, _: usize) -> #accessor<'_> {
+                #accessor(at)
+            }
+
+            fn own(
+                at: #support::Cursor<'_>,
+                _: usize,
+                owning: &mut #support::Owning,
+            ) -> #support::StateResult<Self> {
+                owning.nested(|owning| {
+                    let _ = (&at, &owning);
+                    ::core::result::Result::Ok(Self { #(#owned)* })
+                })
+            }
+
+            fn write_record(
+                &self,
+                node: #support::NodeId,
+                out: &mut #support::Writer<'_>,
+            ) -> #support::StateResult<()> {
+                out.object(node, |fields| {
+                    let _ = &fields;
+                    #(#written)*
+                    ::core::result::Result::Ok(())
+                })
+            }
+        }
+    }
+}
+
+fn record_type(model: &Model) -> TokenStream {
+    let (krate, name, type_name) = (&model.krate, &model.name, &model.type_name);
+    quote! {
+        impl #krate::derive_support::RecordType for #name {
+            const TYPE: &'static str = #type_name;
+
+            fn bindings() -> &'static #krate::derive_support::Bindings {
+                static BINDINGS: #krate::derive_support::Bindings = #krate::derive_support::Bindings::new();
+                &BINDINGS
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The struct that is derived for.
+//!
+//! Owns: what shapes are accepted, and all names. Never generates code.
+
+use crate::attributes::{KeyPath, OfField, OfStruct};
+use crate::types;
+use syn::ext::IdentExt;
+use syn::{Data, DeriveInput, Error, Fields, Ident, Path, Result, Type, Visibility, parse_quote};
+
+/// A struct, understood.
+pub(crate) struct Model {
+    pub(crate) name: Ident,
+    pub(crate) visibility: Visibility,
+    /// Name of the type in the schema.
+    pub(crate) type_name: String,
+    /// Paths of the primary key, in the names of the schema.
+    pub(crate) key: Vec<String>,
+    pub(crate) krate: Path,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// A field, understood.
+pub(crate) struct Field {
+    pub(crate) name: Ident,
+    pub(crate) visibility: Visibility,
+    /// Its name in the schema.
+    pub(crate) field_name: String,
+    pub(crate) ty: Type,
+    pub(crate) kind: Kind,
+}
+
+/// How a field is declared.
+pub(crate) enum Kind {
+    Plain,
+    Dedup,
+    Hashed(Vec<String>),
+}
+
+impl Model {
+    pub(crate) fn read(input: &DeriveInput) -> Result<Self> {
+        let attributes = OfStruct::read(&input.attrs)?;
+        let fields = fields(input)?;
+        let key = attributes
+            .key
+            .as_deref()
+            .map_or(Ok(Vec::new()), |paths| key(paths, &fields))?;
+        let name = input.ident.clone();
+        Ok(Self {
+            visibility: input.vis.clone(),
+            type_name: attributes
+                .rename
+                .map_or_else(|| name.unraw().to_string(), |name| name.value()),
+            krate: attributes.krate.unwrap_or_else(|| parse_quote!(::grotto)),
+            name,
+            key,
+            fields,
+        })
+    }
+}
+
+fn fields(input: &DeriveInput) -> Result<Vec<Field>> {
+    if !input.generics.params.is_empty() {
+        let message = "a record type has no type parameters and no lifetimes: it owns its data";
+        return Err(Error::new_spanned(&input.generics, message));
+    }
+    let Data::Struct(data) = &input.data else {
+        return Err(Error::new_spanned(
+            &input.ident,
+            "expected a struct, found an enum or union",
+        ));
+    };
+    let Fields::Named(named) = &data.fields else {
+        return Err(Error::new_spanned(
+            &input.ident,
+            "expected a struct with named fields",
+        ));
+    };
+    let mut fields: Vec<Field> = Vec::with_capacity(named.named.len());
+    let mut errors: Option<Error> = None;
+    for field in &named.named {
+        let read = self::field(field).and_then(|field| unique(field, &fields));
+        match read {
+            Ok(field) => fields.push(field),
+            // All of them at once, so that one compilation shows them.
+            Err(error) => match &mut errors {
+                Some(errors) => errors.combine(error),
+                None => errors = Some(error),
+            },
+        }
+    }
+    errors.map_or(Ok(fields), Err)
+}
+
+fn unique(field: Field, before: &[Field]) -> Result<Field> {
+    match before
+        .iter()
+        .find(|other| other.field_name == field.field_name)
+    {
+        Some(_) => {
+            let message = format!("a second field named {} in the schema", field.field_name);
+            Err(Error::new_spanned(&field.name, message))
+        }
+        None => Ok(field),
+    }
+}
+
+fn field(field: &syn::Field) -> Result<Field> {
+    let attributes = OfField::read(&field.attrs)?;
+    types::check(&field.ty)?;
+    let Some(name) = field.ident.clone() else {
+        return Err(Error::new_spanned(field, "expected a named field"));
+    };
+    let kind = match (attributes.dedup, attributes.hash_key) {
+        (Some(_), _) => Kind::Dedup,
+        (None, Some(paths)) => Kind::Hashed(paths.iter().map(dotted).collect()),
+        (None, None) => Kind::Plain,
+    };
+    Ok(Field {
+        field_name: attributes
+            .rename
+            .map_or_else(|| name.unraw().to_string(), |name| name.value()),
+        visibility: field.vis.clone(),
+        ty: field.ty.clone(),
+        name,
+        kind,
+    })
+}
+
+fn dotted(path: &KeyPath) -> String {
+    let names: Vec<String> = path
+        .names
+        .iter()
+        .map(|name| name.unraw().to_string())
+        .collect();
+    names.join(".")
+}
+
+/// Key paths begin with a field of this struct, whose name in the schema may be another one.
+fn key(paths: &[KeyPath], fields: &[Field]) -> Result<Vec<String>> {
+    let path = |path: &KeyPath| {
+        let Some((first, rest)) = path.names.split_first() else {
+            return Ok(String::new());
+        };
+        let Some(field) = fields.iter().find(|field| field.name == *first) else {
+            let names: Vec<String> = fields.iter().map(|field| field.name.to_string()).collect();
+            let message = format!(
+                "expected a field of this struct, one of {}",
+                names.join(", ")
+            );
+            return Err(Error::new_spanned(first, message));
+        };
+        let mut text = field.field_name.clone();
+        for name in rest {
+            text.push('.');
+            text.push_str(&name.unraw().to_string());
+        }
+        Ok(text)
+    };
+    paths.iter().map(path).collect()
+}

@@ -1,0 +1,201 @@
+//! What a caller does within a cycle.
+//!
+//! Owns: adding, upserting and deleting in all forms (typed, JSON, flat), and transactions.
+//! Never publishes.
+
+use crate::error::{Error, Result};
+use grotto_format::flat::FlatBuilder;
+use grotto_format::json;
+use grotto_format::schema::{Schema, TypeId};
+use grotto_state::{Cycle, Key, State};
+use std::sync::Arc;
+
+/// A full-state cycle: whatever is not added is removed.
+#[derive(Debug)]
+pub struct FullCycle {
+    pub(crate) cycle: Cycle,
+    flat: FlatBuilder,
+    pub(crate) records: u64,
+    /// An engine error after which the cycle must not be committed, whatever the caller returns.
+    failed: Option<String>,
+}
+
+/// An incremental cycle: what is not mentioned stays.
+#[derive(Debug)]
+pub struct IncrementalCycle {
+    pub(crate) cycle: Cycle,
+    flat: FlatBuilder,
+    pub(crate) records: u64,
+}
+
+fn type_id(schema: &Schema, name: &str) -> Result<TypeId> {
+    schema.find(name).ok_or_else(|| {
+        let names: Vec<&str> = schema.types().iter().map(|t| t.name.as_str()).collect();
+        Error::invalid(format!("no type {name}: expected one of {}", names.join(", ")))
+    })
+}
+
+fn decode_json(schema: &Schema, id: TypeId, text: &str, flat: &mut FlatBuilder) -> Result<()> {
+    flat.clear();
+    json::decode(schema, id, text, flat).map_err(|e| Error::invalid(e.to_string()))
+}
+
+impl FullCycle {
+    pub(crate) fn new(cycle: Cycle) -> Self {
+        Self { cycle, flat: FlatBuilder::new(), records: 0, failed: None }
+    }
+
+    /// The schema of the cycle.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.cycle.schema()
+    }
+
+    /// The committed state.
+    #[must_use]
+    pub fn before(&self) -> &Arc<State> {
+        self.cycle.before()
+    }
+
+    /// Names where records come from: positions are then shown as its lines.
+    pub fn set_source(&mut self, source: &str) {
+        self.cycle.set_source(source);
+    }
+
+    /// Adds a record given as JSON. `position` is its number in the source, for messages.
+    ///
+    /// # Errors
+    /// When the text is not a record of the type; nothing was added then and the cycle may go on.
+    /// When its key was added before; the cycle cannot be published then.
+    pub fn add_json(&mut self, type_name: &str, text: &str, position: u64) -> Result<()> {
+        let id = type_id(self.schema(), type_name)?;
+        let mut flat = std::mem::take(&mut self.flat);
+        let schema = Arc::clone(self.schema());
+        let added = decode_json(&schema, id, text, &mut flat).and_then(|()| self.add_flat(id, flat.bytes(), position));
+        self.flat = flat;
+        added
+    }
+
+    /// Adds a record in flat form.
+    ///
+    /// # Errors
+    /// As [`add_json`](Self::add_json).
+    pub fn add_flat(&mut self, id: TypeId, flat: &[u8], position: u64) -> Result<()> {
+        self.records += 1;
+        self.cycle.add(id, flat, position).map_err(|error| {
+            let error = Error::from(error);
+            self.failed.get_or_insert_with(|| error.message().to_owned());
+            error
+        })
+    }
+
+    /// Adds all records that `fill` hands over, or, when it fails, none of them.
+    ///
+    /// # Errors
+    /// The error of `fill`, or of adding.
+    pub fn transaction<T>(&mut self, fill: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
+        let schema = Arc::clone(self.schema());
+        let mut transaction = Transaction { schema, records: Vec::new() };
+        let value = fill(&mut transaction)?;
+        for (id, flat, position) in transaction.records {
+            self.add_flat(id, &flat, position)?;
+        }
+        Ok(value)
+    }
+
+    pub(crate) fn into_cycle(self) -> Result<Cycle> {
+        match self.failed {
+            Some(message) => Err(Error::invalid(message)),
+            None => Ok(self.cycle),
+        }
+    }
+}
+
+/// Records of a transaction within a full cycle, held back until it succeeds.
+#[derive(Debug)]
+pub struct Transaction {
+    schema: Arc<Schema>,
+    records: Vec<(TypeId, Vec<u8>, u64)>,
+}
+
+impl Transaction {
+    /// Adds a record given as JSON.
+    ///
+    /// # Errors
+    /// When the text is not a record of the type.
+    pub fn add_json(&mut self, type_name: &str, text: &str, position: u64) -> Result<()> {
+        let id = type_id(&self.schema, type_name)?;
+        let mut flat = FlatBuilder::new();
+        decode_json(&self.schema, id, text, &mut flat)?;
+        self.records.push((id, flat.bytes().to_vec(), position));
+        Ok(())
+    }
+}
+
+impl IncrementalCycle {
+    pub(crate) fn new(cycle: Cycle) -> Self {
+        Self { cycle, flat: FlatBuilder::new(), records: 0 }
+    }
+
+    /// The schema of the cycle.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.cycle.schema()
+    }
+
+    /// The committed state.
+    #[must_use]
+    pub fn before(&self) -> &Arc<State> {
+        self.cycle.before()
+    }
+
+    /// Names where records come from: positions are then shown as its lines.
+    pub fn set_source(&mut self, source: &str) {
+        self.cycle.set_source(source);
+    }
+
+    /// Adds a record given as JSON, or replaces the one with its key.
+    ///
+    /// # Errors
+    /// When the text is not a record of the type; the cycle may go on.
+    pub fn upsert_json(&mut self, type_name: &str, text: &str, position: u64) -> Result<()> {
+        let id = type_id(self.schema(), type_name)?;
+        let mut flat = std::mem::take(&mut self.flat);
+        let schema = Arc::clone(self.schema());
+        let done = decode_json(&schema, id, text, &mut flat).and_then(|()| self.upsert_flat(id, flat.bytes(), position));
+        self.flat = flat;
+        done
+    }
+
+    /// Adds a record in flat form, or replaces the one with its key.
+    ///
+    /// # Errors
+    /// When the bytes are not a record of the type; the cycle may go on.
+    pub fn upsert_flat(&mut self, id: TypeId, flat: &[u8], position: u64) -> Result<()> {
+        self.records += 1;
+        Ok(self.cycle.upsert(id, flat, position)?)
+    }
+
+    /// Deletes the record with a key, if there is one.
+    ///
+    /// # Errors
+    /// When the type has no such key.
+    pub fn delete<K: Key + ?Sized>(&mut self, type_name: &str, key: &K) -> Result<()> {
+        let id = type_id(self.schema(), type_name)?;
+        self.records += 1;
+        Ok(self.cycle.delete(id, key, self.records)?)
+    }
+
+    /// Applies all changes that `fill` makes, or, when it fails, none of them.
+    ///
+    /// # Errors
+    /// The error of `fill`.
+    pub fn transaction<T>(&mut self, fill: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let savepoint = self.cycle.savepoint();
+        let records = self.records;
+        fill(self).inspect_err(|_| {
+            self.cycle.rollback_to(savepoint);
+            self.records = records;
+        })
+    }
+}

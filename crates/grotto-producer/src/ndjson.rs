@@ -1,0 +1,298 @@
+//! NDJSON in: lines decoded on worker threads, taken in by the cycle in order.
+//!
+//! Owns: cutting the input into chunks of lines, the bounded channels between reading, decoding and
+//! the cycle, and messages that name the line. Never undoes compression: callers hand over text.
+
+use crate::error::{Error, Result};
+use crate::producer::Producer;
+use crate::publish::Published;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use grotto_format::flat::FlatBuilder;
+use grotto_format::json;
+use grotto_format::schema::{Schema, TypeId};
+use grotto_state::{KeyPart, Mode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+/// Bytes of text per chunk: large enough to make hand-over cheap, small enough to keep all busy.
+const CHUNK: usize = 256 << 10;
+/// Longest line.
+const MAX_LINE: usize = json::MAX_TEXT;
+
+/// Called with the number of bytes read so far.
+pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// NDJSON to publish.
+pub struct NdjsonInput {
+    /// Type of the records.
+    pub type_name: String,
+    /// Where they come from, for messages.
+    pub source_name: String,
+    /// The text.
+    pub reader: Box<dyn Read + Send>,
+    /// Whether the lines are all records, or changes: records to upsert, or
+    /// `{"op":"upsert|delete","type":…,"record":…,"key":…}`.
+    pub mode: Mode,
+    /// Told how far reading is.
+    pub progress: Option<Progress>,
+}
+
+impl std::fmt::Debug for NdjsonInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NdjsonInput({} of {}, {:?})", self.type_name, self.source_name, self.mode)
+    }
+}
+
+/// Lines that were read: their number in order, the number of the first line, the text.
+struct Text {
+    number: u64,
+    first_line: u64,
+    bytes: Vec<u8>,
+}
+
+/// Lines that were decoded.
+struct Decoded {
+    number: u64,
+    lines: Result<Vec<Line>>,
+    flat: Vec<u8>,
+}
+
+struct Line {
+    position: u64,
+    change: Change,
+}
+
+enum Change {
+    /// Span of the flat record.
+    Record(TypeId, std::ops::Range<usize>),
+    Delete(TypeId, Vec<json::KeyPart>),
+}
+
+impl Producer {
+    /// Publishes NDJSON in one cycle.
+    ///
+    /// # Errors
+    /// As [`run_cycle`](Self::run_cycle); `Invalid` names source, line, field, what was expected and
+    /// what was found.
+    pub async fn publish_ndjson(&self, input: NdjsonInput) -> Result<Option<Published>> {
+        let threads = self.shared.settings.threads;
+        match input.mode {
+            Mode::Full => {
+                self.run_cycle(move |cycle| {
+                    cycle.set_source(&input.source_name);
+                    let schema = Arc::clone(cycle.schema());
+                    decode(input, &schema, threads, &mut |line, flat| match line.change {
+                        Change::Record(id, span) => cycle.add_flat(id, &flat[span], line.position),
+                        Change::Delete(..) => Err(Error::internal("a full-state cycle met a delete")),
+                    })
+                })
+                .await
+            }
+            Mode::Incremental => {
+                self.run_incremental(move |cycle| {
+                    cycle.set_source(&input.source_name);
+                    let schema = Arc::clone(cycle.schema());
+                    decode(input, &schema, threads, &mut |line, flat| match line.change {
+                        Change::Record(id, span) => cycle.upsert_flat(id, &flat[span], line.position),
+                        Change::Delete(id, key) => {
+                            let parts: Vec<KeyPart<'_>> = key.iter().map(key_part).collect();
+                            cycle.delete(&schema.get(id).name, parts.as_slice())
+                        }
+                    })
+                })
+                .await
+            }
+        }
+    }
+}
+
+fn key_part(part: &json::KeyPart) -> KeyPart<'_> {
+    match part {
+        json::KeyPart::Fixed(word) => KeyPart::Fixed(*word),
+        json::KeyPart::Var(bytes) => KeyPart::Var(bytes),
+    }
+}
+
+/// Runs reader, decoders and `take`; `take` sees the lines in order.
+fn decode(
+    input: NdjsonInput,
+    schema: &Arc<Schema>,
+    threads: usize,
+    take: &mut dyn FnMut(Line, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let NdjsonInput { type_name, source_name, reader, mode, progress } = input;
+    let Some(id) = schema.find(&type_name) else {
+        let names: Vec<&str> = schema.types().iter().map(|t| t.name.as_str()).collect();
+        return Err(Error::invalid(format!("no type {type_name}: expected one of {}", names.join(", "))));
+    };
+    let (texts, to_decode) = bounded::<Text>(threads * 2);
+    let (results, decoded) = bounded::<Decoded>(threads * 2);
+    std::thread::scope(|scope| {
+        let read = scope.spawn(|| read_chunks(reader, &source_name, texts, progress));
+        for _ in 0..threads {
+            let (to_decode, results) = (to_decode.clone(), results.clone());
+            let (schema, source_name) = (&schema, &source_name);
+            scope.spawn(move || decode_chunks(&to_decode, &results, schema, id, mode, source_name));
+        }
+        // The threads hold the only other ends: when they are done, or `take` gives up, all channels
+        // close and everybody stops.
+        drop((to_decode, results));
+        let taken = take_in_order(decoded, take);
+        let read = read.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        taken.and(read)
+    })
+}
+
+fn take_in_order(decoded: Receiver<Decoded>, take: &mut dyn FnMut(Line, &[u8]) -> Result<()>) -> Result<()> {
+    let mut waiting = BTreeMap::new();
+    let mut next = 0;
+    for chunk in decoded {
+        waiting.insert(chunk.number, chunk);
+        while let Some(chunk) = waiting.remove(&next) {
+            next += 1;
+            for line in chunk.lines? {
+                take(line, &chunk.flat)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_chunks(
+    mut reader: Box<dyn Read + Send>,
+    source: &str,
+    texts: Sender<Text>,
+    progress: Option<Progress>,
+) -> Result<()> {
+    let (mut rest, mut number, mut first_line, mut total) = (Vec::new(), 0, 1, 0_u64);
+    loop {
+        let mut bytes = std::mem::take(&mut rest);
+        let before = bytes.len();
+        let limit = CHUNK.saturating_sub(before).max(CHUNK / 4) as u64;
+        let read = reader.by_ref().take(limit).read_to_end(&mut bytes);
+        let read = read.map_err(|e| Error::invalid(format!("{source}: cannot be read after line {first_line}: {e}")))?;
+        total += read as u64;
+        if let Some(progress) = &progress {
+            progress(total);
+        }
+        if read > 0 {
+            match bytes.iter().rposition(|byte| *byte == b'\n') {
+                Some(end) => rest = bytes.split_off(end + 1),
+                None if bytes.len() > MAX_LINE => {
+                    let message = format!("{source} line {first_line}: expected at most {MAX_LINE} bytes in a line");
+                    return Err(Error::invalid(message));
+                }
+                None => {
+                    rest = bytes;
+                    continue;
+                }
+            }
+        }
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        if !bytes.is_empty() && texts.send(Text { number, first_line, bytes }).is_err() {
+            // Nobody takes lines any more: the cycle failed and says why.
+            return Ok(());
+        }
+        number += 1;
+        first_line += lines;
+        if read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn decode_chunks(
+    texts: &Receiver<Text>,
+    results: &Sender<Decoded>,
+    schema: &Schema,
+    id: TypeId,
+    mode: Mode,
+    source: &str,
+) {
+    let mut builder = FlatBuilder::new();
+    for text in texts {
+        builder.clear();
+        let lines = decode_lines(&text, &mut builder, schema, id, mode, source);
+        let decoded = Decoded { number: text.number, lines, flat: builder.bytes().to_vec() };
+        if results.send(decoded).is_err() {
+            return;
+        }
+    }
+}
+
+fn decode_lines(
+    text: &Text,
+    builder: &mut FlatBuilder,
+    schema: &Schema,
+    id: TypeId,
+    mode: Mode,
+    source: &str,
+) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for (offset, line) in text.bytes.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        let position = text.first_line + offset as u64;
+        let change = match mode {
+            Mode::Full => record(line, builder, schema, id),
+            Mode::Incremental => change(line, builder, schema, id),
+        };
+        let change = change.map_err(|error| error.at(&format!("{source} line {position}")))?;
+        lines.push(Line { position, change });
+    }
+    Ok(lines)
+}
+
+fn record(line: &[u8], builder: &mut FlatBuilder, schema: &Schema, id: TypeId) -> Result<Change> {
+    let start = builder.bytes().len();
+    json::decode(schema, id, line, builder).map_err(|e| Error::invalid(e.to_string()))?;
+    Ok(Change::Record(id, start..builder.bytes().len()))
+}
+
+/// A change with its operation spelled out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Operation<'a> {
+    op: &'a str,
+    #[serde(rename = "type", default)]
+    type_name: Option<&'a str>,
+    #[serde(borrow, default)]
+    record: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    key: Option<&'a RawValue>,
+}
+
+fn change(line: &[u8], builder: &mut FlatBuilder, schema: &Schema, id: TypeId) -> Result<Change> {
+    let has_op_field = schema.get(id).fields().iter().any(|field| field.name == "op");
+    let names_op = line.windows(4).any(|w| w == b"\"op\"");
+    if has_op_field || !names_op {
+        return record(line, builder, schema, id);
+    }
+    let operation: Operation<'_> = match serde_json::from_slice(line) {
+        Ok(operation) => operation,
+        // Not an operation after all: the message of the record decoder is the better one.
+        Err(error) => {
+            return record(line, builder, schema, id)
+                .map_err(|_| Error::invalid(format!("expected a record or an operation: {error}")));
+        }
+    };
+    let id = match operation.type_name {
+        Some(name) => schema.find(name).ok_or_else(|| Error::invalid(format!("no type {name} in the schema")))?,
+        None => id,
+    };
+    match (operation.op, operation.record, operation.key) {
+        ("upsert", Some(text), None) => record(text.get().as_bytes(), builder, schema, id),
+        ("delete", None, Some(key)) => {
+            let key = json::decode_key(schema, id, key.get()).map_err(|e| Error::invalid(e.to_string()))?;
+            Ok(Change::Delete(id, key))
+        }
+        ("upsert", ..) => Err(Error::invalid("op upsert: expected a record and no key")),
+        ("delete", ..) => Err(Error::invalid("op delete: expected a key and no record")),
+        (other, ..) => Err(Error::invalid(format!("expected op upsert or delete, found {other:?}"))),
+    }
+}

@@ -1,0 +1,266 @@
+//! The producer itself: one cycle at a time.
+//!
+//! Owns: the order of a cycle's steps, and what survives a failed one. CPU work runs on blocking
+//! threads; only talking to the store is async.
+
+use crate::builder::{ProducerBuilder, Settings};
+use crate::cycle::{FullCycle, IncrementalCycle};
+use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+use crate::publish::{Published, Times};
+use crate::validate::Candidate;
+use grotto_env::Env;
+use grotto_format::Schema;
+use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, State, WriteState};
+use grotto_store::{CommitFields, ErrorKind, SnapshotEntry, Store, Writer};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Publishes the versions of one dataset. Share it behind an `Arc`; cycles take turns.
+pub struct Producer {
+    pub(crate) shared: Arc<Shared>,
+    core: Arc<tokio::sync::Mutex<Core>>,
+}
+
+/// What cycles and background snapshots share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) writer: Writer,
+    pub(crate) settings: Settings,
+    pub(crate) env: Env,
+    pub(crate) metrics: Metrics,
+    pub(crate) registry: Registry,
+    pub(crate) state: Mutex<Arc<State>>,
+    pub(crate) snapshots: tokio::sync::Mutex<JoinSet<Result<SnapshotEntry>>>,
+}
+
+/// What one cycle at a time may touch.
+pub(crate) struct Core {
+    pub(crate) write: WriteState,
+    pub(crate) schema: Arc<Schema>,
+    /// A cycle whose commit got no answer: it may or may not be in the log.
+    pub(crate) pending: Option<(Encoded, CommitFields)>,
+    pub(crate) last_snapshot: u64,
+}
+
+/// What the CPU part of a cycle gives.
+pub(crate) struct Worked {
+    pub(crate) encoded: Option<Encoded>,
+    pub(crate) records: u64,
+    pub(crate) times: Times,
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Producer({} at version {})", self.shared.name, self.version())
+    }
+}
+
+impl Producer {
+    /// Starts the settings of a producer for a dataset of a store.
+    #[must_use]
+    pub fn builder(name: &str, store: Store) -> ProducerBuilder {
+        ProducerBuilder::new(name, store)
+    }
+
+    pub(crate) fn assemble(shared: Shared, core: Core) -> Self {
+        Self { shared: Arc::new(shared), core: Arc::new(tokio::sync::Mutex::new(core)) }
+    }
+
+    /// The committed state.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.shared.state.lock())
+    }
+
+    /// The newest version this producer knows: its own last commit or fence, or what it restored.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.shared.writer.next_version() - 1
+    }
+
+    /// Uses another schema from the next cycle on.
+    pub async fn set_schema(&self, schema: Schema) {
+        self.core.lock().await.schema = Arc::new(schema);
+    }
+
+    /// Runs a full-state cycle: `fill` adds all records, the engine finds the difference. `None` when
+    /// there is none; nothing is published then. `fill` runs on a blocking thread.
+    ///
+    /// # Errors
+    /// The error of `fill`; `Invalid` when records or validators refuse; `Fenced` when another
+    /// producer took over; `Unavailable` when the store did not answer. Nothing is visible after an
+    /// error, but after `Unavailable` the outcome of the commit itself may be unknown: the next
+    /// cycle settles it first.
+    pub async fn run_cycle<F>(&self, fill: F) -> Result<Option<Published>>
+    where
+        F: FnOnce(&mut FullCycle) -> Result<()> + Send + 'static,
+    {
+        let work = move |cycle| {
+            let mut full = FullCycle::new(cycle);
+            fill(&mut full)?;
+            let records = full.records;
+            Ok((full.into_cycle()?, records))
+        };
+        self.run(Mode::Full, work).await
+    }
+
+    /// Runs an incremental cycle: `fill` upserts and deletes by key, everything else stays.
+    ///
+    /// # Errors
+    /// As [`run_cycle`](Self::run_cycle).
+    pub async fn run_incremental<F>(&self, fill: F) -> Result<Option<Published>>
+    where
+        F: FnOnce(&mut IncrementalCycle) -> Result<()> + Send + 'static,
+    {
+        let work = move |cycle| {
+            let mut incremental = IncrementalCycle::new(cycle);
+            fill(&mut incremental)?;
+            Ok((incremental.cycle, incremental.records))
+        };
+        self.run(Mode::Incremental, work).await
+    }
+
+    async fn run<F>(&self, mode: Mode, work: F) -> Result<Option<Published>>
+    where
+        F: FnOnce(Cycle) -> Result<(Cycle, u64)> + Send + 'static,
+    {
+        let mut core = Arc::clone(&self.core).lock_owned().await;
+        self.settle(&mut core).await?;
+        let from = self.base_version();
+        core.write.skip_to(from);
+        let shared = Arc::clone(&self.shared);
+        let blocking = move || {
+            let worked = shared.work(&core, mode, from + 1, work);
+            (core, worked)
+        };
+        let joined = tokio::task::spawn_blocking(blocking).await;
+        let (mut core, worked) = joined.map_err(|e| Error::internal(format!("the cycle stopped: {e}")))?;
+        let outcome = match worked {
+            Ok(worked) => self.publish(&mut core, worked).await,
+            Err(error) => Err(error),
+        };
+        match &outcome {
+            Ok(Some(_)) => {}
+            Ok(None) => _ = self.shared.metrics.quiet_cycles.inc(),
+            Err(_) => _ = self.shared.metrics.failed_cycles.inc(),
+        }
+        outcome
+    }
+
+    /// Version that the next delta starts from: the head, or the fence that comes before the commit.
+    fn base_version(&self) -> u64 {
+        let next = self.shared.writer.next_version();
+        if self.shared.writer.epoch().is_some() { next - 1 } else { next }
+    }
+
+    /// Finds out what became of a commit that got no answer.
+    async fn settle(&self, core: &mut Core) -> Result<()> {
+        let Some((encoded, fields)) = core.pending.take() else { return Ok(()) };
+        match self.shared.writer.commit(fields.clone()).await {
+            Ok(_) => {
+                self.advance(core, encoded);
+                Ok(())
+            }
+            Err(error) => {
+                if error.kind() != ErrorKind::Fenced {
+                    core.pending = Some((encoded, fields));
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    pub(crate) fn advance(&self, core: &mut Core, encoded: Encoded) {
+        core.write.advance(encoded);
+        *self.shared.state.lock() = Arc::clone(core.write.state());
+        let version = i64::try_from(core.write.state().version()).unwrap_or(i64::MAX);
+        self.shared.metrics.version.set(version);
+        self.shared.metrics.versions.inc();
+    }
+
+    /// Waits for snapshots that are being written in the background.
+    ///
+    /// # Errors
+    /// The first error of those snapshots. The versions themselves are not affected.
+    pub async fn finish(&self) -> Result<Vec<SnapshotEntry>> {
+        let mut snapshots = self.shared.snapshots.lock().await;
+        let mut written = Vec::new();
+        while let Some(joined) = snapshots.join_next().await {
+            written.push(joined.map_err(|e| Error::internal(format!("the snapshot stopped: {e}")))??);
+        }
+        Ok(written)
+    }
+
+    /// Writes a snapshot of the committed state now.
+    ///
+    /// # Errors
+    /// When nothing was committed yet, or the store does not answer.
+    pub async fn snapshot(&self) -> Result<SnapshotEntry> {
+        let mut core = self.core.lock().await;
+        let entry = Arc::clone(&self.shared).write_snapshot(Arc::clone(core.write.state())).await?;
+        core.last_snapshot = entry.version;
+        Ok(entry)
+    }
+
+    /// Metrics in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// When the text cannot be written, which only a lack of memory causes.
+    pub fn metrics_text(&self) -> Result<String> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.shared.registry)
+            .map_err(|e| Error::internal(e.to_string()))?;
+        Ok(text)
+    }
+}
+
+impl Shared {
+    pub(crate) fn options(&self, version: u64) -> EncodeOptions {
+        EncodeOptions {
+            dataset: self.name.clone(),
+            version,
+            level: self.settings.level,
+            threads: self.settings.threads,
+        }
+    }
+
+    /// Populates, encodes, checks and validates.
+    fn work<F>(&self, core: &Core, mode: Mode, version: u64, work: F) -> Result<Worked>
+    where
+        F: FnOnce(Cycle) -> Result<(Cycle, u64)>,
+    {
+        let start = self.env.clock.monotonic();
+        let cycle = core.write.begin(&core.schema, mode)?;
+        let (cycle, records) = work(cycle)?;
+        self.metrics.records.inc_by(records);
+        let populated = self.env.clock.monotonic();
+        let encoded = cycle.finish(&self.options(version))?;
+        if let Some(encoded) = &encoded {
+            self.validate(core, encoded)?;
+        }
+        let times = Times {
+            populate: populated - start,
+            encode: self.env.clock.monotonic() - populated,
+            ..Times::default()
+        };
+        Ok(Worked { encoded, records, times })
+    }
+
+    fn validate(&self, core: &Core, encoded: &Encoded) -> Result<()> {
+        let candidate = Candidate {
+            before: core.write.state(),
+            next: &encoded.next,
+            changes: &encoded.changes,
+            counts: &encoded.counts,
+        };
+        for validator in &self.settings.validators {
+            validator.validate(&candidate).map_err(|reason| {
+                Error::invalid(format!("validator {}: {reason}; nothing was published", validator.name()))
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! Snapshots in the background: a delta never waits for one.
+//!
+//! Owns: when a snapshot is due, encoding and announcing it. A snapshot that fails costs consumers
+//! nothing but a longer way; it is logged and tried again after the next version.
+
+use crate::error::{Error, Result};
+use crate::producer::{Core, Producer, Shared};
+use grotto_state::{State, encode_snapshot};
+use grotto_store::{BlobKind, SnapshotEntry};
+use std::sync::Arc;
+
+impl Producer {
+    /// Starts a snapshot of the version just committed when it is due and none is being written.
+    pub(crate) async fn start_snapshot_if_due(&self, core: &mut Core) -> bool {
+        let every = self.shared.settings.snapshot_every;
+        let state = core.write.state();
+        let due = core.last_snapshot == 0 || state.version() >= core.last_snapshot + every;
+        if every == 0 || !due {
+            return false;
+        }
+        let mut running = self.shared.snapshots.lock().await;
+        if !running.is_empty() {
+            // Those that ended are collected here unless somebody waits for them with `finish`.
+            while running.try_join_next().is_some() {}
+            if !running.is_empty() {
+                return false;
+            }
+        }
+        let shared = Arc::clone(&self.shared);
+        running.spawn(shared.write_snapshot(Arc::clone(state)));
+        core.last_snapshot = state.version();
+        true
+    }
+}
+
+impl Shared {
+    pub(crate) async fn write_snapshot(self: Arc<Self>, state: Arc<State>) -> Result<SnapshotEntry> {
+        let version = state.version();
+        let outcome = self.try_write_snapshot(state).await;
+        match &outcome {
+            Ok(entry) => {
+                self.metrics.snapshots.inc();
+                self.metrics.bytes.inc_by(entry.blob.length);
+            }
+            Err(error) => {
+                self.metrics.failed_snapshots.inc();
+                tracing::warn!(dataset = self.name, version, %error, "snapshot failed");
+            }
+        }
+        outcome
+    }
+
+    async fn try_write_snapshot(&self, state: Arc<State>) -> Result<SnapshotEntry> {
+        let version = state.version();
+        if state.schema().types().is_empty() {
+            return Err(Error::invalid("nothing was committed yet: expected a version to write a snapshot of"));
+        }
+        let options = self.options(version);
+        let encoded = tokio::task::spawn_blocking(move || encode_snapshot(&state, &options)).await;
+        let bytes = encoded.map_err(|e| Error::internal(format!("encoding the snapshot stopped: {e}")))??;
+        let blob = self.writer.upload(BlobKind::Snapshot, version, bytes.into()).await?;
+        Ok(self.writer.announce_snapshot(version, blob).await?)
+    }
+}

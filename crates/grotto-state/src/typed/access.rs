@@ -1,0 +1,109 @@
+//! Typed access to a state.
+//!
+//! Owns: the entry points. Never searches an index itself.
+
+use super::bind::Bound;
+use super::cursor::Cursor;
+use super::value::{Element, RecordType};
+use crate::error::StateResult;
+use crate::key::Key;
+use crate::state::State;
+use std::marker::PhantomData;
+
+/// All records of one type, as Rust values. Bound once; every call after that is a lookup.
+pub struct Typed<'a, T> {
+    state: &'a State,
+    bound: &'a Bound,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Typed<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Typed<'_, T> {}
+
+impl<T: RecordType> std::fmt::Debug for Typed<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at version {}", T::TYPE, self.state.version())
+    }
+}
+
+impl<'a, T: RecordType> Typed<'a, T> {
+    /// The record with a primary key.
+    ///
+    /// # Errors
+    /// When the type has no primary key, or the key has another shape.
+    #[inline]
+    pub fn get<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<T::Ref<'a>>> {
+        let found = self.state.find(self.bound.type_id(), key)?;
+        Ok(found.map(|record| <T as Element>::read(Cursor::new(record, self.bound), 0)))
+    }
+
+    /// The records with these primary keys, in their order.
+    ///
+    /// # Errors
+    /// When the type has no primary key, or a key has another shape.
+    pub fn get_many<K: Key>(&self, keys: &[K]) -> StateResult<Vec<Option<T::Ref<'a>>>> {
+        keys.iter().map(|key| self.get(key)).collect()
+    }
+
+    /// All records, by rising ordinal.
+    pub fn iter(&self) -> impl Iterator<Item = T::Ref<'a>> + use<'a, T> {
+        let (state, bound) = (self.state, self.bound);
+        let records = state.scan(bound.type_id());
+        records.map(move |record| <T as Element>::read(Cursor::new(record, bound), 0))
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.state.count(self.bound.type_id())
+    }
+
+    /// Whether there are no records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl State {
+    /// The records of a Rust type.
+    ///
+    /// # Errors
+    /// When the schema has no such type, or a field of another type.
+    #[inline]
+    pub fn typed<T: RecordType>(&self) -> StateResult<Typed<'_, T>> {
+        let bound = T::bindings().for_reading(self.schema_hash(), || {
+            Bound::new::<T>(self.schema(), self.type_id(T::TYPE)?, false)
+        })?;
+        Ok(Typed {
+            state: self,
+            bound,
+            of: PhantomData,
+        })
+    }
+
+    /// The record of a Rust type with a primary key.
+    ///
+    /// # Errors
+    /// When the type does not fit the schema or has no primary key, or the key has another shape.
+    #[inline]
+    pub fn get<T: RecordType>(&self, key: &(impl Key + ?Sized)) -> StateResult<Option<T::Ref<'_>>> {
+        self.typed::<T>()?.get(key)
+    }
+
+    /// The records of a Rust type with these primary keys, in their order.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_many<T: RecordType>(
+        &self,
+        keys: &[impl Key],
+    ) -> StateResult<Vec<Option<T::Ref<'_>>>> {
+        self.typed::<T>()?.get_many(keys)
+    }
+}

@@ -1,0 +1,137 @@
+//! The schema a struct stands for.
+
+use crate::build::schema_of;
+use grotto::{Declarations, Record, Schema};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+#[derive(Record)]
+#[grotto(key(id, home.country.value))]
+#[allow(dead_code)]
+struct Person {
+    id: i64,
+    age: Option<i32>,
+    weight: f32,
+    height: f64,
+    alive: bool,
+    name: String,
+    photo: Option<Vec<u8>>,
+    #[grotto(dedup)]
+    job: Option<String>,
+    #[grotto(rename = "homeAddress")]
+    home: Address,
+    nicknames: Vec<String>,
+    #[grotto(hash_key(street, country))]
+    places: HashSet<Address>,
+    #[grotto(hash_key(value))]
+    scores: HashMap<String, i32>,
+    matrix: Vec<Vec<f64>>,
+    r#type: i32,
+    friends: Vec<Person>,
+    best: Option<Box<Person>>,
+    notes: BTreeMap<i64, Vec<u8>>,
+}
+
+#[derive(Record, PartialEq, Eq, Hash)]
+#[allow(dead_code)]
+struct Address {
+    street: String,
+    #[grotto(dedup)]
+    country: String,
+}
+
+const PERSON: &str = "
+Person @PrimaryKey(id, homeAddress.country.value) {
+    long id; int age; float weight; double height; boolean alive; string name; bytes photo;
+    String job; Address homeAddress; ListOfString nicknames; SetOfAddress places;
+    MapOfStringToInteger scores; ListOfListOfDouble matrix; int type; ListOfPerson friends;
+    Person best; MapOfLongToBytes notes;
+}
+String { string value; }
+Address { string street; String country; }
+ListOfString List<String>;
+SetOfAddress Set<Address> @HashKey(street, country);
+MapOfStringToInteger Map<String, Integer> @HashKey(value);
+Integer { int value; }
+ListOfListOfDouble List<ListOfDouble>;
+ListOfDouble List<Double>;
+Double { double value; }
+ListOfPerson List<Person>;
+MapOfLongToBytes Map<Long, Bytes>;
+Long { long value; }
+Bytes { bytes value; }
+";
+
+#[test]
+fn a_struct_declares_the_types_it_stands_for() {
+    let expected = Schema::parse(PERSON).expect("schema");
+    assert_eq!(schema_of::<Person>().to_string(), expected.to_string());
+}
+
+#[test]
+fn types_shared_by_several_records_are_declared_once() {
+    let both = Declarations::new()
+        .with::<Address>()
+        .with::<Person>()
+        .schema()
+        .expect("schema");
+    assert_eq!(both.types().len(), schema_of::<Person>().types().len());
+}
+
+mod other {
+    #[derive(grotto::Record)]
+    #[allow(dead_code)]
+    pub(crate) struct Address {
+        zip: i32,
+    }
+}
+
+#[test]
+fn two_structs_of_one_name_are_refused() {
+    let both = Declarations::new()
+        .with::<Address>()
+        .with::<other::Address>()
+        .schema();
+    assert_eq!(
+        both.expect_err("conflict").to_string(),
+        "type Address: expected one declaration, found it::schemas::Address and it::schemas::other::Address"
+    );
+}
+
+#[test]
+fn one_set_type_with_two_hash_keys_is_refused() {
+    #[derive(Record)]
+    #[allow(dead_code)]
+    struct Two {
+        #[grotto(hash_key(street))]
+        first: HashSet<Address>,
+        second: HashSet<Address>,
+    }
+    let error = Declarations::new()
+        .with::<Two>()
+        .schema()
+        .expect_err("conflict");
+    assert_eq!(
+        error.to_string(),
+        "type SetOfAddress: expected one declaration, found set of Address by street and set of Address"
+    );
+}
+
+#[test]
+fn a_key_path_that_leads_nowhere_is_refused() {
+    #[derive(Record)]
+    #[grotto(key(home.zip))]
+    #[allow(dead_code)]
+    struct Lost {
+        home: Address,
+    }
+    let error = Declarations::new()
+        .with::<Lost>()
+        .schema()
+        .expect_err("no such field");
+    assert!(
+        error
+            .to_string()
+            .contains("key path home.zip: expected a field of Address"),
+        "{error}"
+    );
+}
