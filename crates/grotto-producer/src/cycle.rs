@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
-use grotto_state::{Cycle, Key, State};
+use grotto_state::{Cycle, Encoder, Key, RecordType, State};
 use std::sync::Arc;
 
 /// A full-state cycle: whatever is not added is removed.
@@ -76,6 +76,22 @@ impl FullCycle {
         added
     }
 
+    /// Adds a Rust value.
+    ///
+    /// # Errors
+    /// When the schema does not have the type as the value needs it; as
+    /// [`add_json`](Self::add_json) otherwise.
+    pub fn add<T: RecordType>(&mut self, record: &T) -> Result<()> {
+        let encoder = Encoder::<T>::new(self.schema())?;
+        let mut flat = std::mem::take(&mut self.flat);
+        flat.clear();
+        let position = self.records + 1;
+        let encoded = encoder.encode(record, &mut flat).map_err(Error::from);
+        let added = encoded.and_then(|()| self.add_flat(encoder.type_id(), flat.bytes(), position));
+        self.flat = flat;
+        added
+    }
+
     /// Adds a record in flat form.
     ///
     /// # Errors
@@ -119,6 +135,17 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Adds a Rust value.
+    ///
+    /// # Errors
+    /// When the schema does not have the type as the value needs it.
+    pub fn add<T: RecordType>(&mut self, record: &T) -> Result<()> {
+        let record = Encoder::<T>::new(&self.schema)?.record(record)?;
+        let position = self.records.len() as u64 + 1;
+        self.records.push((record.type_id, record.bytes, position));
+        Ok(())
+    }
+
     /// Adds a record given as JSON.
     ///
     /// # Errors
@@ -163,6 +190,21 @@ impl IncrementalCycle {
         let mut flat = std::mem::take(&mut self.flat);
         let schema = Arc::clone(self.schema());
         let done = decode_json(&schema, id, text, &mut flat).and_then(|()| self.upsert_flat(id, flat.bytes(), position));
+        self.flat = flat;
+        done
+    }
+
+    /// Adds a Rust value, or replaces the record with its key.
+    ///
+    /// # Errors
+    /// When the schema does not have the type as the value needs it; the cycle may go on.
+    pub fn upsert<T: RecordType>(&mut self, record: &T) -> Result<()> {
+        let encoder = Encoder::<T>::new(self.schema())?;
+        let mut flat = std::mem::take(&mut self.flat);
+        flat.clear();
+        let position = self.records + 1;
+        let encoded = encoder.encode(record, &mut flat).map_err(Error::from);
+        let done = encoded.and_then(|()| self.upsert_flat(encoder.type_id(), flat.bytes(), position));
         self.flat = flat;
         done
     }

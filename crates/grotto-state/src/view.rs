@@ -7,6 +7,7 @@
 mod collection;
 mod flat;
 mod lookup;
+mod many;
 #[cfg(test)]
 mod tests;
 

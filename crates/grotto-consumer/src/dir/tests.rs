@@ -1,1 +1,243 @@
+//! State directories: restart, reboot, damage, sweeping.
 
+use super::*;
+use grotto_state::format::Schema;
+use grotto_state::format::blob::Blob;
+use grotto_state::format::flat::FlatBuilder;
+use grotto_state::format::json;
+use grotto_state::{EncodeOptions, Mode, WriteState};
+use std::sync::Arc;
+
+const DATASET: &str = "cities";
+
+/// Produces the deltas of a small dataset.
+struct Source {
+    write: WriteState,
+    schema: Arc<Schema>,
+}
+
+impl Source {
+    fn new() -> Self {
+        let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }").unwrap();
+        Self { write: WriteState::new(Arc::new(State::empty())), schema: Arc::new(schema) }
+    }
+
+    /// The delta to a version in which `count` cities have names that end in `round`.
+    fn delta(&mut self, count: u64, round: u64) -> Blob {
+        let mut cycle = self.write.begin(&self.schema, Mode::Full).unwrap();
+        let city = self.schema.find("City").unwrap();
+        for id in 0..count {
+            let mut flat = FlatBuilder::new();
+            let text = format!(r#"{{"id":{id},"name":"city {id} of {round}"}}"#);
+            json::decode(&self.schema, city, text, &mut flat).unwrap();
+            cycle.add(city, flat.bytes(), id).unwrap();
+        }
+        let version = self.write.state().version() + 1;
+        let options = EncodeOptions { dataset: DATASET.to_owned(), version, level: None, threads: 1 };
+        let encoded = cycle.finish(&options).unwrap().unwrap();
+        let blob = Blob::parse(encoded.delta.clone().into()).unwrap();
+        self.write.advance(encoded);
+        blob
+    }
+}
+
+/// A directory with `versions` versions of 300 cities, the last one published under `boot`.
+fn filled(path: &Path, versions: u64, boot: &str) -> Arc<State> {
+    let (mut dir, _) = open(path, boot);
+    let mut source = Source::new();
+    let mut state = Arc::new(State::empty());
+    for round in 0..versions {
+        state = Arc::new(state.apply(&source.delta(300, round), &mut dir).unwrap().0);
+        dir.publish(&state, "id").unwrap();
+    }
+    state
+}
+
+fn open(path: &Path, boot: &str) -> (StateDir, Option<Found>) {
+    StateDir::open_in_boot(path, DATASET, Some(boot.to_owned())).unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let list = files::list(folder).unwrap();
+    let mut names: Vec<String> = list.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Changes one byte in the middle of a file, and keeps its length.
+fn flip(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn only_file(folder: &Path) -> std::path::PathBuf {
+    files::list(folder).unwrap().remove(0)
+}
+
+#[test]
+fn a_published_state_is_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = filled(dir.path(), 3, "boot");
+    let (_dir, found) = open(dir.path(), "boot");
+    let found = found.unwrap();
+    assert_eq!(found.dataset_id, "id");
+    assert_eq!((found.state.version(), found.state.checksum()), (3, before.checksum()));
+    let city = found.state.type_id("City").unwrap();
+    let record = found.state.find(city, &7_i64).unwrap().unwrap();
+    assert_eq!(record.text(1), "city 7 of 2");
+}
+
+#[test]
+fn a_new_directory_holds_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_dir, found) = open(&dir.path().join("deep/down"), "boot");
+    assert!(found.is_none());
+}
+
+#[test]
+fn within_a_boot_bytes_are_served_without_looking_at_them() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 1, "boot");
+    flip(&only_file(&dir.path().join("segments")));
+    assert!(open(dir.path(), "boot").1.is_some());
+}
+
+#[test]
+fn after_a_reboot_a_flipped_byte_discards_the_state() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 1, "boot");
+    flip(&only_file(&dir.path().join("segments")));
+    assert!(open(dir.path(), "next boot").1.is_none());
+    assert!(names(&dir.path().join("segments")).is_empty());
+    assert!(names(&dir.path().join("roots")).is_empty());
+}
+
+#[test]
+fn after_a_reboot_intact_bytes_are_verified_once() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 2, "boot");
+    assert!(open(dir.path(), "next boot").1.is_some());
+    // The root now vouches for this boot: nobody looks again, as the flipped byte shows.
+    flip(&only_file(&dir.path().join("segments")));
+    assert!(open(dir.path(), "next boot").1.is_some());
+    assert!(open(dir.path(), "third boot").1.is_none());
+}
+
+#[test]
+fn where_boots_cannot_be_told_apart_every_start_verifies() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 1, "");
+    let reopen = || StateDir::open_in_boot(dir.path(), DATASET, None).unwrap().1;
+    assert!(reopen().is_some());
+    flip(&only_file(&dir.path().join("segments")));
+    assert!(reopen().is_none());
+}
+
+#[test]
+fn a_directory_with_a_damaged_or_missing_file_is_discarded_and_usable() {
+    let damage: [(&str, fn(&Path)); 6] = [
+        ("CURRENT is empty", |dir| std::fs::write(dir.join("CURRENT"), b"").unwrap()),
+        ("CURRENT is long", |dir| std::fs::write(dir.join("CURRENT"), [b'x'; 5_000]).unwrap()),
+        ("root is altered", |dir| flip(&only_file(&dir.join("roots")))),
+        ("root is gone", |dir| std::fs::remove_file(only_file(&dir.join("roots"))).unwrap()),
+        ("segment is gone", |dir| std::fs::remove_file(only_file(&dir.join("segments"))).unwrap()),
+        ("segment is short", |dir| std::fs::write(only_file(&dir.join("segments")), b"x").unwrap()),
+    ];
+    for (what, damage) in damage {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path(), 1, "boot");
+        damage(dir.path());
+        assert!(open(dir.path(), "boot").1.is_none(), "{what}");
+        filled(dir.path(), 2, "boot");
+        assert_eq!(open(dir.path(), "boot").1.unwrap().state.version(), 2, "{what}");
+    }
+}
+
+#[test]
+fn a_directory_of_another_dataset_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 1, "boot");
+    let error = StateDir::open(dir.path(), "prices").unwrap_err();
+    assert!(error.message().contains("holds dataset cities, expected prices"), "{error}");
+    assert!(open(dir.path(), "boot").1.is_some());
+}
+
+#[test]
+fn leftovers_are_swept_and_files_of_others_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 1, "boot");
+    let at = |name: &str| dir.path().join(name);
+    for name in ["CURRENT.tmp", "segments/00000000000000000077.seg", "segments/x.seg.tmp", "roots/00000000000000000009.root"] {
+        std::fs::write(at(name), b"x").unwrap();
+    }
+    for name in ["notes.txt", "segments/notes.txt", "roots/1.root"] {
+        std::fs::write(at(name), b"x").unwrap();
+    }
+    let (mut opened, found) = open(dir.path(), "boot");
+    assert!(found.is_some());
+    assert_eq!(names(dir.path()), ["CURRENT", "LOCK", "notes.txt", "roots", "segments"]);
+    assert_eq!(names(&at("segments")), ["00000000000000000001.seg", "notes.txt"]);
+    assert_eq!(names(&at("roots")), ["00000000000000000001.root", "1.root"]);
+    // A name that was ever seen is not given again: a reader may still have its file mapped.
+    assert_eq!(opened.seal(vec![0; 8]).unwrap().name, 78);
+}
+
+#[test]
+fn files_are_bounded_while_versions_go_by_and_held_states_stay_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut opened, _) = open(dir.path(), "boot");
+    let mut source = Source::new();
+    let mut state = Arc::new(State::empty());
+    let mut first = None;
+    for round in 0..30 {
+        state = Arc::new(state.apply(&source.delta(300, round), &mut opened).unwrap().0);
+        opened.publish(&state, "id").unwrap();
+        first.get_or_insert_with(|| Arc::clone(&state));
+        assert!(names(&dir.path().join("roots")).len() <= ROOTS_KEPT);
+        assert!(names(&dir.path().join("segments")).len() <= 2 * state.segments().count() + 2);
+    }
+    let first = first.unwrap();
+    let city = first.type_id("City").unwrap();
+    assert!(first.scan(city).all(|record| record.text(1).ends_with(" of 0")));
+    assert_eq!(first.scan(city).count(), 300);
+}
+
+#[test]
+fn what_a_failed_refresh_sealed_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = filled(dir.path(), 1, "boot");
+    let (mut opened, _) = open(dir.path(), "boot");
+    let before = names(&dir.path().join("segments"));
+    opened.seal(vec![1; 100]).unwrap();
+    opened.roll_back();
+    assert_eq!(names(&dir.path().join("segments")), before);
+    opened.publish(&state, "id").unwrap();
+    assert_eq!(names(&dir.path().join("segments")), before);
+}
+
+#[test]
+fn a_segment_that_cannot_be_written_leaves_the_directory_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 1, "boot");
+    let (mut opened, found) = open(dir.path(), "boot");
+    std::fs::rename(dir.path().join("segments"), dir.path().join("away")).unwrap();
+    let mut source = Source::new();
+    source.delta(300, 0);
+    let error = found.unwrap().state.apply(&source.delta(300, 1), &mut opened).unwrap_err();
+    assert!(error.to_string().contains("segment could not be stored"), "{error}");
+    opened.roll_back();
+    std::fs::rename(dir.path().join("away"), dir.path().join("segments")).unwrap();
+    drop(opened);
+    assert_eq!(open(dir.path(), "boot").1.unwrap().state.version(), 1);
+}
+
+#[test]
+fn a_path_that_is_a_file_is_refused_with_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"x").unwrap();
+    let error = StateDir::open(&file, DATASET).unwrap_err();
+    assert!(error.message().contains(&file.display().to_string()), "{error}");
+}

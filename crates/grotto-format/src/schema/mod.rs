@@ -40,6 +40,7 @@ impl TypeId {
 pub struct Schema {
     types: Vec<TypeSchema>,
     by_name: HashMap<String, TypeId>,
+    hash: std::sync::OnceLock<u64>,
 }
 
 /// One type: its name and what its records look like.
@@ -194,7 +195,7 @@ impl Schema {
     /// Identity of the schema: the hash of its printed form.
     #[must_use]
     pub fn hash(&self) -> u64 {
-        crate::checksum::of_bytes(self.to_string().as_bytes())
+        *self.hash.get_or_init(|| crate::checksum::of_bytes(self.to_string().as_bytes()))
     }
 
     /// Whether some type refers to `id`.

@@ -45,7 +45,7 @@ pub(super) fn resolve(declarations: &[Declaration]) -> Result<Schema, SchemaErro
         .iter()
         .map(|(name, id)| ((*name).to_owned(), *id))
         .collect();
-    Ok(Schema { types, by_name })
+    Ok(Schema { types, by_name, hash: std::sync::OnceLock::new() })
 }
 
 struct Resolver<'d> {

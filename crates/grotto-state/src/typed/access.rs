@@ -42,12 +42,17 @@ impl<'a, T: RecordType> Typed<'a, T> {
         Ok(found.map(|record| <T as Element>::read(Cursor::new(record, self.bound), 0)))
     }
 
-    /// The records with these primary keys, in their order.
+    /// The records with these primary keys, in their order. Faster than one [`get`](Self::get)
+    /// after the other, the more so the larger the dataset.
     ///
     /// # Errors
     /// When the type has no primary key, or a key has another shape.
     pub fn get_many<K: Key>(&self, keys: &[K]) -> StateResult<Vec<Option<T::Ref<'a>>>> {
-        keys.iter().map(|key| self.get(key)).collect()
+        let (mut found, bound) = (Vec::with_capacity(keys.len()), self.bound);
+        self.state.for_each_found(bound.type_id(), keys, |record| {
+            found.push(record.map(|record| <T as Element>::read(Cursor::new(record, bound), 0)));
+        })?;
+        Ok(found)
     }
 
     /// All records, by rising ordinal.

@@ -1,1 +1,172 @@
-//! Tests of untyped access.
+//! Untyped access to states that no producer would make: references in circles, references that
+//! lead nowhere. Their checksums are right, so a consumer does serve them.
+
+use super::*;
+use crate::segment::HeapSeal;
+use crate::state::TypeInfo;
+use grotto_format::batch::{Batch, Value, encode_ordinals};
+use grotto_format::blob::{self, Blob, BlobHeader, BlobKind, BlobWriter, SectionKind};
+use grotto_format::flat::{FlatBuilder, MAX_DEPTH};
+use grotto_format::schema::Schema;
+
+const SCHEMA: &str = "A @PrimaryKey(id) { long id; A next; L kids; } L List<A>;";
+
+/// A snapshot of `rows` per type, each row one value per column.
+fn snapshot(rows: [&[&[Value<'_>]]; 2], checksum: u64) -> Blob {
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let header = BlobHeader {
+        kind: BlobKind::Snapshot,
+        dataset: "test".into(),
+        from: 0,
+        to: 1,
+        from_checksum: 0,
+        to_checksum: checksum,
+        from_schema_hash: Schema::default().hash(),
+        schema_hash: schema.hash(),
+        schema_text: Some(schema.to_string()),
+        types: rows
+            .iter()
+            .map(|rows| blob::TypeInfo {
+                shift: 9,
+                live: rows.len() as u64,
+            })
+            .collect(),
+        sections: Vec::new(),
+    };
+    let mut writer = BlobWriter::new(header, None);
+    for ((position, info), rows) in (0..).zip(TypeInfo::of_schema(&schema).iter()).zip(rows) {
+        let mut batch = Batch::new(&info.kinds);
+        for row in rows {
+            batch
+                .columns
+                .iter_mut()
+                .zip(*row)
+                .for_each(|(column, value)| column.push(*value));
+        }
+        let all: Vec<u32> = (0..rows.len() as u32).collect();
+        let mut raw = Vec::new();
+        encode_ordinals(&all, &mut raw);
+        writer.section(position, 0, SectionKind::Added, raw);
+        for (at, (column, kind)) in (0..).zip(batch.columns.iter().zip(&info.kinds)) {
+            let mut raw = Vec::new();
+            column.encode(*kind, &all, &mut raw);
+            writer.section(position, 0, SectionKind::Column(at), raw);
+        }
+    }
+    Blob::parse(writer.finish().into()).unwrap()
+}
+
+/// The state of a snapshot, whose checksum is taken from the refusal of a wrong one.
+fn hostile(rows: [&[&[Value<'_>]]; 2]) -> State {
+    let apply =
+        |checksum| State::empty().apply(&snapshot(rows, checksum), &mut HeapSeal::default());
+    match apply(0) {
+        Err(StateError::Checksum { found, .. }) => apply(found).unwrap().0,
+        other => panic!("expected another checksum, found {other:?}"),
+    }
+}
+
+fn root(state: &State) -> Record<'_> {
+    state.find(TypeId(0), &1_i64).unwrap().unwrap()
+}
+
+#[test]
+fn a_record_that_contains_itself_is_not_exported() {
+    let state = hostile([&[&[Value::Fixed(1), Value::Fixed(0), Value::Null]], &[]]);
+    let mut out = FlatBuilder::new();
+    out.boolean(true);
+    let error = root(&state).to_flat(&mut out).unwrap_err();
+    assert!(matches!(error, StateError::Flat { .. }), "{error}");
+    assert_eq!(out.bytes(), [1], "what was there before stays");
+}
+
+#[test]
+fn a_chain_at_the_depth_limit_is_exported_and_one_beyond_is_not() {
+    let chain = |length: u64| {
+        let rows: Vec<[Value<'_>; 3]> = (0..length)
+            .map(|at| {
+                let next = if at + 1 < length {
+                    Value::Fixed(at + 1)
+                } else {
+                    Value::Null
+                };
+                [Value::Fixed(at + 1), next, Value::Null]
+            })
+            .collect();
+        let rows: Vec<&[Value<'_>]> = rows.iter().map(|row| &row[..]).collect();
+        let state = hostile([&rows, &[]]);
+        root(&state).to_flat(&mut FlatBuilder::new())
+    };
+    let records = MAX_DEPTH as u64 + 1;
+    chain(records).unwrap();
+    chain(records + 1).unwrap_err();
+}
+
+#[test]
+fn a_reference_that_leads_nowhere_reads_as_null_and_is_reported() {
+    let nowhere = Value::Fixed(99_999);
+    let state = hostile([
+        &[&[Value::Fixed(1), nowhere, Value::Fixed(0)]],
+        &[&[Value::Elements(&[70_000])]],
+    ]);
+    let Field::Object(view) = root(&state).view() else {
+        panic!("an object")
+    };
+    assert!(!state.is_damaged());
+    assert!(view.get("next").unwrap().is_null());
+    assert!(state.is_damaged());
+    let Field::List(kids) = view.get("kids").unwrap() else {
+        panic!("a list")
+    };
+    assert!(kids.iter().all(|kid| kid.is_null()));
+    assert!(!kids.contains(&7_i64).unwrap());
+    let error = root(&state).to_flat(&mut FlatBuilder::new()).unwrap_err();
+    assert!(matches!(error, StateError::Damaged(_)), "{error}");
+}
+
+#[test]
+fn records_that_double_at_every_level_are_not_exported_without_end() {
+    // Level n refers twice to level n + 1: 2^40 records when written out.
+    let lists: Vec<[u32; 2]> = (1..41).map(|level| [level, level]).collect();
+    let wide: Vec<[Value<'_>; 1]> = lists.iter().map(|list| [Value::Elements(list)]).collect();
+    let wide: Vec<&[Value<'_>]> = wide.iter().map(|row| &row[..]).collect();
+    let rows: Vec<[Value<'_>; 3]> = (0..41)
+        .map(|at| {
+            let kids = if at < 40 {
+                Value::Fixed(at)
+            } else {
+                Value::Null
+            };
+            [Value::Fixed(at + 1), Value::Null, kids]
+        })
+        .collect();
+    let rows: Vec<&[Value<'_>]> = rows.iter().map(|row| &row[..]).collect();
+    let state = hostile([&rows, &wide]);
+    let error = root(&state).to_flat(&mut FlatBuilder::new()).unwrap_err();
+    assert!(
+        matches!(error, StateError::Limit(_) | StateError::Flat { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn many_keys_are_answered_as_one_by_one() {
+    let rows: Vec<[Value<'_>; 3]> = (0..500)
+        .map(|at| [Value::Fixed(at * 3), Value::Null, Value::Null])
+        .collect();
+    let rows: Vec<&[Value<'_>]> = rows.iter().map(|row| &row[..]).collect();
+    let state = hostile([&rows, &[]]);
+    let keys: Vec<i64> = (0..1600).map(|at| at * 7 % 1601).collect();
+    let many = state.find_many(TypeId(0), &keys).unwrap();
+    for (key, found) in keys.iter().zip(many) {
+        let one = state.find(TypeId(0), key).unwrap();
+        assert_eq!(
+            found.map(|r| r.ordinal()),
+            one.map(|r| r.ordinal()),
+            "key {key}"
+        );
+    }
+    assert!(state.find_many::<i64>(TypeId(0), &[]).unwrap().is_empty());
+    state.find_many(TypeId(0), &["text"]).unwrap_err();
+    state.find_many(TypeId(1), &[1_i64]).unwrap_err();
+}

@@ -1,3 +1,4 @@
 //! Integration tests of the state. Owns nothing.
 mod model;
 mod engine;
+mod hostile;

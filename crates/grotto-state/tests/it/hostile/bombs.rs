@@ -1,0 +1,129 @@
+//! Small blobs that ask for a lot of memory. Each runs in a process of its own with little of it.
+
+use super::forge::{Forge, constant, packed, run_of_ordinals, same_text, varint};
+use super::provoke;
+use grotto_format::blob::SectionKind;
+use grotto_state::State;
+use std::fmt::Write as _;
+use std::process::Command;
+
+/// Address space of the child in KiB: 1 GiB for the blob's doings, the rest for threads and code.
+const LIMIT: u32 = 1_400_000;
+const NAME: &str = "GROTTO_TEST_BOMB";
+
+type Bomb = (&'static str, fn());
+
+const BOMBS: &[Bomb] = &[
+    ("free elements", free_elements),
+    ("free removals", free_removals),
+    ("far ordinals in many types", far_ordinals),
+    ("last row of many wide blocks", wide_blocks),
+    ("compressed columns", compressed_columns),
+    ("wide layouts", wide_layouts),
+];
+
+/// Elements that take no bit each.
+fn free_elements() {
+    let mut forge = Forge::snapshot("L List<L>;", 9);
+    let column = [vec![0], packed(1 << 30, 0, &[]), packed(0, 0, &[])].concat();
+    forge.chunk(0, 0, run_of_ordinals(0, 1), vec![column]);
+    assert!(provoke(&State::empty(), &forge).is_err());
+}
+
+fn free_removals() {
+    let mut forge = Forge::snapshot("A { int x; }", 9);
+    let raw = [varint(1 << 28), packed(0, 0, &[])].concat();
+    forge.sections.push(super::forge::Piece { type_id: 0, chunk: 0, kind: SectionKind::Removed, raw });
+    assert!(provoke(&State::empty(), &forge).is_err());
+}
+
+/// One record each, as far out as an ordinal goes: tables grow to it.
+fn far_ordinals() {
+    let types = 64;
+    let schema = (0..types).fold(String::new(), |mut text, i| {
+        let _ = write!(text, "A{i} {{ int x; }} ");
+        text
+    });
+    let mut forge = Forge::snapshot(&schema, 9);
+    for ty in 0..types {
+        forge.chunk(ty, 0, run_of_ordinals(0xfff0_0000, 1), vec![constant(1)]);
+    }
+    assert!(provoke(&State::empty(), &forge).is_err());
+}
+
+/// The rows of a block lie side by side, so its last one drags all others along.
+fn wide_blocks() {
+    let fields = 1024;
+    let schema = (0..fields).fold("A {".to_owned(), |mut text, i| {
+        let _ = write!(text, " double f{i};");
+        text
+    }) + " }";
+    let mut forge = Forge::snapshot(&schema, 16);
+    for block in 0..200_u32 {
+        let column = [vec![0], 0.5_f64.to_le_bytes().to_vec()].concat();
+        forge.chunk(0, block, run_of_ordinals(block * 65_536 + 65_535, 1), vec![column; fields]);
+    }
+    assert!(provoke(&State::empty(), &forge).is_err());
+}
+
+/// Zeros compress to nothing, and a chunk has many columns.
+fn compressed_columns() {
+    let fields = 32;
+    let schema = (0..fields).fold("A {".to_owned(), |mut text, i| {
+        let _ = write!(text, " string f{i};");
+        text
+    }) + " }";
+    let mut forge = Forge::snapshot(&schema, 9);
+    // 64 MiB each, 2 GiB together.
+    let column = same_text(&"\0".repeat(1 << 17), 512);
+    forge.chunk(0, 0, run_of_ordinals(0, 512), vec![Vec::new(); fields]);
+    forge.sections[1].raw = column;
+    let blob = repeat_first_column(&forge, fields);
+    assert!(super::apply(&State::empty(), &blob).is_err());
+}
+
+/// Seals the chunk with its first column in the place of all, packed only once.
+fn repeat_first_column(forge: &Forge, fields: usize) -> grotto_format::blob::Blob {
+    use grotto_format::blob::{Blob, BlobWriter};
+    let mut writer = BlobWriter::new(forge.header.clone(), Some(1));
+    writer.section(0, 0, SectionKind::Added, forge.sections[0].raw.clone());
+    for field in 0..fields {
+        writer.section(0, 0, SectionKind::Column(field as u16), forge.sections[1].raw.clone());
+    }
+    Blob::parse(writer.finish().into()).unwrap()
+}
+
+/// Every block likes a layout of its own, and a layout has an entry per column.
+fn wide_layouts() {
+    let fields = 300;
+    let schema = (0..fields).fold("A {".to_owned(), |mut text, i| {
+        let _ = write!(text, " long f{i};");
+        text
+    }) + " }";
+    let mut forge = Forge::snapshot(&schema, 9);
+    for block in 0..3000_u32 {
+        let column = constant(i64::from(block) * 1_000_003);
+        forge.chunk(0, block, run_of_ordinals(block * 512, 1), vec![column; fields]);
+    }
+    let _ = super::apply(&State::empty(), &forge.seal());
+}
+
+#[test]
+fn no_blob_takes_more_than_its_gibibyte() {
+    let program = std::env::current_exe().unwrap();
+    for (name, _) in BOMBS {
+        let run = format!("ulimit -v {LIMIT} && exec \"$0\" --exact hostile::bombs::one_bomb --ignored --test-threads 1");
+        let output = Command::new("sh").arg("-c").arg(run).arg(&program).env(NAME, name).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {}\n{said}", output.status);
+        assert!(said.contains("1 passed"), "{name} did not run:\n{said}");
+    }
+}
+
+#[test]
+#[ignore = "run by no_blob_takes_more_than_its_gibibyte with limited memory"]
+fn one_bomb() {
+    let name = std::env::var(NAME).unwrap();
+    let (_, bomb) = BOMBS.iter().find(|(known, _)| *known == name).unwrap();
+    bomb();
+}

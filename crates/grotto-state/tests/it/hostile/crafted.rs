@@ -1,0 +1,149 @@
+//! Blobs made by hand to hit one weak spot each.
+
+use super::forge::{Forge, constant, packed, run_of_ordinals, same_text, varint};
+use super::provoke;
+use grotto_state::State;
+
+#[track_caller]
+fn refused(forge: &Forge) -> String {
+    provoke(&State::empty(), forge).expect_err("expected the blob to be refused").to_string()
+}
+
+fn one_record(schema: &str, shift: u8, ordinal: u32, columns: Vec<Vec<u8>>) -> Forge {
+    let mut forge = Forge::snapshot(schema, shift);
+    forge.chunk(0, 0, run_of_ordinals(ordinal, 1), columns);
+    forge
+}
+
+#[test]
+fn thousands_of_records_with_one_key_are_refused_without_a_hang() {
+    let mut forge = Forge::snapshot("A @PrimaryKey(id) { long id; }", 9);
+    forge.chunk(0, 0, run_of_ordinals(0, 10_000), vec![constant(7)]);
+    refused(&forge);
+}
+
+#[test]
+fn keys_that_pile_up_by_and_by_are_refused_without_a_hang() {
+    let mut state = State::empty();
+    for version in 0..40 {
+        let mut forge = Forge::snapshot("A @PrimaryKey(id) { long id; }", 9);
+        forge.header.from = state.version();
+        forge.header.to = version + 1;
+        forge.header.from_checksum = state.checksum();
+        forge.header.from_schema_hash = state.schema_hash();
+        // One block each, so that records only ever come.
+        let first = 512 * version as i64;
+        forge.sections.clear();
+        let ordinals = [varint(512), packed(0, 10, &gaps(first as u32))].concat();
+        forge.chunk(0, 0, ordinals, vec![constant(7)]);
+        if version > 0 {
+            forge.header.schema_text = None;
+        }
+        match provoke(&state, &forge) {
+            Ok(next) => state = next,
+            Err(_) => return,
+        }
+    }
+    // Never refused is fine too, as long as it ended.
+}
+
+/// 512 gaps of ten bits: the first one `first` (capped), the others 0.
+fn gaps(first: u32) -> Vec<u8> {
+    let mut bits = vec![0_u8; 640];
+    bits[..2].copy_from_slice(&(first.min(1023) as u16).to_le_bytes());
+    bits
+}
+
+#[test]
+fn a_reference_to_nowhere_is_readable() {
+    for ordinal in [0, 1, 511, 512, u32::MAX - 70_000, u32::MAX] {
+        let forge = one_record("A { A next; }", 9, 3, vec![constant(i64::from(ordinal))]);
+        let _ = provoke(&State::empty(), &forge);
+    }
+}
+
+#[test]
+fn a_reference_beyond_32_bits_is_readable() {
+    for word in [-1, i64::MAX, i64::MIN, 1 << 32] {
+        let _ = provoke(&State::empty(), &one_record("A { A next; }", 9, 0, vec![constant(word)]));
+    }
+}
+
+#[test]
+fn a_key_through_a_circle_of_references_ends() {
+    let schema = "A @PrimaryKey(b.a.b.a.b.x) { B b; } B { A a; int x; }";
+    let mut forge = Forge::snapshot(schema, 9);
+    forge.chunk(0, 0, run_of_ordinals(0, 1), vec![constant(0)]);
+    forge.chunk(1, 0, run_of_ordinals(0, 1), vec![constant(0), constant(5)]);
+    assert!(provoke(&State::empty(), &forge).is_ok());
+}
+
+#[test]
+fn a_list_that_holds_itself_is_readable_and_not_printable() {
+    let mut forge = Forge::snapshot("L List<L>;", 9);
+    let column = [vec![0], packed(3, 0, &[]), packed(0, 0, &[])].concat();
+    forge.chunk(0, 0, run_of_ordinals(0, 1), vec![column]);
+    let state = provoke(&State::empty(), &forge).unwrap();
+    let id = state.schema().find("L").unwrap();
+    let mut flat = grotto_format::flat::FlatBuilder::new();
+    assert!(state.record(id, 0).unwrap().to_flat(&mut flat).is_err());
+}
+
+#[test]
+fn the_same_ordinal_in_two_chunks_is_refused() {
+    let mut forge = Forge::snapshot("A { int x; }", 9);
+    forge.chunk(0, 0, run_of_ordinals(0, 10), vec![constant(1)]);
+    forge.chunk(0, 1, run_of_ordinals(5, 1), vec![constant(1)]);
+    assert!(refused(&forge).contains("whole blocks"));
+}
+
+#[test]
+fn an_ordinal_at_the_very_end_is_refused_or_readable() {
+    for shift in [9, 16] {
+        for ordinal in [u32::MAX - 1, u32::MAX - 0xffff, u32::MAX - 0x1_0000, 0xfffe_ffff] {
+            let schema = "A @PrimaryKey(x) { int x; string s; }";
+            let forge = one_record(schema, shift, ordinal, vec![constant(1), same_text("abc", 1)]);
+            let _ = provoke(&State::empty(), &forge);
+        }
+    }
+}
+
+#[test]
+fn numbers_outside_of_their_type_do_not_break_readers() {
+    for word in [2, -1, i64::MAX, i64::MIN] {
+        let schema = "A @PrimaryKey(b) { boolean b; int i; }";
+        let _ = provoke(&State::empty(), &one_record(schema, 9, 0, vec![constant(word), constant(word)]));
+    }
+}
+
+#[test]
+fn a_blob_of_kind_header_is_never_applied() {
+    let mut forge = one_record("A { int x; }", 9, 0, vec![constant(1)]);
+    forge.header.kind = grotto_format::blob::BlobKind::Header;
+    refused(&forge);
+}
+
+#[test]
+fn a_blob_that_stays_at_its_version_is_refused() {
+    let mut forge = one_record("A { int x; }", 9, 0, vec![constant(1)]);
+    forge.header.to = 0;
+    refused(&forge);
+}
+
+#[test]
+fn many_blocks_of_unlike_values_share_layouts_and_read_back() {
+    // Values rise block by block, so that no two blocks like the same base.
+    let mut forge = Forge::snapshot("A @PrimaryKey(id) { long id; string s; }", 9);
+    let blocks = 700_u32;
+    for block in 0..blocks {
+        let gaps = [varint(1), packed(i64::from(block * 512), 0, &[])].concat();
+        let columns = vec![constant(i64::from(block) * 1_000_003), same_text("the text of a record", 1)];
+        forge.chunk(0, block, gaps, columns);
+    }
+    let state = provoke(&State::empty(), &forge).unwrap();
+    let id = state.schema().find("A").unwrap();
+    for block in 0..blocks {
+        let record = state.find(id, &(i64::from(block) * 1_000_003)).unwrap().expect("record by key");
+        assert_eq!(record.text(1), "the text of a record", "block {block}");
+    }
+}
