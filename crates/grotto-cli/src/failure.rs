@@ -120,11 +120,6 @@ impl Failure {
         &self.message
     }
 
-    /// Whether the store could not be reached.
-    pub(crate) fn is_unavailable(&self) -> bool {
-        self.kind == Kind::Of(ErrorKind::Unavailable)
-    }
-
     /// An error of a library: its message and, where the message does not say it, its first cause.
     pub(crate) fn of_library(kind: ErrorKind, message: &str, error: &dyn StdError) -> Self {
         let mut message = message.to_owned();

@@ -19,6 +19,9 @@ pub(crate) struct Composer {
 impl Composer {
     /// Adds the changes of a step to `schema`.
     pub(crate) fn step(&mut self, schema: &Schema, changes: Changes) {
+        if self.compare {
+            return;
+        }
         self.types.retain(|name, _| schema.find(name).is_some());
         for (ty, change) in schema.types().iter().zip(changes.types) {
             if change.added.is_empty() && change.removed.is_empty() {

@@ -11,13 +11,21 @@ use tokio::sync::watch;
 /// Longest wait while the store does not answer.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
+/// How often to make sure that the dataset is still the one that is served: one that was removed and
+/// created again may never reach the version that is served.
+const IDENTITY_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Refreshes until `stop` is dropped: at once after news, else every `interval`; rarer while
 /// refreshes fail.
 pub(crate) async fn run(shared: Arc<Shared>, interval: Duration, mut stop: watch::Receiver<()>) {
-    let mut goal = Goal::Start;
+    let clock = Arc::clone(&shared.env.clock);
+    let mut checked_at: Option<Duration> = None;
     let mut failures = 0_u32;
     // The sender never sends: the channel changes when it is dropped.
     while stop.has_changed().is_ok() {
+        let now = clock.monotonic();
+        let fresh = checked_at.is_some_and(|at| now.saturating_sub(at) < IDENTITY_INTERVAL);
+        let goal = if fresh { Goal::Newest } else { Goal::Start };
         let wait = match shared.refresh_in_turn(goal).await {
             Ok(Some(_)) => Duration::ZERO,
             Ok(None) => interval,
@@ -33,7 +41,7 @@ pub(crate) async fn run(shared: Arc<Shared>, interval: Duration, mut stop: watch
         };
         if wait <= interval {
             failures = 0;
-            goal = Goal::Newest;
+            checked_at = if fresh { checked_at } else { Some(now) };
         }
         tokio::select! {
             _ = stop.changed() => return,

@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
         let mut routes = Routes::new(&shared.dataset, &self.target);
         let mut worst: Option<Error> = None;
         for _ in 0..MOST_FAULTS {
-            let plan = match routes.plan(self.at.version()).await {
+            let plan = match self.find_way(&mut routes).await {
                 Ok(plan) => plan,
                 // The blob that blocks the way says more than that there is none.
                 Err(error) if error.kind() == ErrorKind::Missing => {
@@ -235,6 +235,22 @@ impl<'a> Run<'a> {
             self.go_back();
         }
         Err(worst.unwrap_or_else(|| Error::internal("the refresh made no progress")))
+    }
+
+    /// A plan from where we are, or, when there is none, from nothing.
+    async fn find_way(&mut self, routes: &mut Routes<'_>) -> Result<Plan> {
+        match routes.plan(self.at.version()).await {
+            Err(error) if error.kind() == ErrorKind::Missing && self.at.version() > 0 => {
+                let plan = match routes.plan(0).await {
+                    Err(none) if none.kind() == ErrorKind::Missing => return Err(error),
+                    other => other?,
+                };
+                self.at = Arc::new(State::empty());
+                self.changes.snapshot();
+                Ok(plan)
+            }
+            other => other,
+        }
     }
 
     /// To the state that is served: what was built beyond it is gone.
@@ -262,7 +278,8 @@ impl<'a> Run<'a> {
         for (position, step) in plan.steps.iter().enumerate() {
             let (bytes, fetch) = next?;
             let last = position + 1 == plan.steps.len();
-            let job = self.job(step, bytes.clone(), last);
+            let length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+            let job = self.job(step, bytes, last);
             let began = self.shared.env.clock.monotonic();
             let shared = Arc::clone(self.shared);
             let work = blocking(move || shared.apply(job));
@@ -271,11 +288,10 @@ impl<'a> Run<'a> {
                 .and_then(|applied| applied)
                 .map_err(|error| Fault::new(error, step));
             let apply = self.shared.env.clock.monotonic().saturating_sub(began);
-            let bytes = bytes.map_or(0, |bytes| bytes.len() as u64);
             let done = StepReport {
                 kind: StepKind::of(step),
                 to: step.to(),
-                bytes,
+                bytes: length,
                 fetch,
                 apply,
             };

@@ -13,7 +13,7 @@ const CLIMB: usize = 4;
 /// some thirty deltas.
 const WALK: usize = 32;
 /// Bound on the same when nothing but the deltas can help.
-const LONG_WALK: usize = 1 << 16;
+const LONG_WALK: usize = 1 << 12;
 
 /// The newest entry past `version`; `None` if there is none. One small request without news.
 pub(crate) async fn news(dataset: &Dataset, version: u64) -> Result<Option<LogEntry>> {

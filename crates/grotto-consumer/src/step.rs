@@ -3,7 +3,7 @@
 //! Owns: everything between fetched bytes and a served state; it runs on a thread of its own.
 //! Never: lets anything be seen before every check has passed.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::shared::Shared;
 use bytes::Bytes;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind};
@@ -38,7 +38,7 @@ impl Shared {
     /// published is gone.
     pub(crate) fn apply(&self, job: Job) -> Result<(Arc<State>, Changes)> {
         let mut keeper = self.keeper();
-        let done = (|| {
+        let done: Result<_> = (|| {
             let (state, changes) = build(self.dataset.name(), &job, &mut keeper.place)?;
             check_promise(&state, job.promise)?;
             let state = Arc::new(state);
@@ -47,9 +47,11 @@ impl Shared {
             }
             Ok((state, changes))
         })();
-        if done.is_err() {
+        if let Err(error) = &done {
             keeper.place.roll_back();
-            keeper.place.reclaim();
+            if error.kind() == ErrorKind::Unavailable {
+                keeper.place.reclaim();
+            }
         }
         done
     }

@@ -2,6 +2,9 @@
 //!
 //! Owns: what shapes are accepted, and all names. Never generates code.
 
+#[cfg(test)]
+mod tests;
+
 use crate::attributes::{KeyPath, OfField, OfStruct};
 use crate::types;
 use syn::ext::IdentExt;

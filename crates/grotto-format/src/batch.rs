@@ -9,8 +9,17 @@
 use crate::schema::{FieldType, TypeKind, TypeSchema};
 use crate::wire::{self, Reader, WireError};
 
-/// Most records in one chunk of a blob.
-pub const MAX_CHUNK_ROWS: usize = 1 << 17;
+/// Most records in one chunk of a blob: as many as the largest block holds.
+pub const MAX_CHUNK_ROWS: usize = 1 << 16;
+/// Most bytes of all sections of one chunk together, before compression. Readers decode a chunk at
+/// a time, so this and [`MAX_ELEMENTS`] bound their memory.
+pub const MAX_CHUNK_BYTES: u64 = 1 << 29;
+/// Most ordinals in the element column of one chunk. They may take no byte each, so the length of
+/// the section does not bound them.
+pub const MAX_ELEMENTS: usize = 1 << 27;
+/// Most blocks of a state, empty ones before the last of a type included: a reader's tables have an
+/// entry for each.
+pub const MAX_BLOCKS: usize = 1 << 24;
 
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -250,7 +259,7 @@ impl Column {
         let nulls = read_nulls(&mut reader, rows)?;
         let data = match kind {
             ColumnKind::Fixed(0) => {
-                let mut words = wire::packed(&mut reader, rows)?;
+                let mut words = wire::Packed::read(&mut reader, rows)?.collect::<Vec<_>>();
                 for (row, word) in words.iter_mut().enumerate().filter(|_| !nulls.is_empty()) {
                     if nulls[row / 64] >> (row % 64) & 1 == 1 {
                         *word = 0;
@@ -260,7 +269,7 @@ impl Column {
             }
             ColumnKind::Fixed(width) => ColumnData::Fixed(read_planes(&mut reader, rows, width)?),
             ColumnKind::Var(text) => {
-                let (ends, total) = read_lengths(&mut reader, rows, 1)?;
+                let (ends, total) = read_lengths(&mut reader, rows, 1, bytes.len())?;
                 let at = reader.at();
                 let bytes = reader.take(total, "bytes of all values")?.to_vec();
                 if text && !text_is_valid(&bytes, &ends) {
@@ -269,10 +278,10 @@ impl Column {
                 ColumnData::Var { ends, bytes }
             }
             ColumnKind::Elements(per) => {
-                let (ends, total) = read_lengths(&mut reader, rows, usize::from(per))?;
+                let (ends, total) = read_lengths(&mut reader, rows, usize::from(per), MAX_ELEMENTS)?;
                 let at = reader.at();
-                let words = wire::packed(&mut reader, total)?;
-                let ordinals = words.iter().map(|w| u32::try_from(*w)).collect::<Result<_, _>>();
+                let words = wire::Packed::read(&mut reader, total)?;
+                let ordinals = words.map(u32::try_from).collect::<Result<_, _>>();
                 let ordinals = ordinals.map_err(|_| WireError { at, expected: "ordinals of 32 bits" })?;
                 ColumnData::Elements { ends, ordinals }
             }
@@ -281,9 +290,6 @@ impl Column {
         Ok(Self { nulls, data })
     }
 }
-
-/// Most elements or bytes in one column of one chunk.
-const MAX_TOTAL: usize = 1 << 30;
 
 fn span_of(ends: &[usize], row: usize) -> std::ops::Range<usize> {
     let start = if row == 0 { 0 } else { ends[row - 1] };
@@ -294,19 +300,24 @@ fn put_lengths(out: &mut Vec<u8>, ends: &[usize], rows: &[u32]) {
     wire::put_packed(out, rows.iter().map(|row| span_of(ends, *row as usize).len() as u64));
 }
 
-fn read_lengths(reader: &mut Reader<'_>, rows: usize, per: usize) -> Result<(Vec<usize>, usize), WireError> {
+/// Ends of the values, and their sum, which is at most `max`.
+fn read_lengths(
+    reader: &mut Reader<'_>,
+    rows: usize,
+    per: usize,
+    max: usize,
+) -> Result<(Vec<usize>, usize), WireError> {
     let at = reader.at();
     let mut total = 0_usize;
     let mut ends = Vec::with_capacity(rows);
-    for length in wire::packed(reader, rows)? {
+    for length in wire::Packed::read(reader, rows)? {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         total = total.saturating_add(length);
-        if total > MAX_TOTAL || length % per != 0 {
+        if total > max || length % per != 0 {
             return Err(WireError { at, expected: "lengths within the limit of a chunk" });
         }
         ends.push(total);
     }
-    // Elements are at most free (width 0), so their number is bounded by the text of the limit only.
     Ok((ends, total))
 }
 
@@ -364,9 +375,9 @@ pub fn decode_ordinals(bytes: &[u8], max: usize) -> Result<Vec<u32>, WireError> 
     let at = reader.at();
     let mut next = 0_u64;
     let mut ordinals = Vec::with_capacity(count);
-    for gap in wire::packed(&mut reader, count)? {
+    for gap in wire::Packed::read(&mut reader, count)? {
         let ordinal = next.checked_add(gap).and_then(|o| u32::try_from(o).ok()).filter(|o| *o < MAX_ORDINAL);
-        let ordinal = ordinal.ok_or(WireError { at, expected: "ordinals below 2^32 - 1" })?;
+        let ordinal = ordinal.ok_or(WireError { at, expected: "ordinals below 2^32 - 2^16" })?;
         next = u64::from(ordinal) + 1;
         ordinals.push(ordinal);
     }
@@ -374,8 +385,9 @@ pub fn decode_ordinals(bytes: &[u8], max: usize) -> Result<Vec<u32>, WireError> 
     Ok(ordinals)
 }
 
-/// Ordinals are below this.
-pub const MAX_ORDINAL: u32 = u32::MAX;
+/// Ordinals are below this: the end of the last block but one, whatever the size of blocks, so that
+/// the end of every block is a 32-bit number too.
+pub const MAX_ORDINAL: u32 = u32::MAX - 0xffff;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ pub const MAGIC: [u8; 8] = *b"GROTTO\x1aB";
 /// Format number written into the header.
 pub const FORMAT: u64 = 1;
 /// Most bytes of one section before compression.
-pub const MAX_SECTION: u64 = 1 << 30;
+pub const MAX_SECTION: u64 = 1 << 29;
 /// Most sections of one blob.
 pub const MAX_SECTIONS: u64 = 1 << 20;
 /// Most bytes of a header.
@@ -341,7 +341,12 @@ impl PackedSection {
         let packed = level
             .filter(|_| raw.len() >= 48)
             .and_then(|level| zstd::bulk::compress(&raw, level).ok())
-            .filter(|packed| packed.len() + packed.len() / 32 + 2 < raw.len());
+            .filter(|packed| packed.len() + packed.len() / 32 + 2 < raw.len())
+            // The compressor's buffer has room for the worst case; many sections wait in memory.
+            .map(|mut packed| {
+                packed.shrink_to_fit();
+                packed
+            });
         let (compressed, raw_length) = (packed.is_some(), raw.len() as u64);
         let stored = packed.unwrap_or(raw);
         let checksum = checksum::of_bytes(&stored);

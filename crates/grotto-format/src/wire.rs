@@ -135,26 +135,51 @@ pub(crate) fn put_packed(out: &mut Vec<u8>, values: impl Iterator<Item = u64> + 
     out.extend_from_slice(&(word as u64).to_le_bytes()[..(filled as usize).div_ceil(8)]);
 }
 
-/// Reads `rows` values written by [`put_packed`]. The caller has bounded `rows`.
-pub(crate) fn packed(reader: &mut Reader<'_>, rows: usize) -> Result<Vec<u64>, WireError> {
-    let base = reader.u64("base of packed values")?;
-    let width = usize::from(reader.u8("width of packed values")?);
-    if width > 64 {
-        return reader.fail("width of at most 64 bits");
-    }
-    if width == 0 {
-        return Ok(vec![base; rows]);
-    }
-    let bytes = reader.take((rows * width).div_ceil(8), "packed values")?;
-    let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
-    let mut values = Vec::with_capacity(rows);
-    for row in 0..rows {
-        let bit = row * width;
-        let raw = (load(bytes, bit / 8) >> (bit % 8)) as u64 & mask;
-        values.push(base.wrapping_add(raw));
-    }
-    Ok(values)
+/// Values written by [`put_packed`], one at a time. They may take no bytes at all (width 0), so
+/// whoever collects them has bounded `rows`.
+pub(crate) struct Packed<'a> {
+    bytes: &'a [u8],
+    base: u64,
+    width: usize,
+    mask: u64,
+    row: usize,
+    rows: usize,
 }
+
+impl<'a> Packed<'a> {
+    pub(crate) fn read(reader: &mut Reader<'a>, rows: usize) -> Result<Self, WireError> {
+        let base = reader.u64("base of packed values")?;
+        let width = usize::from(reader.u8("width of packed values")?);
+        if width > 64 {
+            return reader.fail("width of at most 64 bits");
+        }
+        let Some(bits) = rows.checked_mul(width) else { return reader.fail("packed values") };
+        let bytes = reader.take(bits.div_ceil(8), "packed values")?;
+        let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+        Ok(Self { bytes, base, width, mask, row: 0, rows })
+    }
+}
+
+impl Iterator for Packed<'_> {
+    type Item = u64;
+
+    #[inline]
+    fn next(&mut self) -> Option<u64> {
+        if self.row == self.rows {
+            return None;
+        }
+        let bit = self.row * self.width;
+        self.row += 1;
+        let raw = (load(self.bytes, bit / 8) >> (bit % 8)) as u64 & self.mask;
+        Some(self.base.wrapping_add(raw))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.rows - self.row, Some(self.rows - self.row))
+    }
+}
+
+impl ExactSizeIterator for Packed<'_> {}
 
 /// Sixteen bytes from `at`, zero beyond the end: enough for any 64 bits at any bit offset.
 #[inline]
@@ -182,7 +207,7 @@ mod tests {
             let mut out = Vec::new();
             put_packed(&mut out, values.iter().copied());
             let mut reader = Reader::new(&out);
-            prop_assert_eq!(packed(&mut reader, values.len()).unwrap(), values);
+            prop_assert_eq!(Packed::read(&mut reader, values.len()).unwrap().collect::<Vec<_>>(), values);
             prop_assert!(reader.end("end").is_ok());
         }
 

@@ -11,7 +11,8 @@ mod work;
 use crate::error::{StateError, StateResult};
 use crate::segment::Seal;
 use crate::state::{State, TypeInfo};
-use grotto_format::blob::{Blob, BlobHeader};
+use grotto_format::batch::MAX_BLOCKS;
+use grotto_format::blob::{Blob, BlobHeader, BlobKind};
 use grotto_format::schema::{Schema, TypeId};
 use sections::TypeSections;
 use std::sync::Arc;
@@ -47,9 +48,14 @@ impl State {
         let mut work = Work::new(&base, seal);
         let mut changes = Changes::default();
         let mut types = Vec::with_capacity(base.types.len());
+        let mut blocks = 0;
         for (position, sections) in sections.iter().enumerate() {
             let id = TypeId(position as u16);
             let (ty, change) = change::apply_type(&base, id, header.types[position].shift, blob, sections, &mut work)?;
+            blocks += ty.blocks.len();
+            if blocks > MAX_BLOCKS {
+                return Err(StateError::Limit(format!("{MAX_BLOCKS} blocks of all types")));
+            }
             types.push(ty);
             changes.types.push(change);
         }
@@ -59,6 +65,15 @@ impl State {
     }
 
     fn check_from(&self, header: &BlobHeader) -> StateResult<()> {
+        let direction = match header.kind {
+            BlobKind::Snapshot => header.from == 0,
+            BlobKind::Delta => header.to > header.from,
+            BlobKind::Reverse => header.to < header.from,
+            BlobKind::Header => false,
+        };
+        if !direction {
+            return Err(mismatch(header, "expected versions in the direction of its kind".into()));
+        }
         let found = format!("version {}, checksum {:016x}", self.version, self.checksum());
         let expected = format!("version {}, checksum {:016x}", header.from, header.from_checksum);
         let version = header.from == self.version;

@@ -9,12 +9,22 @@
 //! Rows are of equal size; text, bytes and elements are in the heap, at offsets from the start of
 //! the block. A record's bytes never change: a new version of a block is a copy.
 
-use crate::layout::{Layout, Need, Slots, choose};
+use crate::layout::{Extent, Layout, Need, Slots, choose};
 use crate::segment::Buffer;
 use grotto_format::batch::{Batch, ColumnData, ColumnKind, Value};
 
 /// Bytes in front of the rows.
 pub(crate) const HEADER: usize = 16;
+
+/// Most bytes of a block.
+pub(crate) const MAX_BLOCK: u64 = 1 << 29;
+
+/// From here on the buffer grows to the byte.
+const LARGE: u64 = 16 << 20;
+
+/// The bytes that a block would have taken.
+#[derive(Debug)]
+pub(crate) struct TooLarge(pub(crate) u64);
 
 /// What a type knows that all its blocks share.
 pub(crate) struct BlockType<'a> {
@@ -261,14 +271,22 @@ pub(crate) fn rebuild(
     old: Option<(BlockRef<'_>, &[u32])>,
     added: &Added<'_>,
     out: &mut Buffer,
-) -> Written {
+) -> Result<Written, TooLarge> {
     let columns = gather(ty.kinds, old, added);
     let kept: &[u32] = old.map_or(&[], |(_, kept)| kept);
     let positions: Vec<u32> = kept.iter().chain(added.positions).copied().collect();
     let rows = positions.iter().max().map_or(0, |p| p + 1);
-    let index = fit(ty, layouts, &columns, rows);
+    let (index, heap_bytes) = fit(ty, layouts, &columns, rows);
     let layout = &layouts[index];
+    let bytes = Extent { rows, heap: heap_bytes }.end(u64::from(layout.row));
+    if bytes > MAX_BLOCK {
+        return Err(TooLarge(bytes));
+    }
     let start = out.begin();
+    if bytes > LARGE {
+        // Growing by doubling is right for many small blocks and a waste for a single huge one.
+        out.bytes.reserve_exact(bytes as usize);
+    }
     let heap_start = HEADER + rows as usize * layout.row as usize;
     out.bytes.resize(start + heap_start, 0);
     // Rows are read a word at a time, so the last one may reach into what follows.
@@ -282,7 +300,7 @@ pub(crate) fn rebuild(
     }
     out.bytes.extend_from_slice(&heap);
     finish_header(out, start, rows, heap_start + 8);
-    Written { start, layout: index }
+    Ok(Written { start, layout: index })
 }
 
 fn finish_header(out: &mut Buffer, start: usize, rows: u32, heap_start: usize) {
@@ -292,7 +310,8 @@ fn finish_header(out: &mut Buffer, start: usize, rows: u32, heap_start: usize) {
     }
 }
 
-fn fit(ty: &BlockType<'_>, layouts: &mut Vec<Layout>, columns: &[RowColumn<'_>], rows: u32) -> usize {
+/// The layout for a block, and the most bytes that its heap can take.
+fn fit(ty: &BlockType<'_>, layouts: &mut Vec<Layout>, columns: &[RowColumn<'_>], rows: u32) -> (usize, u64) {
     let (mut needs, heaps): (Vec<Need>, Vec<u64>) =
         columns.iter().zip(ty.kinds).map(|(column, kind)| column.need(*kind)).unzip();
     let heap: u64 = heaps.iter().sum();
@@ -300,7 +319,7 @@ fn fit(ty: &BlockType<'_>, layouts: &mut Vec<Layout>, columns: &[RowColumn<'_>],
     // two passes, the first with generous rows.
     let mut row = 64 + 16 * ty.kinds.len() as u64;
     for _ in 0..2 {
-        let reach = HEADER as u64 + 8 + u64::from(rows) * (row + row / 32) + heap;
+        let reach = Extent { rows, heap }.end(row + row / 32);
         for (need, kind) in needs.iter_mut().zip(ty.kinds) {
             if !matches!(kind, ColumnKind::Fixed(_)) {
                 need.max = reach;
@@ -308,7 +327,7 @@ fn fit(ty: &BlockType<'_>, layouts: &mut Vec<Layout>, columns: &[RowColumn<'_>],
         }
         row = u64::from(Layout::tightest(ty.kinds, &needs, ty.first).row);
     }
-    choose(layouts, ty.kinds, &needs, ty.first)
+    (choose(layouts, ty.kinds, &needs, ty.first, Extent { rows, heap }), heap)
 }
 
 impl RowColumn<'_> {
@@ -372,7 +391,7 @@ pub(crate) fn patch(
             need.max = reach;
         }
     }
-    if last >= old.rows() || dead * 4 > heap || !old.layout.fits(ty.kinds, &needs) {
+    if last >= old.rows() || dead * 4 > heap || reach > MAX_BLOCK || !old.layout.fits(ty.kinds, &needs) {
         return None;
     }
     let start = out.begin();

@@ -5,8 +5,10 @@
 
 use crate::error::{StateError, StateResult};
 use crate::state::State;
-use grotto_format::batch::{Batch, ColumnKind, MAX_CHUNK_ROWS, Value, encode_ordinals};
-use grotto_format::blob::{BlobHeader, BlobKind, BlobWriter, MAX_SECTION, PackedSection, SectionKind, TypeInfo};
+use grotto_format::batch::{
+    Batch, Column, ColumnData, ColumnKind, MAX_CHUNK_BYTES, MAX_CHUNK_ROWS, MAX_ELEMENTS, Value, encode_ordinals,
+};
+use grotto_format::blob::{BlobHeader, BlobKind, BlobWriter, PackedSection, SectionKind, TypeInfo};
 use grotto_format::schema::{Schema, TypeId};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,18 +43,50 @@ pub(crate) struct Job<'a> {
     pub(crate) origin: Origin<'a>,
 }
 
-/// Cuts rising ordinals into chunks of whole blocks.
-pub(crate) fn chunks(ordinals: &[u32], shift: u8) -> Vec<std::ops::Range<usize>> {
+/// A chunk is cut once it holds this many bytes, roughly: decoding one must not take much memory.
+const CUT_BYTES: u64 = 32 << 20;
+
+/// Cuts rising ordinals into chunks of whole blocks, at least one each. `weight` is told positions
+/// of `ordinals` and gives the bytes that the record takes, roughly.
+pub(crate) fn chunks(ordinals: &[u32], shift: u8, weight: impl Fn(usize) -> u64) -> Vec<std::ops::Range<usize>> {
     let mut chunks = Vec::new();
-    let mut start = 0;
-    while start < ordinals.len() {
-        let mut end = (start + MAX_CHUNK_ROWS / 2).min(ordinals.len());
-        // Never within a block: up to where the block of the last record ends.
-        end += ordinals[end..].partition_point(|o| o >> shift == ordinals[end - 1] >> shift);
-        chunks.push(start..end);
-        start = end;
+    let (mut start, mut at, mut bytes) = (0, 0, 0_u64);
+    while at < ordinals.len() {
+        let end = at + ordinals[at..].partition_point(|o| o >> shift == ordinals[at] >> shift);
+        let more: u64 = (at..end).map(&weight).sum();
+        if at > start && (end - start > MAX_CHUNK_ROWS || bytes + more > CUT_BYTES) {
+            chunks.push(start..at);
+            (start, bytes) = (at, 0);
+        }
+        (at, bytes) = (end, bytes + more);
+    }
+    if at > start {
+        chunks.push(start..at);
     }
     chunks
+}
+
+/// Bytes that a row of a batch takes, roughly.
+pub(crate) fn weight_of_row(batch: &Batch, row: u32) -> u64 {
+    let row = row as usize;
+    let span = |ends: &[usize]| (ends[row] - row.checked_sub(1).map_or(0, |before| ends[before])) as u64;
+    let weight = |data: &ColumnData| match data {
+        ColumnData::Fixed(_) => 8,
+        ColumnData::Var { ends, .. } => span(ends),
+        ColumnData::Elements { ends, .. } => 4 * span(ends),
+    };
+    batch.columns.iter().map(|column| weight(&column.data)).sum()
+}
+
+/// Bytes that a stored record takes, roughly.
+pub(crate) fn weight_of_record(state: &State, id: TypeId, ordinal: u32, kinds: &[ColumnKind]) -> u64 {
+    let Some(record) = state.row(id, ordinal) else { return 0 };
+    let weight = |(column, kind): (usize, &ColumnKind)| match kind {
+        ColumnKind::Fixed(_) => 8,
+        ColumnKind::Var(_) => record.length(column),
+        ColumnKind::Elements(_) => 4 * record.length(column),
+    };
+    kinds.iter().enumerate().map(weight).sum()
 }
 
 /// Copies stored records into columns.
@@ -94,16 +128,39 @@ fn encode_job(job: &Job<'_>, level: Option<i32>) -> StateResult<Vec<PackedSectio
             (&stored, all.as_slice())
         }
     };
+    let mut total = 0_u64;
     for (position, (column, kind)) in batch.columns.iter().zip(job.kinds).enumerate() {
         let mut raw = Vec::new();
         column.encode(*kind, rows, &mut raw);
-        if raw.len() as u64 > MAX_SECTION {
-            return Err(StateError::Limit(format!("1 GiB in column {position} of {} records", rows.len())));
-        }
+        total += raw.len() as u64;
+        check_limits(job, position, column, rows, total)?;
         let kind = SectionKind::Column(position as u16);
         sections.push(PackedSection::new(job.type_id, job.chunk, kind, raw, level));
     }
     Ok(sections)
+}
+
+/// Refuses what readers would refuse. Chunks are cut far below, unless a single block outgrows them.
+fn check_limits(job: &Job<'_>, position: usize, column: &Column, rows: &[u32], total: u64) -> StateResult<()> {
+    let elements = match &column.data {
+        ColumnData::Elements { .. } => rows.iter().map(|row| elements_of(column, *row)).sum(),
+        _ => 0,
+    };
+    if total <= MAX_CHUNK_BYTES && elements <= MAX_ELEMENTS {
+        return Ok(());
+    }
+    let (ty, rows) = (job.type_id, rows.len());
+    Err(StateError::Limit(format!(
+        "{MAX_CHUNK_BYTES} bytes or {MAX_ELEMENTS} elements in a block: type {ty}, up to column {position} of {rows} \
+         records, {total} bytes and {elements} elements"
+    )))
+}
+
+fn elements_of(column: &Column, row: u32) -> usize {
+    match column.value(row as usize) {
+        Value::Elements(elements) => elements.len(),
+        _ => 0,
+    }
 }
 
 /// Encodes jobs on several threads; the sections come in order of the jobs.
@@ -146,13 +203,15 @@ pub fn encode_snapshot(state: &State, options: &EncodeOptions) -> StateResult<Ve
     let mut jobs = Vec::new();
     for (position, ordinals) in lists.iter().enumerate() {
         let ty = &state.types[position];
-        for (chunk, range) in chunks(ordinals, ty.shift).into_iter().enumerate() {
+        let (id, kinds) = (TypeId(position as u16), state.infos[position].kinds.as_slice());
+        let weight = |at: usize| weight_of_record(state, id, ordinals[at], kinds);
+        for (chunk, range) in chunks(ordinals, ty.shift, weight).into_iter().enumerate() {
             jobs.push(Job {
-                type_id: position as u16,
+                type_id: id.0,
                 chunk: chunk as u32,
-                kinds: &state.infos[position].kinds,
+                kinds,
                 ordinals: &ordinals[range],
-                origin: Origin::Stored(state, TypeId(position as u16)),
+                origin: Origin::Stored(state, id),
             });
         }
     }

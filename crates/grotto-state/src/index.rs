@@ -286,7 +286,7 @@ pub(crate) fn patch(
                 grown.push((rehash(ordinal).ok_or(IndexDamage(ordinal))?, ordinal));
             }
             let local = index.depth - span.len().trailing_zeros() as u8;
-            let pages = build_pages(&mut grown, local);
+            let pages = build_pages(&mut grown, local)?;
             directory.replace(index, span, &pages, out, slot);
         }
         at = last;
@@ -310,7 +310,7 @@ fn span_of(pages: &[Loc], entry: usize) -> std::ops::Range<usize> {
 }
 
 /// Lays entries out in as many pages as they need: a power of two.
-fn build_pages(entries: &mut [(u64, u32)], local: u8) -> Vec<Page> {
+fn build_pages(entries: &mut [(u64, u32)], local: u8) -> Result<Vec<Page>, IndexDamage> {
     let mut bits = 0_u8;
     while entries.len() >> bits > MAX_LINES * SLOTS * 4 / 5 && local + bits < MAX_DEPTH {
         bits += 1;
@@ -326,15 +326,20 @@ fn build_pages(entries: &mut [(u64, u32)], local: u8) -> Vec<Page> {
         .collect()
 }
 
-fn page_with(entries: &[(u64, u32)]) -> Page {
-    let mut lines = lines_for(entries.len() + entries.len() / 16);
-    loop {
+/// A page that holds the entries. Some more lines help against an unlucky spread; nothing helps
+/// against more equal hashes than a line reaches, which no honest dataset has.
+fn page_with(entries: &[(u64, u32)]) -> Result<Page, IndexDamage> {
+    let lines = lines_for(entries.len() + entries.len() / 16);
+    let mut left_over = 0;
+    for lines in lines..lines + MAX_LINES {
         let mut page = Page::with_lines(lines);
-        if entries.iter().all(|(hash, ordinal)| page.add(*hash, *ordinal)) {
-            return page;
+        match entries.iter().find(|(hash, ordinal)| !page.add(*hash, *ordinal)) {
+            None if lines <= usize::from(u16::MAX) => return Ok(page),
+            None => break,
+            Some((_, ordinal)) => left_over = *ordinal,
         }
-        lines += 1;
     }
+    Err(IndexDamage(left_over))
 }
 
 struct Directory {
@@ -362,7 +367,7 @@ impl Directory {
 }
 
 /// Builds an index from scratch.
-pub(crate) fn build(mut entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -> Index {
+pub(crate) fn build(mut entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -> Result<Index, IndexDamage> {
     let mut depth = 0_u8;
     while entries.len() >> depth > MAX_LINES * SLOTS * 2 / 3 && depth < MAX_DEPTH {
         depth += 1;
@@ -372,12 +377,12 @@ pub(crate) fn build(mut entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -
     let mut rest = entries.as_slice();
     for number in 0..1_u64 << depth {
         let end = rest.partition_point(|(hash, _)| hash >> 1 >> (63 - depth) <= number);
-        let page = page_with(&rest[..end]);
+        let page = page_with(&rest[..end])?;
         rest = &rest[end..];
         let at = out.put(&page.bytes);
         pages.push(Buffer::loc(at, slot, page.lines() as u16).unwrap_or(Loc::NONE));
     }
-    Index { pages: pages.into(), depth }
+    Ok(Index { pages: pages.into(), depth })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! and not the dataset. Every field is read with one unaligned load, a shift and a mask; no branch
 //! depends on the data just loaded, so lookups overlap.
 
+use crate::block::{HEADER, MAX_BLOCK};
 use grotto_format::batch::ColumnKind;
 
 /// A run of bits within a row, and the number that is added to them.
@@ -48,7 +49,8 @@ impl BitSlot {
 
     fn holds(&self, min: u64, max: u64) -> bool {
         let (low, high) = (min.wrapping_sub(self.base), max.wrapping_sub(self.base));
-        low <= self.mask && high <= self.mask && low <= high
+        // A full word holds anything; otherwise a range must not wrap around past the base.
+        self.mask == u64::MAX || low <= self.mask && high <= self.mask && low <= high
     }
 }
 
@@ -112,6 +114,21 @@ impl Need {
     pub(crate) const NONE: Self = Self { min: 0, max: 0, length: 0, element: 0, null: false };
 }
 
+/// How much of a block is not up to its layout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) rows: u32,
+    /// Most bytes of the heap.
+    pub(crate) heap: u64,
+}
+
+impl Extent {
+    /// Where the heap ends when a row takes `row` bytes, relative to the block.
+    pub(crate) fn end(self, row: u64) -> u64 {
+        HEADER as u64 + 8 + u64::from(self.rows) * row + self.heap
+    }
+}
+
 pub(crate) fn bits(value: u64) -> u32 {
     u64::BITS - value.leading_zeros()
 }
@@ -133,6 +150,12 @@ impl Layout {
                     }
                 }
             })
+    }
+
+    /// Whether every value of a block can be found: wider rows push the heap further out.
+    fn reaches(&self, kinds: &[ColumnKind], extent: Extent) -> bool {
+        let end = extent.end(u64::from(self.row));
+        self.slots.iter().zip(kinds).all(|(s, kind)| matches!(kind, ColumnKind::Fixed(_)) || s.main.holds(0, end))
     }
 
     /// The tightest layout for `needs`, with bases rounded so that neighbouring blocks can share
@@ -223,7 +246,7 @@ impl Packer {
     }
 }
 
-/// Most layouts of one type; beyond that, blocks share wider ones.
+/// Tight layouts of one type; beyond that, blocks share wider ones.
 const MAX_LAYOUTS: usize = 256;
 
 /// Finds or adds a layout that holds `needs`; returns its position.
@@ -232,17 +255,85 @@ pub(crate) fn choose(
     kinds: &[ColumnKind],
     needs: &[Need],
     first: &[u16],
+    extent: Extent,
 ) -> usize {
     let ideal = Layout::tightest(kinds, needs, first);
-    let best = layouts.iter().enumerate().filter(|(_, l)| l.fits(kinds, needs)).min_by_key(|(_, l)| l.row);
+    let holds = |layout: &Layout| layout.fits(kinds, needs) && layout.reaches(kinds, extent);
+    let best = layouts.iter().enumerate().filter(|(_, l)| holds(l)).min_by_key(|(_, l)| l.row);
     if let Some((position, layout)) = best {
         // One spare byte in a row of 32 is cheaper than another layout.
         if layout.row <= ideal.row + ideal.row / 32 || layouts.len() >= MAX_LAYOUTS {
             return position;
         }
     }
-    layouts.push(ideal);
+    layouts.push(match layouts.len() >= MAX_LAYOUTS {
+        true => Layout::tightest(kinds, &widened(layouts, kinds, needs), first),
+        false => ideal,
+    });
     layouts.len() - 1
+}
+
+/// What all layouts together hold, `needs` included, with room to grow where `needs` passes it: rising
+/// values then ask for another layout only each time they double.
+fn widened(layouts: &[Layout], kinds: &[ColumnKind], needs: &[Need]) -> Vec<Need> {
+    let mut wide = needs.to_vec();
+    for (column, (need, kind)) in wide.iter_mut().zip(kinds).enumerate() {
+        let slots = layouts.iter().filter_map(|layout| layout.slots.get(column)).filter(|s| s.null.base == 0);
+        let hull = slots.fold(None, |hull: Option<Hull>, s| Some(hull.map_or(Hull::of(s), |h| h.and(&Hull::of(s)))));
+        let Some(hull) = hull else { continue };
+        need.null |= hull.null;
+        need.length = grown(hull.length, need.length);
+        need.element = grown(hull.element, u64::from(need.element)).min(u64::from(u32::MAX)) as u32;
+        match kind {
+            ColumnKind::Fixed(_) => (need.min, need.max) = hull.grown(need.min as i64, need.max as i64),
+            // Every start there can be, because a wider row moves them all.
+            _ => need.max = MAX_BLOCK,
+        }
+    }
+    wide
+}
+
+/// Twice `need` once it passes what there was.
+fn grown(had: u64, need: u64) -> u64 {
+    if need > had { need.saturating_mul(2) } else { had }
+}
+
+/// What one column of some layouts holds.
+struct Hull {
+    min: i64,
+    max: i64,
+    length: u64,
+    element: u64,
+    null: bool,
+}
+
+impl Hull {
+    fn of(slots: &Slots) -> Self {
+        let base = slots.main.base as i64;
+        let (min, max) = match slots.main.mask {
+            u64::MAX => (i64::MIN, i64::MAX),
+            mask => (base, base.saturating_add_unsigned(mask)),
+        };
+        let element = (1_u64 << slots.element.min(32)) - 1;
+        Self { min, max, length: slots.length.mask, element, null: slots.null.mask == 1 }
+    }
+
+    fn and(self, other: &Self) -> Self {
+        Self {
+            min: self.min.min(other.min),
+            max: self.max.max(other.max),
+            length: self.length.max(other.length),
+            element: self.element.max(other.element),
+            null: self.null || other.null,
+        }
+    }
+
+    fn grown(&self, min: i64, max: i64) -> (u64, u64) {
+        let range = (self.max.max(max)).saturating_sub(self.min.min(min));
+        let low = if min < self.min { min.saturating_sub(range) } else { self.min };
+        let high = if max > self.max { max.saturating_add(range) } else { self.max };
+        (low as u64, high as u64)
+    }
 }
 
 #[cfg(test)]
@@ -276,9 +367,23 @@ mod tests {
     fn an_outlier_gets_a_layout_of_its_own() {
         let kinds = [ColumnKind::Fixed(0)];
         let mut layouts = Vec::new();
-        let narrow = choose(&mut layouts, &kinds, &[need(0, 1000)], &[]);
-        let wide = choose(&mut layouts, &kinds, &[need(0, 1 << 40)], &[]);
+        let extent = Extent { rows: 1, heap: 0 };
+        let narrow = choose(&mut layouts, &kinds, &[need(0, 1000)], &[], extent);
+        let wide = choose(&mut layouts, &kinds, &[need(0, 1 << 40)], &[], extent);
         assert_ne!(narrow, wide);
-        assert_eq!(choose(&mut layouts, &kinds, &[need(3, 900)], &[]), narrow);
+        assert_eq!(choose(&mut layouts, &kinds, &[need(3, 900)], &[], extent), narrow);
+    }
+
+    #[test]
+    fn blocks_of_rising_values_do_not_each_get_a_layout() {
+        let kinds = [ColumnKind::Fixed(0), ColumnKind::Var(true)];
+        let mut layouts = Vec::new();
+        for block in 0..100_000_i64 {
+            let extent = Extent { rows: 2048, heap: 1000 };
+            let needs = [need(block * 2048, block * 2048 + 2047), Need { max: extent.end(8), length: 9, ..Need::NONE }];
+            let position = choose(&mut layouts, &kinds, &needs, &[0], extent);
+            assert!(layouts[position].fits(&kinds, &needs) && layouts[position].reaches(&kinds, extent), "block {block}");
+        }
+        assert!(layouts.len() < MAX_LAYOUTS + 64, "{} layouts", layouts.len());
     }
 }

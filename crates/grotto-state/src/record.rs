@@ -89,6 +89,11 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// Bytes of text, or number of elements; zero for null.
+    pub(crate) fn length(&self, column: usize) -> u64 {
+        self.layout.slots.get(column).map_or(0, |slots| slots.length.read(self.bytes, self.row))
+    }
+
     /// Text; empty for null. Text was validated when its blob was decoded; should the bytes have been
     /// damaged since, the valid part is given and the state says so ([`State::is_damaged`]).
     #[inline]

@@ -19,7 +19,10 @@ struct Source {
 impl Source {
     fn new() -> Self {
         let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }").unwrap();
-        Self { write: WriteState::new(Arc::new(State::empty())), schema: Arc::new(schema) }
+        Self {
+            write: WriteState::new(Arc::new(State::empty())),
+            schema: Arc::new(schema),
+        }
     }
 
     /// The delta to a version in which `count` cities have names that end in `round`.
@@ -33,7 +36,12 @@ impl Source {
             cycle.add(city, flat.bytes(), id).unwrap();
         }
         let version = self.write.state().version() + 1;
-        let options = EncodeOptions { dataset: DATASET.to_owned(), version, level: None, threads: 1 };
+        let options = EncodeOptions {
+            dataset: DATASET.to_owned(),
+            version,
+            level: None,
+            threads: 1,
+        };
         let encoded = cycle.finish(&options).unwrap().unwrap();
         let blob = Blob::parse(encoded.delta.clone().into()).unwrap();
         self.write.advance(encoded);
@@ -59,7 +67,10 @@ fn open(path: &Path, boot: &str) -> (StateDir, Option<Found>) {
 
 fn names(folder: &Path) -> Vec<String> {
     let list = files::list(folder).unwrap();
-    let mut names: Vec<String> = list.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = list
+        .iter()
+        .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
@@ -83,7 +94,10 @@ fn a_published_state_is_found_again() {
     let (_dir, found) = open(dir.path(), "boot");
     let found = found.unwrap();
     assert_eq!(found.dataset_id, "id");
-    assert_eq!((found.state.version(), found.state.checksum()), (3, before.checksum()));
+    assert_eq!(
+        (found.state.version(), found.state.checksum()),
+        (3, before.checksum())
+    );
     let city = found.state.type_id("City").unwrap();
     let record = found.state.find(city, &7_i64).unwrap().unwrap();
     assert_eq!(record.text(1), "city 7 of 2");
@@ -138,12 +152,24 @@ fn where_boots_cannot_be_told_apart_every_start_verifies() {
 #[test]
 fn a_directory_with_a_damaged_or_missing_file_is_discarded_and_usable() {
     let damage: [(&str, fn(&Path)); 6] = [
-        ("CURRENT is empty", |dir| std::fs::write(dir.join("CURRENT"), b"").unwrap()),
-        ("CURRENT is long", |dir| std::fs::write(dir.join("CURRENT"), [b'x'; 5_000]).unwrap()),
-        ("root is altered", |dir| flip(&only_file(&dir.join("roots")))),
-        ("root is gone", |dir| std::fs::remove_file(only_file(&dir.join("roots"))).unwrap()),
-        ("segment is gone", |dir| std::fs::remove_file(only_file(&dir.join("segments"))).unwrap()),
-        ("segment is short", |dir| std::fs::write(only_file(&dir.join("segments")), b"x").unwrap()),
+        ("CURRENT is empty", |dir| {
+            std::fs::write(dir.join("CURRENT"), b"").unwrap()
+        }),
+        ("CURRENT is long", |dir| {
+            std::fs::write(dir.join("CURRENT"), [b'x'; 5_000]).unwrap()
+        }),
+        ("root is altered", |dir| {
+            flip(&only_file(&dir.join("roots")))
+        }),
+        ("root is gone", |dir| {
+            std::fs::remove_file(only_file(&dir.join("roots"))).unwrap()
+        }),
+        ("segment is gone", |dir| {
+            std::fs::remove_file(only_file(&dir.join("segments"))).unwrap()
+        }),
+        ("segment is short", |dir| {
+            std::fs::write(only_file(&dir.join("segments")), b"x").unwrap()
+        }),
     ];
     for (what, damage) in damage {
         let dir = tempfile::tempdir().unwrap();
@@ -151,7 +177,11 @@ fn a_directory_with_a_damaged_or_missing_file_is_discarded_and_usable() {
         damage(dir.path());
         assert!(open(dir.path(), "boot").1.is_none(), "{what}");
         filled(dir.path(), 2, "boot");
-        assert_eq!(open(dir.path(), "boot").1.unwrap().state.version(), 2, "{what}");
+        assert_eq!(
+            open(dir.path(), "boot").1.unwrap().state.version(),
+            2,
+            "{what}"
+        );
     }
 }
 
@@ -160,7 +190,12 @@ fn a_directory_of_another_dataset_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path(), 1, "boot");
     let error = StateDir::open(dir.path(), "prices").unwrap_err();
-    assert!(error.message().contains("holds dataset cities, expected prices"), "{error}");
+    assert!(
+        error
+            .message()
+            .contains("holds dataset cities, expected prices"),
+        "{error}"
+    );
     assert!(open(dir.path(), "boot").1.is_some());
 }
 
@@ -169,7 +204,12 @@ fn leftovers_are_swept_and_files_of_others_are_not() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path(), 1, "boot");
     let at = |name: &str| dir.path().join(name);
-    for name in ["CURRENT.tmp", "segments/00000000000000000077.seg", "segments/x.seg.tmp", "roots/00000000000000000009.root"] {
+    for name in [
+        "CURRENT.tmp",
+        "segments/00000000000000000077.seg",
+        "segments/x.seg.tmp",
+        "roots/00000000000000000009.root",
+    ] {
         std::fs::write(at(name), b"x").unwrap();
     }
     for name in ["notes.txt", "segments/notes.txt", "roots/1.root"] {
@@ -177,8 +217,14 @@ fn leftovers_are_swept_and_files_of_others_are_not() {
     }
     let (mut opened, found) = open(dir.path(), "boot");
     assert!(found.is_some());
-    assert_eq!(names(dir.path()), ["CURRENT", "LOCK", "notes.txt", "roots", "segments"]);
-    assert_eq!(names(&at("segments")), ["00000000000000000001.seg", "notes.txt"]);
+    assert_eq!(
+        names(dir.path()),
+        ["CURRENT", "LOCK", "notes.txt", "roots", "segments"]
+    );
+    assert_eq!(
+        names(&at("segments")),
+        ["00000000000000000001.seg", "notes.txt"]
+    );
     assert_eq!(names(&at("roots")), ["00000000000000000001.root", "1.root"]);
     // A name that was ever seen is not given again: a reader may still have its file mapped.
     assert_eq!(opened.seal(vec![0; 8]).unwrap().name, 78);
@@ -192,7 +238,12 @@ fn files_are_bounded_while_versions_go_by_and_held_states_stay_readable() {
     let mut state = Arc::new(State::empty());
     let mut first = None;
     for round in 0..30 {
-        state = Arc::new(state.apply(&source.delta(300, round), &mut opened).unwrap().0);
+        state = Arc::new(
+            state
+                .apply(&source.delta(300, round), &mut opened)
+                .unwrap()
+                .0,
+        );
         opened.publish(&state, "id").unwrap();
         first.get_or_insert_with(|| Arc::clone(&state));
         assert!(names(&dir.path().join("roots")).len() <= ROOTS_KEPT);
@@ -200,7 +251,11 @@ fn files_are_bounded_while_versions_go_by_and_held_states_stay_readable() {
     }
     let first = first.unwrap();
     let city = first.type_id("City").unwrap();
-    assert!(first.scan(city).all(|record| record.text(1).ends_with(" of 0")));
+    assert!(
+        first
+            .scan(city)
+            .all(|record| record.text(1).ends_with(" of 0"))
+    );
     assert_eq!(first.scan(city).count(), 300);
 }
 
@@ -225,8 +280,15 @@ fn a_segment_that_cannot_be_written_leaves_the_directory_as_it_was() {
     std::fs::rename(dir.path().join("segments"), dir.path().join("away")).unwrap();
     let mut source = Source::new();
     source.delta(300, 0);
-    let error = found.unwrap().state.apply(&source.delta(300, 1), &mut opened).unwrap_err();
-    assert!(error.to_string().contains("segment could not be stored"), "{error}");
+    let error = found
+        .unwrap()
+        .state
+        .apply(&source.delta(300, 1), &mut opened)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("segment could not be stored"),
+        "{error}"
+    );
     opened.roll_back();
     std::fs::rename(dir.path().join("away"), dir.path().join("segments")).unwrap();
     drop(opened);
@@ -239,5 +301,8 @@ fn a_path_that_is_a_file_is_refused_with_its_name() {
     let file = dir.path().join("file");
     std::fs::write(&file, b"x").unwrap();
     let error = StateDir::open(&file, DATASET).unwrap_err();
-    assert!(error.message().contains(&file.display().to_string()), "{error}");
+    assert!(
+        error.message().contains(&file.display().to_string()),
+        "{error}"
+    );
 }

@@ -81,8 +81,8 @@ type Pages = BTreeMap<usize, Vec<u8>>;
 
 /// Clears the bits of removed ordinals in copies of their pages.
 fn remove(base: &State, of: &TypeWork<'_>, blob: &Blob, tables: &mut Tables) -> StateResult<(Vec<u32>, Pages)> {
-    let removed = sections::removed(blob, of.sections)?;
     let old = &base.types[of.id.index()];
+    let removed = sections::removed(blob, of.sections, old.live)?;
     let mut pages = Pages::new();
     for ordinal in &removed {
         let block = (ordinal >> tables.shift) as usize;
@@ -210,7 +210,9 @@ fn write_block(
         }
     }
     let old = old.filter(|_| !kept.is_empty()).map(|old| (old, kept));
-    let written = block::rebuild(ty, layouts, old, added, &mut work.buffer);
+    let written = block::rebuild(ty, layouts, old, added, &mut work.buffer).map_err(|block::TooLarge(bytes)| {
+        StateError::Limit(format!("{} bytes in one block, found {bytes}", block::MAX_BLOCK))
+    })?;
     let tag = u16::try_from(written.layout).map_err(|_| StateError::Limit("65,536 layouts of one type".into()))?;
     work.placed(written.start, tag)
 }
@@ -287,7 +289,7 @@ fn index_type(
     let Some(info) = base.infos[id.index()].key.as_ref() else { return Ok(Index::default()) };
     let damage = |ordinal: u32| {
         let name = &base.schema.get(id).name;
-        StateError::Damaged(format!("expected {name} #{ordinal} to have a primary key in the index"))
+        StateError::Damaged(format!("expected {name} #{ordinal} to have a primary key of its own in the index"))
     };
     let hash = |state: &State, ordinal: u32| {
         state.row(id, ordinal).and_then(|r| key::hash_record(&r, info)).ok_or_else(|| damage(ordinal))
@@ -299,7 +301,8 @@ fn index_type(
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
         old_pages(&old).for_each(|loc| work.free_index_page(loc));
         let entries = next.ordinals(id).map(|o| Ok((hash(next, o)?, o))).collect::<StateResult<Vec<_>>>()?;
-        return Ok(moved(index::build(entries, pages, slot), slot, from));
+        let built = index::build(entries, pages, slot).map_err(|index::IndexDamage(ordinal)| damage(ordinal))?;
+        return Ok(moved(built, slot, from));
     }
     let mut list = Vec::with_capacity(change.added.len() + change.removed.len());
     for ordinal in &change.removed {

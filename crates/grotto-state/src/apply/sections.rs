@@ -5,7 +5,7 @@
 use super::mismatch;
 use crate::error::{StateError, StateResult};
 use crate::state::TypeInfo;
-use grotto_format::batch::{Batch, Column, MAX_CHUNK_ROWS, decode_ordinals};
+use grotto_format::batch::{Batch, Column, MAX_CHUNK_BYTES, MAX_CHUNK_ROWS, decode_ordinals};
 use grotto_format::blob::{Blob, SectionKind};
 
 /// Positions of the sections of one type.
@@ -58,14 +58,22 @@ pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSe
     Ok(types)
 }
 
-pub(super) fn removed(blob: &Blob, sections: &TypeSections) -> StateResult<Vec<u32>> {
+/// Removed ordinals. Every one of them was `live`, so that bounds how many there can be; the caller
+/// checks each.
+pub(super) fn removed(blob: &Blob, sections: &TypeSections, live: u64) -> StateResult<Vec<u32>> {
     let Some(index) = sections.removed else { return Ok(Vec::new()) };
-    // Every removed ordinal was live, so the base bounds how many there can be; the caller checks
-    // each. 2^28 keeps a hostile count from allocating more than a gigabyte.
-    decode_ordinals(&blob.section(index)?, 1 << 28).map_err(|e| section_error(blob, index, e))
+    let max = usize::try_from(live).unwrap_or(usize::MAX);
+    decode_ordinals(&blob.section(index)?, max).map_err(|e| section_error(blob, index, e))
 }
 
 pub(super) fn chunk(blob: &Blob, info: &TypeInfo, first: usize) -> StateResult<Chunk> {
+    // Before anything is decompressed.
+    let table = blob.header.sections.get(first..=first + info.kinds.len()).unwrap_or_default();
+    let raw: u64 = table.iter().map(|section| section.raw).sum();
+    if raw > MAX_CHUNK_BYTES {
+        let reason = format!("section {first}: expected a chunk of at most {MAX_CHUNK_BYTES} bytes, found {raw}");
+        return Err(mismatch(&blob.header, reason));
+    }
     let ordinals = decode_ordinals(&blob.section(first)?, MAX_CHUNK_ROWS).map_err(|e| section_error(blob, first, e))?;
     let mut columns = Vec::with_capacity(info.kinds.len());
     for (position, kind) in info.kinds.iter().enumerate() {

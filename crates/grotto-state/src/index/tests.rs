@@ -18,7 +18,7 @@ struct Harness {
 impl Harness {
     fn build(live: BTreeSet<u32>) -> Self {
         let mut out = Buffer::default();
-        let index = build(live.iter().map(|o| (hash(*o), *o)).collect(), &mut out, 0);
+        let index = build(live.iter().map(|o| (hash(*o), *o)).collect(), &mut out, 0).unwrap();
         let bytes = out.finish().into();
         Self { index, segments: vec![Segment { bytes, name: 1, live: 0 }], live }
     }
@@ -72,6 +72,18 @@ fn growth_from_nothing_keeps_fill_high() {
     let lines: usize = unique.iter().map(|word| usize::from(Loc::from_word(*word).tag)).sum();
     let bytes = (lines * LINE) as f64 / 20_000.0;
     assert!(bytes < 9.0, "{bytes} bytes an entry");
+}
+
+#[test]
+fn more_equal_hashes_than_a_page_can_hold_are_damage() {
+    let equal = |count: u32| (0..count).map(|ordinal| (7, ordinal)).collect::<Vec<_>>();
+    assert!(build(equal(3000), &mut Buffer::default(), 0).is_ok());
+    assert!(build(equal(4000), &mut Buffer::default(), 0).is_err());
+    let harness = Harness::build(BTreeSet::new());
+    let changes = (0..4000).map(|ordinal| Change { hash: 7, ordinal, add: true }).collect();
+    let mut out = Buffer::default();
+    let result = patch(&harness.index, &harness.segments, changes, &|_| Some(7), &mut out, 1, &mut |_| {});
+    assert!(result.is_err());
 }
 
 #[test]

@@ -25,14 +25,13 @@ impl<T: RecordType> Encoder<T> {
     /// # Errors
     /// When the schema lacks the type or one of its fields, or has a field of another type.
     pub fn new(schema: &Schema) -> StateResult<Self> {
-        let id = schema.find(T::TYPE).ok_or_else(|| {
-            StateError::Invalid(format!(
-                "type {}: expected in the schema, found none",
-                T::TYPE
-            ))
+        let bound = T::bindings().for_writing(schema.hash(), || match schema.find(T::TYPE) {
+            Some(id) => Bound::new::<T>(schema, id, true),
+            None => {
+                let message = format!("type {}: expected in the schema, found none", T::TYPE);
+                Err(StateError::Invalid(message))
+            }
         })?;
-        let bound =
-            T::bindings().for_writing(schema.hash(), || Bound::new::<T>(schema, id, true))?;
         Ok(Self {
             bound,
             of: PhantomData,

@@ -19,12 +19,12 @@ impl Record<'_> {
     /// When records nest deeper than [`MAX_DEPTH`], the flat form passes 256 MiB, or a reference
     /// leads nowhere.
     pub fn to_flat(&self, out: &mut FlatBuilder) -> StateResult<()> {
+        self.write_flat(out, MAX_BYTES)
+    }
+
+    pub(super) fn write_flat(&self, out: &mut FlatBuilder, limit: usize) -> StateResult<()> {
         let start = out.bytes().len();
-        let result = Walk {
-            out,
-            limit: start + MAX_BYTES,
-        }
-        .record(self, 0);
+        let result = Walk { out, start, limit }.record(self, 0);
         if result.is_err() {
             out.truncate(start);
         }
@@ -34,6 +34,7 @@ impl Record<'_> {
 
 struct Walk<'o> {
     out: &'o mut FlatBuilder,
+    start: usize,
     limit: usize,
 }
 
@@ -119,10 +120,11 @@ impl Walk<'_> {
     }
 
     fn check(&self, record: &Record<'_>, depth: usize) -> StateResult<()> {
-        let at = self.out.bytes().len();
+        let at = self.out.bytes().len() - self.start;
         if at > self.limit {
+            let limit = self.limit;
             return Err(StateError::Limit(format!(
-                "{record:?}: a record of more than 256 MiB"
+                "{record:?}: a record of more than {limit} bytes"
             )));
         }
         if depth > MAX_DEPTH {

@@ -135,9 +135,9 @@ impl Cycle {
 
     /// References to a record of the base, counting this cycle's changes.
     pub(super) fn references(&self, id: TypeId, ordinal: u32) -> i64 {
-        let committed = self.old_of[id.index()].and_then(|old| self.children.get(old)?.references.get(ordinal as usize));
+        let committed = self.old_of[id.index()].and_then(|old| Some(self.children.get(old)?.references.count(ordinal)));
         let recount = self.stages[id.index()].recount.get(&ordinal).copied().unwrap_or(0);
-        i64::from(committed.copied().unwrap_or(0)) + recount
+        i64::from(committed.unwrap_or(0)) + recount
     }
 
     fn check(&self, id: TypeId, mode: Mode, what: &str) -> StateResult<()> {

@@ -7,7 +7,9 @@ use super::cycle::{Cycle, Mode};
 use super::stage::Stage;
 use crate::apply::Changes;
 use crate::block::estimate_bytes;
-use crate::encode::{EncodeOptions, Job, Origin, chunks, encode_all, type_infos};
+use crate::encode::{
+    EncodeOptions, Job, Origin, chunks, encode_all, type_infos, weight_of_record, weight_of_row,
+};
 use crate::error::StateResult;
 use crate::segment::HeapSeal;
 use crate::state::{State, TypeState};
@@ -99,7 +101,8 @@ impl Cycle {
             types.push(TypeInfo { shift, live });
             to_checksum = to_checksum.wrapping_add(self.checksum_after(id, stage));
             removed.push((position as u16, stage.removed.as_slice()));
-            for (chunk, range) in chunks(&sorted.ordinals, shift).into_iter().enumerate() {
+            let weight = |at: usize| weight_of_row(&stage.batch, sorted.rows[at]);
+            for (chunk, range) in chunks(&sorted.ordinals, shift, weight).into_iter().enumerate() {
                 jobs.push(Job {
                     type_id: position as u16,
                     chunk: chunk as u32,
@@ -160,7 +163,8 @@ impl Cycle {
             let change = self.new_of[position].and_then(|new| changes.types.get(new.index()));
             removed.push((old.0, change.map_or(nothing.as_slice(), |c| c.added.as_slice())));
             let added = change.map_or(whole[position].as_slice(), |c| c.removed.as_slice());
-            for (chunk, range) in chunks(added, before.types[position].shift).into_iter().enumerate() {
+            let weight = |at: usize| weight_of_record(before, old, added[at], &before.infos[position].kinds);
+            for (chunk, range) in chunks(added, before.types[position].shift, weight).into_iter().enumerate() {
                 jobs.push(Job {
                     type_id: old.0,
                     chunk: chunk as u32,

@@ -13,6 +13,7 @@ mod equal;
 mod finish;
 mod flatkey;
 mod intern;
+mod references;
 mod release;
 mod stage;
 
@@ -22,6 +23,7 @@ pub use finish::{Counts, Encoded};
 use crate::error::StateResult;
 use crate::record::Record;
 use crate::state::State;
+use references::References;
 use grotto_format::schema::{FieldType, Schema, TypeId, TypeKind};
 use hashbrown::HashTable;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ pub(crate) struct Children {
     /// Live ordinals by content hash; empty for keyed types, which are found by key.
     pub(crate) by_content: HashTable<u32>,
     /// References from live records, per ordinal.
-    pub(crate) references: Vec<u32>,
+    pub(crate) references: References,
 }
 
 /// The committed state of a producer.
@@ -49,10 +51,6 @@ impl WriteState {
         let schema = Arc::clone(state.schema());
         let mut children: Vec<Children> = schema.ids().map(|_| Children::default()).collect();
         for id in schema.ids() {
-            let limit = state.ordinal_limit(id) as usize;
-            children[id.index()].references.resize(limit, 0);
-        }
-        for id in schema.ids() {
             let keyed = schema.get(id).key().is_some();
             if !keyed {
                 let table = &mut children[id.index()].by_content;
@@ -65,8 +63,9 @@ impl WriteState {
                     children[id.index()].by_content.insert_unique(record.content_hash(), ordinal, hash);
                 }
                 for_each_reference(&schema, &record, &mut |to, child| {
-                    if let Some(count) = children[to.index()].references.get_mut(child as usize) {
-                        *count += 1;
+                    // What leads nowhere, in a damaged state, is not worth counting.
+                    if state.is_live(to, child) {
+                        children[to.index()].references.add(child, 1);
                     }
                 });
             }
@@ -104,16 +103,13 @@ impl WriteState {
             .collect();
         for (position, (children, advance)) in children.iter_mut().zip(&advance).enumerate() {
             let id = TypeId(position as u16);
-            children.references.resize(next.ordinal_limit(id) as usize, 0);
             for (ordinal, hash) in &advance.forget {
                 if let Ok(entry) = children.by_content.find_entry(*hash, |o| o == ordinal) {
                     entry.remove();
                 }
             }
             for (ordinal, by) in &advance.recount {
-                if let Some(count) = children.references.get_mut(*ordinal as usize) {
-                    *count = u32::try_from(i64::from(*count) + by).unwrap_or(0);
-                }
+                children.references.add(*ordinal, *by);
             }
             for (ordinal, hash) in &advance.remember {
                 children.by_content.insert_unique(*hash, *ordinal, |o| content_hash(&next, id, *o));

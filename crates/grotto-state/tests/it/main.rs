@@ -1,4 +1,5 @@
 //! Integration tests of the state. Owns nothing.
 mod model;
+mod churn;
 mod engine;
 mod hostile;

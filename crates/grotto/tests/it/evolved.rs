@@ -207,3 +207,48 @@ fn many_schemas_bound_from_many_threads_stay_apart() {
         }
     });
 }
+
+#[derive(Record, Debug)]
+#[grotto(key(id), rename = "T0")]
+struct Chain {
+    id: i64,
+    next: Option<Box<Chain>>,
+}
+
+#[test]
+fn a_struct_that_contains_itself_binds_to_a_chain_of_types_up_to_a_limit() {
+    let state = |length: usize| {
+        let chain: String = (1..length)
+            .map(|i| format!("T{i} {{ long id; T{} next; }} ", i + 1))
+            .collect();
+        let schema =
+            format!("T0 @PrimaryKey(id) {{ long id; T1 next; }} {chain} T{length} {{ long id; }}");
+        state_of_json(
+            &schema,
+            "T0",
+            &[r#"{"id":1,"next":{"id":2,"next":{"id":3}}}"#],
+        )
+    };
+    let short = state(50);
+    let found = short.get::<Chain>(&1).expect("key").expect("record");
+    let third = found
+        .next()
+        .and_then(|second| second.next())
+        .map(|third| third.id());
+    assert_eq!(third, Some(3));
+    let error = state(200).get::<Chain>(&1).expect_err("too deep");
+    assert_eq!(
+        error.to_string(),
+        "limit reached: types nested more than 64 deep"
+    );
+}
+
+#[test]
+fn a_wrapper_of_null_reads_as_null() {
+    let schema =
+        "City @PrimaryKey(id) { long id; String name; String mayor; } String { string value; }";
+    let line = r#"{"id":1,"name":{"value":null},"mayor":{"value":null}}"#;
+    let state = state_of_json(schema, "City", &[line]);
+    let city = state.get::<City>(&1).expect("key").expect("record");
+    assert_eq!((city.name(), city.mayor()), ("", None));
+}

@@ -1,8 +1,14 @@
 //! Typed and untyped access through the facade, as users see it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of a test may fail the test"
+)]
 
 mod build;
 mod evolved;
 mod keys;
 mod kinds;
 mod schemas;
+mod travel;
 mod untyped;

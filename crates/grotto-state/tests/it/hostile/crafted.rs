@@ -2,6 +2,7 @@
 
 use super::forge::{Forge, constant, packed, run_of_ordinals, same_text, varint};
 use super::provoke;
+use grotto_format::blob::BlobKind;
 use grotto_state::State;
 
 #[track_caller]
@@ -119,7 +120,7 @@ fn numbers_outside_of_their_type_do_not_break_readers() {
 #[test]
 fn a_blob_of_kind_header_is_never_applied() {
     let mut forge = one_record("A { int x; }", 9, 0, vec![constant(1)]);
-    forge.header.kind = grotto_format::blob::BlobKind::Header;
+    forge.header.kind = BlobKind::Header;
     refused(&forge);
 }
 
@@ -127,6 +128,9 @@ fn a_blob_of_kind_header_is_never_applied() {
 fn a_blob_that_stays_at_its_version_is_refused() {
     let mut forge = one_record("A { int x; }", 9, 0, vec![constant(1)]);
     forge.header.to = 0;
+    forge.header.kind = BlobKind::Delta;
+    refused(&forge);
+    forge.header.kind = BlobKind::Reverse;
     refused(&forge);
 }
 

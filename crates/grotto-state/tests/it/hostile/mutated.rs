@@ -1,9 +1,10 @@
 //! Honest blobs with parts of them changed at random, then sealed again.
 
-use super::forge::Forge;
+use super::forge::{Forge, Piece};
 use super::provoke;
 use crate::engine::Chain;
-use grotto_format::blob::{BlobKind, SectionKind, TypeInfo};
+use grotto_format::batch::{Column, ColumnKind, MAX_CHUNK_ROWS, Value, columns_of, decode_ordinals};
+use grotto_format::blob::{BlobHeader, BlobKind, SectionKind, TypeInfo};
 use grotto_format::schema::Schema;
 use grotto_state::State;
 use proptest::prelude::*;
@@ -53,6 +54,8 @@ fn originals() -> &'static Vec<(Arc<State>, Forge)> {
 
 #[derive(Clone, Debug)]
 enum Edit {
+    /// Other values in a column, well encoded.
+    Refill(Index, u64),
     Flip(Index, Index, u8),
     Splice(Index, Index, Vec<u8>),
     Cut(Index, Index),
@@ -76,7 +79,8 @@ fn edit() -> impl Strategy<Value = Edit> {
     let at = any::<Index>;
     let some_bytes = || prop::collection::vec(prop_oneof![Just(0_u8), Just(0xff), Just(0x80), any::<u8>()], 0..12);
     prop_oneof![
-        8 => (at(), at(), any::<u8>()).prop_map(|(a, b, c)| Edit::Flip(a, b, c)),
+        16 => (at(), any::<u64>()).prop_map(|(a, b)| Edit::Refill(a, b)),
+        12 => (at(), at(), any::<u8>()).prop_map(|(a, b, c)| Edit::Flip(a, b, c)),
         4 => (at(), at(), some_bytes()).prop_map(|(a, b, c)| Edit::Splice(a, b, c)),
         2 => (at(), at()).prop_map(|(a, b)| Edit::Cut(a, b)),
         4 => (at(), some_bytes()).prop_map(|(a, b)| Edit::Head(a, b)),
@@ -89,9 +93,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => (at(), 0_u16..15).prop_map(|(a, b)| Edit::Rekind(a, b)),
         1 => (at(), 9_u8..=16).prop_map(|(a, b)| Edit::Shift(a, b)),
         1 => (at(), any::<u64>()).prop_map(|(a, b)| Edit::Live(a, b)),
-        1 => Just(Edit::FewerTypes),
-        1 => Just(Edit::MoreTypes),
-        1 => (0_usize..4).prop_map(Edit::Kind),
+        1 => prop_oneof![Just(Edit::FewerTypes), Just(Edit::MoreTypes), (0_usize..4).prop_map(Edit::Kind)],
         1 => at().prop_map(Edit::SchemaOf),
     ]
 }
@@ -104,6 +106,7 @@ fn perform(edit: &Edit, forge: &mut Forge) {
         return;
     }
     match edit {
+        Edit::Refill(s, seed) => refill(header, sections, s.index(sections.len()), *seed),
         Edit::Flip(s, at, mask) => {
             let raw = &mut s.get_mut(sections).raw;
             if !raw.is_empty() {
@@ -164,6 +167,41 @@ fn perform(edit: &Edit, forge: &mut Forge) {
             header.schema_hash = other.schema_hash;
         }
     }
+}
+
+/// Replaces a column by one of as many values that no honest writer would choose.
+fn refill(header: &BlobHeader, sections: &mut [Piece], at: usize, seed: u64) {
+    let SectionKind::Column(position) = sections[at].kind else { return };
+    let Some(first) = at.checked_sub(1 + usize::from(position)) else { return };
+    let Ok(ordinals) = decode_ordinals(&sections[first].raw, MAX_CHUNK_ROWS) else { return };
+    let schema = match &header.schema_text {
+        Some(text) => Schema::parse(text).unwrap(),
+        None => Schema::parse(SCHEMA).unwrap(),
+    };
+    let Some(ty) = schema.types().get(usize::from(sections[at].type_id)) else { return };
+    let Some(kind) = columns_of(ty).get(usize::from(position)).copied() else { return };
+    let mut column = Column::new(kind);
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    };
+    for _ in &ordinals {
+        let odd = [0, 1, 2, 59, 511, 512, u64::MAX, 1 << 31, u64::from(u32::MAX), 1 << 63][next() as usize % 10];
+        let word = if next() % 2 == 0 { next() % 64 } else { odd };
+        let elements: Vec<u32> = (0..next() % 7).map(|i| if i == 5 { odd as u32 } else { next() as u32 % 64 }).collect();
+        column.push(match (kind, next() % 5) {
+            (_, 0) => Value::Null,
+            (ColumnKind::Fixed(_), _) => Value::Fixed(word),
+            (ColumnKind::Var(_), pick) => Value::Var(["", "a", "text", "s1", "other"][pick as usize].as_bytes()),
+            (ColumnKind::Elements(per), _) => {
+                Value::Elements(&elements[..elements.len() / usize::from(per) * usize::from(per)])
+            }
+        });
+    }
+    let rows: Vec<u32> = (0..ordinals.len() as u32).collect();
+    sections[at].raw.clear();
+    column.encode(kind, &rows, &mut sections[at].raw);
 }
 
 proptest! {

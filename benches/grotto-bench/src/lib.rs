@@ -1,0 +1,9 @@
+//! The project's own measurements: standard workloads, and what the engine does with them.
+//!
+//! Owns: generating the workloads exactly as other engines get them, timing, and the shape of a
+//! figure. Never ships, and never decides whether a figure is good enough: it reports.
+#![forbid(unsafe_code)]
+
+pub mod figure;
+pub mod metric;
+pub mod workload;

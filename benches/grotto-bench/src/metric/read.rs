@@ -1,0 +1,149 @@
+//! Reads: by key, many keys, keys without a record, scans, from one thread and from two.
+//!
+//! Owns: their figures. Keys are drawn before anything is timed, and every value read is used.
+
+use super::Settings;
+use super::engine::Engine;
+use crate::figure::{Report, ns_each};
+use crate::workload::Workload;
+use anyhow::{Result, ensure};
+use grotto_state::{State, Typed};
+use std::hint::black_box;
+
+/// Metrics of reads.
+pub(super) const METRICS: &[&str] = &[
+    "get", "get_untyped", "get_string", "get_many", "get_many_string", "miss", "scan", "get_1thread", "get_2threads",
+    "get_2threads_ratio",
+];
+
+/// Keys of one `get_many`.
+const MANY: usize = 128;
+
+/// All of them, on a state loaded from a snapshot.
+pub(super) fn all<W: Workload>(report: &Report, settings: &Settings, engine: &Engine<W>) -> Result<()> {
+    let state = engine.loaded()?;
+    let keys = engine.model.keys(settings.lookups);
+    let typed = state.typed::<W::Typed>()?;
+    let time = |metric: &str, count: usize, read: &dyn Fn() -> Result<i64>| -> Result<()> {
+        if !report.wants(metric) {
+            return Ok(());
+        }
+        // Once unmeasured: page tables and caches as they are in a process that has run a while.
+        black_box(read()?);
+        let mut times = Vec::new();
+        for _ in 0..settings.runs {
+            let (time, sum) = report.time(read);
+            black_box(sum?);
+            times.push(ns_each(time, count));
+        }
+        report.print(metric, 0, "ns", times)
+    };
+    time("get", keys.len(), &|| get::<W>(&typed, &keys))?;
+    time("get_untyped", keys.len(), &|| get_untyped(&state, &keys))?;
+    time("get_string", keys.len(), &|| get_string::<W>(&typed, &keys))?;
+    time("get_many", keys.len(), &|| get_many::<W>(&typed, &keys, |record| W::number(record)))?;
+    time("get_many_string", keys.len(), &|| get_many::<W>(&typed, &keys, |record| ends(W::text(record))))?;
+    let misses = engine.model.misses(settings.lookups);
+    time("miss", misses.len(), &|| miss::<W>(&typed, &misses))?;
+    time("scan", typed.len() as usize, &|| Ok(typed.iter().map(W::number).fold(0, i64::wrapping_add)))?;
+    if report.wants_any(&["get_1thread", "get_2threads", "get_2threads_ratio"]) {
+        threads::<W>(report, settings, &typed, &keys)?;
+    }
+    Ok(())
+}
+
+fn get<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<i64> {
+    let (mut sum, mut found) = (0_i64, 0);
+    for key in keys {
+        if let Some(record) = typed.get(key)? {
+            sum = sum.wrapping_add(W::number(record));
+            found += 1;
+        }
+    }
+    ensure!(found == keys.len(), "found {found} of {} keys", keys.len());
+    Ok(sum)
+}
+
+fn get_untyped(state: &State, keys: &[i64]) -> Result<i64> {
+    let id = state.type_id(if state.schema().find("Product").is_some() { "Product" } else { "Movie" })?;
+    let mut sum = 0_i64;
+    for key in keys {
+        if let Some(record) = state.find(id, key)? {
+            sum = sum.wrapping_add(record.word(2).cast_signed());
+        }
+    }
+    Ok(sum)
+}
+
+/// The first and the last byte.
+#[inline]
+fn ends(text: &str) -> i64 {
+    let bytes = text.as_bytes();
+    match (bytes.first(), bytes.last()) {
+        (Some(first), Some(last)) => i64::from(*first) + i64::from(*last),
+        _ => 0,
+    }
+}
+
+fn get_string<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<i64> {
+    let mut sum = 0_i64;
+    for key in keys {
+        if let Some(record) = typed.get(key)? {
+            sum = sum.wrapping_add(ends(W::text(record)));
+        }
+    }
+    Ok(sum)
+}
+
+fn get_many<W: Workload>(
+    typed: &Typed<'_, W::Typed>,
+    keys: &[i64],
+    read: impl Fn(crate::workload::Ref<'_, W>) -> i64,
+) -> Result<i64> {
+    let mut sum = 0_i64;
+    for keys in keys.chunks(MANY) {
+        for record in typed.get_many(keys)?.into_iter().flatten() {
+            sum = sum.wrapping_add(read(record));
+        }
+    }
+    Ok(sum)
+}
+
+fn miss<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<i64> {
+    let mut found = 0;
+    for key in keys {
+        found += i64::from(typed.get(key)?.is_some());
+    }
+    ensure!(found == 0, "found {found} of {} keys that have no record", keys.len());
+    Ok(found)
+}
+
+/// Lookups per second of one thread and of two at once.
+fn threads<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    typed: &Typed<'_, W::Typed>,
+    keys: &[i64],
+) -> Result<()> {
+    let (first, second) = keys.split_at(keys.len() / 2);
+    let (mut one, mut two, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..settings.runs {
+        let (alone, sum) = report.time(|| get::<W>(typed, keys));
+        black_box(sum?);
+        let (both, sums) = report.time(|| {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| get::<W>(typed, second));
+                let mine = get::<W>(typed, first);
+                let theirs = other.join().map_err(|_| anyhow::anyhow!("a reader panicked"))?;
+                anyhow::Ok((mine?, theirs?))
+            })
+        });
+        black_box(sums?);
+        one.push(keys.len() as f64 / alone.as_secs_f64() / 1e6);
+        two.push(keys.len() as f64 / both.as_secs_f64() / 1e6);
+        ratios.push(alone.as_secs_f64() / both.as_secs_f64());
+    }
+    report.print("get_1thread", 0, "million/s", one)?;
+    report.print("get_2threads", 0, "million/s", two)?;
+    report.print("get_2threads_ratio", 0, "ratio", ratios)
+}

@@ -1,0 +1,56 @@
+//! `grotto config`: checking configuration files.
+//!
+//! Owns: saying what a file comes to. Never: acts on it.
+
+use crate::config::{Role, Settings};
+use crate::failure::Outcome;
+use crate::output::Out;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Works with configuration files
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Read a file as other commands would, and say what it comes to
+    #[command(after_help = "\
+Example:
+  grotto config check configs/cities.yaml
+
+Unknown keys, keys given twice and bad values are refused with the line. Relative paths start at the
+folder of the file.")]
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
+    let Action::Check { file } = &args.action;
+    let settings = Settings::load(file)?;
+    let url = |role| settings.store(role).map(|url| url.to_string());
+    let path = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
+    let poll = settings.poll_interval().map(|interval| format!("{}ms", interval.as_millis()));
+    let resolved = [
+        ("producer.dataset", settings.producer.as_ref().and(settings.dataset(Role::Writer))),
+        ("producer.schema", path(settings.schema())),
+        ("producer.store", url(Role::Writer)),
+        ("consumer.dataset", settings.consumer.as_ref().and(settings.dataset(Role::Reader))),
+        ("consumer.store", settings.consumer.as_ref().and(url(Role::Reader))),
+        ("consumer.state_dir", path(settings.state_dir())),
+        ("consumer.poll_interval", poll),
+    ];
+    let given = resolved.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    if out.is_json() {
+        let given: serde_json::Map<String, serde_json::Value> =
+            given.map(|(key, value)| (key.to_owned(), value.into())).collect();
+        return out.json(&json!({ "file": file.display().to_string(), "ok": true, "settings": given }));
+    }
+    out.line(format_args!("ok: {}", file.display()))?;
+    given.into_iter().try_for_each(|(key, value)| out.line(format_args!("  {key} = {value}")))
+}

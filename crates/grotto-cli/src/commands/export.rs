@@ -1,0 +1,51 @@
+//! `grotto export`: all records of a type as NDJSON.
+//!
+//! Owns: the order and the stream. Never: holds more than one printed record.
+
+use crate::failure::Outcome;
+use crate::output::{Out, note};
+use crate::progress::Bar;
+use crate::reader::ReadArgs;
+use crate::records::{self, Printer};
+use crate::text;
+use std::path::PathBuf;
+
+/// Prints all records of a type, one JSON object per line, ordered by primary key
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grotto export --store ./store --dataset cities > cities.ndjson
+  grotto export --store ./store --dataset cities --version 2 --output cities-2.ndjson
+
+Fields that are null are left out. Records of a type without a primary key come as they are stored.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    read: ReadArgs,
+    /// Type of the records; not needed where only one type stands by itself
+    #[arg(long = "type", value_name = "TYPE")]
+    type_name: Option<String>,
+    /// File to write; it appears only once it is complete
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
+    let state = args.read.state().await?;
+    let type_id = records::choose_type(state.schema(), args.type_name.as_deref())?;
+    let mut file = args.output.as_deref().map(|path| Out::file(path, out.is_json())).transpose()?;
+    let bar = Bar::new("exporting", out.is_json() || file.is_none());
+    bar.of_items(state.count(type_id));
+    let mut printer = Printer::default();
+    for ordinal in records::by_key(&state, type_id) {
+        if let Some(record) = state.record(type_id, ordinal) {
+            file.as_mut().unwrap_or(out).line(printer.json(&record)?)?;
+            bar.add(1);
+        }
+    }
+    drop(bar);
+    let Some(file) = file else { return Ok(()) };
+    file.finish()?;
+    let (count, version) = (text::count(state.count(type_id)), state.version());
+    note(format_args!("{count} records of version {version} written"));
+    Ok(())
+}

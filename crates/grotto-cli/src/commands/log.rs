@@ -1,0 +1,90 @@
+//! `grotto log`: the versions of a dataset.
+//!
+//! Owns: how the commit log is shown. Never: fetches a blob.
+
+use crate::config::Role;
+use crate::failure::Outcome;
+use crate::output::Out;
+use crate::target::{TargetArgs, nothing_published};
+use crate::text::{self, Table};
+use grotto::store::{BlobRef, EntryKind, LogEntry};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Lists the versions of a dataset, oldest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grotto log --store ./store --dataset cities
+  grotto log --store ./store --dataset cities --limit 5 --json
+
+A fence is the version at which a writer takes over; the records stay as they were.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Only the newest N versions
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
+    let target = args.target.resolve(Role::Reader)?;
+    let dataset = target.open().await?;
+    let Some(head) = dataset.head().await? else {
+        return Err(nothing_published(dataset.name(), &target.url));
+    };
+    let first = args.limit.map_or(1, |limit| head.version.saturating_sub(limit) + 1);
+    let entries = dataset.list_entries(first..=head.version).await?;
+    let snapshots: BTreeMap<u64, BlobRef> =
+        dataset.snapshot_entries().await?.into_iter().map(|entry| (entry.version, entry.blob)).collect();
+    if out.is_json() {
+        return entries.iter().try_for_each(|entry| out.json(&line(entry, snapshots.get(&entry.version))));
+    }
+    out.line(format_args!("{}: {} versions, newest {}\n", dataset.name(), entries.len(), head.version))?;
+    let names = ["kind", "time (UTC)", "writer", "version", "epoch", "delta", "reverse", "snapshot", "records"];
+    let mut table = Table::new(3, &names);
+    for entry in &entries {
+        table.row(row(entry, snapshots.get(&entry.version)));
+    }
+    table.lines().try_for_each(|line| out.line(line))
+}
+
+fn kind(entry: &LogEntry) -> &'static str {
+    match entry.kind {
+        EntryKind::Commit => "commit",
+        EntryKind::Fence => "fence",
+    }
+}
+
+fn row(entry: &LogEntry, snapshot: Option<&BlobRef>) -> Vec<String> {
+    let size = |blob: Option<&BlobRef>| blob.map_or_else(|| "–".to_owned(), |blob| text::bytes(blob.length));
+    let (delta, reverse) = (entry.blobs.delta.as_ref(), entry.blobs.reverse.as_ref());
+    vec![
+        kind(entry).to_owned(),
+        text::date(entry.time_ms),
+        entry.writer.clone(),
+        entry.version.to_string(),
+        entry.epoch.to_string(),
+        size(delta),
+        size(reverse),
+        size(snapshot),
+        text::count(entry.counts.values().sum()),
+    ]
+}
+
+fn line(entry: &LogEntry, snapshot: Option<&BlobRef>) -> serde_json::Value {
+    json!({
+        "version": entry.version,
+        "kind": kind(entry),
+        "epoch": entry.epoch,
+        "time_ms": entry.time_ms,
+        "writer": entry.writer,
+        "state_version": entry.state_version,
+        "state_checksum": format!("{:016x}", entry.state_checksum),
+        "schema_hash": format!("{:016x}", entry.schema_hash),
+        "counts": entry.counts,
+        "delta": entry.blobs.delta,
+        "reverse": entry.blobs.reverse,
+        "snapshot": snapshot,
+    })
+}

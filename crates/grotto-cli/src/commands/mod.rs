@@ -1,0 +1,35 @@
+//! The commands, one module each.
+//!
+//! Owns: which code runs for which command. Never: the work itself.
+
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod diff;
+pub(crate) mod export;
+mod filter;
+pub(crate) mod get;
+pub(crate) mod inspect;
+pub(crate) mod log;
+pub(crate) mod publish;
+pub(crate) mod scan;
+pub(crate) mod verify;
+
+use crate::cli::Command;
+use crate::failure::Outcome;
+use crate::output::Out;
+
+/// Runs a command.
+pub(crate) async fn run(command: Command, out: &mut Out) -> Outcome<()> {
+    match command {
+        Command::Demo(args) => demo::run(&args, out).await,
+        Command::Publish(args) => publish::run(&args, out).await,
+        Command::Get(args) => get::run(&args, out).await,
+        Command::Scan(args) => scan::run(&args, out).await,
+        Command::Export(args) => export::run(&args, out).await,
+        Command::Log(args) => log::run(&args, out).await,
+        Command::Inspect(args) => inspect::run(&args, out).await,
+        Command::Verify(args) => verify::run(&args, out).await,
+        Command::Diff(args) => diff::run(&args, out).await,
+        Command::Config(args) => config::run(&args, out),
+    }
+}

@@ -1,0 +1,193 @@
+//! `grotto publish`: records from files become the next version.
+//!
+//! Owns: reading schema and inputs before anything is written, and telling what was published.
+//! Never: decides what changed; that is the producer.
+
+mod inputs;
+mod report;
+
+use crate::config::{Performance, Role, Settings, read_text};
+use crate::failure::{Failure, Outcome};
+use crate::output::Out;
+use crate::progress::Bar;
+use crate::target::{TargetArgs, Target};
+use grotto::producer::{Mode, Producer, ProducerBuilder, Published};
+use grotto::schema::Schema;
+use grotto::store::{SnapshotEntry, Store, StoreUrl};
+use std::path::{Path, PathBuf};
+
+/// Longest schema text in bytes.
+const MAX_SCHEMA: u64 = 1 << 20;
+
+/// Publishes records as the next version of a dataset
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grotto publish --store ./store --dataset cities --schema cities.schema --input cities.ndjson.zst
+  grotto publish --store ./store --dataset cities --schema cities.schema --input changes.ndjson --incremental
+  grotto publish --config cities.yaml --input cities.ndjson
+
+A full input holds all records: what it leaves out is removed. A line of an incremental input is a
+record, which replaces the one with its key, or an operation:
+  {\"op\":\"delete\",\"key\":2950159}
+  {\"op\":\"upsert\",\"type\":\"City\",\"record\":{…}}
+
+An input that changes nothing publishes nothing. When two publish at the same time, exactly one
+commits; the other ends with exit code 7.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Schema of the records; not needed once the dataset has one
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// NDJSON, plain or zstd; - for the standard input; TYPE=FILE, repeated, for several types
+    #[arg(long, value_name = "FILE", required = true)]
+    input: Vec<String>,
+    /// Type of the records; not needed where only one type stands by itself
+    #[arg(long = "type", value_name = "TYPE")]
+    type_name: Option<String>,
+    /// The input holds all records (the default)
+    #[arg(long, conflicts_with = "incremental")]
+    full: bool,
+    /// The input holds changes; everything else stays
+    #[arg(long)]
+    incremental: bool,
+    /// Write a snapshot of the version, due or not
+    #[arg(long)]
+    snapshot: bool,
+    /// Versions between snapshots; 0 for none [default: 25]
+    #[arg(long, value_name = "N")]
+    snapshot_every: Option<u64>,
+    /// zstd level of the blobs, or none [default: 3]
+    #[arg(long, value_name = "LEVEL", value_parser = level, allow_hyphen_values = true)]
+    level: Option<Level>,
+    /// Threads that decode and encode [default: one per processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Who publishes, for those who read the log [default: host and process]
+    #[arg(long, value_name = "NAME")]
+    writer: Option<String>,
+    /// Publish also to a store that cannot keep two writers apart; only where there is one for sure
+    #[arg(long)]
+    allow_unfenced: bool,
+}
+
+/// Compression of blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Level(Option<i32>);
+
+fn level(text: &str) -> Result<Level, String> {
+    match text.parse::<i32>() {
+        _ if text == "none" => Ok(Level(None)),
+        Ok(level @ (-7..=22)) => Ok(Level(Some(level))),
+        _ => Err("expected -7 to 22, or none".to_owned()),
+    }
+}
+
+pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
+    let target = args.target.resolve(Role::Writer)?;
+    let name = dataset_name(&target)?;
+    let schema_file = args.schema.clone().or_else(|| target.settings.schema());
+    let schema = schema_file.as_deref().map(read_schema).transpose()?;
+    let bar = Bar::new("reading", out.is_json());
+    // Opened before the store, so that a missing file leaves no trace there.
+    let inputs = inputs::open(&args.input, &bar)?;
+    let builder = || Ok::<_, Failure>(settings(args, &target.settings, Producer::builder(&name, open_store(&target.url)?)));
+    let builder = || builder().map(|builder| match &schema {
+        Some(schema) => builder.schema(schema.clone()),
+        None => builder,
+    });
+    let producer = builder()?.lazy_fence(true).open().await.map_err(|e| with_schema_hint(e.into(), schema.is_none()))?;
+    let type_name = type_name(args, schema.as_ref(), &producer)?;
+    let mode = if args.incremental { Mode::Incremental } else { Mode::Full };
+    let published = inputs::publish(&producer, inputs, type_name, mode).await?;
+    drop(bar);
+    match published {
+        Some(published) => {
+            let snapshot = write_snapshot(args, &producer, &published).await;
+            report::published(&name, &published, snapshot.as_ref().ok().and_then(Option::as_ref), out)?;
+            snapshot.map(|_| ()).map_err(|failure| {
+                failure.within(format_args!("version {} is published, but not its snapshot", published.version))
+            })
+        }
+        None if args.snapshot => {
+            let snapshot = builder()?.open().await?.snapshot().await?;
+            report::unchanged(&name, producer.version(), Some(&snapshot), out)
+        }
+        None => report::unchanged(&name, producer.version(), None, out),
+    }
+}
+
+/// The snapshot that was due or asked for.
+async fn write_snapshot(args: &Args, producer: &Producer, published: &Published) -> Outcome<Option<SnapshotEntry>> {
+    let written = producer.finish().await?.pop();
+    match written {
+        Some(entry) if entry.version == published.version => Ok(Some(entry)),
+        _ if args.snapshot => Ok(Some(producer.snapshot().await?)),
+        other => Ok(other),
+    }
+}
+
+fn dataset_name(target: &Target) -> Outcome<String> {
+    target.dataset.clone().ok_or_else(|| {
+        Failure::invalid("which dataset is not said: expected --dataset NAME")
+            .hint("any name of letters, digits, '-', '_' and '.' will do")
+    })
+}
+
+fn open_store(url: &StoreUrl) -> Outcome<Store> {
+    Ok(Store::open_writable(url)?)
+}
+
+/// Reads a schema; every complaint names the file, the line and the column.
+pub(crate) fn read_schema(path: &Path) -> Outcome<Schema> {
+    let text = read_text(path, "schema", MAX_SCHEMA)?;
+    let schema = Schema::parse(&text).map_err(|e| Failure::invalid(format!("{}: {e}", path.display())))?;
+    if schema.types().is_empty() {
+        return Err(Failure::invalid(format!("{}: expected at least one type, found none", path.display())));
+    }
+    Ok(schema)
+}
+
+fn with_schema_hint(failure: Failure, missing: bool) -> Failure {
+    if missing && failure.message().ends_with("expected a schema") {
+        return failure.hint("describe the records in a file and give it with --schema");
+    }
+    failure
+}
+
+/// The type that lines without one are of; nothing if each input names its own.
+fn type_name(args: &Args, schema: Option<&Schema>, producer: &Producer) -> Outcome<Option<String>> {
+    let state = producer.state();
+    let schema = schema.unwrap_or(state.schema());
+    if args.type_name.is_none() && args.input.iter().all(|input| inputs::named(input).0.is_some()) {
+        return Ok(None);
+    }
+    let id = crate::records::choose_type(schema, args.type_name.as_deref())?;
+    Ok(Some(schema.get(id).name.clone()))
+}
+
+fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> ProducerBuilder {
+    let default = Performance::default();
+    let config = config.performance().unwrap_or(&default);
+    let mut builder = builder.allow_unfenced(args.allow_unfenced).writer_id(&writer(args));
+    if let Some(versions) = args.snapshot_every.or(config.snapshot_frequency) {
+        builder = builder.snapshot_every(versions);
+    }
+    if let Some(threads) = args.threads.or(config.worker_pool_size) {
+        builder = builder.threads(threads);
+    }
+    match (args.level, config.enable_compression) {
+        (Some(Level(level)), _) => builder.compression(level),
+        (None, Some(false)) => builder.compression(None),
+        (None, _) => builder,
+    }
+}
+
+fn writer(args: &Args) -> String {
+    args.writer.clone().unwrap_or_else(|| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = if host.trim().is_empty() { "unknown host" } else { host.trim() };
+        format!("{host}:{}", std::process::id())
+    })
+}

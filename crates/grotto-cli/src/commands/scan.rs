@@ -1,0 +1,63 @@
+//! `grotto scan`: records in the order of their ordinals.
+//!
+//! Owns: selection and paging. Never: sorts; that is `export`.
+
+use super::filter::Filter;
+use crate::failure::Outcome;
+use crate::output::{Out, note};
+use crate::reader::ReadArgs;
+use crate::records::{self, Printer};
+use serde_json::json;
+
+/// Prints records in the order in which they are stored, one JSON object per line
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grotto scan --store ./store --dataset cities City --limit 10
+  grotto scan --store ./store --dataset cities City --where countrycode=NZ
+  grotto scan --store ./store --dataset cities City --limit 10 --after 9
+
+With --json each line is {\"ordinal\":…,\"record\":…}.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    read: ReadArgs,
+    /// Type of the records; not needed where only one type stands by itself
+    #[arg(value_name = "TYPE")]
+    type_name: Option<String>,
+    /// Most records to print
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Start behind this ordinal
+    #[arg(long, value_name = "ORDINAL")]
+    after: Option<u32>,
+    /// Only records with this value, such as countrycode=NZ; may be repeated
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
+    filters: Vec<String>,
+}
+
+pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
+    let state = args.read.state().await?;
+    let type_id = records::choose_type(state.schema(), args.type_name.as_deref())?;
+    let filter = |text: &String| Filter::parse(state.schema(), type_id, text);
+    let filters: Vec<Filter> = args.filters.iter().map(filter).collect::<Outcome<_>>()?;
+    let wanted = state
+        .scan(type_id)
+        .filter(|record| args.after.is_none_or(|after| record.ordinal() > after))
+        .filter(|record| filters.iter().all(|filter| filter.matches(record)));
+    let (mut printer, mut last) = (Printer::default(), None);
+    for (at, record) in wanted.enumerate() {
+        if args.limit.is_some_and(|limit| at >= limit) {
+            if let (Some(last), false) = (last, out.is_json()) {
+                note(format_args!("there are more; go on with --after {last}"));
+            }
+            break;
+        }
+        last = Some(record.ordinal());
+        if out.is_json() {
+            out.json(&json!({ "ordinal": record.ordinal(), "record": printer.value(&record)? }))?;
+        } else {
+            out.line(printer.json(&record)?)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! `grotto verify`: every blob, and every version in every way.
+//!
+//! Owns: what is told. What is checked, and in which order, is in `walk`. Never: repairs.
+
+mod orphans;
+mod walk;
+
+use crate::config::Role;
+use crate::failure::{Failure, Outcome};
+use crate::output::Out;
+use crate::progress::Bar;
+use crate::target::{TargetArgs, nothing_published};
+use crate::text::{bytes, count};
+use grotto::store::ErrorKind;
+use serde_json::json;
+use walk::{Fault, Walk};
+
+/// Checks every blob and rebuilds every version in every way
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  grotto verify --store ./store --dataset cities
+
+Walks the log, reads every blob that it names, and rebuilds every version forward by deltas, back by
+reverse deltas, and from each snapshot. All ways must give the state checksum that the log states.
+The exit code is 0 only if all of it holds. Blobs that nothing refers to are leftovers of writers
+that died; they harm nobody and are only reported.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+}
+
+pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
+    let target = args.target.resolve(Role::Reader)?;
+    let dataset = target.open().await?;
+    let bar = Bar::new("verifying", out.is_json());
+    let mut walk = Walk::new(&dataset, bar);
+    walk.read_log().await?;
+    if walk.is_empty() {
+        return Err(nothing_published(dataset.name(), &target.url));
+    }
+    walk.forward().await?;
+    walk.back().await?;
+    let named = walk.named_blobs();
+    let orphans = orphans::find(&target.url, dataset.name(), &named)?;
+    let found = walk.finish();
+    report(dataset.name(), &found, &orphans, out)?;
+    match found.faults.first() {
+        None => Ok(()),
+        Some(first) => Err(failure(first, found.faults.len())),
+    }
+}
+
+/// What was checked.
+pub(super) struct Found {
+    first: u64,
+    last: u64,
+    commits: u64,
+    blobs: u64,
+    bytes: u64,
+    /// States that were rebuilt and compared.
+    states: u64,
+    faults: Vec<Fault>,
+}
+
+fn report(dataset: &str, found: &Found, orphans: &orphans::Orphans, out: &mut Out) -> Outcome<()> {
+    if out.is_json() {
+        let faults: Vec<_> = found
+            .faults
+            .iter()
+            .map(|fault| json!({ "kind": fault.kind.to_string(), "message": fault.message }))
+            .collect();
+        return out.json(&json!({
+            "dataset": dataset, "ok": faults.is_empty(), "faults": faults,
+            "first_version": found.first, "last_version": found.last, "commits": found.commits,
+            "blobs": found.blobs, "bytes": found.bytes, "states_compared": found.states,
+            "orphans": orphans.names, "orphan_bytes": orphans.bytes,
+        }));
+    }
+    for fault in &found.faults {
+        out.line(format_args!("damaged: {}", fault.message))?;
+    }
+    let verdict = if found.faults.is_empty() { "OK" } else { "DAMAGED" };
+    out.line(format_args!(
+        "{verdict}: {dataset}, versions {} to {}, {} of them commits",
+        found.first, found.last, found.commits
+    ))?;
+    let (blobs, length, states) = (count(found.blobs), bytes(found.bytes), count(found.states));
+    out.line(format_args!("{blobs} blobs of {length} read, {states} states rebuilt and compared"))?;
+    if !orphans.names.is_empty() {
+        let (number, length) = (orphans.names.len(), bytes(orphans.bytes));
+        out.line(format_args!("{number} blobs of {length} that no version refers to (left by writers that died):"))?;
+        orphans.names.iter().try_for_each(|name| out.line(format_args!("  {name}")))?;
+    }
+    out.flush()
+}
+
+fn failure(first: &Fault, number: usize) -> Failure {
+    let kind = if first.kind == ErrorKind::Invalid { ErrorKind::Corrupt } else { first.kind };
+    let more = if number > 1 { format!(" (and {} more)", number - 1) } else { String::new() };
+    Failure::new(kind, format!("{}{more}", first.message)).hint(
+        "consumers go around damaged blobs where others lead to the same version; a new snapshot \
+         (`grotto publish --snapshot`) makes them reach the newest",
+    )
+}

@@ -1,0 +1,291 @@
+//! The walk through a dataset.
+//!
+//! Owns: what is checked. Holds one state at a time. Never: stops at the first fault, so that one
+//! run names everything that is damaged; only a store that does not answer ends it.
+
+use super::Found;
+use crate::failure::{Failure, Outcome};
+use crate::progress::Bar;
+use grotto::format::blob::{Blob, BlobHeader, BlobKind as Kind};
+use grotto::state::{HeapSeal, State};
+use grotto::store::{BlobRef, Dataset, EntryKind, Error, ErrorKind, LogEntry, SnapshotEntry};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something that is not as it should be.
+pub(super) struct Fault {
+    pub(super) kind: ErrorKind,
+    pub(super) message: String,
+}
+
+/// What a blob must lead to.
+struct Promise {
+    kind: Kind,
+    from: u64,
+    to: u64,
+    checksum: u64,
+}
+
+pub(super) struct Walk<'a> {
+    dataset: &'a Dataset,
+    bar: Bar,
+    entries: BTreeMap<u64, LogEntry>,
+    snapshots: BTreeMap<u64, SnapshotEntry>,
+    /// The state at the end of the forward walk, if a way led there.
+    newest: Option<State>,
+    blobs: u64,
+    bytes: u64,
+    states: u64,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(dataset: &'a Dataset, bar: Bar) -> Self {
+        Self {
+            dataset,
+            bar,
+            entries: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            newest: None,
+            blobs: 0,
+            bytes: 0,
+            states: 0,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Reads all log entries and announcements.
+    pub(super) async fn read_log(&mut self) -> Outcome<()> {
+        let versions = self.dataset.list_versions(1..=u64::MAX).await?;
+        for version in versions.iter().copied() {
+            let entry = self.dataset.read_entry(version).await;
+            if let Some(entry) = self.tolerate(entry)?.flatten() {
+                self.entries.insert(version, entry);
+            }
+        }
+        for entry in self.dataset.snapshot_entries().await? {
+            self.snapshots.insert(entry.version, entry);
+        }
+        let boundary = self.dataset.gc_boundary().await?.map_or(0, |boundary| boundary.version);
+        self.check_order(&versions, boundary);
+        let deltas = self.entries.values().filter(|entry| entry.kind == EntryKind::Commit).count();
+        self.bar.of_items((2 * deltas + self.snapshots.len()) as u64);
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.faults.is_empty()
+    }
+
+    /// No version is left out, each follows the one before, and epochs never fall.
+    fn check_order(&mut self, versions: &[u64], boundary: u64) {
+        let mut faults = Vec::new();
+        let mut expected = boundary + 1;
+        for version in versions.iter().filter(|version| **version > boundary) {
+            if *version > expected {
+                faults.push(missing(format!("log entries {expected} to {} are missing", version - 1)));
+            }
+            expected = version + 1;
+        }
+        for (before, entry) in self.entries.values().zip(self.entries.values().skip(1)) {
+            let version = entry.version;
+            if entry.epoch < before.epoch {
+                let (found, newest) = (entry.epoch, before.epoch);
+                faults.push(corrupt(format!("version {version}: epoch {found} is below {newest}, that of the version before")));
+            }
+            if entry.dataset_id != before.dataset_id {
+                faults.push(corrupt(format!("version {version} is of another dataset than the version before")));
+            }
+            if entry.parent == before.version && entry.kind == EntryKind::Fence && entry.state_checksum != before.state_checksum {
+                faults.push(corrupt(format!("version {version}: a fence must not change the state checksum")));
+            }
+        }
+        self.faults.extend(faults);
+    }
+
+    /// From the first version to the newest: deltas, and every snapshot on the way.
+    pub(super) async fn forward(&mut self) -> Outcome<()> {
+        let first = self.entries.keys().next().copied().unwrap_or(0);
+        let mut state = (first <= 1).then(State::empty);
+        for version in self.versions() {
+            let Some(entry) = self.entries.get(&version).cloned() else { continue };
+            state = state.filter(|state| state.version() == entry.parent);
+            state = match entry.kind {
+                EntryKind::Fence => state.map(|state| state.at_version(version)),
+                EntryKind::Commit => self.step(state, &entry).await?,
+            };
+            let loaded = self.snapshot(&entry).await?;
+            state = state.or(loaded);
+        }
+        let newest = self.entries.keys().next_back().copied();
+        self.newest = state.filter(|state| Some(state.version()) == newest);
+        Ok(())
+    }
+
+    /// From the newest version back to the first.
+    pub(super) async fn back(&mut self) -> Outcome<()> {
+        let mut state = self.newest.take();
+        let mut versions = self.versions();
+        versions.reverse();
+        for version in versions {
+            let Some(entry) = self.entries.get(&version).cloned() else { continue };
+            state = state.filter(|state| state.version() == version);
+            let Some(blob) = entry.blobs.reverse.as_ref() else {
+                state = match entry.kind {
+                    EntryKind::Fence => state.map(|state| state.at_version(entry.parent)),
+                    EntryKind::Commit => None,
+                };
+                continue;
+            };
+            let checksum = self.entries.get(&entry.parent).map(|parent| parent.state_checksum);
+            let promise = checksum.map(|checksum| Promise { kind: Kind::Reverse, from: version, to: entry.parent, checksum });
+            state = self.check(state, blob, promise).await?;
+        }
+        Ok(())
+    }
+
+    /// Every blob that the log or an announcement names.
+    pub(super) fn named_blobs(&self) -> BTreeSet<String> {
+        let mut named = BTreeSet::new();
+        let mut add = |blob: &BlobRef| named.insert(blob.name.clone());
+        for entry in self.entries.values() {
+            entry.blobs.delta.iter().chain(&entry.blobs.reverse).for_each(|blob| _ = add(blob));
+            entry.snapshot.iter().for_each(|snapshot| _ = add(&snapshot.blob));
+            for transition in &entry.transitions {
+                add(&transition.delta);
+                transition.reverse.iter().for_each(|blob| _ = add(blob));
+            }
+        }
+        self.snapshots.values().for_each(|entry| _ = add(&entry.blob));
+        named
+    }
+
+    pub(super) fn finish(self) -> Found {
+        let commits = self.entries.values().filter(|entry| entry.kind == EntryKind::Commit).count();
+        Found {
+            first: self.entries.keys().next().copied().unwrap_or(0),
+            last: self.entries.keys().next_back().copied().unwrap_or(0),
+            commits: commits as u64,
+            blobs: self.blobs,
+            bytes: self.bytes,
+            states: self.states,
+            faults: self.faults,
+        }
+    }
+
+    fn versions(&self) -> Vec<u64> {
+        self.entries.keys().copied().collect()
+    }
+
+    async fn step(&mut self, state: Option<State>, entry: &LogEntry) -> Outcome<Option<State>> {
+        let version = entry.version;
+        let Some(blob) = entry.blobs.delta.as_ref() else {
+            self.faults.push(corrupt(format!("version {version}: a commit without a delta")));
+            return Ok(None);
+        };
+        let promise = Promise { kind: Kind::Delta, from: entry.parent, to: version, checksum: entry.state_checksum };
+        let state = self.check(state, blob, Some(promise)).await?;
+        if let Some(state) = &state {
+            self.check_counts(state, entry);
+        }
+        Ok(state)
+    }
+
+    async fn snapshot(&mut self, entry: &LogEntry) -> Outcome<Option<State>> {
+        let Some(snapshot) = self.snapshots.get(&entry.version).cloned() else { return Ok(None) };
+        let checksum = entry.state_checksum;
+        let promise = Promise { kind: Kind::Snapshot, from: 0, to: entry.version, checksum };
+        self.check(Some(State::empty()), &snapshot.blob, Some(promise)).await
+    }
+
+    /// Checks a blob's bytes and, where there is a state to apply it to, what it leads to.
+    async fn check(&mut self, state: Option<State>, blob: &BlobRef, promise: Option<Promise>) -> Outcome<Option<State>> {
+        let fetched = self.dataset.fetch_blob(blob).await;
+        self.bar.add(1);
+        let Some(bytes) = self.tolerate(fetched)? else { return Ok(None) };
+        self.blobs += 1;
+        self.bytes += bytes.len() as u64;
+        let outcome = Blob::parse(bytes).map_err(|e| e.to_string()).and_then(|parsed| {
+            if let Some(promise) = &promise {
+                promise.compare(&parsed.header, self.dataset.name())?;
+            }
+            match state {
+                Some(state) => lead(&state, &parsed, promise.as_ref()).map(Some),
+                None => sections(&parsed).map(|()| None),
+            }
+        });
+        match outcome {
+            Ok(state) => {
+                self.states += u64::from(state.is_some());
+                Ok(state)
+            }
+            Err(reason) => {
+                self.faults.push(corrupt(format!("blob {}: {reason}", blob.name)));
+                Ok(None)
+            }
+        }
+    }
+
+    fn check_counts(&mut self, state: &State, entry: &LogEntry) {
+        let version = entry.version;
+        if state.schema_hash() != entry.schema_hash {
+            self.faults.push(corrupt(format!("version {version}: its schema is not the one that the log states")));
+        }
+        for (name, expected) in &entry.counts {
+            let found = state.schema().find(name).map_or(0, |id| state.count(id));
+            if found != *expected {
+                let message = format!("version {version}: expected {expected} records of {name}, found {found}");
+                self.faults.push(corrupt(message));
+            }
+        }
+    }
+
+    /// Takes note of damage; anything else ends the walk.
+    fn tolerate<T>(&mut self, outcome: Result<T, Error>) -> Outcome<Option<T>> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing) => {
+                self.faults.push(Fault { kind: error.kind(), message: error.message().to_owned() });
+                Ok(None)
+            }
+            Err(error) => Err(Failure::from(error)),
+        }
+    }
+}
+
+impl Promise {
+    fn compare(&self, header: &BlobHeader, dataset: &str) -> Result<(), String> {
+        let expected = (dataset, self.kind, self.from, self.to, self.checksum);
+        let found = (header.dataset.as_str(), header.kind, header.from, header.to, header.to_checksum);
+        if expected == found {
+            return Ok(());
+        }
+        let show = |(dataset, kind, from, to, checksum): (&str, Kind, u64, u64, u64)| {
+            format!("{} of {dataset} from version {from} to {to}, state checksum {checksum:016x}", kind.name())
+        };
+        Err(format!("expected a {}, found a {}", show(expected), show(found)))
+    }
+}
+
+/// Applies a blob; the result must have the checksum that the log states.
+fn lead(state: &State, blob: &Blob, promise: Option<&Promise>) -> Result<State, String> {
+    let (next, _) = state.apply(blob, &mut HeapSeal::default()).map_err(|e| e.to_string())?;
+    match promise {
+        Some(promise) if promise.checksum != next.checksum() => {
+            Err(format!("expected state checksum {:016x}, found {:016x}", promise.checksum, next.checksum()))
+        }
+        _ => Ok(next),
+    }
+}
+
+/// Unpacks every section of a blob that cannot be applied.
+fn sections(blob: &Blob) -> Result<(), String> {
+    (0..blob.header.sections.len()).try_for_each(|index| blob.section(index).map(|_| ()).map_err(|e| e.to_string()))
+}
+
+fn corrupt(message: String) -> Fault {
+    Fault { kind: ErrorKind::Corrupt, message }
+}
+
+fn missing(message: String) -> Fault {
+    Fault { kind: ErrorKind::Missing, message }
+}

@@ -1,0 +1,186 @@
+//! Configuration files.
+//!
+//! Owns: their keys, and reading them. Never: guesses. A key that this build does not act on is an
+//! unknown key, so that nobody believes in a setting without effect.
+
+mod span;
+#[cfg(test)]
+mod tests;
+
+use crate::failure::{Failure, Outcome};
+use grotto::store::StoreUrl;
+use serde::{Deserialize, Deserializer, de};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest configuration file in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// For commands that publish.
+    pub(crate) producer: Option<ProducerSettings>,
+    /// For commands that read.
+    pub(crate) consumer: Option<ConsumerSettings>,
+    /// Where the file lies: relative paths in it start there.
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+/// Section `producer`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProducerSettings {
+    pub(crate) dataset: Option<String>,
+    pub(crate) schema: Option<PathBuf>,
+    #[serde(default, deserialize_with = "store_url")]
+    pub(crate) store: Option<StoreUrl>,
+    #[serde(default)]
+    pub(crate) performance: Performance,
+}
+
+/// Section `producer.performance`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Performance {
+    /// Versions between snapshots.
+    pub(crate) snapshot_frequency: Option<u64>,
+    pub(crate) enable_compression: Option<bool>,
+    /// Threads that decode and encode.
+    #[serde(default, deserialize_with = "thread_count")]
+    pub(crate) worker_pool_size: Option<usize>,
+}
+
+/// Section `consumer`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConsumerSettings {
+    pub(crate) dataset: Option<String>,
+    #[serde(default, deserialize_with = "store_url")]
+    pub(crate) store: Option<StoreUrl>,
+    pub(crate) state_dir: Option<PathBuf>,
+    /// How often to look for a new version.
+    #[serde(default, deserialize_with = "interval")]
+    pub(crate) poll_interval: Option<Duration>,
+}
+
+/// What a command does, which decides whose section counts first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Publishes: only section `producer` counts.
+    Writer,
+    /// Reads: section `consumer`, else `producer`.
+    Reader,
+}
+
+impl Settings {
+    /// Reads a file; every complaint names the file and the line.
+    pub(crate) fn load(path: &Path) -> Outcome<Self> {
+        let text = read_text(path, "configuration", MAX_BYTES)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Self::parse(&text, folder)
+            .map_err(|complaint| Failure::invalid(format!("{}: {complaint}", path.display())))
+    }
+
+    fn parse(text: &str, folder: PathBuf) -> Result<Self, String> {
+        // A file with nothing but comments is a configuration without settings.
+        let settings: Option<Self> = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
+        Ok(Self { folder, ..settings.unwrap_or_default() })
+    }
+
+    /// The store for a role. A relative folder starts where the file lies.
+    pub(crate) fn store(&self, role: Role) -> Option<StoreUrl> {
+        let own = self.producer.as_ref().and_then(|p| p.store.clone());
+        let url = match role {
+            Role::Writer => own,
+            Role::Reader => self.consumer.as_ref().and_then(|c| c.store.clone()).or(own),
+        };
+        url.map(|url| match url {
+            StoreUrl::Local(path) => StoreUrl::Local(self.folder.join(path)),
+            other => other,
+        })
+    }
+
+    /// The dataset for a role.
+    pub(crate) fn dataset(&self, role: Role) -> Option<String> {
+        let own = self.producer.as_ref().and_then(|p| p.dataset.clone());
+        match role {
+            Role::Writer => own,
+            Role::Reader => self.consumer.as_ref().and_then(|c| c.dataset.clone()).or(own),
+        }
+    }
+
+    /// The schema file.
+    pub(crate) fn schema(&self) -> Option<PathBuf> {
+        let schema = self.producer.as_ref()?.schema.as_ref()?;
+        Some(self.folder.join(schema))
+    }
+
+    /// The state directory.
+    pub(crate) fn state_dir(&self) -> Option<PathBuf> {
+        let dir = self.consumer.as_ref()?.state_dir.as_ref()?;
+        Some(self.folder.join(dir))
+    }
+
+    /// How often to look for a new version.
+    pub(crate) fn poll_interval(&self) -> Option<Duration> {
+        self.consumer.as_ref()?.poll_interval
+    }
+
+    /// Section `producer.performance`.
+    pub(crate) fn performance(&self) -> Option<&Performance> {
+        self.producer.as_ref().map(|producer| &producer.performance)
+    }
+}
+
+/// Reads a small text file.
+pub(crate) fn read_text(path: &Path, what: &str, limit: u64) -> Outcome<String> {
+    let action = format!("read {what} {}", path.display());
+    let length = std::fs::metadata(path).map_err(|e| Failure::io(&action, &e))?.len();
+    if length > limit {
+        let message = format!("cannot {action}: expected at most {limit} bytes, found {length}");
+        return Err(Failure::invalid(message));
+    }
+    std::fs::read_to_string(path).map_err(|e| Failure::io(&action, &e))
+}
+
+fn store_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<StoreUrl>, D::Error> {
+    let text = String::deserialize(value)?;
+    let url = StoreUrl::parse(&text).map_err(|e| de::Error::custom(e.message()))?;
+    Ok(Some(url))
+}
+
+fn thread_count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<usize>, D::Error> {
+    const MOST: usize = 1024;
+    let count = usize::deserialize(value)?;
+    if (1..=MOST).contains(&count) {
+        return Ok(Some(count));
+    }
+    Err(de::Error::custom(format!("expected 1 to {MOST}, found {count}")))
+}
+
+fn interval<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(value)?;
+    duration(&text).map(Some).map_err(de::Error::custom)
+}
+
+/// Reads a duration: a whole number with its unit, such as `100ms`, `5s`, `2m` or `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("expected a duration such as 100ms, 5s, 2m or 1h, found {text:?}");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| refused())?;
+    let unit_ms = match unit.trim_start() {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(refused()),
+    };
+    match number.checked_mul(unit_ms) {
+        Some(1..=86_400_000) => Ok(Duration::from_millis(number * unit_ms)),
+        _ => Err(format!("expected a duration of 1ms to 24h, found {text:?}")),
+    }
+}

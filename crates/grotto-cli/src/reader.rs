@@ -1,0 +1,143 @@
+//! The state that a reading command reads.
+//!
+//! Owns: the choice between heap and state directory, between the store and what is mapped here.
+//! Never: moves a state directory back to an older version; others may be reading it.
+
+use crate::config::Role;
+use crate::failure::{Failure, Outcome};
+use crate::output::note;
+use crate::target::{Target, TargetArgs, nothing_published};
+use grotto::consumer::{Attached, Consumer};
+use grotto::state::State;
+use grotto::store::Dataset;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What to read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReadArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// Version to read instead of the newest
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u64>,
+    /// Keep the state in this folder, mapped, so that the next command starts from it
+    #[arg(long, value_name = "FOLDER", env = "GROTTO_STATE_DIR", hide_env = true)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Read what the state directory holds without asking the store for news
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+impl ReadArgs {
+    /// The state that was asked for. It stays readable for as long as it is held.
+    pub(crate) async fn state(&self) -> Outcome<Arc<State>> {
+        if self.offline && self.target.config.is_none() {
+            return self.offline(self.state_dir.as_deref());
+        }
+        let target = self.target.resolve(Role::Reader)?;
+        let dir = self.state_dir.clone().or_else(|| target.settings.state_dir());
+        if self.offline {
+            return self.offline(dir.as_deref());
+        }
+        let state = match (dir, self.version) {
+            (Some(dir), None) => newest_in(&dir, &target).await?,
+            (Some(dir), Some(version)) => match held_in(&dir, version, &target) {
+                Some(state) => state,
+                None => from_store(&target, Some(version)).await?,
+            },
+            (None, version) => from_store(&target, version).await?,
+        };
+        if state.version() == 0 {
+            let name = target.dataset.as_deref().unwrap_or("of this store");
+            return Err(nothing_published(name, &target.url));
+        }
+        Ok(state)
+    }
+
+    fn offline(&self, dir: Option<&Path>) -> Outcome<Arc<State>> {
+        let dir = dir.ok_or_else(|| Failure::invalid("--offline: expected --state-dir as well"))?;
+        let attached = Consumer::attach(dir)?;
+        check_name(&attached, self.target.dataset.as_deref(), dir)?;
+        let state = attached.state();
+        match self.version {
+            Some(version) if version != state.version() => {
+                let (dir, held) = (dir.display(), state.version());
+                let message = format!("state directory {dir}: expected version {version}, found {held}");
+                Err(Failure::not_found(message).hint("without --offline it is fetched from the store"))
+            }
+            _ => Ok(state),
+        }
+    }
+}
+
+/// A consumer on the heap, at the version or the newest.
+pub(crate) async fn consumer(dataset: &Dataset, version: Option<u64>) -> Outcome<Consumer> {
+    let builder = Consumer::builder(dataset.name(), dataset.store().clone());
+    Ok(match version {
+        Some(version) => builder.open_at(version).await?,
+        None => builder.open().await?,
+    })
+}
+
+async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Arc<State>> {
+    let dataset = target.open().await?;
+    Ok(consumer(&dataset, version).await?.state())
+}
+
+/// The newest state, by way of the directory.
+async fn newest_in(dir: &Path, target: &Target) -> Outcome<Arc<State>> {
+    match refreshed(dir, target).await {
+        Ok(state) => Ok(state),
+        // Another process keeps it, it cannot be written, or the store is away: what it holds is
+        // still good to read.
+        Err(failure) => match Consumer::attach(dir) {
+            Ok(attached) if check_name(&attached, target.dataset.as_deref(), dir).is_ok() => {
+                let state = attached.state();
+                if !is_kept_by_another(&failure) {
+                    note(format_args!("serving version {} as it is: {}", state.version(), failure.message()));
+                }
+                Ok(state)
+            }
+            _ => Err(failure),
+        },
+    }
+}
+
+async fn refreshed(dir: &Path, target: &Target) -> Outcome<Arc<State>> {
+    let dataset = target.open().await?;
+    let builder = Consumer::builder(dataset.name(), dataset.store().clone()).state_dir(dir);
+    let consumer = builder.open().await?;
+    let state = consumer.state();
+    // Opening puts up with a store that does not answer; whoever reads should know.
+    match consumer.refresh().await {
+        Ok(None) => Ok(state),
+        Ok(Some(_)) => Ok(consumer.state()),
+        Err(error) => {
+            note(format_args!("serving version {} as it is: {error}", state.version()));
+            Ok(state)
+        }
+    }
+}
+
+/// Its keeper brings news by itself: nothing to remark.
+fn is_kept_by_another(failure: &Failure) -> bool {
+    failure.message().contains(" is in use by ")
+}
+
+/// The state of a version, if the directory happens to hold it.
+fn held_in(dir: &Path, version: u64, target: &Target) -> Option<Arc<State>> {
+    let attached = Consumer::attach(dir).ok()?;
+    check_name(&attached, target.dataset.as_deref(), dir).ok()?;
+    Some(attached.state()).filter(|state| state.version() == version)
+}
+
+fn check_name(attached: &Attached, expected: Option<&str>, dir: &Path) -> Outcome<()> {
+    match expected {
+        Some(name) if name != attached.dataset() => {
+            let (dir, found) = (dir.display(), attached.dataset());
+            Err(Failure::invalid(format!("state directory {dir}: expected dataset {name}, found {found}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,87 @@
+//! Which dataset of which store a command is about.
+//!
+//! Owns: the options `--store`, `--dataset`, `--config` and how they become an open dataset.
+//! Never: reads a record.
+
+use crate::config::{Role, Settings};
+use crate::failure::{Failure, Outcome};
+use grotto::store::{Dataset, Store, StoreUrl};
+use std::path::PathBuf;
+
+/// Where the dataset is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TargetArgs {
+    /// Folder or URL of the store, such as ./store or file:///var/lib/grotto/store
+    #[arg(long, value_name = "URL", env = "GROTTO_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+    /// Name of the dataset; not needed for reading where the store has only one
+    #[arg(long, value_name = "NAME", env = "GROTTO_DATASET", hide_env = true)]
+    pub(crate) dataset: Option<String>,
+    /// Take what is not given here from a configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What the options come to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// The store.
+    pub(crate) url: StoreUrl,
+    /// The dataset, if one was named.
+    pub(crate) dataset: Option<String>,
+    /// The configuration; empty without a file.
+    pub(crate) settings: Settings,
+}
+
+impl TargetArgs {
+    /// Puts options and configuration together; options win.
+    pub(crate) fn resolve(&self, role: Role) -> Outcome<Target> {
+        let settings = match &self.config {
+            Some(path) => Settings::load(path)?,
+            None => Settings::default(),
+        };
+        let url = match (&self.store, settings.store(role)) {
+            (Some(text), _) => StoreUrl::parse(text)?,
+            (None, Some(url)) => url,
+            (None, None) => {
+                return Err(Failure::invalid("which store is not said: expected --store URL")
+                    .hint("give --store, set GROTTO_STORE, or name a --config file"));
+            }
+        };
+        let dataset = self.dataset.clone().or_else(|| settings.dataset(role));
+        Ok(Target { url, dataset, settings })
+    }
+}
+
+impl Target {
+    /// Opens the dataset for reading. Without a name, the store's only one.
+    pub(crate) async fn open(&self) -> Outcome<Dataset> {
+        let store = Store::open(&self.url)?;
+        let name = match &self.dataset {
+            Some(name) => name.clone(),
+            None => self.only_dataset(&store).await?,
+        };
+        Ok(Dataset::open(store, &name)?)
+    }
+
+    async fn only_dataset(&self, store: &Store) -> Outcome<String> {
+        let mut names = store.datasets().await?;
+        match (names.pop(), names.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (None, _) => Err(Failure::not_found(format!("store {} has no dataset", self.url))
+                .hint("`grotto publish` makes one")),
+            (Some(last), false) => {
+                names.push(last);
+                let names = names.join(", ");
+                Err(Failure::invalid(format!("store {} has several datasets: {names}", self.url))
+                    .hint("choose one with --dataset"))
+            }
+        }
+    }
+}
+
+/// A dataset nobody has published to.
+pub(crate) fn nothing_published(dataset: &str, store: impl std::fmt::Display) -> Failure {
+    Failure::not_found(format!("dataset {dataset} has no version in store {store}"))
+        .hint("`grotto publish` makes the first one")
+}

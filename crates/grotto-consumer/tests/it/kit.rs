@@ -1,0 +1,236 @@
+//! A publisher, and what the tests expect of its versions.
+//!
+//! Version `n` of the dataset holds pairs: `Left` and `Right` records of the same id with the same
+//! round. A state in which they differ is a mixture of versions.
+
+use bytes::Bytes;
+use grotto_consumer::State;
+use grotto_state::format::flat::FlatBuilder;
+use grotto_state::format::{Schema, json};
+use grotto_state::{EncodeOptions, Mode, WriteState, encode_snapshot};
+use grotto_store::{
+    BlobKind, CommitFields, Dataset, EntryBlobs, LogEntry, Store, StoreUrl, Writer, WriterOptions,
+};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+pub(crate) const DATASET: &str = "pairs";
+pub(crate) const PAIRS: i64 = 500;
+
+const SCHEMA: &str = "Left @PrimaryKey(id) { long id; long round; string note; } \
+                      Right @PrimaryKey(id) { long id; long round; }";
+
+/// A store in a folder of its own, and what a test keeps beside it.
+pub(crate) struct Kit {
+    pub(crate) folder: TempDir,
+    pub(crate) store: Store,
+}
+
+impl Kit {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Local(folder.path().join("store"));
+        let store = Store::open_writable(&url).unwrap();
+        Self { folder, store }
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The file of a blob or any other object of the dataset.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("store").join(DATASET).join(name)
+    }
+
+    pub(crate) async fn publisher(&self) -> Publisher {
+        let dataset = Dataset::open(self.store.clone(), DATASET).unwrap();
+        let (writer, _) = Writer::acquire(dataset, WriterOptions::default())
+            .await
+            .unwrap();
+        let state = State::empty().at_version(writer.next_version() - 1);
+        Publisher {
+            writer,
+            write: WriteState::new(Arc::new(state)),
+            schema: Arc::new(Schema::parse(SCHEMA).unwrap()),
+            entries: BTreeMap::new(),
+            reverse: true,
+        }
+    }
+}
+
+pub(crate) struct Publisher {
+    pub(crate) writer: Writer,
+    write: WriteState,
+    schema: Arc<Schema>,
+    pub(crate) entries: BTreeMap<u64, LogEntry>,
+    /// Whether to publish reverse deltas.
+    pub(crate) reverse: bool,
+}
+
+impl Publisher {
+    /// The state at the newest version.
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(self.write.state())
+    }
+
+    /// Commits the next version: pairs whose id is a multiple of `every` get its number as round,
+    /// the others keep theirs.
+    pub(crate) async fn publish(&mut self, every: i64) -> LogEntry {
+        let version = self.writer.next_version();
+        let left = self.schema.find("Left").unwrap();
+        let right = self.schema.find("Right").unwrap();
+        let mut cycle = self.write.begin(&self.schema, Mode::Incremental).unwrap();
+        for id in (0..PAIRS).filter(|id| id % every == 0) {
+            let note = format!("note {version} for pair {id}");
+            let pair = [
+                (
+                    left,
+                    format!(r#"{{"id":{id},"round":{version},"note":"{note}"}}"#),
+                ),
+                (right, format!(r#"{{"id":{id},"round":{version}}}"#)),
+            ];
+            for (ty, text) in pair {
+                let mut flat = FlatBuilder::new();
+                json::decode(&self.schema, ty, text, &mut flat).unwrap();
+                cycle.upsert(ty, flat.bytes(), id as u64).unwrap();
+            }
+        }
+        let encoded = cycle.finish(&self.options(version)).unwrap().unwrap();
+        let delta = self
+            .upload(BlobKind::Delta, version, encoded.delta.clone())
+            .await;
+        let reverse = match encoded.reverse.clone().filter(|_| self.reverse) {
+            Some(bytes) => Some(self.upload(BlobKind::Reverse, version, bytes).await),
+            None => None,
+        };
+        let fields = CommitFields {
+            blobs: EntryBlobs {
+                delta: Some(delta),
+                reverse,
+            },
+            state_checksum: encoded.next.checksum(),
+            schema_hash: encoded.next.schema_hash(),
+            ..CommitFields::default()
+        };
+        let entry = self.writer.commit(fields).await.unwrap();
+        self.write.advance(encoded);
+        self.entries.insert(version, entry.clone());
+        entry
+    }
+
+    pub(crate) async fn publish_many(&mut self, versions: u64) {
+        for _ in 0..versions {
+            self.publish(7).await;
+        }
+    }
+
+    /// Announces a snapshot of the newest version and returns the name of its blob.
+    pub(crate) async fn snapshot(&mut self) -> String {
+        let version = self.write.state().version();
+        let bytes = encode_snapshot(self.write.state(), &self.options(version)).unwrap();
+        let blob = self.upload(BlobKind::Snapshot, version, bytes).await;
+        self.writer
+            .announce_snapshot(version, blob.clone())
+            .await
+            .unwrap();
+        blob.name
+    }
+
+    /// Commits a version whose delta is these bytes.
+    pub(crate) async fn publish_bytes(&mut self, bytes: Vec<u8>, state_checksum: u64) -> LogEntry {
+        let version = self.writer.next_version();
+        let delta = self.upload(BlobKind::Delta, version, bytes).await;
+        let fields = CommitFields {
+            blobs: EntryBlobs {
+                delta: Some(delta),
+                reverse: None,
+            },
+            state_checksum,
+            schema_hash: self.write.state().schema_hash(),
+            ..CommitFields::default()
+        };
+        self.writer.commit(fields).await.unwrap()
+    }
+
+    pub(crate) fn delta_of(&self, version: u64) -> String {
+        self.entries[&version]
+            .blobs
+            .delta
+            .as_ref()
+            .unwrap()
+            .name
+            .clone()
+    }
+
+    pub(crate) fn reverse_of(&self, version: u64) -> String {
+        self.entries[&version]
+            .blobs
+            .reverse
+            .as_ref()
+            .unwrap()
+            .name
+            .clone()
+    }
+
+    async fn upload(&self, kind: BlobKind, version: u64, bytes: Vec<u8>) -> grotto_store::BlobRef {
+        self.writer
+            .upload(kind, version, Bytes::from(bytes))
+            .await
+            .unwrap()
+    }
+
+    fn options(&self, version: u64) -> EncodeOptions {
+        EncodeOptions {
+            dataset: DATASET.to_owned(),
+            version,
+            level: Some(1),
+            threads: 1,
+        }
+    }
+}
+
+/// Rounds by id, read from both types; panics on a mixture.
+pub(crate) fn rounds(state: &State) -> BTreeMap<i64, i64> {
+    let (Ok(left), Ok(right)) = (state.type_id("Left"), state.type_id("Right")) else {
+        return BTreeMap::new();
+    };
+    let mut rounds = BTreeMap::new();
+    for record in state.scan(left) {
+        let (id, round) = (record.word(0) as i64, record.word(1) as i64);
+        let other = state
+            .find(right, &id)
+            .unwrap()
+            .expect("a left without a right");
+        assert_eq!(
+            other.word(1) as i64,
+            round,
+            "pair {id} mixes versions in version {}",
+            state.version()
+        );
+        assert_eq!(record.text(2), format!("note {round} for pair {id}"));
+        rounds.insert(id, round);
+    }
+    assert_eq!(state.count(left), state.count(right));
+    rounds
+}
+
+/// The newest round in a state: its version, unless fences followed.
+pub(crate) fn newest_round(state: &State) -> i64 {
+    rounds(state).values().copied().max().unwrap_or(0)
+}
+
+/// Asserts that two states are the same to the bit of what they say.
+pub(crate) fn assert_same(a: &State, b: &State) {
+    assert_eq!(a.version(), b.version());
+    assert_eq!(a.checksum(), b.checksum());
+    assert_eq!(rounds(a), rounds(b));
+}
+
+pub(crate) fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 0x40;
+    std::fs::write(path, bytes).unwrap();
+}

@@ -1,0 +1,174 @@
+//! State directories: restart, one writer, failures on this side.
+
+use crate::kit::{DATASET, Kit, assert_same, flip, rounds};
+use grotto_consumer::{Builder, Consumer, ErrorKind};
+use std::path::Path;
+use std::time::Duration;
+
+fn builder(kit: &Kit) -> Builder {
+    Consumer::builder(DATASET, kit.store.clone()).state_dir(kit.state_dir())
+}
+
+fn count(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_restart_serves_without_the_store() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    publisher.publish(3).await;
+    builder(&kit).open().await.unwrap().shutdown().await;
+    std::fs::rename(
+        kit.folder.path().join("store"),
+        kit.folder.path().join("away"),
+    )
+    .unwrap();
+    let consumer = builder(&kit).start().await.unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+    consumer.shutdown().await;
+    let consumer = builder(&kit).open().await.unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn a_restart_fetches_no_blob_that_it_does_not_need() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    publisher.publish(3).await;
+    builder(&kit).open().await.unwrap().shutdown().await;
+    for version in [2, 3] {
+        std::fs::remove_file(kit.file(&publisher.delta_of(version))).unwrap();
+    }
+    publisher.publish(5).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn a_started_consumer_catches_up_in_the_background() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    builder(&kit).open().await.unwrap().shutdown().await;
+    let newest = publisher.publish(3).await;
+    let consumer = builder(&kit)
+        .poll_interval(Duration::from_secs(3_600))
+        .start()
+        .await
+        .unwrap();
+    consumer.wait_for(newest.version).await;
+    assert_same(&consumer.state(), &publisher.state());
+    consumer.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_consumer_at_a_time_writes_and_shutdown_makes_room() {
+    let kit = Kit::new();
+    let consumer = builder(&kit).start().await.unwrap();
+    let error = builder(&kit).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.message().contains("in use by process"), "{error}");
+    consumer.shutdown().await;
+    builder(&kit).open().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dropped_consumer_ends_its_polling() {
+    let kit = Kit::new();
+    drop(
+        builder(&kit)
+            .poll_interval(Duration::from_secs(3_600))
+            .start()
+            .await
+            .unwrap(),
+    );
+    // The lock goes with the last of the polling task, which ends at once, not after its interval.
+    loop {
+        if builder(&kit).open().await.is_ok() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn refreshing_by_directory_and_by_heap_agree() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let files = builder(&kit).open().await.unwrap();
+    let heap = Consumer::builder(DATASET, kit.store.clone())
+        .open()
+        .await
+        .unwrap();
+    for every in 1..20 {
+        publisher.publish(every).await;
+        files.refresh().await.unwrap();
+        heap.refresh().await.unwrap();
+        assert_same(&files.state(), &heap.state());
+    }
+    assert!(count(&kit.state_dir().join("roots")) <= 2);
+}
+
+#[tokio::test]
+async fn a_refresh_that_cannot_write_fails_and_the_next_one_succeeds() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let before = consumer.state();
+    publisher.publish(3).await;
+    for folder in ["segments", "roots"] {
+        let (here, away) = (kit.state_dir().join(folder), kit.state_dir().join("away"));
+        std::fs::rename(&here, &away).unwrap();
+        let error = consumer.refresh().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.message().contains(folder), "{error}");
+        assert_same(&consumer.state(), &before);
+        std::fs::rename(&away, &here).unwrap();
+    }
+    let segments = count(&kit.state_dir().join("segments"));
+    assert_eq!(segments, before.segments().count());
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn a_failed_snapshot_leaves_no_files_behind() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let before = (consumer.state(), count(&kit.state_dir().join("segments")));
+    publisher.publish(3).await;
+    let snapshot = publisher.snapshot().await;
+    let delta = publisher.publish(5).await.blobs.delta.unwrap().name;
+    // The way: the delta to 3 is gone, the snapshot is fine, what follows it is not.
+    std::fs::remove_file(kit.file(&publisher.delta_of(before.0.version() + 1))).unwrap();
+    flip(&kit.file(&delta), 60);
+    consumer.refresh().await.unwrap_err();
+    assert!(kit.file(&snapshot).exists());
+    assert_eq!(rounds(&consumer.state()).len(), rounds(&before.0).len());
+    let used = consumer.state().segments().count() + before.0.segments().count();
+    assert!(count(&kit.state_dir().join("segments")) <= used);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_a_clear_error() {
+    let kit = Kit::new();
+    let file = kit.folder.path().join("file");
+    std::fs::write(&file, b"x").unwrap();
+    let error = Consumer::builder(DATASET, kit.store.clone())
+        .state_dir(file.join("state"))
+        .open()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(
+        error.message().contains("expected a folder, found a file"),
+        "{error}"
+    );
+}

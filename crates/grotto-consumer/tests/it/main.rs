@@ -1,0 +1,17 @@
+//! Consumers against a store that a small publisher fills.
+//!
+//! The publisher is made of the write state and the store's writer, so that these tests can also
+//! publish what a real producer never would.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod attached;
+mod kit;
+mod local;
+mod moves;
+mod trouble;

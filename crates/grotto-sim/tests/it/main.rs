@@ -1,0 +1,13 @@
+//! Producer and consumers together, in one process and in several.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod corruption;
+mod kit;
+mod model;
+mod processes;

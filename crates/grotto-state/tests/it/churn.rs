@@ -1,0 +1,72 @@
+//! Long runs: what a state costs must not depend on how many versions led to it.
+
+use crate::engine::{Chain, dump, options};
+use grotto_format::blob::Blob;
+use grotto_format::schema::Schema;
+use grotto_state::{HeapSeal, State};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const SCHEMA: &str = "P @PrimaryKey(id) { long id; string title; String kind; int stock; } String { string value; }";
+
+fn record(id: i64, revision: u64) -> String {
+    let stock = (id as u64).wrapping_mul(31).wrapping_add(revision) % 10_000;
+    format!(r#"{{"id":{id},"title":"title {id} of revision {revision}","kind":"kind {}","stock":{stock}}}"#, id % 97)
+}
+
+fn bytes_of(state: &State) -> (u64, u64, usize) {
+    let total = state.segments().map(|s| s.bytes().len() as u64).sum();
+    (total, state.segments().map(|s| s.live()).sum(), state.segments().count())
+}
+
+#[test]
+fn hundreds_of_versions_cost_no_more_than_one() {
+    let schema = Arc::new(Schema::parse(SCHEMA).unwrap());
+    let mut chain = Chain::new();
+    let mut model: BTreeMap<i64, u64> = (0..6000).map(|id| (id, 0)).collect();
+    let all: Vec<_> = model.iter().map(|(id, revision)| ("P", record(*id, *revision))).collect();
+    chain.full(&schema, &all).unwrap();
+    let mut next_id = 6000;
+    for cycle in 1..=300_u64 {
+        let mut changes = Vec::new();
+        for pick in 0..60_u64 {
+            let id = (cycle * 7919 + pick * 104_729) as i64 % next_id;
+            if model.contains_key(&id) {
+                model.insert(id, cycle);
+                changes.push(("P", Ok(record(id, cycle))));
+            }
+        }
+        for pick in 0..10_u64 {
+            let id = (cycle * 15_485_863 + pick * 32_452_843) as i64 % next_id;
+            if model.remove(&id).is_some() {
+                changes.push(("P", Err(id)));
+            }
+            model.insert(next_id, cycle);
+            changes.push(("P", Ok(record(next_id, cycle))));
+            next_id += 1;
+        }
+        chain.incremental(&schema, &changes).unwrap();
+    }
+    // A consumer that took every step, against one that loads the newest version afresh.
+    let mut state = State::empty();
+    let mut seal = HeapSeal::default();
+    for delta in &chain.deltas {
+        state = state.apply(&Blob::parse(delta.clone().into()).unwrap(), &mut seal).unwrap().0;
+    }
+    let newest = chain.states.last().unwrap();
+    let snapshot = grotto_state::encode_snapshot(newest, &options(newest.version())).unwrap();
+    let fresh = State::empty().apply(&Blob::parse(snapshot.into()).unwrap(), &mut HeapSeal::default()).unwrap().0;
+    assert_eq!(dump(&state), dump(&fresh));
+    assert_eq!(state.count(schema.find("P").unwrap()), model.len() as u64);
+    for (id, revision) in &model {
+        let found = state.find(schema.find("P").unwrap(), id).unwrap().unwrap();
+        assert_eq!(found.text(1), format!("title {id} of revision {revision}"));
+    }
+    let (total, live, segments) = bytes_of(&state);
+    let (fresh_total, ..) = bytes_of(&fresh);
+    assert!(segments <= 50, "{segments} segments");
+    // The fold budget is megabytes, so at this size no half-dead segment survives a refresh; what is
+    // left of dead items and free rows stays within a small factor.
+    assert!(live < fresh_total * 2, "{live} live bytes against {fresh_total} fresh ones");
+    assert!(total < live * 3, "{total} bytes for {live} live ones");
+}
