@@ -87,9 +87,9 @@ impl Report {
             k,
             metric: metric.to_owned(),
             unit,
-            median: median(&values),
-            min: values[0],
-            max: values[values.len() - 1],
+            median: rounded(median(&values)),
+            min: rounded(values[0]),
+            max: rounded(values[values.len() - 1]),
             runs: values.len(),
         };
         let mut out = std::io::stdout().lock();
@@ -104,6 +104,11 @@ impl Report {
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+}
+
+/// Four digits behind the point: more is noise.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 /// Milliseconds.

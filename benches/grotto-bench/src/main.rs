@@ -4,7 +4,10 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
+use grotto::env::SystemClock;
+use grotto_bench::metric::child::{self, Task};
 use grotto_bench::metric::{Settings, run};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Measures a standard workload; prints one JSON line per figure.
@@ -30,10 +33,27 @@ struct Arguments {
     /// Print only these metrics, separated by commas.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Where stores and state directories are made, such as /dev/shm.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// What this process does for another one that measures it.
+    #[arg(long, hide = true, requires = "place")]
+    child: Option<Task>,
+    /// The folder of the process that measures.
+    #[arg(long, hide = true)]
+    place: Option<PathBuf>,
+    /// Key to read.
+    #[arg(long, hide = true, default_value_t = 0)]
+    key: i64,
 }
 
 fn main() -> ExitCode {
+    // Before anything else: the start of the process is part of what some metrics measure.
+    let clock = SystemClock::new();
     let arguments = Arguments::parse();
+    if let (Some(task), Some(place)) = (arguments.child, &arguments.place) {
+        return exit(child::run(task, &arguments.workload, place, arguments.key, &clock));
+    }
     let settings = Settings {
         n: arguments.n.max(1),
         k: arguments.changes,
@@ -41,8 +61,13 @@ fn main() -> ExitCode {
         lookups: arguments.lookups.max(1),
         seconds: arguments.seconds.max(1),
         only: arguments.only,
+        folder: arguments.folder,
     };
-    match run(&arguments.workload, &settings) {
+    exit(run(&arguments.workload, &settings))
+}
+
+fn exit(done: anyhow::Result<()>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("grotto-bench: {error:#}");

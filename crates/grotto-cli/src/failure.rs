@@ -142,7 +142,11 @@ impl Failure {
 
     fn text(&self, json: bool) -> String {
         let hint = self.hint.as_deref().or(self.kind.hint());
-        let message = one_line(&self.message);
+        let mut message = one_line(&self.message);
+        // The word to search for, in logs and in the documentation.
+        if self.kind == Kind::Of(ErrorKind::Fenced) {
+            message.insert_str(0, "fenced: ");
+        }
         if json {
             let error = json!({ "kind": self.kind.name(), "message": message, "hint": hint });
             return json!({ "error": error, "exit_code": self.kind.code() }).to_string();

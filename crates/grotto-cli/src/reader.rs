@@ -50,7 +50,7 @@ impl ReadArgs {
         };
         if state.version() == 0 {
             let name = target.dataset.as_deref().unwrap_or("of this store");
-            return Err(nothing_published(name, &target.url));
+            return Err(nothing_published(name, &target).await);
         }
         Ok(state)
     }

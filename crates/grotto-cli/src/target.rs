@@ -80,8 +80,16 @@ impl Target {
     }
 }
 
-/// A dataset nobody has published to.
-pub(crate) fn nothing_published(dataset: &str, store: impl std::fmt::Display) -> Failure {
-    Failure::not_found(format!("dataset {dataset} has no version in store {store}"))
-        .hint("`grotto publish` makes the first one")
+/// A dataset nobody has published to; a slip of the pen is the likeliest reason.
+pub(crate) async fn nothing_published(dataset: &str, target: &Target) -> Failure {
+    let failure = Failure::not_found(format!("dataset {dataset} has no version in store {}", target.url));
+    let names = match Store::open(&target.url) {
+        Ok(store) => store.datasets().await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let others: Vec<String> = names.into_iter().filter(|name| name != dataset).collect();
+    if others.is_empty() {
+        return failure.hint("`grotto publish` makes the first one");
+    }
+    failure.hint(format!("the store has {}", others.join(", ")))
 }

@@ -1,4 +1,4 @@
-//! Sealed files and large buffers as [`Bytes`], and prefetch hints.
+//! Sealed files and large buffers as [`Bytes`](bytes::Bytes), and prefetch hints.
 //!
 //! Owns: every `unsafe` block of the project, each with its proof. Never: knows what the bytes
 //! mean, writes a file, or lets a reader see a mapping that could be unmapped under it: a mapping

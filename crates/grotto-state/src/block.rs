@@ -11,13 +11,14 @@
 
 use crate::layout::{Extent, Layout, Need, Slots, choose};
 use crate::segment::Buffer;
-use grotto_format::batch::{Batch, ColumnData, ColumnKind, Value};
+use grotto_format::batch::{Batch, ColumnData, ColumnKind, MAX_CHUNK_BYTES, Value};
 
 /// Bytes in front of the rows.
 pub(crate) const HEADER: usize = 16;
 
-/// Most bytes of a block.
-pub(crate) const MAX_BLOCK: u64 = 1 << 29;
+/// Most bytes of a block: half of what a chunk may hold, so that a state that deltas lead to can also
+/// be a snapshot.
+pub(crate) const MAX_BLOCK: u64 = MAX_CHUNK_BYTES / 2;
 
 /// From here on the buffer grows to the byte.
 const LARGE: u64 = 16 << 20;
@@ -291,7 +292,7 @@ pub(crate) fn rebuild(
     out.bytes.resize(start + heap_start, 0);
     // Rows are read a word at a time, so the last one may reach into what follows.
     out.bytes.resize(start + heap_start + 8, 0);
-    let mut heap = Vec::new();
+    let mut heap = Vec::with_capacity(heap_bytes as usize);
     for (column, slots) in columns.iter().zip(&layout.slots) {
         for (i, position) in positions.iter().enumerate() {
             let row = start + HEADER + *position as usize * layout.row as usize;

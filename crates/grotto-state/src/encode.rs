@@ -6,7 +6,7 @@
 use crate::error::{StateError, StateResult};
 use crate::state::State;
 use grotto_format::batch::{
-    Batch, Column, ColumnData, ColumnKind, MAX_CHUNK_BYTES, MAX_CHUNK_ROWS, MAX_ELEMENTS, Value, encode_ordinals,
+    Batch, Column, ColumnData, ColumnKind, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, MAX_ELEMENTS, Value, encode_ordinals,
 };
 use grotto_format::blob::{BlobHeader, BlobKind, BlobWriter, PackedSection, SectionKind, TypeInfo};
 use grotto_format::schema::{Schema, TypeId};
@@ -146,13 +146,14 @@ fn check_limits(job: &Job<'_>, position: usize, column: &Column, rows: &[u32], t
         ColumnData::Elements { .. } => rows.iter().map(|row| elements_of(column, *row)).sum(),
         _ => 0,
     };
-    if total <= MAX_CHUNK_BYTES && elements <= MAX_ELEMENTS {
+    let cells = rows.len() * job.kinds.len();
+    if total <= MAX_CHUNK_BYTES && elements <= MAX_ELEMENTS && cells <= MAX_CHUNK_CELLS {
         return Ok(());
     }
     let (ty, rows) = (job.type_id, rows.len());
     Err(StateError::Limit(format!(
-        "{MAX_CHUNK_BYTES} bytes or {MAX_ELEMENTS} elements in a block: type {ty}, up to column {position} of {rows} \
-         records, {total} bytes and {elements} elements"
+        "{MAX_CHUNK_BYTES} bytes, {MAX_CHUNK_CELLS} values or {MAX_ELEMENTS} elements in a block: type {ty}, up to \
+         column {position} of {rows} records, {total} bytes, {cells} values and {elements} elements"
     )))
 }
 

@@ -43,6 +43,11 @@ impl<W: Workload> Engine<W> {
         })
     }
 
+    /// The model with all changes it has taken.
+    pub(super) fn into_model(self) -> Model<W> {
+        self.model
+    }
+
     /// Forgets everything published; the model stays.
     pub(super) fn reset(&mut self) {
         self.write = WriteState::new(Arc::new(State::empty()));

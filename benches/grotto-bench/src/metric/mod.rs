@@ -3,18 +3,24 @@
 //! Owns: their order, and the dataset they share. Never: how a record is made.
 
 mod apply;
+pub mod child;
 mod cycle;
+mod deploy;
 mod engine;
 mod latency;
+mod process;
 mod read;
+mod refresh;
 
 use crate::figure::Report;
 use crate::workload::catalog::Catalog;
 use crate::workload::flat::Flat;
 use crate::workload::{Model, Workload};
 use anyhow::Result;
+use deploy::Deployment;
 use engine::Engine;
 use grotto::env::SystemClock;
+use std::path::PathBuf;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -31,17 +37,22 @@ pub struct Settings {
     pub seconds: u64,
     /// Metrics to print; empty means all.
     pub only: Vec<String>,
+    /// Where stores and state directories are made; the folder for temporary files if `None`.
+    pub folder: Option<PathBuf>,
 }
 
 /// Every metric, in the order they are printed.
 pub const METRICS: &[&[&str]] = &[
+    apply::SCALING,
     cycle::FIRST,
-    read::METRICS,
     cycle::QUIET,
     cycle::CHANGING,
     apply::METRICS,
     latency::METRICS,
-    apply::SCALING,
+    read::METRICS,
+    read::MAPPED,
+    process::METRICS,
+    refresh::METRICS,
 ];
 
 /// Measures a workload by name.
@@ -64,31 +75,70 @@ fn report<W: Workload>(settings: &Settings) -> Report {
     Report { workload: W::NAME, n: settings.n, only: settings.only.clone(), clock: SystemClock::new() }
 }
 
-fn measure<W: Workload>(settings: &Settings) -> Result<()> {
+fn measure<W: Workload + 'static>(settings: &Settings) -> Result<()> {
     let report = report::<W>(settings);
+    let any = |groups: &[&[&str]]| groups.iter().any(|group| report.wants_any(group));
     // Builds datasets of its own, and takes minutes: only when asked for.
     if report.wants_any(apply::SCALING) && !settings.only.is_empty() {
         apply::scaling::<W>(&report, settings)?;
-        if settings.only.iter().all(|name| apply::SCALING.contains(&name.as_str())) {
-            return Ok(());
-        }
     }
-    let mut engine = Engine::new(Model::<W>::new(settings.n))?;
-    cycle::first(&report, settings, &mut engine)?;
-    if report.wants_any(read::METRICS) {
-        read::all(&report, settings, &engine)?;
+    let in_memory: &[&[&str]] =
+        &[cycle::FIRST, cycle::QUIET, cycle::CHANGING, apply::METRICS, latency::METRICS];
+    let deployed: &[&[&str]] = &[read::METRICS, read::MAPPED, process::METRICS, refresh::METRICS];
+    if !any(in_memory) && !any(deployed) {
+        return Ok(());
     }
+    let mut model = Model::<W>::new(settings.n);
+    if any(in_memory) {
+        model = in_memory_figures(&report, settings, model)?;
+    }
+    if any(deployed) {
+        deployed_figures(&report, settings, model)?;
+    }
+    Ok(())
+}
+
+/// What the engine does without a store and without files.
+fn in_memory_figures<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    model: Model<W>,
+) -> Result<Model<W>> {
+    let mut engine = Engine::new(model)?;
+    cycle::first(report, settings, &mut engine)?;
     if report.wants_any(cycle::QUIET) {
-        cycle::quiet(&report, settings, &mut engine)?;
+        cycle::quiet(report, settings, &mut engine)?;
     }
     if report.wants_any(cycle::CHANGING) {
-        cycle::changing(&report, settings, &mut engine)?;
+        cycle::changing(report, settings, &mut engine)?;
     }
     if report.wants_any(apply::METRICS) {
-        apply::all(&report, settings, &mut engine)?;
+        apply::all(report, settings, &mut engine)?;
     }
     if report.wants_any(latency::METRICS) {
-        latency::all(&report, settings, &mut engine)?;
+        latency::all(report, settings, &mut engine)?;
     }
-    engine.verify()
+    engine.verify()?;
+    Ok(engine.into_model())
+}
+
+/// What a user gets: a store, a producer, consumers in this and in other processes.
+fn deployed_figures<W: Workload + 'static>(
+    report: &Report,
+    settings: &Settings,
+    model: Model<W>,
+) -> Result<()> {
+    let mut deploy = Deployment::new(settings.folder.as_deref(), model)?;
+    if report.wants_any(read::METRICS) {
+        let consumer = deploy.consumer(None)?;
+        deploy.verify(&consumer.state())?;
+        read::heap(report, settings, deploy.model(), &consumer.state())?;
+    }
+    if report.wants_any(process::METRICS) || report.wants_any(read::MAPPED) {
+        process::all(report, settings, &deploy)?;
+    }
+    if report.wants_any(refresh::METRICS) {
+        refresh::all(report, settings, &mut deploy)?;
+    }
+    Ok(())
 }

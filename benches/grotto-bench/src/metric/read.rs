@@ -1,13 +1,13 @@
 //! Reads: by key, many keys, keys without a record, scans, from one thread and from two.
 //!
-//! Owns: their figures. Keys are drawn before anything is timed, and every value read is used.
+//! Owns: their figures. Keys are drawn before anything is timed, and every value read is used. The
+//! state is one that a consumer serves: on the heap, or mapped from its state directory.
 
 use super::Settings;
-use super::engine::Engine;
 use crate::figure::{Report, ns_each};
-use crate::workload::Workload;
+use crate::workload::{Model, Ref, Workload};
 use anyhow::{Result, ensure};
-use grotto_state::{State, Typed};
+use grotto::{RecordType, State, Typed};
 use std::hint::black_box;
 
 /// Metrics of reads.
@@ -19,37 +19,85 @@ pub(super) const METRICS: &[&str] = &[
 /// Keys of one `get_many`.
 const MANY: usize = 128;
 
-/// All of them, on a state loaded from a snapshot.
-pub(super) fn all<W: Workload>(report: &Report, settings: &Settings, engine: &Engine<W>) -> Result<()> {
-    let state = engine.loaded()?;
-    let keys = engine.model.keys(settings.lookups);
-    let typed = state.typed::<W::Typed>()?;
-    let time = |metric: &str, count: usize, read: &dyn Fn() -> Result<i64>| -> Result<()> {
-        if !report.wants(metric) {
+/// The same reads of a state that is mapped from files.
+pub(super) const MAPPED: &[&str] = &["get_mapped", "get_string_mapped", "get_many_mapped", "scan_mapped"];
+
+/// What is read, and by which keys.
+struct Reads<'a, W: Workload> {
+    report: &'a Report,
+    runs: usize,
+    state: &'a State,
+    typed: Typed<'a, W::Typed>,
+    keys: Vec<i64>,
+    /// Keys without a record.
+    misses: Vec<i64>,
+}
+
+impl<'a, W: Workload> Reads<'a, W> {
+    fn new(report: &'a Report, settings: &Settings, model: &Model<W>, state: &'a State) -> Result<Self> {
+        let (keys, misses) = (model.keys(settings.lookups), model.misses(settings.lookups));
+        Ok(Self { report, runs: settings.runs, state, typed: state.typed::<W::Typed>()?, keys, misses })
+    }
+
+    /// Nanoseconds for each of `count` reads.
+    fn time(&self, metric: &str, count: usize, read: impl Fn() -> Result<i64>) -> Result<()> {
+        if !self.report.wants(metric) {
             return Ok(());
         }
         // Once unmeasured: page tables and caches as they are in a process that has run a while.
         black_box(read()?);
         let mut times = Vec::new();
-        for _ in 0..settings.runs {
-            let (time, sum) = report.time(read);
+        for _ in 0..self.runs {
+            let (time, sum) = self.report.time(&read);
             black_box(sum?);
             times.push(ns_each(time, count));
         }
-        report.print(metric, 0, "ns", times)
-    };
-    time("get", keys.len(), &|| get::<W>(&typed, &keys))?;
-    time("get_untyped", keys.len(), &|| get_untyped(&state, &keys))?;
-    time("get_string", keys.len(), &|| get_string::<W>(&typed, &keys))?;
-    time("get_many", keys.len(), &|| get_many::<W>(&typed, &keys, |record| W::number(record)))?;
-    time("get_many_string", keys.len(), &|| get_many::<W>(&typed, &keys, |record| ends(W::text(record))))?;
-    let misses = engine.model.misses(settings.lookups);
-    time("miss", misses.len(), &|| miss::<W>(&typed, &misses))?;
-    time("scan", typed.len() as usize, &|| Ok(typed.iter().map(W::number).fold(0, i64::wrapping_add)))?;
+        self.report.print(metric, 0, "ns", times)
+    }
+
+    fn by_key(&self, ending: &str) -> Result<()> {
+        let (typed, keys) = (&self.typed, self.keys.as_slice());
+        let number = |record: Ref<'_, W>| W::number(record);
+        self.time(&format!("get{ending}"), keys.len(), || get::<W>(typed, keys))?;
+        self.time(&format!("get_string{ending}"), keys.len(), || get_string::<W>(typed, keys))?;
+        self.time(&format!("get_many{ending}"), keys.len(), || get_many::<W>(typed, keys, number))?;
+        let scan = || Ok(typed.iter().map(W::number).fold(0, i64::wrapping_add));
+        self.time(&format!("scan{ending}"), typed.len() as usize, scan)
+    }
+
+    fn others(&self) -> Result<()> {
+        let (typed, keys) = (&self.typed, self.keys.as_slice());
+        self.time("get_untyped", keys.len(), || get_untyped::<W>(self.state, keys))?;
+        let text = |record: Ref<'_, W>| ends(W::text(record));
+        self.time("get_many_string", keys.len(), || get_many::<W>(typed, keys, text))?;
+        self.time("miss", self.misses.len(), || miss::<W>(typed, &self.misses))
+    }
+}
+
+/// All reads of a state on the heap.
+pub(super) fn heap<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    model: &Model<W>,
+    state: &State,
+) -> Result<()> {
+    let reads = Reads::<W>::new(report, settings, model, state)?;
+    reads.by_key("")?;
+    reads.others()?;
     if report.wants_any(&["get_1thread", "get_2threads", "get_2threads_ratio"]) {
-        threads::<W>(report, settings, &typed, &keys)?;
+        threads::<W>(report, settings, &reads.typed, &reads.keys)?;
     }
     Ok(())
+}
+
+/// Reads of a mapped state.
+pub(super) fn mapped<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    model: &Model<W>,
+    state: &State,
+) -> Result<()> {
+    Reads::<W>::new(report, settings, model, state)?.by_key("_mapped")
 }
 
 fn get<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<i64> {
@@ -64,8 +112,9 @@ fn get<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<i64> {
     Ok(sum)
 }
 
-fn get_untyped(state: &State, keys: &[i64]) -> Result<i64> {
-    let id = state.type_id(if state.schema().find("Product").is_some() { "Product" } else { "Movie" })?;
+/// Without a binding; the number is the third column of both workloads.
+fn get_untyped<W: Workload>(state: &State, keys: &[i64]) -> Result<i64> {
+    let id = state.type_id(W::Typed::TYPE)?;
     let mut sum = 0_i64;
     for key in keys {
         if let Some(record) = state.find(id, key)? {
@@ -98,7 +147,7 @@ fn get_string<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<
 fn get_many<W: Workload>(
     typed: &Typed<'_, W::Typed>,
     keys: &[i64],
-    read: impl Fn(crate::workload::Ref<'_, W>) -> i64,
+    read: impl Fn(Ref<'_, W>) -> i64,
 ) -> Result<i64> {
     let mut sum = 0_i64;
     for keys in keys.chunks(MANY) {

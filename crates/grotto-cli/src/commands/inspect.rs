@@ -35,13 +35,18 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let is_file = Path::new(&args.blob).is_file();
     let by_name = !is_file && (args.target.store.is_some() || args.target.config.is_some());
+    let mut given = args.schema.as_deref().map(|path| read_text(path, "schema", 1 << 20)).transpose()?;
     let blob = if by_name {
         let target = args.target.resolve(Role::Reader)?;
-        from_store(&target, &args.blob).await?
+        let dataset = target.open().await?;
+        let blob = from_store(&dataset, &target, &args.blob).await?;
+        if given.is_none() {
+            given = schema_in_log(&dataset, blob.header.schema_hash).await?;
+        }
+        blob
     } else {
         from_file(Path::new(&args.blob))?
     };
-    let given = args.schema.as_deref().map(|path| read_text(path, "schema", 1 << 20)).transpose()?;
     let names = names(&blob.header, given.as_deref())?;
     // Unpacked and checked, so that what is shown is known to be intact.
     for index in 0..blob.header.sections.len() {
@@ -59,9 +64,8 @@ fn from_file(path: &Path) -> Outcome<Blob> {
     Blob::parse(bytes.into()).map_err(|e| Failure::corrupt(format!("{shown}: {e}")))
 }
 
-async fn from_store(target: &Target, name: &str) -> Outcome<Blob> {
-    let dataset = target.open().await?;
-    let Some(blob) = find(&dataset, name).await? else {
+async fn from_store(dataset: &Dataset, target: &Target, name: &str) -> Outcome<Blob> {
+    let Some(blob) = find(dataset, name).await? else {
         // Nothing refers to it, but in a folder it may lie there all the same.
         let file = match &target.url {
             StoreUrl::Local(root) => Some(root.join(dataset.name()).join(name)),
@@ -86,6 +90,21 @@ async fn find(dataset: &Dataset, name: &str) -> Outcome<Option<BlobRef>> {
     }
     let mut snapshots = dataset.snapshot_entries().await?.into_iter().map(|entry| entry.blob);
     Ok(snapshots.find(|blob| blob.name == name))
+}
+
+/// The text of a schema, from the delta that brought it. Only for the names: without it types show as
+/// numbers.
+async fn schema_in_log(dataset: &Dataset, hash: u64) -> Outcome<Option<String>> {
+    let entries = dataset.list_entries(1..=u64::MAX).await?;
+    let mut deltas = entries.into_iter().filter(|entry| entry.schema_hash == hash).filter_map(|entry| entry.blobs.delta);
+    let Some(delta) = deltas.next() else { return Ok(None) };
+    match dataset.fetch_blob(&delta).await {
+        Ok(bytes) => Ok(Blob::parse(bytes).ok().and_then(|blob| blob.header.schema_text)),
+        Err(error) => {
+            tracing::warn!(%error, blob = delta.name, "cannot read the schema");
+            Ok(None)
+        }
+    }
 }
 
 /// Names of the types, from the blob's own schema or one that was given.

@@ -31,7 +31,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let target = args.target.resolve(Role::Reader)?;
     let dataset = target.open().await?;
     let Some(head) = dataset.head().await? else {
-        return Err(nothing_published(dataset.name(), &target.url));
+        return Err(nothing_published(dataset.name(), &target).await);
     };
     let first = args.limit.map_or(1, |limit| head.version.saturating_sub(limit) + 1);
     let entries = dataset.list_entries(first..=head.version).await?;

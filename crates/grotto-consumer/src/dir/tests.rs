@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 const DATASET: &str = "cities";
 
+/// What happens to a directory.
+type Damage = fn(&Path);
+
 /// Produces the deltas of a small dataset.
 struct Source {
     write: WriteState,
@@ -151,7 +154,7 @@ fn where_boots_cannot_be_told_apart_every_start_verifies() {
 
 #[test]
 fn a_directory_with_a_damaged_or_missing_file_is_discarded_and_usable() {
-    let damage: [(&str, fn(&Path)); 6] = [
+    let damage: [(&str, Damage); 6] = [
         ("CURRENT is empty", |dir| {
             std::fs::write(dir.join("CURRENT"), b"").unwrap()
         }),

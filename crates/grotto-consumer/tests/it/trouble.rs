@@ -15,8 +15,11 @@ async fn open(kit: &Kit) -> Consumer {
         .unwrap()
 }
 
+/// What happens to a file.
+type Damage = fn(&Path);
+
 /// What happens to a file, and the kind of error it should cause.
-fn damages() -> Vec<(&'static str, fn(&Path), ErrorKind)> {
+fn damages() -> Vec<(&'static str, Damage, ErrorKind)> {
     vec![
         ("first byte", |path| flip(path, 0), ErrorKind::Corrupt),
         (

@@ -5,7 +5,7 @@
 use super::mismatch;
 use crate::error::{StateError, StateResult};
 use crate::state::TypeInfo;
-use grotto_format::batch::{Batch, Column, MAX_CHUNK_BYTES, MAX_CHUNK_ROWS, decode_ordinals};
+use grotto_format::batch::{Batch, Column, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, decode_ordinals};
 use grotto_format::blob::{Blob, SectionKind};
 
 /// Positions of the sections of one type.
@@ -75,6 +75,11 @@ pub(super) fn chunk(blob: &Blob, info: &TypeInfo, first: usize) -> StateResult<C
         return Err(mismatch(&blob.header, reason));
     }
     let ordinals = decode_ordinals(&blob.section(first)?, MAX_CHUNK_ROWS).map_err(|e| section_error(blob, first, e))?;
+    let cells = ordinals.len() * info.kinds.len();
+    if cells > MAX_CHUNK_CELLS {
+        let reason = format!("section {first}: expected a chunk of at most {MAX_CHUNK_CELLS} values, found {cells}");
+        return Err(mismatch(&blob.header, reason));
+    }
     let mut columns = Vec::with_capacity(info.kinds.len());
     for (position, kind) in info.kinds.iter().enumerate() {
         let index = first + 1 + position;

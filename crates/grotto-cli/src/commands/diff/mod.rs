@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let target = args.target.resolve(Role::Reader)?;
     let dataset = target.open().await?;
     if dataset.head().await?.is_none() {
-        return Err(nothing_published(dataset.name(), &target.url));
+        return Err(nothing_published(dataset.name(), &target).await);
     }
     let consumer = reader::consumer(&dataset, Some(args.before)).await?;
     let before = consumer.state();

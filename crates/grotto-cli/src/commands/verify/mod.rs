@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let mut walk = Walk::new(&dataset, bar);
     walk.read_log().await?;
     if walk.is_empty() {
-        return Err(nothing_published(dataset.name(), &target.url));
+        return Err(nothing_published(dataset.name(), &target).await);
     }
     walk.forward().await?;
     walk.back().await?;

@@ -3,7 +3,7 @@
 use super::forge::{Forge, constant, packed, run_of_ordinals, same_text, varint};
 use super::provoke;
 use grotto_format::blob::SectionKind;
-use grotto_state::State;
+use grotto_state::{State, StateError};
 use std::fmt::Write as _;
 use std::process::Command;
 
@@ -19,6 +19,7 @@ const BOMBS: &[Bomb] = &[
     ("far ordinals in many types", far_ordinals),
     ("last row of many wide blocks", wide_blocks),
     ("compressed columns", compressed_columns),
+    ("equal numbers", equal_numbers),
     ("wide layouts", wide_layouts),
 ];
 
@@ -91,6 +92,20 @@ fn repeat_first_column(forge: &Forge, fields: usize) -> grotto_format::blob::Blo
         writer.section(0, 0, SectionKind::Column(field as u16), forge.sections[1].raw.clone());
     }
     Blob::parse(writer.finish().into()).unwrap()
+}
+
+/// Columns of equal numbers take ten bytes, whatever the number of records.
+fn equal_numbers() {
+    for (fields, accepted) in [(500, true), (1000, false)] {
+        let schema = (0..fields).fold("A {".to_owned(), |mut text, i| {
+            let _ = write!(text, " long f{i};");
+            text
+        }) + " }";
+        let mut forge = Forge::snapshot(&schema, 16);
+        forge.chunk(0, 0, run_of_ordinals(0, 1 << 16), vec![constant(7); fields]);
+        let result = super::apply(&State::empty(), &forge.seal());
+        assert_eq!(matches!(result, Err(StateError::Checksum { .. })), accepted);
+    }
 }
 
 /// Every block likes a layout of its own, and a layout has an entry per column.

@@ -106,7 +106,10 @@ fn perform(edit: &Edit, forge: &mut Forge) {
         return;
     }
     match edit {
-        Edit::Refill(s, seed) => refill(header, sections, s.index(sections.len()), *seed),
+        Edit::Refill(s, seed) => {
+            let at = s.index(sections.len());
+            refill(header, sections, at, *seed);
+        }
         Edit::Flip(s, at, mask) => {
             let raw = &mut s.get_mut(sections).raw;
             if !raw.is_empty() {

@@ -1,0 +1,127 @@
+//! A store in a folder, a producer that publishes to it, and consumers that follow.
+//!
+//! Owns: the folder and what is in it; it goes with the deployment. Never: prints.
+
+use crate::workload::{Change, Model, Workload};
+use anyhow::{Context, Result, ensure};
+use grotto::consumer::Consumer;
+use grotto::producer::{Error, Producer};
+use grotto::store::{Store, StoreUrl};
+use grotto::{RecordType, Schema, State};
+use grotto_format::flat::FlatBuilder;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// Name of the dataset.
+pub(super) const DATASET: &str = "bench";
+
+/// The store below the folder of a deployment.
+pub(super) fn store_of(place: &Path) -> Result<Store> {
+    let url = StoreUrl::Local(place.join("store"));
+    Ok(Store::open(&url)?)
+}
+
+/// The state directory below the folder of a deployment.
+pub(super) fn state_dir_of(place: &Path) -> PathBuf {
+    place.join("state")
+}
+
+/// A dataset as a user has it.
+pub(super) struct Deployment<W: Workload> {
+    place: TempDir,
+    runtime: Runtime,
+    producer: Producer,
+    model: Arc<Model<W>>,
+}
+
+impl<W: Workload + 'static> Deployment<W> {
+    /// Publishes the model, with a snapshot.
+    pub(super) fn new(folder: Option<&Path>, model: Model<W>) -> Result<Self> {
+        let mut name = tempfile::Builder::new();
+        name.prefix("grotto-bench-");
+        let place = match folder {
+            Some(folder) => name.tempdir_in(folder)?,
+            None => name.tempdir()?,
+        };
+        let runtime = Runtime::new()?;
+        let url = StoreUrl::Local(place.path().join("store"));
+        std::fs::create_dir_all(place.path().join("store"))?;
+        let builder = Producer::builder(DATASET, Store::open_writable(&url)?);
+        // Snapshots come when a measurement needs one, not while another one runs.
+        let builder = builder.schema(Schema::parse(W::SCHEMA)?).snapshot_every(0);
+        let producer = runtime.block_on(builder.open())?;
+        let model = Arc::new(model);
+        let records = Arc::clone(&model);
+        let published = producer.run_cycle(move |cycle| {
+            let id = cycle.schema().find(W::Typed::TYPE);
+            let id = id.ok_or_else(|| Error::invalid("the schema lacks its own type"))?;
+            let mut flat = FlatBuilder::new();
+            for (position, record) in records.records().iter().enumerate() {
+                flat.clear();
+                records.workload().write(record, &mut flat);
+                cycle.add_flat(id, flat.bytes(), position as u64)?;
+            }
+            Ok(())
+        });
+        runtime.block_on(published)?.context("a first cycle without records")?;
+        runtime.block_on(producer.snapshot())?;
+        Ok(Self { place, runtime, producer, model })
+    }
+
+    pub(super) fn model(&self) -> &Model<W> {
+        &self.model
+    }
+
+    pub(super) fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// A consumer of the newest version that does not poll: on the heap, or with a state directory.
+    pub(super) fn consumer(&self, state_dir: Option<&Path>) -> Result<Consumer> {
+        let mut builder = Consumer::builder(DATASET, store_of(self.place())?);
+        if let Some(dir) = state_dir {
+            builder = builder.state_dir(dir);
+        }
+        Ok(self.runtime.block_on(builder.open())?)
+    }
+
+    /// Takes a change step of `k` and publishes it.
+    pub(super) fn publish(&mut self, k: u64) -> Result<()> {
+        let model = Arc::get_mut(&mut self.model).context("a cycle still holds the records")?;
+        let changes = model.step(k);
+        let records = Arc::clone(&self.model);
+        let published = self.producer.run_incremental(move |cycle| {
+            let id = cycle.schema().find(W::Typed::TYPE);
+            let id = id.ok_or_else(|| Error::invalid("the schema lacks its own type"))?;
+            let mut flat = FlatBuilder::new();
+            for (line, change) in changes.into_iter().enumerate() {
+                match change {
+                    Change::Delete(key) => cycle.delete(W::Typed::TYPE, &key)?,
+                    Change::Put(position) => {
+                        flat.clear();
+                        records.workload().write(&records.records()[position], &mut flat);
+                        cycle.upsert_flat(id, flat.bytes(), line as u64)?;
+                    }
+                }
+            }
+            Ok(())
+        });
+        self.runtime.block_on(published)?.context("a cycle with changes found none")?;
+        Ok(())
+    }
+
+    /// Compares what a consumer serves with the model.
+    pub(super) fn verify(&self, state: &State) -> Result<()> {
+        let typed = state.typed::<W::Typed>()?;
+        let digest = typed.iter().map(W::digest_read).fold(0, u64::wrapping_add);
+        let expected = self.model.digest();
+        ensure!(digest == expected, "served records have digest {digest:016x}, expected {expected:016x}");
+        Ok(())
+    }
+}
