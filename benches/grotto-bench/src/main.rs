@@ -52,7 +52,13 @@ fn main() -> ExitCode {
     let clock = SystemClock::new();
     let arguments = Arguments::parse();
     if let (Some(task), Some(place)) = (arguments.child, &arguments.place) {
-        return exit(child::run(task, &arguments.workload, place, arguments.key, &clock));
+        return exit(child::run(
+            task,
+            &arguments.workload,
+            place,
+            arguments.key,
+            &clock,
+        ));
     }
     let settings = Settings {
         n: arguments.n.max(1),

@@ -3,7 +3,7 @@
 //! Owns: the list of commands and the help around them. Never: runs one; their options are with
 //! their code, in `commands`.
 
-use crate::commands::{config, demo, diff, export, get, inspect, log, publish, scan, verify};
+use crate::commands::{config, demo, diff, export, follow, get, inspect, log, publish, scan, verify};
 use clap::{Parser, Subcommand};
 
 const AFTER_HELP: &str = "\
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Export(export::Args),
     /// List the versions of a dataset
     Log(log::Args),
+    /// Follow a dataset and tell of every version as it comes
+    Follow(follow::Args),
     /// Show what a blob consists of
     Inspect(inspect::Args),
     /// Check every blob and rebuild every version in every way

@@ -333,6 +333,23 @@ pub struct PackedSection {
     stored: Vec<u8>,
 }
 
+thread_local! {
+    /// A compressor takes over a megabyte to set up, as much work as a small section is: each thread
+    /// keeps its last one.
+    static COMPRESSOR: std::cell::RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> =
+        const { std::cell::RefCell::new(None) };
+}
+
+/// The compressed bytes; `None` when zstd refuses, and the section is then stored as it is.
+fn compress(raw: &[u8], level: i32) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        if slot.as_ref().is_none_or(|(of, _)| *of != level) {
+            *slot = Some((level, zstd::bulk::Compressor::new(level).ok()?));
+        }
+        slot.as_mut()?.1.compress(raw).ok()
+    })
+}
+
 impl PackedSection {
     /// Compresses a section when that pays. Free of the writer so that sections can be packed in
     /// parallel.
@@ -340,7 +357,7 @@ impl PackedSection {
     pub fn new(type_id: u16, chunk: u32, kind: SectionKind, raw: Vec<u8>, level: Option<i32>) -> Self {
         let packed = level
             .filter(|_| raw.len() >= 48)
-            .and_then(|level| zstd::bulk::compress(&raw, level).ok())
+            .and_then(|level| compress(&raw, level))
             .filter(|packed| packed.len() + packed.len() / 32 + 2 < raw.len())
             // The compressor's buffer has room for the worst case; many sections wait in memory.
             .map(|mut packed| {

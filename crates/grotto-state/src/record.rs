@@ -5,7 +5,7 @@
 use crate::block::{Elements, HEADER, read_var};
 use crate::layout::Layout;
 use crate::state::State;
-use grotto_format::batch::ColumnKind;
+use grotto_format::batch::{Batch, ColumnKind, Value};
 use grotto_format::checksum;
 use grotto_format::schema::TypeId;
 
@@ -170,6 +170,31 @@ impl<'a> Record<'a> {
                 checksum::var(dropped.seed, value.unwrap_or_default())
             }
         }
+    }
+
+    /// Whether a row, maybe a dead one, holds exactly a row of a batch. What a dead row points at may
+    /// be anything, so nothing is reported as damage here.
+    pub(crate) fn holds(&self, kinds: &[ColumnKind], batch: &Batch, row: usize) -> bool {
+        if self.has_dropped_value() || self.layout.slots.len() != kinds.len() {
+            return false;
+        }
+        let columns = self.layout.slots.iter().zip(&batch.columns);
+        columns.into_iter().all(|(slots, column)| {
+            let null = slots.null.read(self.bytes, self.row) == 1;
+            match column.value(row) {
+                Value::Null => null,
+                Value::Fixed(word) => !null && slots.main.read(self.bytes, self.row) == word,
+                Value::Var(value) => {
+                    !null
+                        && slots.length.read(self.bytes, self.row) == value.len() as u64
+                        && read_var(self.bytes, self.block, self.row, slots) == Some(value)
+                }
+                Value::Elements(ordinals) => {
+                    let found = Elements::read(self.bytes, self.block, self.row, slots);
+                    !null && found.is_some_and(|found| found.eq(ordinals.iter().copied()))
+                }
+            }
+        })
     }
 
     /// Whether a field that the schema no longer has still holds a value.

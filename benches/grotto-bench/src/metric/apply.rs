@@ -13,8 +13,15 @@ use grotto_state::State;
 use std::sync::Arc;
 
 /// Metrics of deltas of three sizes.
-pub(super) const METRICS: &[&str] =
-    &["apply_10", "parse_10", "apply_1000", "parse_1000", "apply_1pct", "parse_1pct", "bytes_per_record_after"];
+pub(super) const METRICS: &[&str] = &[
+    "apply_10",
+    "parse_10",
+    "apply_1000",
+    "parse_1000",
+    "apply_1pct",
+    "parse_1pct",
+    "bytes_per_record_after",
+];
 /// The metric that compares a large dataset with a small one.
 pub(super) const SCALING: &[&str] = &["apply_scaling"];
 
@@ -26,7 +33,9 @@ struct Chain {
 
 fn chain<W: Workload>(engine: &mut Engine<W>, k: u64, count: usize) -> Result<Chain> {
     let state = engine.loaded()?;
-    let deltas = (0..count).map(|_| engine.publish(k)).collect::<Result<_>>()?;
+    let deltas = (0..count)
+        .map(|_| engine.publish(k))
+        .collect::<Result<_>>()?;
     Ok(Chain { state, deltas })
 }
 
@@ -50,10 +59,18 @@ fn walk(report: &Report, chain: Chain) -> Result<(Vec<f64>, Vec<f64>, Arc<State>
 }
 
 /// K = 10, 1,000 and 1 %.
-pub(super) fn all<W: Workload>(report: &Report, settings: &Settings, engine: &mut Engine<W>) -> Result<()> {
+pub(super) fn all<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    engine: &mut Engine<W>,
+) -> Result<()> {
     let percent = (settings.n / 100).max(1);
     let mut last = None;
-    for (name, k, runs) in [("10", 10, 40), ("1000", 1_000, 20), ("1pct", percent, settings.runs)] {
+    for (name, k, runs) in [
+        ("10", 10, 40),
+        ("1000", 1_000, 20),
+        ("1pct", percent, settings.runs),
+    ] {
         let (apply, parse) = (format!("apply_{name}"), format!("parse_{name}"));
         if !report.wants_any(&[&apply, &parse, "bytes_per_record_after"]) {
             continue;
@@ -65,9 +82,17 @@ pub(super) fn all<W: Workload>(report: &Report, settings: &Settings, engine: &mu
         last = Some(state);
     }
     let Some(state) = last else { return Ok(()) };
-    anyhow::ensure!(state.checksum() == engine.state().checksum(), "applied deltas lead to another state");
+    anyhow::ensure!(
+        state.checksum() == engine.state().checksum(),
+        "applied deltas lead to another state"
+    );
     let held: usize = state.segments().map(|segment| segment.bytes().len()).sum();
-    report.print("bytes_per_record_after", 0, "bytes", vec![held as f64 / settings.n as f64])
+    report.print(
+        "bytes_per_record_after",
+        0,
+        "bytes",
+        vec![held as f64 / settings.n as f64],
+    )
 }
 
 /// How much longer 1,000 changes take at N than at 100,000 records. Alternates between the two, so

@@ -55,7 +55,10 @@ fn work<W: Workload>(task: Task, place: &Path, key: i64, clock: &SystemClock) ->
         return tell(clock);
     }
     // As small a runtime as a command would take.
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let builder = Consumer::builder(DATASET, store_of(place)?);
     let consumer = match task {
         Task::Load => runtime.block_on(builder.open())?,
@@ -71,7 +74,9 @@ fn work<W: Workload>(task: Task, place: &Path, key: i64, clock: &SystemClock) ->
 
 fn read<W: Workload>(state: &State, key: i64) -> Result<()> {
     let typed = state.typed::<W::Typed>()?;
-    let record = typed.get(&key)?.with_context(|| format!("no record {key}"))?;
+    let record = typed
+        .get(&key)?
+        .with_context(|| format!("no record {key}"))?;
     std::hint::black_box(W::number(record));
     Ok(())
 }
@@ -81,8 +86,13 @@ fn read_all<W: Workload>(state: &State) -> Result<()> {
     let typed = state.typed::<W::Typed>()?;
     let digest = typed.iter().map(W::digest_read).fold(0, u64::wrapping_add);
     // As long as an index has fewer pages than the dataset has records, this meets all of them.
-    let misses = (0..typed.len()).filter(|i| matches!(typed.get(&rng::id(u64::MAX - i)), Ok(None))).count();
-    ensure!(digest != 0 && misses as u64 == typed.len(), "read something else than expected");
+    let misses = (0..typed.len())
+        .filter(|i| matches!(typed.get(&rng::id(u64::MAX - i)), Ok(None)))
+        .count();
+    ensure!(
+        digest != 0 && misses as u64 == typed.len(),
+        "read something else than expected"
+    );
     Ok(())
 }
 
@@ -107,13 +117,24 @@ pub(super) struct Waiting {
 pub(super) fn start(task: Task, workload: &str, place: &Path, key: i64) -> Result<Waiting> {
     let task = task.to_possible_value().context("a task without a name")?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([workload, "--child", task.get_name(), "--place"]).arg(place);
+    command
+        .args([workload, "--child", task.get_name(), "--place"])
+        .arg(place);
     command.arg(format!("--key={key}"));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().context("a child without output")?).read_line(&mut line)?;
-    let inside = line.trim().parse().with_context(|| format!("a child said {line:?}"))?;
-    Ok(Waiting { child, inside: Duration::from_nanos(inside) })
+    let inside = line
+        .trim()
+        .parse()
+        .with_context(|| format!("a child said {line:?}"))?;
+    Ok(Waiting {
+        child,
+        inside: Duration::from_nanos(inside),
+    })
 }
 
 impl Waiting {
@@ -122,12 +143,17 @@ impl Waiting {
         let path = format!("/proc/{}/smaps_rollup", self.child.id());
         let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
         let of = |name: &str| -> Result<f64> {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             let kilobytes = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
             let kilobytes = kilobytes.with_context(|| format!("{path} has no {name}"))?;
             Ok(kilobytes.trim().parse::<f64>()? * 1024.0)
         };
-        Ok(Memory { pss: of("Pss")?, private: of("Private_Clean")? + of("Private_Dirty")? })
+        Ok(Memory {
+            pss: of("Pss")?,
+            private: of("Private_Clean")? + of("Private_Dirty")?,
+        })
     }
 
     /// Lets it end.

@@ -11,17 +11,34 @@ use grotto_state::State;
 use std::io::Read;
 
 /// Metrics of the first cycle and of loading what it published.
-pub(super) const FIRST: &[&str] =
-    &["first_full_cycle", "snapshot_encode", "snapshot_bytes", "fresh_load", "bytes_per_record"];
+pub(super) const FIRST: &[&str] = &[
+    "first_full_cycle",
+    "snapshot_encode",
+    "snapshot_bytes",
+    "fresh_load",
+    "bytes_per_record",
+];
 /// Metrics of cycles without change.
 pub(super) const QUIET: &[&str] = &["quiet_full_cycle"];
 /// Metrics of cycles with changes.
-pub(super) const CHANGING: &[&str] =
-    &["full_cycle", "incremental_cycle", "incremental_advance", "delta_bytes"];
+pub(super) const CHANGING: &[&str] = &[
+    "full_cycle",
+    "incremental_cycle",
+    "incremental_advance",
+    "delta_bytes",
+];
 
 /// The first cycle; leaves its outcome published.
-pub(super) fn first<W: Workload>(report: &Report, settings: &Settings, engine: &mut Engine<W>) -> Result<()> {
-    let runs = if report.wants("first_full_cycle") { settings.runs } else { 1 };
+pub(super) fn first<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    engine: &mut Engine<W>,
+) -> Result<()> {
+    let runs = if report.wants("first_full_cycle") {
+        settings.runs
+    } else {
+        1
+    };
     let mut times = Vec::new();
     for _ in 0..runs {
         engine.reset();
@@ -42,7 +59,11 @@ pub(super) fn first<W: Workload>(report: &Report, settings: &Settings, engine: &
 
 fn loading<W: Workload>(report: &Report, settings: &Settings, engine: &Engine<W>) -> Result<()> {
     let mut encodes = Vec::new();
-    let runs = if report.wants("snapshot_encode") { settings.runs } else { 0 };
+    let runs = if report.wants("snapshot_encode") {
+        settings.runs
+    } else {
+        0
+    };
     for _ in 0..runs {
         let (time, snapshot) = report.time(|| engine.snapshot());
         snapshot?;
@@ -76,18 +97,29 @@ fn load(path: &std::path::Path) -> Result<State> {
 }
 
 /// Full cycles over the same records.
-pub(super) fn quiet<W: Workload>(report: &Report, settings: &Settings, engine: &mut Engine<W>) -> Result<()> {
+pub(super) fn quiet<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    engine: &mut Engine<W>,
+) -> Result<()> {
     let mut times = Vec::new();
     for _ in 0..settings.runs {
         let (time, encoded) = report.time(|| engine.full());
-        ensure!(encoded?.is_none(), "a cycle over the same records found changes");
+        ensure!(
+            encoded?.is_none(),
+            "a cycle over the same records found changes"
+        );
         times.push(ms(time));
     }
     report.print("quiet_full_cycle", 0, "ms", times)
 }
 
 /// Full and incremental cycles with changes.
-pub(super) fn changing<W: Workload>(report: &Report, settings: &Settings, engine: &mut Engine<W>) -> Result<()> {
+pub(super) fn changing<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    engine: &mut Engine<W>,
+) -> Result<()> {
     let (k, mut times, mut advances, mut bytes) = (settings.k, Vec::new(), Vec::new(), Vec::new());
     // Cheap, so more often than asked: a median of few is noise.
     for _ in 0..settings.runs * 3 {
@@ -103,7 +135,11 @@ pub(super) fn changing<W: Workload>(report: &Report, settings: &Settings, engine
     report.print("incremental_advance", k, "ms", advances)?;
     report.print("delta_bytes", k, "bytes", bytes)?;
     let mut times = Vec::new();
-    let runs = if report.wants("full_cycle") { settings.runs } else { 0 };
+    let runs = if report.wants("full_cycle") {
+        settings.runs
+    } else {
+        0
+    };
     for _ in 0..runs {
         engine.model.step(k);
         let (time, done) = report.time(|| {

@@ -65,9 +65,16 @@ impl<W: Workload + 'static> Deployment<W> {
             }
             Ok(())
         });
-        runtime.block_on(published)?.context("a first cycle without records")?;
+        runtime
+            .block_on(published)?
+            .context("a first cycle without records")?;
         runtime.block_on(producer.snapshot())?;
-        Ok(Self { place, runtime, producer, model })
+        Ok(Self {
+            place,
+            runtime,
+            producer,
+            model,
+        })
     }
 
     pub(super) fn model(&self) -> &Model<W> {
@@ -105,14 +112,18 @@ impl<W: Workload + 'static> Deployment<W> {
                     Change::Delete(key) => cycle.delete(W::Typed::TYPE, &key)?,
                     Change::Put(position) => {
                         flat.clear();
-                        records.workload().write(&records.records()[position], &mut flat);
+                        records
+                            .workload()
+                            .write(&records.records()[position], &mut flat);
                         cycle.upsert_flat(id, flat.bytes(), line as u64)?;
                     }
                 }
             }
             Ok(())
         });
-        self.runtime.block_on(published)?.context("a cycle with changes found none")?;
+        self.runtime
+            .block_on(published)?
+            .context("a cycle with changes found none")?;
         Ok(())
     }
 
@@ -121,7 +132,10 @@ impl<W: Workload + 'static> Deployment<W> {
         let typed = state.typed::<W::Typed>()?;
         let digest = typed.iter().map(W::digest_read).fold(0, u64::wrapping_add);
         let expected = self.model.digest();
-        ensure!(digest == expected, "served records have digest {digest:016x}, expected {expected:016x}");
+        ensure!(
+            digest == expected,
+            "served records have digest {digest:016x}, expected {expected:016x}"
+        );
         Ok(())
     }
 }

@@ -33,7 +33,9 @@ pub(super) fn apply(state: &State, blob: &Blob) -> Result<State> {
 impl<W: Workload> Engine<W> {
     pub(super) fn new(model: Model<W>) -> Result<Self> {
         let schema = Schema::parse(W::SCHEMA)?;
-        let type_id = schema.find(W::Typed::TYPE).context("the schema lacks its own type")?;
+        let type_id = schema
+            .find(W::Typed::TYPE)
+            .context("the schema lacks its own type")?;
         Ok(Self {
             model,
             write: WriteState::new(Arc::new(State::empty())),
@@ -60,7 +62,12 @@ impl<W: Workload> Engine<W> {
     fn options(version: u64) -> EncodeOptions {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(8));
         // As producers do unless told otherwise.
-        EncodeOptions { dataset: "bench".into(), version, level: Some(3), threads }
+        EncodeOptions {
+            dataset: "bench".into(),
+            version,
+            level: Some(3),
+            threads,
+        }
     }
 
     /// A cycle over all records.
@@ -104,7 +111,10 @@ impl<W: Workload> Engine<W> {
 
     /// A snapshot of the published state.
     pub(super) fn snapshot(&self) -> Result<Vec<u8>> {
-        Ok(encode_snapshot(self.state(), &Self::options(self.state().version()))?)
+        Ok(encode_snapshot(
+            self.state(),
+            &Self::options(self.state().version()),
+        )?)
     }
 
     /// A consumer's state: loaded from a snapshot, sharing nothing with the producer's.
@@ -117,7 +127,10 @@ impl<W: Workload> Engine<W> {
         let typed = self.state().typed::<W::Typed>()?;
         let digest = typed.iter().map(W::digest_read).fold(0, u64::wrapping_add);
         let expected = self.model.digest();
-        ensure!(digest == expected, "published records have digest {digest:016x}, expected {expected:016x}");
+        ensure!(
+            digest == expected,
+            "published records have digest {digest:016x}, expected {expected:016x}"
+        );
         Ok(())
     }
 }

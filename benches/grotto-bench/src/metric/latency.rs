@@ -12,15 +12,23 @@ use arc_swap::ArcSwap;
 use grotto::env::Clock;
 use grotto_state::State;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Metrics of readers beside refreshes.
 pub(super) const METRICS: &[&str] = &[
-    "reader_quiet_p50", "reader_quiet_p99", "reader_quiet_p999", "reader_quiet_max", "reader_refresh_p50",
-    "reader_refresh_p99", "reader_refresh_p999", "reader_refresh_max", "sustained_cycles", "sustained_reads",
+    "reader_quiet_p50",
+    "reader_quiet_p99",
+    "reader_quiet_p999",
+    "reader_quiet_max",
+    "reader_refresh_p50",
+    "reader_refresh_p99",
+    "reader_refresh_p999",
+    "reader_refresh_max",
+    "sustained_cycles",
+    "sustained_reads",
     "refresh_interval_miss",
 ];
 
@@ -30,7 +38,11 @@ const BATCH: usize = 16;
 const RATE: u64 = 10;
 
 /// Both.
-pub(super) fn all<W: Workload>(report: &Report, settings: &Settings, engine: &mut Engine<W>) -> Result<()> {
+pub(super) fn all<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    engine: &mut Engine<W>,
+) -> Result<()> {
     let keys = engine.model.keys(1 << 20);
     if report.wants_any(&METRICS[..8]) {
         percentiles(report, settings, engine, &keys)?;
@@ -42,7 +54,12 @@ pub(super) fn all<W: Workload>(report: &Report, settings: &Settings, engine: &mu
 }
 
 /// Nanoseconds of each batch until `stop`.
-fn watch<W: Workload>(report: &Report, served: &ArcSwap<State>, keys: &[i64], stop: &AtomicBool) -> Result<Vec<u64>> {
+fn watch<W: Workload>(
+    report: &Report,
+    served: &ArcSwap<State>,
+    keys: &[i64],
+    stop: &AtomicBool,
+) -> Result<Vec<u64>> {
     let mut times = Vec::with_capacity(1 << 22);
     for batch in keys.chunks_exact(BATCH).cycle() {
         if stop.load(Ordering::Relaxed) {
@@ -75,7 +92,9 @@ fn beside<W: Workload, T>(
         let reader = scope.spawn(|| watch::<W>(report, served, keys, &stop));
         let done = work();
         stop.store(true, Ordering::Relaxed);
-        let times = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+        let times = reader
+            .join()
+            .map_err(|_| anyhow::anyhow!("the reader panicked"))?;
         Ok((times?, done?))
     })
 }
@@ -93,13 +112,21 @@ fn print_percentiles(report: &Report, name: &str, k: u64, mut times: Vec<u64>) -
 /// Waits without sleeping: nobody ever sends.
 fn wait(never: &Receiver<()>, time: Duration) {
     // Either way the time is over or nobody is left to wait for.
-    let (Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) | Ok(())) = never.recv_timeout(time);
+    let (Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) | Ok(())) =
+        never.recv_timeout(time);
 }
 
-fn percentiles<W: Workload>(report: &Report, settings: &Settings, engine: &mut Engine<W>, keys: &[i64]) -> Result<()> {
+fn percentiles<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    engine: &mut Engine<W>,
+    keys: &[i64],
+) -> Result<()> {
     let served = ArcSwap::new(engine.loaded()?);
     let count = settings.seconds * RATE;
-    let deltas = (0..count).map(|_| engine.publish(settings.k)).collect::<Result<Vec<_>>>()?;
+    let deltas = (0..count)
+        .map(|_| engine.publish(settings.k))
+        .collect::<Result<Vec<_>>>()?;
     let (_sender, never) = channel::<()>();
     let idle = || {
         wait(&never, Duration::from_secs(settings.seconds));
@@ -112,13 +139,20 @@ fn percentiles<W: Workload>(report: &Report, settings: &Settings, engine: &mut E
     })?;
     let (times, ()) = beside::<W, _>(report, &served, keys, idle)?;
     print_percentiles(report, "reader_quiet", 0, times)?;
-    let (times, worst) = beside::<W, _>(report, &served, keys, || refresh_all(report, &served, &never, deltas))?;
+    let (times, worst) = beside::<W, _>(report, &served, keys, || {
+        refresh_all(report, &served, &never, deltas)
+    })?;
     print_percentiles(report, "reader_refresh", settings.k, times)?;
     report.print("refresh_interval_miss", settings.k, "ms", vec![worst])
 }
 
 /// Applies one delta every tenth of a second; gives how late the latest of them was.
-fn refresh_all(report: &Report, served: &ArcSwap<State>, never: &Receiver<()>, deltas: Vec<Vec<u8>>) -> Result<f64> {
+fn refresh_all(
+    report: &Report,
+    served: &ArcSwap<State>,
+    never: &Receiver<()>,
+    deltas: Vec<Vec<u8>>,
+) -> Result<f64> {
     let start = report.clock.monotonic();
     let mut worst = 0.0_f64;
     for (turn, delta) in deltas.into_iter().enumerate() {
@@ -131,7 +165,12 @@ fn refresh_all(report: &Report, served: &ArcSwap<State>, never: &Receiver<()>, d
     Ok(worst)
 }
 
-fn sustained<W: Workload>(report: &Report, settings: &Settings, engine: &mut Engine<W>, keys: &[i64]) -> Result<()> {
+fn sustained<W: Workload>(
+    report: &Report,
+    settings: &Settings,
+    engine: &mut Engine<W>,
+    keys: &[i64],
+) -> Result<()> {
     let served = ArcSwap::new(engine.loaded()?);
     let mut cycles = 0_u32;
     let (times, lasted) = beside::<W, _>(report, &served, keys, || {
@@ -146,6 +185,16 @@ fn sustained<W: Workload>(report: &Report, settings: &Settings, engine: &mut Eng
         Ok(report.clock.monotonic() - start)
     })?;
     let seconds = lasted.as_secs_f64();
-    report.print("sustained_cycles", settings.k, "1/s", vec![f64::from(cycles) / seconds])?;
-    report.print("sustained_reads", settings.k, "million/s", vec![(times.len() * BATCH) as f64 / seconds / 1e6])
+    report.print(
+        "sustained_cycles",
+        settings.k,
+        "1/s",
+        vec![f64::from(cycles) / seconds],
+    )?;
+    report.print(
+        "sustained_reads",
+        settings.k,
+        "million/s",
+        vec![(times.len() * BATCH) as f64 / seconds / 1e6],
+    )
 }

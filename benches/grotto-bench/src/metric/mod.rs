@@ -62,7 +62,11 @@ pub const METRICS: &[&[&str]] = &[
 pub fn run(workload: &str, settings: &Settings) -> Result<()> {
     for name in &settings.only {
         let known = METRICS.iter().any(|group| group.contains(&name.as_str()));
-        anyhow::ensure!(known, "no metric {name}: expected one of {}", METRICS.concat().join(", "));
+        anyhow::ensure!(
+            known,
+            "no metric {name}: expected one of {}",
+            METRICS.concat().join(", ")
+        );
     }
     match workload {
         Flat::NAME => measure::<Flat>(settings),
@@ -72,7 +76,12 @@ pub fn run(workload: &str, settings: &Settings) -> Result<()> {
 }
 
 fn report<W: Workload>(settings: &Settings) -> Report {
-    Report { workload: W::NAME, n: settings.n, only: settings.only.clone(), clock: SystemClock::new() }
+    Report {
+        workload: W::NAME,
+        n: settings.n,
+        only: settings.only.clone(),
+        clock: SystemClock::new(),
+    }
 }
 
 fn measure<W: Workload + 'static>(settings: &Settings) -> Result<()> {
@@ -82,9 +91,19 @@ fn measure<W: Workload + 'static>(settings: &Settings) -> Result<()> {
     if report.wants_any(apply::SCALING) && !settings.only.is_empty() {
         apply::scaling::<W>(&report, settings)?;
     }
-    let in_memory: &[&[&str]] =
-        &[cycle::FIRST, cycle::QUIET, cycle::CHANGING, apply::METRICS, latency::METRICS];
-    let deployed: &[&[&str]] = &[read::METRICS, read::MAPPED, process::METRICS, refresh::METRICS];
+    let in_memory: &[&[&str]] = &[
+        cycle::FIRST,
+        cycle::QUIET,
+        cycle::CHANGING,
+        apply::METRICS,
+        latency::METRICS,
+    ];
+    let deployed: &[&[&str]] = &[
+        read::METRICS,
+        read::MAPPED,
+        process::METRICS,
+        refresh::METRICS,
+    ];
     if !any(in_memory) && !any(deployed) {
         return Ok(());
     }

@@ -87,7 +87,9 @@ fn memory<W: Workload + 'static>(report: &Report, deploy: &Deployment<W>) -> Res
             pss += memory.pss;
             private.push(memory.private);
         }
-        children.into_iter().try_for_each(super::child::Waiting::end)?;
+        children
+            .into_iter()
+            .try_for_each(super::child::Waiting::end)?;
         Ok((pss, private))
     };
     let (one, _) = sum(1)?;

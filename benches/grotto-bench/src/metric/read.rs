@@ -12,7 +12,15 @@ use std::hint::black_box;
 
 /// Metrics of reads.
 pub(super) const METRICS: &[&str] = &[
-    "get", "get_untyped", "get_string", "get_many", "get_many_string", "miss", "scan", "get_1thread", "get_2threads",
+    "get",
+    "get_untyped",
+    "get_string",
+    "get_many",
+    "get_many_string",
+    "miss",
+    "scan",
+    "get_1thread",
+    "get_2threads",
     "get_2threads_ratio",
 ];
 
@@ -20,7 +28,12 @@ pub(super) const METRICS: &[&str] = &[
 const MANY: usize = 128;
 
 /// The same reads of a state that is mapped from files.
-pub(super) const MAPPED: &[&str] = &["get_mapped", "get_string_mapped", "get_many_mapped", "scan_mapped"];
+pub(super) const MAPPED: &[&str] = &[
+    "get_mapped",
+    "get_string_mapped",
+    "get_many_mapped",
+    "scan_mapped",
+];
 
 /// What is read, and by which keys.
 struct Reads<'a, W: Workload> {
@@ -34,9 +47,21 @@ struct Reads<'a, W: Workload> {
 }
 
 impl<'a, W: Workload> Reads<'a, W> {
-    fn new(report: &'a Report, settings: &Settings, model: &Model<W>, state: &'a State) -> Result<Self> {
+    fn new(
+        report: &'a Report,
+        settings: &Settings,
+        model: &Model<W>,
+        state: &'a State,
+    ) -> Result<Self> {
         let (keys, misses) = (model.keys(settings.lookups), model.misses(settings.lookups));
-        Ok(Self { report, runs: settings.runs, state, typed: state.typed::<W::Typed>()?, keys, misses })
+        Ok(Self {
+            report,
+            runs: settings.runs,
+            state,
+            typed: state.typed::<W::Typed>()?,
+            keys,
+            misses,
+        })
     }
 
     /// Nanoseconds for each of `count` reads.
@@ -58,18 +83,28 @@ impl<'a, W: Workload> Reads<'a, W> {
     fn by_key(&self, ending: &str) -> Result<()> {
         let (typed, keys) = (&self.typed, self.keys.as_slice());
         let number = |record: Ref<'_, W>| W::number(record);
-        self.time(&format!("get{ending}"), keys.len(), || get::<W>(typed, keys))?;
-        self.time(&format!("get_string{ending}"), keys.len(), || get_string::<W>(typed, keys))?;
-        self.time(&format!("get_many{ending}"), keys.len(), || get_many::<W>(typed, keys, number))?;
+        self.time(&format!("get{ending}"), keys.len(), || {
+            get::<W>(typed, keys)
+        })?;
+        self.time(&format!("get_string{ending}"), keys.len(), || {
+            get_string::<W>(typed, keys)
+        })?;
+        self.time(&format!("get_many{ending}"), keys.len(), || {
+            get_many::<W>(typed, keys, number)
+        })?;
         let scan = || Ok(typed.iter().map(W::number).fold(0, i64::wrapping_add));
         self.time(&format!("scan{ending}"), typed.len() as usize, scan)
     }
 
     fn others(&self) -> Result<()> {
         let (typed, keys) = (&self.typed, self.keys.as_slice());
-        self.time("get_untyped", keys.len(), || get_untyped::<W>(self.state, keys))?;
+        self.time("get_untyped", keys.len(), || {
+            get_untyped::<W>(self.state, keys)
+        })?;
         let text = |record: Ref<'_, W>| ends(W::text(record));
-        self.time("get_many_string", keys.len(), || get_many::<W>(typed, keys, text))?;
+        self.time("get_many_string", keys.len(), || {
+            get_many::<W>(typed, keys, text)
+        })?;
         self.time("miss", self.misses.len(), || miss::<W>(typed, &self.misses))
     }
 }
@@ -163,7 +198,11 @@ fn miss<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<i64> {
     for key in keys {
         found += i64::from(typed.get(key)?.is_some());
     }
-    ensure!(found == 0, "found {found} of {} keys that have no record", keys.len());
+    ensure!(
+        found == 0,
+        "found {found} of {} keys that have no record",
+        keys.len()
+    );
     Ok(found)
 }
 
@@ -183,7 +222,9 @@ fn threads<W: Workload>(
             std::thread::scope(|scope| {
                 let other = scope.spawn(|| get::<W>(typed, second));
                 let mine = get::<W>(typed, first);
-                let theirs = other.join().map_err(|_| anyhow::anyhow!("a reader panicked"))?;
+                let theirs = other
+                    .join()
+                    .map_err(|_| anyhow::anyhow!("a reader panicked"))?;
                 anyhow::Ok((mine?, theirs?))
             })
         });

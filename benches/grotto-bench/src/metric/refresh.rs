@@ -25,7 +25,10 @@ pub(super) fn all<W: Workload + 'static>(
         deploy.publish(settings.k)?;
         for (consumer, times) in [(&heap, &mut on_heap), (&dir, &mut in_dir)] {
             let (time, refreshed) = report.time(|| deploy.runtime().block_on(consumer.refresh()));
-            ensure!(refreshed?.is_some(), "a refresh after a publication found nothing");
+            ensure!(
+                refreshed?.is_some(),
+                "a refresh after a publication found nothing"
+            );
             times.push(ms(time));
         }
     }

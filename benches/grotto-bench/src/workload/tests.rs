@@ -14,7 +14,12 @@ fn check<W: Workload>(n: u64, initial: u64, changed: u64) {
     for _ in 0..3 {
         model.step(1000);
     }
-    assert_eq!(model.digest(), changed, "{} of {n} after three steps", W::NAME);
+    assert_eq!(
+        model.digest(),
+        changed,
+        "{} of {n} after three steps",
+        W::NAME
+    );
 }
 
 #[test]
@@ -42,7 +47,12 @@ fn reads_back<W: Workload>() {
     let schema = Arc::new(Schema::parse(W::SCHEMA).unwrap());
     let id = schema.find(<W::Typed as grotto::RecordType>::TYPE).unwrap();
     let mut write = WriteState::new(Arc::new(grotto_state::State::empty()));
-    let options = |version| EncodeOptions { dataset: "d".into(), version, level: None, threads: 1 };
+    let options = |version| EncodeOptions {
+        dataset: "d".into(),
+        version,
+        level: None,
+        threads: 1,
+    };
     let mut flat = FlatBuilder::new();
     let mut cycle = write.begin(&schema, Mode::Full).unwrap();
     for (position, record) in model.records().iter().enumerate() {
@@ -57,7 +67,9 @@ fn reads_back<W: Workload>() {
             Change::Delete(key) => cycle.delete(id, &key, 0).unwrap(),
             Change::Put(position) => {
                 flat.clear();
-                model.workload().write(&model.records()[position], &mut flat);
+                model
+                    .workload()
+                    .write(&model.records()[position], &mut flat);
                 cycle.upsert(id, flat.bytes(), 0).unwrap();
             }
         }
@@ -67,8 +79,18 @@ fn reads_back<W: Workload>() {
     let typed = state.typed::<W::Typed>().unwrap();
     let digest = typed.iter().map(W::digest_read).fold(0, u64::wrapping_add);
     assert_eq!((typed.len(), digest), (1_000, model.digest()));
-    assert!(model.keys(500).iter().all(|key| typed.get(key).unwrap().is_some()));
-    assert!(model.misses(500).iter().all(|key| typed.get(key).unwrap().is_none()));
+    assert!(
+        model
+            .keys(500)
+            .iter()
+            .all(|key| typed.get(key).unwrap().is_some())
+    );
+    assert!(
+        model
+            .misses(500)
+            .iter()
+            .all(|key| typed.get(key).unwrap().is_none())
+    );
 }
 
 #[test]

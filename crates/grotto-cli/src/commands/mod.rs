@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod export;
 mod filter;
+pub(crate) mod follow;
 pub(crate) mod get;
 pub(crate) mod inspect;
 pub(crate) mod log;
@@ -27,6 +28,7 @@ pub(crate) async fn run(command: Command, out: &mut Out) -> Outcome<()> {
         Command::Scan(args) => scan::run(&args, out).await,
         Command::Export(args) => export::run(&args, out).await,
         Command::Log(args) => log::run(&args, out).await,
+        Command::Follow(args) => follow::run(&args, out).await,
         Command::Inspect(args) => inspect::run(&args, out).await,
         Command::Verify(args) => verify::run(&args, out).await,
         Command::Diff(args) => diff::run(&args, out).await,

@@ -172,7 +172,8 @@ fn add_to_block(
     let page = pages.remove(&number);
     let mut page = page.unwrap_or_else(|| base.bitmap_page(old_type, number).to_vec());
     page.resize(bitmap::page_bytes(tables.shift), 0);
-    let kept: Vec<u32> = bitmap::positions(&page).collect();
+    let still_there = still_there(base, of, number, added);
+    let kept: Vec<u32> = if still_there { Vec::new() } else { bitmap::positions(&page).collect() };
     for position in added.positions {
         // An ordinal freed by this very blob is taken too: readers of the base hold its rows.
         let taken = bitmap::is_set(&page, *position) || bitmap::is_set(base.bitmap_page(old_type, number), *position);
@@ -183,6 +184,9 @@ fn add_to_block(
         }
         bitmap::set(&mut page, *position, true);
     }
+    if still_there {
+        return put_page(tables, work, number, &page);
+    }
     if tables.blocks.len() <= number {
         tables.blocks.resize(number + 1, Loc::NONE);
     }
@@ -192,6 +196,19 @@ fn add_to_block(
     tables.blocks[number] = write_block(&ty, loc, old, &kept, added, &mut tables.layouts, work)?;
     put_page(tables, work, number, &page)?;
     work.spill()
+}
+
+/// Whether dead rows of the block already hold all the added records: those of a version that is
+/// being returned to, whose block was not written since. Setting their bits is all it takes then;
+/// without this, a reverse delta would copy every block that lost a record.
+fn still_there(base: &State, of: &TypeWork<'_>, number: usize, added: &Added<'_>) -> bool {
+    let ty = &base.types[of.id.index()];
+    let Some(block) = base.block_of(ty, number) else { return false };
+    added.positions.iter().enumerate().all(|(i, position)| {
+        let record = base.row(of.id, ((number as u32) << ty.shift) + position);
+        *position < block.rows()
+            && record.is_some_and(|record| record.holds(&of.info.kinds, added.batch, added.first_row + i))
+    })
 }
 
 fn write_block(

@@ -3,3 +3,4 @@ mod model;
 mod churn;
 mod engine;
 mod hostile;
+mod vectors;

@@ -5,22 +5,22 @@ use grotto_format::schema::Schema;
 
 /// A blob taken apart: edit anything, then [`Forge::seal`] makes every checksum right again.
 #[derive(Clone, Debug)]
-pub(super) struct Forge {
-    pub(super) header: BlobHeader,
-    pub(super) sections: Vec<Piece>,
+pub(crate) struct Forge {
+    pub(crate) header: BlobHeader,
+    pub(crate) sections: Vec<Piece>,
 }
 
 /// One section: where it claims to belong, and its bytes once decompressed.
 #[derive(Clone, Debug)]
-pub(super) struct Piece {
-    pub(super) type_id: u16,
-    pub(super) chunk: u32,
-    pub(super) kind: SectionKind,
-    pub(super) raw: Vec<u8>,
+pub(crate) struct Piece {
+    pub(crate) type_id: u16,
+    pub(crate) chunk: u32,
+    pub(crate) kind: SectionKind,
+    pub(crate) raw: Vec<u8>,
 }
 
 impl Forge {
-    pub(super) fn open(bytes: &[u8]) -> Self {
+    pub(crate) fn open(bytes: &[u8]) -> Self {
         let blob = Blob::parse(bytes.to_vec().into()).unwrap();
         let piece = |(index, entry): (usize, &Section)| Piece {
             type_id: entry.type_id,
@@ -33,7 +33,7 @@ impl Forge {
     }
 
     /// A snapshot under a schema, without records yet.
-    pub(super) fn snapshot(schema: &str, shift: u8) -> Self {
+    pub(crate) fn snapshot(schema: &str, shift: u8) -> Self {
         let schema = Schema::parse(schema).unwrap();
         let header = BlobHeader {
             kind: BlobKind::Snapshot,
@@ -52,7 +52,7 @@ impl Forge {
     }
 
     /// Adds a chunk of records: the bytes of its ordinals and of each column.
-    pub(super) fn chunk(&mut self, type_id: u16, chunk: u32, ordinals: Vec<u8>, columns: Vec<Vec<u8>>) {
+    pub(crate) fn chunk(&mut self, type_id: u16, chunk: u32, ordinals: Vec<u8>, columns: Vec<Vec<u8>>) {
         self.sections.push(Piece { type_id, chunk, kind: SectionKind::Added, raw: ordinals });
         for (position, raw) in columns.into_iter().enumerate() {
             let kind = SectionKind::Column(position as u16);
@@ -60,11 +60,11 @@ impl Forge {
         }
     }
 
-    pub(super) fn seal(&self) -> Blob {
+    pub(crate) fn seal(&self) -> Blob {
         self.seal_at(None)
     }
 
-    pub(super) fn seal_at(&self, level: Option<i32>) -> Blob {
+    pub(crate) fn seal_at(&self, level: Option<i32>) -> Blob {
         let mut writer = BlobWriter::new(self.header.clone(), level);
         for piece in &self.sections {
             writer.section(piece.type_id, piece.chunk, piece.kind, piece.raw.clone());
@@ -74,11 +74,11 @@ impl Forge {
 }
 
 /// Packed numbers as the format writes them: base, width, bits. Says exactly what it is told.
-pub(super) fn packed(base: i64, width: u8, bits: &[u8]) -> Vec<u8> {
+pub(crate) fn packed(base: i64, width: u8, bits: &[u8]) -> Vec<u8> {
     [&base.to_le_bytes()[..], &[width], bits].concat()
 }
 
-pub(super) fn varint(mut value: u64) -> Vec<u8> {
+pub(crate) fn varint(mut value: u64) -> Vec<u8> {
     let mut out = Vec::new();
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -89,7 +89,7 @@ pub(super) fn varint(mut value: u64) -> Vec<u8> {
 }
 
 /// Ordinals `first`, `first + 1`, … without spending a byte on each.
-pub(super) fn run_of_ordinals(first: u32, count: u64) -> Vec<u8> {
+pub(crate) fn run_of_ordinals(first: u32, count: u64) -> Vec<u8> {
     match count {
         1 => [varint(1), packed(i64::from(first), 0, &[])].concat(),
         _ => {
@@ -100,11 +100,11 @@ pub(super) fn run_of_ordinals(first: u32, count: u64) -> Vec<u8> {
 }
 
 /// A column without nulls that holds one word in every record.
-pub(super) fn constant(word: i64) -> Vec<u8> {
+pub(crate) fn constant(word: i64) -> Vec<u8> {
     [vec![0], packed(word, 0, &[])].concat()
 }
 
 /// A column of empty texts or of equal ones.
-pub(super) fn same_text(text: &str, rows: usize) -> Vec<u8> {
+pub(crate) fn same_text(text: &str, rows: usize) -> Vec<u8> {
     [vec![0], packed(text.len() as i64, 0, &[]), text.repeat(rows).into_bytes()].concat()
 }

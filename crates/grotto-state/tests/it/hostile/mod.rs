@@ -13,7 +13,7 @@ use grotto_format::flat::FlatBuilder;
 use grotto_state::{EncodeOptions, Field, HeapSeal, Mode, State, StateError, WriteState, encode_snapshot};
 use std::sync::Arc;
 
-use forge::Forge;
+pub(crate) use forge::{Forge, constant, run_of_ordinals};
 
 fn apply(base: &State, blob: &Blob) -> Result<State, StateError> {
     base.apply(blob, &mut HeapSeal::default()).map(|(state, _)| state)

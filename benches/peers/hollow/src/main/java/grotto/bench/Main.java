@@ -1,0 +1,2 @@
+package grotto.bench;
+final class Main { public static void main(String[] a) {} }

@@ -1,0 +1,4 @@
+//! Integration tests of the formats: published vectors, the numbers of the specification, and
+//! bytes that mean harm. Owns nothing.
+
+mod robust;
