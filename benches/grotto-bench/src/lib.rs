@@ -4,6 +4,8 @@
 //! figure. Never ships, and never decides whether a figure is good enough: it reports.
 #![forbid(unsafe_code)]
 
+pub mod deploy;
+pub mod engine;
 pub mod figure;
 pub mod metric;
 pub mod workload;

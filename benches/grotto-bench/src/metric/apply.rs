@@ -4,7 +4,7 @@
 //! before is dropped within the measured time.
 
 use super::Settings;
-use super::engine::{Engine, apply, parse};
+use crate::engine::{Engine, apply, parse};
 use crate::figure::{Report, ms};
 use crate::workload::{Model, Workload};
 use anyhow::Result;

@@ -2,7 +2,7 @@
 //!
 //! Owns: both ends of that conversation. Never: a median.
 
-use super::deploy::{DATASET, state_dir_of, store_of};
+use crate::deploy::{DATASET, state_dir_of, store_of};
 use crate::workload::catalog::Catalog;
 use crate::workload::flat::Flat;
 use crate::workload::{Workload, rng};

@@ -3,7 +3,7 @@
 //! Owns: their figures. Never: a store; publishing is not part of any figure here.
 
 use super::Settings;
-use super::engine::{Engine, apply, parse};
+use crate::engine::{Engine, apply, parse};
 use crate::figure::{Report, ms};
 use crate::workload::Workload;
 use anyhow::{Context, Result, ensure};

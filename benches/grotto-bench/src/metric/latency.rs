@@ -4,7 +4,7 @@
 //! Owns: their figures. The reader takes the newest state for each batch, as a server would.
 
 use super::Settings;
-use super::engine::{Engine, apply, parse};
+use crate::engine::{Engine, apply, parse};
 use crate::figure::{Report, ms};
 use crate::workload::Workload;
 use anyhow::{Context, Result};

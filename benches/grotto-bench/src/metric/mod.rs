@@ -5,20 +5,18 @@
 mod apply;
 pub mod child;
 mod cycle;
-mod deploy;
-mod engine;
 mod latency;
 mod process;
 mod read;
 mod refresh;
 
+use crate::deploy::Deployment;
+use crate::engine::Engine;
 use crate::figure::Report;
 use crate::workload::catalog::Catalog;
 use crate::workload::flat::Flat;
 use crate::workload::{Model, Workload};
 use anyhow::Result;
-use deploy::Deployment;
-use engine::Engine;
 use grotto::env::SystemClock;
 use std::path::PathBuf;
 

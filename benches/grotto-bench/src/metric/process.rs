@@ -5,8 +5,8 @@
 
 use super::Settings;
 use super::child::{Task, start};
-use super::deploy::{Deployment, state_dir_of};
 use super::read;
+use crate::deploy::{Deployment, state_dir_of};
 use crate::figure::{Report, ms};
 use crate::workload::Workload;
 use anyhow::Result;

@@ -4,7 +4,7 @@
 //! Owns: their figures.
 
 use super::Settings;
-use super::deploy::{Deployment, state_dir_of};
+use crate::deploy::{Deployment, state_dir_of};
 use crate::figure::{Report, ms};
 use crate::workload::Workload;
 use anyhow::{Result, ensure};

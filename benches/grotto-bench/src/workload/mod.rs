@@ -22,9 +22,9 @@ use grotto_state::typed::Element;
 pub type Ref<'a, W> = <<W as Workload>::Typed as Element>::Ref<'a>;
 
 /// A way to make records out of their index and revision.
-pub trait Workload: Sized + Send + Sync {
+pub trait Workload: Sized + std::fmt::Debug + Send + Sync {
     /// A generated record.
-    type Record: Send + Sync;
+    type Record: std::fmt::Debug + Send + Sync;
     /// The struct that reads it.
     type Typed: RecordType;
 

@@ -3,15 +3,19 @@
 //! Owns: their keys, and reading them. Never: guesses. A key that this build does not act on is an
 //! unknown key, so that nobody believes in a setting without effect.
 
+mod duplicates;
 mod span;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use crate::failure::{Failure, Outcome};
 use grotto::store::StoreUrl;
-use serde::{Deserialize, Deserializer, de};
+use duplicates::Unique;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+pub(crate) use value::duration;
 
 /// Longest configuration file in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -35,7 +39,7 @@ pub(crate) struct Settings {
 pub(crate) struct ProducerSettings {
     pub(crate) dataset: Option<String>,
     pub(crate) schema: Option<PathBuf>,
-    #[serde(default, deserialize_with = "store_url")]
+    #[serde(default, deserialize_with = "value::store_url")]
     pub(crate) store: Option<StoreUrl>,
     #[serde(default)]
     pub(crate) performance: Performance,
@@ -49,7 +53,7 @@ pub(crate) struct Performance {
     pub(crate) snapshot_frequency: Option<u64>,
     pub(crate) enable_compression: Option<bool>,
     /// Threads that decode and encode.
-    #[serde(default, deserialize_with = "thread_count")]
+    #[serde(default, deserialize_with = "value::threads")]
     pub(crate) worker_pool_size: Option<usize>,
 }
 
@@ -58,11 +62,11 @@ pub(crate) struct Performance {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsumerSettings {
     pub(crate) dataset: Option<String>,
-    #[serde(default, deserialize_with = "store_url")]
+    #[serde(default, deserialize_with = "value::store_url")]
     pub(crate) store: Option<StoreUrl>,
     pub(crate) state_dir: Option<PathBuf>,
     /// How often to look for a new version.
-    #[serde(default, deserialize_with = "interval")]
+    #[serde(default, deserialize_with = "value::interval")]
     pub(crate) poll_interval: Option<Duration>,
 }
 
@@ -85,6 +89,7 @@ impl Settings {
     }
 
     fn parse(text: &str, folder: PathBuf) -> Result<Self, String> {
+        let _: Option<Unique> = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
         // A file with nothing but comments is a configuration without settings.
         let settings: Option<Self> = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
         Ok(Self { folder, ..settings.unwrap_or_default() })
@@ -144,43 +149,4 @@ pub(crate) fn read_text(path: &Path, what: &str, limit: u64) -> Outcome<String> 
         return Err(Failure::invalid(message));
     }
     std::fs::read_to_string(path).map_err(|e| Failure::io(&action, &e))
-}
-
-fn store_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<StoreUrl>, D::Error> {
-    let text = String::deserialize(value)?;
-    let url = StoreUrl::parse(&text).map_err(|e| de::Error::custom(e.message()))?;
-    Ok(Some(url))
-}
-
-fn thread_count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<usize>, D::Error> {
-    const MOST: usize = 1024;
-    let count = usize::deserialize(value)?;
-    if (1..=MOST).contains(&count) {
-        return Ok(Some(count));
-    }
-    Err(de::Error::custom(format!("expected 1 to {MOST}, found {count}")))
-}
-
-fn interval<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(value)?;
-    duration(&text).map(Some).map_err(de::Error::custom)
-}
-
-/// Reads a duration: a whole number with its unit, such as `100ms`, `5s`, `2m` or `1h`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let refused = || format!("expected a duration such as 100ms, 5s, 2m or 1h, found {text:?}");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| refused())?;
-    let unit_ms = match unit.trim_start() {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(refused()),
-    };
-    match number.checked_mul(unit_ms) {
-        Some(1..=86_400_000) => Ok(Duration::from_millis(number * unit_ms)),
-        _ => Err(format!("expected a duration of 1ms to 24h, found {text:?}")),
-    }
 }

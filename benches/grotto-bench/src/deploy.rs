@@ -15,21 +15,26 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// Name of the dataset.
-pub(super) const DATASET: &str = "bench";
+pub const DATASET: &str = "bench";
 
 /// The store below the folder of a deployment.
-pub(super) fn store_of(place: &Path) -> Result<Store> {
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn store_of(place: &Path) -> Result<Store> {
     let url = StoreUrl::Local(place.join("store"));
     Ok(Store::open(&url)?)
 }
 
 /// The state directory below the folder of a deployment.
-pub(super) fn state_dir_of(place: &Path) -> PathBuf {
+#[must_use]
+pub fn state_dir_of(place: &Path) -> PathBuf {
     place.join("state")
 }
 
 /// A dataset as a user has it.
-pub(super) struct Deployment<W: Workload> {
+#[derive(Debug)]
+pub struct Deployment<W: Workload> {
     place: TempDir,
     runtime: Runtime,
     producer: Producer,
@@ -38,7 +43,10 @@ pub(super) struct Deployment<W: Workload> {
 
 impl<W: Workload + 'static> Deployment<W> {
     /// Publishes the model, with a snapshot.
-    pub(super) fn new(folder: Option<&Path>, model: Model<W>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the folder cannot be written or the engine refuses a record.
+    pub fn new(folder: Option<&Path>, model: Model<W>) -> Result<Self> {
         let mut name = tempfile::Builder::new();
         name.prefix("grotto-bench-");
         let place = match folder {
@@ -77,20 +85,29 @@ impl<W: Workload + 'static> Deployment<W> {
         })
     }
 
-    pub(super) fn model(&self) -> &Model<W> {
+    /// What should be there.
+    #[must_use]
+    pub fn model(&self) -> &Model<W> {
         &self.model
     }
 
-    pub(super) fn place(&self) -> &Path {
+    /// Its folder.
+    #[must_use]
+    pub fn place(&self) -> &Path {
         self.place.path()
     }
 
-    pub(super) fn runtime(&self) -> &Runtime {
+    /// What its asynchronous parts run on.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
         &self.runtime
     }
 
     /// A consumer of the newest version that does not poll: on the heap, or with a state directory.
-    pub(super) fn consumer(&self, state_dir: Option<&Path>) -> Result<Consumer> {
+    ///
+    /// # Errors
+    /// When it cannot load.
+    pub fn consumer(&self, state_dir: Option<&Path>) -> Result<Consumer> {
         let mut builder = Consumer::builder(DATASET, store_of(self.place())?);
         if let Some(dir) = state_dir {
             builder = builder.state_dir(dir);
@@ -99,7 +116,10 @@ impl<W: Workload + 'static> Deployment<W> {
     }
 
     /// Takes a change step of `k` and publishes it.
-    pub(super) fn publish(&mut self, k: u64) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the engine refuses a change, or finds none.
+    pub fn publish(&mut self, k: u64) -> Result<()> {
         let model = Arc::get_mut(&mut self.model).context("a cycle still holds the records")?;
         let changes = model.step(k);
         let records = Arc::clone(&self.model);
@@ -128,7 +148,10 @@ impl<W: Workload + 'static> Deployment<W> {
     }
 
     /// Compares what a consumer serves with the model.
-    pub(super) fn verify(&self, state: &State) -> Result<()> {
+    ///
+    /// # Errors
+    /// When they differ.
+    pub fn verify(&self, state: &State) -> Result<()> {
         let typed = state.typed::<W::Typed>()?;
         let digest = typed.iter().map(W::digest_read).fold(0, u64::wrapping_add);
         let expected = self.model.digest();

@@ -12,26 +12,39 @@ use grotto_state::{EncodeOptions, Encoded, HeapSeal, Mode, State, WriteState, en
 use std::sync::Arc;
 
 /// The dataset in both forms.
-pub(super) struct Engine<W: Workload> {
-    pub(super) model: Model<W>,
-    pub(super) write: WriteState,
+#[derive(Debug)]
+pub struct Engine<W: Workload> {
+    /// What should be there.
+    pub model: Model<W>,
+    /// What is there.
+    pub write: WriteState,
     schema: Arc<Schema>,
     type_id: TypeId,
     flat: FlatBuilder,
 }
 
 /// A blob that is kept to be applied later.
-pub(super) fn parse(bytes: Vec<u8>) -> Result<Blob> {
+///
+/// # Errors
+/// When the bytes are not a blob.
+pub fn parse(bytes: Vec<u8>) -> Result<Blob> {
     Ok(Blob::parse(bytes.into())?)
 }
 
 /// The state a blob leads to, on the heap.
-pub(super) fn apply(state: &State, blob: &Blob) -> Result<State> {
+///
+/// # Errors
+/// When the blob does not start from the state.
+pub fn apply(state: &State, blob: &Blob) -> Result<State> {
     Ok(state.apply(blob, &mut HeapSeal::default())?.0)
 }
 
 impl<W: Workload> Engine<W> {
-    pub(super) fn new(model: Model<W>) -> Result<Self> {
+    /// A producer that has published nothing.
+    ///
+    /// # Errors
+    /// When the workload's schema is wrong.
+    pub fn new(model: Model<W>) -> Result<Self> {
         let schema = Schema::parse(W::SCHEMA)?;
         let type_id = schema
             .find(W::Typed::TYPE)
@@ -46,16 +59,19 @@ impl<W: Workload> Engine<W> {
     }
 
     /// The model with all changes it has taken.
-    pub(super) fn into_model(self) -> Model<W> {
+    #[must_use]
+    pub fn into_model(self) -> Model<W> {
         self.model
     }
 
     /// Forgets everything published; the model stays.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.write = WriteState::new(Arc::new(State::empty()));
     }
 
-    pub(super) fn state(&self) -> &Arc<State> {
+    /// What was published last.
+    #[must_use]
+    pub fn state(&self) -> &Arc<State> {
         self.write.state()
     }
 
@@ -71,7 +87,10 @@ impl<W: Workload> Engine<W> {
     }
 
     /// A cycle over all records.
-    pub(super) fn full(&mut self) -> Result<Option<Encoded>> {
+    ///
+    /// # Errors
+    /// When the engine refuses a record.
+    pub fn full(&mut self) -> Result<Option<Encoded>> {
         let mut cycle = self.write.begin(&self.schema, Mode::Full)?;
         for (position, record) in self.model.records().iter().enumerate() {
             self.flat.clear();
@@ -82,7 +101,10 @@ impl<W: Workload> Engine<W> {
     }
 
     /// A cycle over changes that the model has taken.
-    pub(super) fn incremental(&mut self, changes: &[Change]) -> Result<Encoded> {
+    ///
+    /// # Errors
+    /// When the engine refuses a change, or finds none.
+    pub fn incremental(&mut self, changes: &[Change]) -> Result<Encoded> {
         let mut cycle = self.write.begin(&self.schema, Mode::Incremental)?;
         for (line, change) in changes.iter().enumerate() {
             let line = line as u64;
@@ -101,7 +123,10 @@ impl<W: Workload> Engine<W> {
     }
 
     /// Takes a change step of `k` and publishes it; gives the delta.
-    pub(super) fn publish(&mut self, k: u64) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// As [`incremental`](Self::incremental).
+    pub fn publish(&mut self, k: u64) -> Result<Vec<u8>> {
         let changes = self.model.step(k);
         let mut encoded = self.incremental(&changes)?;
         let delta = std::mem::take(&mut encoded.delta);
@@ -110,7 +135,10 @@ impl<W: Workload> Engine<W> {
     }
 
     /// A snapshot of the published state.
-    pub(super) fn snapshot(&self) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When a column outgrows a section.
+    pub fn snapshot(&self) -> Result<Vec<u8>> {
         Ok(encode_snapshot(
             self.state(),
             &Self::options(self.state().version()),
@@ -118,12 +146,18 @@ impl<W: Workload> Engine<W> {
     }
 
     /// A consumer's state: loaded from a snapshot, sharing nothing with the producer's.
-    pub(super) fn loaded(&self) -> Result<Arc<State>> {
+    ///
+    /// # Errors
+    /// When the snapshot does not load.
+    pub fn loaded(&self) -> Result<Arc<State>> {
         Ok(Arc::new(apply(&State::empty(), &parse(self.snapshot()?)?)?))
     }
 
     /// Compares what was published with the model. A figure of wrong records is worth nothing.
-    pub(super) fn verify(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When they differ.
+    pub fn verify(&self) -> Result<()> {
         let typed = self.state().typed::<W::Typed>()?;
         let digest = typed.iter().map(W::digest_read).fold(0, u64::wrapping_add);
         let expected = self.model.digest();
