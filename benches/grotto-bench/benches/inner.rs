@@ -94,6 +94,7 @@ fn rows(c: &mut Criterion) {
                 .sum::<usize>()
         });
     });
+    group.throughput(Throughput::Elements(N));
     group.bench_function("scan", |b| {
         b.iter(|| {
             state

@@ -3,7 +3,9 @@
 //! Owns: the list of commands and the help around them. Never: runs one; their options are with
 //! their code, in `commands`.
 
-use crate::commands::{config, demo, diff, export, follow, get, inspect, log, publish, scan, verify};
+use crate::commands::{
+    config, demo, diff, export, follow, get, inspect, log, publish, scan, verify,
+};
 use clap::{Parser, Subcommand};
 
 const AFTER_HELP: &str = "\

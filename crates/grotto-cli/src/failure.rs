@@ -70,7 +70,11 @@ impl Kind {
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind: Kind::Of(kind), message, hint: None }
+        Self {
+            kind: Kind::Of(kind),
+            message,
+            hint: None,
+        }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -86,16 +90,22 @@ impl Failure {
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self { kind: Kind::NotFound, message: message.into(), hint: None }
+        Self {
+            kind: Kind::NotFound,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// The file system refused to do `action`, such as `read /a/b`.
     pub(crate) fn io(action: &str, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as K;
         match error.kind() {
-            K::BrokenPipe => {
-                Self { kind: Kind::ReaderLeft, message: "the reader left".to_owned(), hint: None }
-            }
+            K::BrokenPipe => Self {
+                kind: Kind::ReaderLeft,
+                message: "the reader left".to_owned(),
+                hint: None,
+            },
             K::NotFound => Self::invalid(format!("cannot {action}: it does not exist")),
             _ => Self::invalid(format!("cannot {action}: {}", plain(error))),
         }
@@ -123,10 +133,8 @@ impl Failure {
     /// An error of a library: its message and, where the message does not say it, its first cause.
     pub(crate) fn of_library(kind: ErrorKind, message: &str, error: &dyn StdError) -> Self {
         let mut message = message.to_owned();
-        if let Some(cause) = first_cause(error) {
-            if !message.contains(&cause) {
-                message = format!("{message}: {cause}");
-            }
+        if let Some(cause) = first_cause(error).filter(|cause| !message.contains(cause)) {
+            message = format!("{message}: {cause}");
         }
         Self::new(kind, message)
     }
@@ -222,7 +230,15 @@ mod tests {
     #[test]
     fn every_kind_has_its_own_exit_code() {
         use ErrorKind as E;
-        let of = [E::Internal, E::Invalid, E::Unavailable, E::Corrupt, E::Missing, E::Fenced, E::Overloaded];
+        let of = [
+            E::Internal,
+            E::Invalid,
+            E::Unavailable,
+            E::Corrupt,
+            E::Missing,
+            E::Fenced,
+            E::Overloaded,
+        ];
         let mut codes: Vec<u8> = of.into_iter().map(|kind| Kind::Of(kind).code()).collect();
         codes.push(Kind::NotFound.code());
         codes.sort_unstable();
@@ -238,7 +254,11 @@ mod tests {
     #[test]
     fn the_first_cause_is_told_once() {
         let cause = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        let error = grotto::store::Error::new(ErrorKind::Invalid, "cannot open x").with_source(cause);
-        assert_eq!(Failure::from(error).message(), "cannot open x: permission denied");
+        let error =
+            grotto::store::Error::new(ErrorKind::Invalid, "cannot open x").with_source(cause);
+        assert_eq!(
+            Failure::from(error).message(),
+            "cannot open x: permission denied"
+        );
     }
 }

@@ -17,14 +17,17 @@ pub(crate) type Text = Box<dyn Read + Send>;
 /// Opens a file, or the standard input for `-`. Compression is told by content, not by name.
 pub(crate) fn open(name: &str, bar: &Bar) -> Outcome<Text> {
     if name == "-" {
-        return plain_text(Box::new(std::io::stdin())).map_err(|e| Failure::io("read the standard input", &e));
+        return plain_text(Box::new(std::io::stdin()))
+            .map_err(|e| Failure::io("read the standard input", &e));
     }
     let action = format!("read input {name}");
     let refused = |e: std::io::Error| Failure::io(&action, &e);
     let file = File::open(Path::new(name)).map_err(refused)?;
     let found = file.metadata().map_err(refused)?;
     if found.is_dir() {
-        return Err(Failure::invalid(format!("cannot {action}: expected a file, found a folder")));
+        return Err(Failure::invalid(format!(
+            "cannot {action}: expected a file, found a folder"
+        )));
     }
     bar.of_bytes(found.len());
     plain_text(Box::new(bar.watch(file))).map_err(refused)
@@ -33,7 +36,9 @@ pub(crate) fn open(name: &str, bar: &Bar) -> Outcome<Text> {
 /// The text behind possible compression.
 fn plain_text(mut raw: Text) -> std::io::Result<Text> {
     let mut first = Vec::with_capacity(ZSTD_MAGIC.len());
-    raw.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first)?;
+    raw.by_ref()
+        .take(ZSTD_MAGIC.len() as u64)
+        .read_to_end(&mut first)?;
     let compressed = first == ZSTD_MAGIC;
     let whole = Cursor::new(first).chain(raw);
     if compressed {

@@ -41,7 +41,11 @@ impl Out {
     /// The standard output of the process.
     pub(crate) fn stdout(json: bool) -> Self {
         let to = BufWriter::with_capacity(BUFFER, Box::new(std::io::stdout()) as Box<dyn Write>);
-        Self { to, json, file: None }
+        Self {
+            to,
+            json,
+            file: None,
+        }
     }
 
     /// A file, replaced in one step by [`Out::finish`]; what was there stays until then.
@@ -52,8 +56,16 @@ impl Out {
         let created = File::create(&temporary)
             .map_err(|e| Failure::io(&format!("write {}", path.display()), &e))?;
         let to = BufWriter::with_capacity(BUFFER, Box::new(created) as Box<dyn Write>);
-        let file = Unfinished { temporary, path: path.to_owned(), done: false };
-        Ok(Self { to, json, file: Some(file) })
+        let file = Unfinished {
+            temporary,
+            path: path.to_owned(),
+            done: false,
+        };
+        Ok(Self {
+            to,
+            json,
+            file: Some(file),
+        })
     }
 
     /// Whether the user asked for JSON.
@@ -76,7 +88,9 @@ impl Out {
 
     /// Hands everything printed so far to the reader.
     pub(crate) fn flush(&mut self) -> Outcome<()> {
-        self.to.flush().map_err(|e| Failure::io("write the output", &e))
+        self.to
+            .flush()
+            .map_err(|e| Failure::io("write the output", &e))
     }
 
     /// Completes the output; a file takes its name.

@@ -14,14 +14,19 @@ impl Bar {
     /// A bar for work called `name`. Quiet ones are never shown.
     pub(crate) fn new(name: &'static str, quiet: bool) -> Self {
         // The terminal target hides itself where there is no terminal.
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
         let bar = ProgressBar::with_draw_target(None, target);
         bar.set_message(name);
         Self(bar)
     }
 
-    /// Counts bytes from now on.
-    pub(crate) fn of_bytes(&self, total: u64) {
+    /// Counts bytes, of `more` than so far.
+    pub(crate) fn of_bytes(&self, more: u64) {
+        let total = self.0.length().unwrap_or(0).saturating_add(more);
         self.start(total, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
     }
 

@@ -9,7 +9,7 @@ use crate::output::note;
 use crate::target::{Target, TargetArgs, nothing_published};
 use grotto::consumer::{Attached, Consumer};
 use grotto::state::State;
-use grotto::store::Dataset;
+use grotto::store::{Dataset, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,7 +36,10 @@ impl ReadArgs {
             return self.offline(self.state_dir.as_deref());
         }
         let target = self.target.resolve(Role::Reader)?;
-        let dir = self.state_dir.clone().or_else(|| target.settings.state_dir());
+        let dir = self
+            .state_dir
+            .clone()
+            .or_else(|| target.settings.state_dir());
         if self.offline {
             return self.offline(dir.as_deref());
         }
@@ -63,8 +66,10 @@ impl ReadArgs {
         match self.version {
             Some(version) if version != state.version() => {
                 let (dir, held) = (dir.display(), state.version());
-                let message = format!("state directory {dir}: expected version {version}, found {held}");
-                Err(Failure::not_found(message).hint("without --offline it is fetched from the store"))
+                let message =
+                    format!("state directory {dir}: expected version {version}, found {held}");
+                Err(Failure::not_found(message)
+                    .hint("without --offline it is fetched from the store"))
             }
             _ => Ok(state),
         }
@@ -72,12 +77,29 @@ impl ReadArgs {
 }
 
 /// A consumer on the heap, at the version or the newest.
+///
+/// Where deltas or snapshots that lead up to an old version are gone or damaged, the way may still be
+/// open from above: to the newest version, and back by reverse deltas.
 pub(crate) async fn consumer(dataset: &Dataset, version: Option<u64>) -> Outcome<Consumer> {
-    let builder = Consumer::builder(dataset.name(), dataset.store().clone());
-    Ok(match version {
-        Some(version) => builder.open_at(version).await?,
-        None => builder.open().await?,
-    })
+    let builder = || Consumer::builder(dataset.name(), dataset.store().clone());
+    let newest = dataset.head().await?.map(|head| head.version);
+    let wanted = version.or(newest).unwrap_or(0);
+    if wanted == 0 {
+        return Ok(builder().open().await?);
+    }
+    let error = match builder().open_at(wanted).await {
+        Ok(consumer) => return Ok(consumer),
+        Err(error) => error,
+    };
+    let blocked = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
+    if let (true, Some(newest)) = (blocked, newest.filter(|newest| *newest > wanted)) {
+        tracing::warn!(%error, version = wanted, "going by way of the newest version");
+        if let Ok(consumer) = builder().open_at(newest).await {
+            consumer.refresh_to(wanted).await?;
+            return Ok(consumer);
+        }
+    }
+    Err(error.into())
 }
 
 async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Arc<State>> {
@@ -87,37 +109,46 @@ async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Arc<State>
 
 /// The newest state, by way of the directory.
 async fn newest_in(dir: &Path, target: &Target) -> Outcome<Arc<State>> {
-    match refreshed(dir, target).await {
-        Ok(state) => Ok(state),
-        // Another process keeps it, it cannot be written, or the store is away: what it holds is
-        // still good to read.
-        Err(failure) => match Consumer::attach(dir) {
-            Ok(attached) if check_name(&attached, target.dataset.as_deref(), dir).is_ok() => {
-                let state = attached.state();
-                if !is_kept_by_another(&failure) {
-                    note(format_args!("serving version {} as it is: {}", state.version(), failure.message()));
-                }
-                Ok(state)
-            }
-            _ => Err(failure),
-        },
+    let held = Consumer::attach(dir).ok();
+    let failure = match (refreshed(dir, target).await, &held) {
+        (Ok((state, None)), _) => return Ok(state),
+        // Opening puts up with a store that does not lead on; that is right only if something was
+        // there before.
+        (Ok((_, Some(failure))), None) => return Err(failure),
+        (Ok((state, Some(failure))), Some(_)) => {
+            note(format_args!(
+                "serving version {} as it is: {}",
+                state.version(),
+                failure.message()
+            ));
+            return Ok(state);
+        }
+        (Err(failure), _) => failure,
+    };
+    // Another process keeps it, it cannot be written, or the store is away: what it holds is still
+    // good to read.
+    let Some(attached) = held else {
+        return Err(failure);
+    };
+    check_name(&attached, target.dataset.as_deref(), dir)?;
+    let state = attached.state();
+    if !is_kept_by_another(&failure) {
+        note(format_args!(
+            "serving version {} as it is: {}",
+            state.version(),
+            failure.message()
+        ));
     }
+    Ok(state)
 }
 
-async fn refreshed(dir: &Path, target: &Target) -> Outcome<Arc<State>> {
+/// The state after a refresh, and why it may not be the newest.
+async fn refreshed(dir: &Path, target: &Target) -> Outcome<(Arc<State>, Option<Failure>)> {
     let dataset = target.open().await?;
     let builder = Consumer::builder(dataset.name(), dataset.store().clone()).state_dir(dir);
     let consumer = builder.open().await?;
-    let state = consumer.state();
-    // Opening puts up with a store that does not answer; whoever reads should know.
-    match consumer.refresh().await {
-        Ok(None) => Ok(state),
-        Ok(Some(_)) => Ok(consumer.state()),
-        Err(error) => {
-            note(format_args!("serving version {} as it is: {error}", state.version()));
-            Ok(state)
-        }
-    }
+    let failure = consumer.refresh().await.err().map(Failure::from);
+    Ok((consumer.state(), failure))
 }
 
 /// Its keeper brings news by itself: nothing to remark.
@@ -136,7 +167,9 @@ fn check_name(attached: &Attached, expected: Option<&str>, dir: &Path) -> Outcom
     match expected {
         Some(name) if name != attached.dataset() => {
             let (dir, found) = (dir.display(), attached.dataset());
-            Err(Failure::invalid(format!("state directory {dir}: expected dataset {name}, found {found}")))
+            Err(Failure::invalid(format!(
+                "state directory {dir}: expected dataset {name}, found {found}"
+            )))
         }
         _ => Ok(()),
     }

@@ -84,7 +84,9 @@ impl Eq for Part<'_> {}
 
 /// The value at the end of a path; null when a reference on the way is.
 pub(crate) fn part<'a>(record: &Record<'a>, steps: &[u16], leaf: FieldType) -> Part<'a> {
-    let Some((last, way)) = steps.split_last() else { return Part::Null };
+    let Some((last, way)) = steps.split_last() else {
+        return Part::Null;
+    };
     let mut record = *record;
     for step in way {
         let column = usize::from(*step);
@@ -114,12 +116,19 @@ pub(crate) fn part<'a>(record: &Record<'a>, steps: &[u16], leaf: FieldType) -> P
 /// The primary key of a record; empty for a type without one.
 pub(crate) fn key_of<'a>(record: &Record<'a>) -> Vec<Part<'a>> {
     let paths = key_paths(record.state(), record.type_id());
-    paths.iter().map(|path| part(record, &path.steps, path.leaf)).collect()
+    paths
+        .iter()
+        .map(|path| part(record, &path.steps, path.leaf))
+        .collect()
 }
 
 /// The paths of the primary key; none for a type without one.
 pub(crate) fn key_paths(state: &State, type_id: TypeId) -> &[FieldPath] {
-    state.schema().get(type_id).key().map_or(&[], |key| &key.paths)
+    state
+        .schema()
+        .get(type_id)
+        .key()
+        .map_or(&[], |key| &key.paths)
 }
 
 /// Live ordinals by rising primary key; as stored for a type without one.
@@ -141,7 +150,9 @@ pub(crate) fn by_key(state: &State, type_id: TypeId) -> Vec<u32> {
 /// A key as JSON: the value, or an array of the parts.
 pub(crate) fn key_value(record: &Record<'_>) -> Value {
     let paths = key_paths(record.state(), record.type_id());
-    let mut parts = paths.iter().map(|path| part_value(part(record, &path.steps, path.leaf), path.leaf));
+    let mut parts = paths
+        .iter()
+        .map(|path| part_value(part(record, &path.steps, path.leaf), path.leaf));
     match (parts.next(), parts.len()) {
         (Some(only), 0) => only,
         (Some(first), _) => std::iter::once(first).chain(parts).collect(),
@@ -154,14 +165,20 @@ fn part_value(part: Part<'_>, leaf: FieldType) -> Value {
         Part::Null => Value::Null,
         Part::Whole(word) if leaf == FieldType::Boolean => Value::Bool(word != 0),
         Part::Whole(word) => word.into(),
-        Part::Real(value) => serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number),
+        Part::Real(value) => serde_json::Number::from_f64(value)
+            .map_or_else(|| value.to_string().into(), Value::Number),
         Part::Text(bytes) => String::from_utf8_lossy(bytes).into(),
     }
 }
 
 /// The record with a key that a person typed.
-pub(crate) fn find<'a>(state: &'a State, type_id: TypeId, key: &str) -> Outcome<Option<Record<'a>>> {
-    let parts = json::decode_key(state.schema(), type_id, key).map_err(|e| Failure::invalid(e.to_string()))?;
+pub(crate) fn find<'a>(
+    state: &'a State,
+    type_id: TypeId,
+    key: &str,
+) -> Outcome<Option<Record<'a>>> {
+    let parts = json::decode_key(state.schema(), type_id, key)
+        .map_err(|e| Failure::invalid(e.to_string()))?;
     let parts: Vec<KeyPart<'_>> = parts
         .iter()
         .map(|part| match part {
@@ -186,7 +203,10 @@ pub(crate) fn choose_type(schema: &Schema, name: Option<&str>) -> Outcome<TypeId
     if let Some(name) = name {
         let all: Vec<TypeId> = schema.ids().collect();
         return schema.find(name).ok_or_else(|| {
-            Failure::invalid(format!("type {name}: expected one of {}, found no such type", names(&all)))
+            Failure::invalid(format!(
+                "type {name}: expected one of {}, found no such type",
+                names(&all)
+            ))
         });
     }
     match top_level(schema).as_slice() {

@@ -44,12 +44,18 @@ impl TargetArgs {
             (Some(text), _) => StoreUrl::parse(text)?,
             (None, Some(url)) => url,
             (None, None) => {
-                return Err(Failure::invalid("which store is not said: expected --store URL")
-                    .hint("give --store, set GROTTO_STORE, or name a --config file"));
+                return Err(
+                    Failure::invalid("which store is not said: expected --store URL")
+                        .hint("give --store, set GROTTO_STORE, or name a --config file"),
+                );
             }
         };
         let dataset = self.dataset.clone().or_else(|| settings.dataset(role));
-        Ok(Target { url, dataset, settings })
+        Ok(Target {
+            url,
+            dataset,
+            settings,
+        })
     }
 }
 
@@ -68,13 +74,17 @@ impl Target {
         let mut names = store.datasets().await?;
         match (names.pop(), names.is_empty()) {
             (Some(only), true) => Ok(only),
-            (None, _) => Err(Failure::not_found(format!("store {} has no dataset", self.url))
-                .hint("`grotto publish` makes one")),
+            (None, _) => Err(
+                Failure::not_found(format!("store {} has no dataset", self.url))
+                    .hint("`grotto publish` makes one"),
+            ),
             (Some(last), false) => {
                 names.push(last);
                 let names = names.join(", ");
-                Err(Failure::invalid(format!("store {} has several datasets: {names}", self.url))
-                    .hint("choose one with --dataset"))
+                Err(
+                    Failure::invalid(format!("store {} has several datasets: {names}", self.url))
+                        .hint("choose one with --dataset"),
+                )
             }
         }
     }
@@ -82,7 +92,10 @@ impl Target {
 
 /// A dataset nobody has published to; a slip of the pen is the likeliest reason.
 pub(crate) async fn nothing_published(dataset: &str, target: &Target) -> Failure {
-    let failure = Failure::not_found(format!("dataset {dataset} has no version in store {}", target.url));
+    let failure = Failure::not_found(format!(
+        "dataset {dataset} has no version in store {}",
+        target.url
+    ));
     let names = match Store::open(&target.url) {
         Ok(store) => store.datasets().await.unwrap_or_default(),
         Err(_) => Vec::new(),

@@ -83,7 +83,10 @@ impl Table {
     /// A table with a first line of names. The first `left` columns are text and start at the left;
     /// the others are figures and end at the right.
     pub(crate) fn new(left: usize, names: &[&str]) -> Self {
-        Self { left, rows: vec![names.iter().map(|name| (*name).to_owned()).collect()] }
+        Self {
+            left,
+            rows: vec![names.iter().map(|name| (*name).to_owned()).collect()],
+        }
     }
 
     /// Adds a line.
@@ -126,8 +129,14 @@ mod tests {
 
     #[test]
     fn figures_are_short_and_readable() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([1023, 1024, 2_000_000, 1 << 30].map(bytes), ["1023 B", "1.0 KiB", "1.9 MiB", "1.0 GiB"]);
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(count),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [1023, 1024, 2_000_000, 1 << 30].map(bytes),
+            ["1023 B", "1.0 KiB", "1.9 MiB", "1.0 GiB"]
+        );
         let times = [250, 1500, 12_345_678].map(|us| duration(Duration::from_micros(us)));
         assert_eq!(times, ["250 µs", "1.5 ms", "12.35 s"]);
     }

@@ -46,7 +46,9 @@ pub fn columns_of(ty: &TypeSchema) -> Vec<ColumnKind> {
 
 fn column_of(ty: FieldType) -> ColumnKind {
     match ty {
-        FieldType::Int | FieldType::Long | FieldType::Boolean | FieldType::Reference(_) => ColumnKind::Fixed(0),
+        FieldType::Int | FieldType::Long | FieldType::Boolean | FieldType::Reference(_) => {
+            ColumnKind::Fixed(0)
+        }
         FieldType::Float => ColumnKind::Fixed(4),
         FieldType::Double => ColumnKind::Fixed(8),
         FieldType::String => ColumnKind::Var(true),
@@ -110,7 +112,10 @@ impl Batch {
     /// An empty batch for a type.
     #[must_use]
     pub fn new(kinds: &[ColumnKind]) -> Self {
-        Self { rows: 0, columns: kinds.iter().map(|kind| Column::new(*kind)).collect() }
+        Self {
+            rows: 0,
+            columns: kinds.iter().map(|kind| Column::new(*kind)).collect(),
+        }
     }
 }
 
@@ -120,10 +125,19 @@ impl Column {
     pub fn new(kind: ColumnKind) -> Self {
         let data = match kind {
             ColumnKind::Fixed(_) => ColumnData::Fixed(Vec::new()),
-            ColumnKind::Var(_) => ColumnData::Var { ends: Vec::new(), bytes: Vec::new() },
-            ColumnKind::Elements(_) => ColumnData::Elements { ends: Vec::new(), ordinals: Vec::new() },
+            ColumnKind::Var(_) => ColumnData::Var {
+                ends: Vec::new(),
+                bytes: Vec::new(),
+            },
+            ColumnKind::Elements(_) => ColumnData::Elements {
+                ends: Vec::new(),
+                ordinals: Vec::new(),
+            },
         };
-        Self { nulls: Vec::new(), data }
+        Self {
+            nulls: Vec::new(),
+            data,
+        }
     }
 
     /// Number of values.
@@ -145,7 +159,9 @@ impl Column {
     #[inline]
     #[must_use]
     pub fn is_null(&self, row: usize) -> bool {
-        self.nulls.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+        self.nulls
+            .get(row / 64)
+            .is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
     /// Appends a value. A value that does not fit the kind of the column is stored as null: callers
@@ -200,13 +216,15 @@ impl Column {
             Some(start..*ends.get(row)?)
         };
         match &self.data {
-            ColumnData::Fixed(words) => words.get(row).map_or(Value::Null, |word| Value::Fixed(*word)),
-            ColumnData::Var { ends, bytes } => {
-                span(ends).and_then(|s| bytes.get(s)).map_or(Value::Null, Value::Var)
-            }
-            ColumnData::Elements { ends, ordinals } => {
-                span(ends).and_then(|s| ordinals.get(s)).map_or(Value::Null, Value::Elements)
-            }
+            ColumnData::Fixed(words) => words
+                .get(row)
+                .map_or(Value::Null, |word| Value::Fixed(*word)),
+            ColumnData::Var { ends, bytes } => span(ends)
+                .and_then(|s| bytes.get(s))
+                .map_or(Value::Null, Value::Var),
+            ColumnData::Elements { ends, ordinals } => span(ends)
+                .and_then(|s| ordinals.get(s))
+                .map_or(Value::Null, Value::Elements),
         }
     }
 
@@ -216,7 +234,9 @@ impl Column {
         if nulls.contains(&true) {
             out.push(1);
             out.extend(nulls.chunks(8).map(|bits| {
-                bits.iter().enumerate().fold(0_u8, |byte, (i, null)| byte | u8::from(*null) << i)
+                bits.iter()
+                    .enumerate()
+                    .fold(0_u8, |byte, (i, null)| byte | u8::from(*null) << i)
             }));
         } else {
             out.push(0);
@@ -224,14 +244,24 @@ impl Column {
         match (&self.data, kind) {
             (ColumnData::Fixed(words), ColumnKind::Fixed(0)) => {
                 // Nulls take the value of a neighbour so that they do not widen the column.
-                let fill = rows.iter().zip(&nulls).find(|(_, null)| !**null).map_or(0, |(r, _)| words[*r as usize]);
-                let values = rows.iter().zip(&nulls).map(|(r, null)| if *null { fill } else { words[*r as usize] });
+                let fill = rows
+                    .iter()
+                    .zip(&nulls)
+                    .find(|(_, null)| !**null)
+                    .map_or(0, |(r, _)| words[*r as usize]);
+                let values = rows
+                    .iter()
+                    .zip(&nulls)
+                    .map(|(r, null)| if *null { fill } else { words[*r as usize] });
                 wire::put_packed(out, values);
             }
             (ColumnData::Fixed(words), _) => {
                 let width = if kind == ColumnKind::Fixed(4) { 4 } else { 8 };
                 for plane in 0..width {
-                    out.extend(rows.iter().map(|r| (words[*r as usize] >> (8 * plane)) as u8));
+                    out.extend(
+                        rows.iter()
+                            .map(|r| (words[*r as usize] >> (8 * plane)) as u8),
+                    );
                 }
             }
             (ColumnData::Var { ends, bytes }, _) => {
@@ -242,7 +272,9 @@ impl Column {
             }
             (ColumnData::Elements { ends, ordinals }, _) => {
                 put_lengths(out, ends, rows);
-                let values = rows.iter().flat_map(|r| &ordinals[span_of(ends, *r as usize)]);
+                let values = rows
+                    .iter()
+                    .flat_map(|r| &ordinals[span_of(ends, *r as usize)]);
                 wire::put_packed(out, values.map(|o| u64::from(*o)));
             }
         }
@@ -275,16 +307,23 @@ impl Column {
                 let at = reader.at();
                 let bytes = reader.take(total, "bytes of all values")?.to_vec();
                 if text && !text_is_valid(&bytes, &ends) {
-                    return Err(WireError { at, expected: "text in UTF-8" });
+                    return Err(WireError {
+                        at,
+                        expected: "text in UTF-8",
+                    });
                 }
                 ColumnData::Var { ends, bytes }
             }
             ColumnKind::Elements(per) => {
-                let (ends, total) = read_lengths(&mut reader, rows, usize::from(per), MAX_ELEMENTS)?;
+                let (ends, total) =
+                    read_lengths(&mut reader, rows, usize::from(per), MAX_ELEMENTS)?;
                 let at = reader.at();
                 let words = wire::Packed::read(&mut reader, total)?;
                 let ordinals = words.map(u32::try_from).collect::<Result<_, _>>();
-                let ordinals = ordinals.map_err(|_| WireError { at, expected: "ordinals of 32 bits" })?;
+                let ordinals = ordinals.map_err(|_| WireError {
+                    at,
+                    expected: "ordinals of 32 bits",
+                })?;
                 ColumnData::Elements { ends, ordinals }
             }
         };
@@ -299,7 +338,11 @@ fn span_of(ends: &[usize], row: usize) -> std::ops::Range<usize> {
 }
 
 fn put_lengths(out: &mut Vec<u8>, ends: &[usize], rows: &[u32]) {
-    wire::put_packed(out, rows.iter().map(|row| span_of(ends, *row as usize).len() as u64));
+    wire::put_packed(
+        out,
+        rows.iter()
+            .map(|row| span_of(ends, *row as usize).len() as u64),
+    );
 }
 
 /// Ends of the values, and their sum, which is at most `max`.
@@ -316,7 +359,10 @@ fn read_lengths(
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         total = total.saturating_add(length);
         if total > max || length % per != 0 {
-            return Err(WireError { at, expected: "lengths within the limit of a chunk" });
+            return Err(WireError {
+                at,
+                expected: "lengths within the limit of a chunk",
+            });
         }
         ends.push(total);
     }
@@ -363,7 +409,10 @@ fn text_is_valid(bytes: &[u8], ends: &[usize]) -> bool {
 pub fn encode_ordinals(ordinals: &[u32], out: &mut Vec<u8>) {
     wire::put_varint(out, ordinals.len() as u64);
     let previous = std::iter::once(-1_i64).chain(ordinals.iter().map(|o| i64::from(*o)));
-    let gaps = ordinals.iter().zip(previous).map(|(o, before)| (i64::from(*o) - before - 1) as u64);
+    let gaps = ordinals
+        .iter()
+        .zip(previous)
+        .map(|(o, before)| (i64::from(*o) - before - 1) as u64);
     wire::put_packed(out, gaps);
 }
 
@@ -378,8 +427,14 @@ pub fn decode_ordinals(bytes: &[u8], max: usize) -> Result<Vec<u32>, WireError> 
     let mut next = 0_u64;
     let mut ordinals = Vec::with_capacity(count);
     for gap in wire::Packed::read(&mut reader, count)? {
-        let ordinal = next.checked_add(gap).and_then(|o| u32::try_from(o).ok()).filter(|o| *o < MAX_ORDINAL);
-        let ordinal = ordinal.ok_or(WireError { at, expected: "ordinals below 2^32 - 2^16" })?;
+        let ordinal = next
+            .checked_add(gap)
+            .and_then(|o| u32::try_from(o).ok())
+            .filter(|o| *o < MAX_ORDINAL);
+        let ordinal = ordinal.ok_or(WireError {
+            at,
+            expected: "ordinals below 2^32 - 2^16",
+        })?;
         next = u64::from(ordinal) + 1;
         ordinals.push(ordinal);
     }

@@ -6,9 +6,15 @@
 //!
 //! **Invariant:** a [`Blob`] exists only if every byte of the file matched its checksum.
 
+#[cfg(test)]
+mod tests;
+mod write;
+
 use crate::checksum;
-use crate::wire::{self, Reader, WireError};
+use crate::schema::MAX_TYPES;
+use crate::wire::{Reader, WireError};
 use bytes::Bytes;
+pub use write::{BlobWriter, PackedSection};
 
 /// First bytes of every blob.
 pub const MAGIC: [u8; 8] = *b"GROTTO\x1aB";
@@ -19,10 +25,15 @@ pub const MAX_SECTION: u64 = 1 << 29;
 /// Most sections of one blob.
 pub const MAX_SECTIONS: u64 = 1 << 20;
 /// Most bytes of a header.
-const MAX_HEADER: u64 = 1 << 27;
+pub const MAX_HEADER: u64 = 1 << 27;
+/// Most bytes of a dataset's name in a header.
+pub const MAX_DATASET_NAME: u64 = 1 << 10;
 /// Largest zstd window a decoder accepts, as a power of two.
-const MAX_WINDOW_LOG: u32 = 27;
-const FOOTER: usize = 16;
+pub const MAX_WINDOW_LOG: u32 = 27;
+/// Bytes of the footer: length and checksum of the file.
+pub const FOOTER: usize = 16;
+/// Smallest and largest block: as many ordinals as this power of two.
+pub const BLOCK_SHIFTS: std::ops::RangeInclusive<u8> = 9..=16;
 
 /// The kinds of blobs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -176,7 +187,10 @@ impl Blob {
         }
         let found = bytes.len() as u64;
         if bytes.len() < 8 + FOOTER {
-            return Err(BlobError::Length { expected: (8 + FOOTER) as u64, found });
+            return Err(BlobError::Length {
+                expected: (8 + FOOTER) as u64,
+                found,
+            });
         }
         let (body, footer) = bytes.split_at(bytes.len() - FOOTER);
         let mut footer = Reader::new(footer);
@@ -187,11 +201,18 @@ impl Blob {
         let expected = footer.u64("checksum").map_err(BlobError::Header)?;
         let sum = checksum::of_bytes(&bytes[..body.len() + 8]);
         if sum != expected {
-            return Err(BlobError::Checksum { expected, found: sum });
+            return Err(BlobError::Checksum {
+                expected,
+                found: sum,
+            });
         }
         let (header, start) = read_header(body)?;
         let offsets = section_offsets(&header, start, body.len())?;
-        Ok(Self { header, bytes, offsets })
+        Ok(Self {
+            header,
+            bytes,
+            offsets,
+        })
     }
 
     /// The bytes of a section, decompressed.
@@ -200,20 +221,32 @@ impl Blob {
     /// When its checksum or length is wrong.
     pub fn section(&self, index: usize) -> Result<Bytes, BlobError> {
         let fail = |reason: String| BlobError::Section { index, reason };
-        let (Some(section), Some(start)) = (self.header.sections.get(index), self.offsets.get(index)) else {
-            return Err(fail(format!("expected one of {}", self.header.sections.len())));
+        let (Some(section), Some(start)) =
+            (self.header.sections.get(index), self.offsets.get(index))
+        else {
+            return Err(fail(format!(
+                "expected one of {}",
+                self.header.sections.len()
+            )));
         };
         let stored = self.bytes.slice(*start..*start + section.stored as usize);
         let sum = checksum::of_bytes(&stored);
         if sum != section.checksum {
-            return Err(BlobError::Checksum { expected: section.checksum, found: sum });
+            return Err(BlobError::Checksum {
+                expected: section.checksum,
+                found: sum,
+            });
         }
         if !section.compressed {
             return Ok(stored);
         }
         let raw = decompress(&stored, section.raw as usize).map_err(|e| fail(e.to_string()))?;
         if raw.len() as u64 != section.raw {
-            return Err(fail(format!("expected {} bytes once decompressed, found {}", section.raw, raw.len())));
+            return Err(fail(format!(
+                "expected {} bytes once decompressed, found {}",
+                section.raw,
+                raw.len()
+            )));
         }
         Ok(raw.into())
     }
@@ -254,20 +287,24 @@ fn header_fields(reader: &mut Reader<'_>) -> Result<BlobHeader, WireError> {
     let Some(kind) = BlobKind::ALL.get(kind.wrapping_sub(1)).copied() else {
         return reader.fail("blob kind of 1 to 4");
     };
-    let dataset = reader.text(1 << 10, "dataset name")?.to_owned();
+    let dataset = reader.text(MAX_DATASET_NAME, "dataset name")?.to_owned();
     let (from, to) = (reader.varint("from version")?, reader.varint("to version")?);
     let (from_checksum, to_checksum) = (reader.u64("from checksum")?, reader.u64("to checksum")?);
-    let (from_schema_hash, schema_hash) = (reader.u64("from schema hash")?, reader.u64("schema hash")?);
-    let text = reader.text(1 << 20, "schema text")?;
+    let (from_schema_hash, schema_hash) =
+        (reader.u64("from schema hash")?, reader.u64("schema hash")?);
+    let text = reader.text(crate::schema::MAX_TEXT as u64, "schema text")?;
     let schema_text = (!text.is_empty()).then(|| text.to_owned());
-    let count = reader.count(1 << 16, "number of types")?;
+    let count = reader.count(MAX_TYPES as u64, "number of types")?;
     let mut types = Vec::with_capacity(count);
     for _ in 0..count {
         let shift = reader.u8("block shift")?;
-        if !(9..=16).contains(&shift) {
+        if !BLOCK_SHIFTS.contains(&shift) {
             return reader.fail("block shift of 9 to 16");
         }
-        types.push(TypeInfo { shift, live: reader.varint("live records")? });
+        types.push(TypeInfo {
+            shift,
+            live: reader.varint("live records")?,
+        });
     }
     let count = reader.count(MAX_SECTIONS, "number of sections")?;
     let mut sections = Vec::new();
@@ -276,7 +313,16 @@ fn header_fields(reader: &mut Reader<'_>) -> Result<BlobHeader, WireError> {
     }
     reader.end("end of the header")?;
     Ok(BlobHeader {
-        kind, dataset, from, to, from_checksum, to_checksum, from_schema_hash, schema_hash, schema_text, types,
+        kind,
+        dataset,
+        from,
+        to,
+        from_checksum,
+        to_checksum,
+        from_schema_hash,
+        schema_hash,
+        schema_text,
+        types,
         sections,
     })
 }
@@ -295,9 +341,21 @@ fn read_section(reader: &mut Reader<'_>) -> Result<Section, WireError> {
         _ => return reader.fail("compression of 0 or 1"),
     };
     let raw = reader.count(MAX_SECTION, "raw length of a section")? as u64;
-    let stored = if compressed { reader.count(MAX_SECTION, "stored length of a section")? as u64 } else { raw };
+    let stored = if compressed {
+        reader.count(MAX_SECTION, "stored length of a section")? as u64
+    } else {
+        raw
+    };
     let checksum = reader.u64("checksum of a section")?;
-    Ok(Section { type_id, chunk, kind, compressed, raw, stored, checksum })
+    Ok(Section {
+        type_id,
+        chunk,
+        kind,
+        compressed,
+        raw,
+        stored,
+        checksum,
+    })
 }
 
 fn section_offsets(header: &BlobHeader, start: usize, end: usize) -> Result<Vec<usize>, BlobError> {
@@ -314,189 +372,9 @@ fn section_offsets(header: &BlobHeader, start: usize, end: usize) -> Result<Vec<
     if at == end {
         Ok(offsets)
     } else {
-        Err(BlobError::Length { expected: (at + FOOTER) as u64, found: (end + FOOTER) as u64 })
-    }
-}
-
-/// Puts a blob together.
-#[derive(Debug)]
-pub struct BlobWriter {
-    header: BlobHeader,
-    level: Option<i32>,
-    stored: Vec<Vec<u8>>,
-}
-
-/// A section ready to be stored.
-#[derive(Debug)]
-pub struct PackedSection {
-    entry: Section,
-    stored: Vec<u8>,
-}
-
-thread_local! {
-    /// A compressor takes over a megabyte to set up, as much work as a small section is: each thread
-    /// keeps its last one.
-    static COMPRESSOR: std::cell::RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> =
-        const { std::cell::RefCell::new(None) };
-}
-
-/// The compressed bytes; `None` when zstd refuses, and the section is then stored as it is.
-fn compress(raw: &[u8], level: i32) -> Option<Vec<u8>> {
-    COMPRESSOR.with_borrow_mut(|slot| {
-        if slot.as_ref().is_none_or(|(of, _)| *of != level) {
-            *slot = Some((level, zstd::bulk::Compressor::new(level).ok()?));
-        }
-        slot.as_mut()?.1.compress(raw).ok()
-    })
-}
-
-impl PackedSection {
-    /// Compresses a section when that pays. Free of the writer so that sections can be packed in
-    /// parallel.
-    #[must_use]
-    pub fn new(type_id: u16, chunk: u32, kind: SectionKind, raw: Vec<u8>, level: Option<i32>) -> Self {
-        let packed = level
-            .filter(|_| raw.len() >= 48)
-            .and_then(|level| compress(&raw, level))
-            .filter(|packed| packed.len() + packed.len() / 32 + 2 < raw.len())
-            // The compressor's buffer has room for the worst case; many sections wait in memory.
-            .map(|mut packed| {
-                packed.shrink_to_fit();
-                packed
-            });
-        let (compressed, raw_length) = (packed.is_some(), raw.len() as u64);
-        let stored = packed.unwrap_or(raw);
-        let checksum = checksum::of_bytes(&stored);
-        let entry =
-            Section { type_id, chunk, kind, compressed, raw: raw_length, stored: stored.len() as u64, checksum };
-        Self { entry, stored }
-    }
-}
-
-impl BlobWriter {
-    /// Starts a blob; `level` is that of zstd, `None` stores everything uncompressed.
-    #[must_use]
-    pub fn new(mut header: BlobHeader, level: Option<i32>) -> Self {
-        header.sections.clear();
-        Self { header, level, stored: Vec::new() }
-    }
-
-    /// Adds a section.
-    pub fn section(&mut self, type_id: u16, chunk: u32, kind: SectionKind, raw: Vec<u8>) {
-        self.packed(PackedSection::new(type_id, chunk, kind, raw, self.level));
-    }
-
-    /// Adds a section that is ready to be stored.
-    pub fn packed(&mut self, section: PackedSection) {
-        self.header.sections.push(section.entry);
-        self.stored.push(section.stored);
-    }
-
-    /// The bytes of the blob.
-    #[must_use]
-    pub fn finish(self) -> Vec<u8> {
-        let header = header_bytes(&self.header);
-        let body: usize = self.stored.iter().map(Vec::len).sum();
-        let mut out = Vec::with_capacity(MAGIC.len() + 10 + header.len() + body + FOOTER);
-        out.extend_from_slice(&MAGIC);
-        wire::put_varint(&mut out, header.len() as u64);
-        out.extend_from_slice(&header);
-        for stored in &self.stored {
-            out.extend_from_slice(stored);
-        }
-        let length = (out.len() + FOOTER) as u64;
-        out.extend_from_slice(&length.to_le_bytes());
-        let sum = checksum::of_bytes(&out);
-        out.extend_from_slice(&sum.to_le_bytes());
-        out
-    }
-}
-
-fn header_bytes(header: &BlobHeader) -> Vec<u8> {
-    let mut out = Vec::new();
-    wire::put_varint(&mut out, FORMAT);
-    out.push(header.kind as u8 + 1);
-    wire::put_text(&mut out, &header.dataset);
-    wire::put_varint(&mut out, header.from);
-    wire::put_varint(&mut out, header.to);
-    for word in [header.from_checksum, header.to_checksum, header.from_schema_hash, header.schema_hash] {
-        out.extend_from_slice(&word.to_le_bytes());
-    }
-    wire::put_text(&mut out, header.schema_text.as_deref().unwrap_or_default());
-    wire::put_varint(&mut out, header.types.len() as u64);
-    for info in &header.types {
-        out.push(info.shift);
-        wire::put_varint(&mut out, info.live);
-    }
-    wire::put_varint(&mut out, header.sections.len() as u64);
-    for section in &header.sections {
-        wire::put_varint(&mut out, u64::from(section.type_id));
-        wire::put_varint(&mut out, u64::from(section.chunk));
-        wire::put_varint(&mut out, match section.kind {
-            SectionKind::Removed => 0,
-            SectionKind::Added => 1,
-            SectionKind::Column(column) => u64::from(column) + 2,
-        });
-        out.push(u8::from(section.compressed));
-        wire::put_varint(&mut out, section.raw);
-        if section.compressed {
-            wire::put_varint(&mut out, section.stored);
-        }
-        out.extend_from_slice(&section.checksum.to_le_bytes());
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Vec<u8> {
-        let header = BlobHeader {
-            kind: BlobKind::Delta,
-            dataset: "cities".into(),
-            from: 1,
-            to: 2,
-            from_checksum: 3,
-            to_checksum: 4,
-            from_schema_hash: 5,
-            schema_hash: 6,
-            schema_text: Some("A { int x; }".into()),
-            types: vec![TypeInfo { shift: 11, live: 7 }],
-            sections: Vec::new(),
-        };
-        let mut writer = BlobWriter::new(header, Some(3));
-        writer.section(0, 0, SectionKind::Removed, vec![1, 2, 3]);
-        writer.section(0, 0, SectionKind::Column(0), vec![9; 500]);
-        writer.finish()
-    }
-
-    #[test]
-    fn sections_come_back_and_compress() {
-        let blob = Blob::parse(sample().into()).unwrap();
-        assert_eq!(blob.section(0).unwrap(), vec![1, 2, 3]);
-        assert_eq!(blob.section(1).unwrap(), vec![9; 500]);
-        assert!(blob.header.sections[1].compressed);
-        assert!(blob.section(2).is_err());
-    }
-
-    #[test]
-    fn every_flipped_byte_is_refused() {
-        let good = sample();
-        for at in 0..good.len() {
-            for bit in [1, 0x80] {
-                let mut bad = good.clone();
-                bad[at] ^= bit;
-                assert!(Blob::parse(bad.into()).is_err(), "byte {at}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_truncation_is_refused() {
-        let good = sample();
-        for length in 0..good.len() {
-            assert!(Blob::parse(good[..length].to_vec().into()).is_err(), "length {length}");
-        }
+        Err(BlobError::Length {
+            expected: (at + FOOTER) as u64,
+            found: (end + FOOTER) as u64,
+        })
     }
 }

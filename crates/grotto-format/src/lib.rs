@@ -16,6 +16,8 @@ pub mod log;
 pub mod schema;
 mod wire;
 
-pub use wire::WireError;
 pub use flat::{FlatBuilder, FlatReader, FlatRecord};
-pub use schema::{Field, FieldPath, FieldType, KeySpec, ObjectSchema, Schema, TypeId, TypeKind, TypeSchema};
+pub use schema::{
+    Field, FieldPath, FieldType, KeySpec, ObjectSchema, Schema, TypeId, TypeKind, TypeSchema,
+};
+pub use wire::WireError;

@@ -29,11 +29,22 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn fail<T>(&self, expected: &'static str) -> Result<T, WireError> {
-        Err(WireError { at: self.at, expected })
+        Err(WireError {
+            at: self.at,
+            expected,
+        })
     }
 
-    pub(crate) fn take(&mut self, length: usize, expected: &'static str) -> Result<&'a [u8], WireError> {
-        match self.at.checked_add(length).and_then(|end| Some((end, self.bytes.get(self.at..end)?))) {
+    pub(crate) fn take(
+        &mut self,
+        length: usize,
+        expected: &'static str,
+    ) -> Result<&'a [u8], WireError> {
+        match self
+            .at
+            .checked_add(length)
+            .and_then(|end| Some((end, self.bytes.get(self.at..end)?)))
+        {
             Some((end, taken)) => {
                 self.at = end;
                 Ok(taken)
@@ -66,7 +77,10 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(WireError { at: start, expected })
+        Err(WireError {
+            at: start,
+            expected,
+        })
     }
 
     /// A varint that counts things which take at least one byte each in what follows, or is bounded
@@ -74,7 +88,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn count(&mut self, max: u64, expected: &'static str) -> Result<usize, WireError> {
         let at = self.at;
         let value = self.varint(expected)?;
-        usize::try_from(value).ok().filter(|_| value <= max).ok_or(WireError { at, expected })
+        usize::try_from(value)
+            .ok()
+            .filter(|_| value <= max)
+            .ok_or(WireError { at, expected })
     }
 
     pub(crate) fn text(&mut self, max: u64, expected: &'static str) -> Result<&'a str, WireError> {
@@ -84,7 +101,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn end(&self, expected: &'static str) -> Result<(), WireError> {
-        if self.at == self.bytes.len() { Ok(()) } else { self.fail(expected) }
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            self.fail(expected)
+        }
     }
 }
 
@@ -153,10 +174,23 @@ impl<'a> Packed<'a> {
         if width > 64 {
             return reader.fail("width of at most 64 bits");
         }
-        let Some(bits) = rows.checked_mul(width) else { return reader.fail("packed values") };
+        let Some(bits) = rows.checked_mul(width) else {
+            return reader.fail("packed values");
+        };
         let bytes = reader.take(bits.div_ceil(8), "packed values")?;
-        let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
-        Ok(Self { bytes, base, width, mask, row: 0, rows })
+        let mask = if width == 64 {
+            u64::MAX
+        } else {
+            (1 << width) - 1
+        };
+        Ok(Self {
+            bytes,
+            base,
+            width,
+            mask,
+            row: 0,
+            rows,
+        })
     }
 }
 
@@ -219,9 +253,78 @@ mod tests {
         }
     }
 
+    fn published() -> serde_json::Value {
+        serde_json::from_str(include_str!("../../../docs/format/vectors/primitives.json")).unwrap()
+    }
+
+    fn bytes(hex: &serde_json::Value) -> Vec<u8> {
+        let hex = hex.as_str().unwrap();
+        (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn varints_are_written_and_read_as_published() {
+        let published = published();
+        for (name, written) in [("varints", true), ("varints_read_but_not_written", false)] {
+            for case in published[name].as_array().unwrap() {
+                let (value, bytes) = (
+                    case["value"].as_str().unwrap().parse().unwrap(),
+                    bytes(&case["hex"]),
+                );
+                let mut reader = Reader::new(&bytes);
+                assert_eq!(reader.varint("varint").unwrap(), value);
+                assert!(reader.end("end").is_ok());
+                let mut out = Vec::new();
+                put_varint(&mut out, value);
+                assert_eq!(out == bytes, written, "{value}");
+            }
+        }
+        for hex in published["no_varints"].as_array().unwrap() {
+            assert!(Reader::new(&bytes(hex)).varint("varint").is_err(), "{hex}");
+        }
+    }
+
+    #[test]
+    fn packed_values_are_written_and_read_as_published() {
+        let published = published();
+        for case in published["packed"].as_array().unwrap() {
+            let values = case["values"].as_array().unwrap().iter();
+            let values: Vec<u64> = values
+                .map(|v| v.as_str().unwrap().parse::<i64>().unwrap() as u64)
+                .collect();
+            let mut out = Vec::new();
+            put_packed(&mut out, values.iter().copied());
+            assert_eq!(out, bytes(&case["hex"]));
+            let mut reader = Reader::new(&out);
+            assert_eq!(
+                Packed::read(&mut reader, values.len())
+                    .unwrap()
+                    .collect::<Vec<_>>(),
+                values
+            );
+        }
+        for case in published["no_packed"].as_array().unwrap() {
+            let (bytes, count) = (
+                bytes(&case["hex"]),
+                case["count"].as_u64().unwrap() as usize,
+            );
+            assert!(
+                Packed::read(&mut Reader::new(&bytes), count).is_err(),
+                "{case}"
+            );
+        }
+    }
+
     #[test]
     fn a_varint_past_64_bits_is_refused() {
         assert!(Reader::new(&[0xff; 11]).varint("varint").is_err());
-        assert!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).varint("v").is_err());
+        assert!(
+            Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2])
+                .varint("v")
+                .is_err()
+        );
     }
 }

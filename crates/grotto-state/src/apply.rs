@@ -4,6 +4,7 @@
 //! change: touched blocks, bitmap pages and index pages are copied into one new segment.
 //! Never changes the state it starts from; a failure leaves nothing behind but an unused segment.
 
+mod bulk;
 mod change;
 mod sections;
 mod work;
@@ -128,4 +129,9 @@ struct TypeWork<'a> {
     id: TypeId,
     info: &'a TypeInfo,
     sections: &'a TypeSections,
+}
+
+/// Threads that a load may use, this one included.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(8)
 }

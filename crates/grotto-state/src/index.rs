@@ -366,23 +366,48 @@ impl Directory {
     }
 }
 
-/// Builds an index from scratch.
-pub(crate) fn build(mut entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -> Result<Index, IndexDamage> {
+/// Directory bits for an index of `count` entries built at once.
+pub(crate) fn depth_for(count: usize) -> u8 {
     let mut depth = 0_u8;
-    while entries.len() >> depth > MAX_LINES * SLOTS * 2 / 3 && depth < MAX_DEPTH {
+    while count >> depth > MAX_LINES * SLOTS * 2 / 3 && depth < MAX_DEPTH {
         depth += 1;
     }
-    entries.sort_unstable_by_key(|(hash, _)| *hash);
-    let mut pages = Vec::with_capacity(1 << depth);
-    let mut rest = entries.as_slice();
-    for number in 0..1_u64 << depth {
-        let end = rest.partition_point(|(hash, _)| hash >> 1 >> (63 - depth) <= number);
-        let page = page_with(&rest[..end])?;
-        rest = &rest[end..];
-        let at = out.put(&page.bytes);
-        pages.push(Buffer::loc(at, slot, page.lines() as u16).unwrap_or(Loc::NONE));
+    depth
+}
+
+/// Pages of an index, one after the other in a buffer: where each starts, and its lines.
+pub(crate) type BuiltPages = (Buffer, Vec<(usize, u16)>);
+
+/// Builds the pages `range` of an index of `1 << depth` pages from all its entries.
+pub(crate) fn build_pages_in(
+    parts: &[Vec<(u64, u32)>],
+    depth: u8,
+    range: std::ops::Range<u32>,
+) -> Result<BuiltPages, IndexDamage> {
+    // Entries of these pages, brought together by counting: no comparison sort of millions.
+    let page = |hash: u64| (hash >> 1 >> (63 - depth)) as u32;
+    let mut ends = vec![0_usize; range.len() + 1];
+    let mine = || parts.iter().flatten().filter(|(hash, _)| range.contains(&page(*hash)));
+    for (hash, _) in mine() {
+        ends[(page(*hash) - range.start) as usize + 1] += 1;
     }
-    Ok(Index { pages: pages.into(), depth })
+    for i in 1..ends.len() {
+        ends[i] += ends[i - 1];
+    }
+    let mut entries = vec![(0_u64, 0_u32); ends[range.len()]];
+    let mut free = ends.clone();
+    for entry in mine() {
+        let slot = &mut free[(page(entry.0) - range.start) as usize];
+        entries[*slot] = *entry;
+        *slot += 1;
+    }
+    let mut out = Buffer::default();
+    let mut built = Vec::with_capacity(range.len());
+    for span in ends.windows(2) {
+        let page = page_with(&entries[span[0]..span[1]])?;
+        built.push((out.put(&page.bytes), page.lines() as u16));
+    }
+    Ok((out, built))
 }
 
 #[cfg(test)]

@@ -35,22 +35,45 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let settings = Settings::load(file)?;
     let url = |role| settings.store(role).map(|url| url.to_string());
     let path = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
-    let poll = settings.poll_interval().map(|interval| format!("{}ms", interval.as_millis()));
+    let poll = settings
+        .poll_interval()
+        .map(|interval| format!("{}ms", interval.as_millis()));
     let resolved = [
-        ("producer.dataset", settings.producer.as_ref().and(settings.dataset(Role::Writer))),
+        (
+            "producer.dataset",
+            settings
+                .producer
+                .as_ref()
+                .and(settings.dataset(Role::Writer)),
+        ),
         ("producer.schema", path(settings.schema())),
         ("producer.store", url(Role::Writer)),
-        ("consumer.dataset", settings.consumer.as_ref().and(settings.dataset(Role::Reader))),
-        ("consumer.store", settings.consumer.as_ref().and(url(Role::Reader))),
+        (
+            "consumer.dataset",
+            settings
+                .consumer
+                .as_ref()
+                .and(settings.dataset(Role::Reader)),
+        ),
+        (
+            "consumer.store",
+            settings.consumer.as_ref().and(url(Role::Reader)),
+        ),
         ("consumer.state_dir", path(settings.state_dir())),
         ("consumer.poll_interval", poll),
     ];
-    let given = resolved.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let given = resolved
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)));
     if out.is_json() {
-        let given: serde_json::Map<String, serde_json::Value> =
-            given.map(|(key, value)| (key.to_owned(), value.into())).collect();
-        return out.json(&json!({ "file": file.display().to_string(), "ok": true, "settings": given }));
+        let given: serde_json::Map<String, serde_json::Value> = given
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .collect();
+        return out
+            .json(&json!({ "file": file.display().to_string(), "ok": true, "settings": given }));
     }
     out.line(format_args!("ok: {}", file.display()))?;
-    given.into_iter().try_for_each(|(key, value)| out.line(format_args!("  {key} = {value}")))
+    given
+        .into_iter()
+        .try_for_each(|(key, value)| out.line(format_args!("  {key} = {value}")))
 }

@@ -32,7 +32,11 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let state = args.read.state().await?;
     let type_id = records::choose_type(state.schema(), args.type_name.as_deref())?;
-    let mut file = args.output.as_deref().map(|path| Out::file(path, out.is_json())).transpose()?;
+    let mut file = args
+        .output
+        .as_deref()
+        .map(|path| Out::file(path, out.is_json()))
+        .transpose()?;
     let bar = Bar::new("exporting", out.is_json() || file.is_none());
     bar.of_items(state.count(type_id));
     let mut printer = Printer::default();

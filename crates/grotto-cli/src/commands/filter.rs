@@ -28,14 +28,22 @@ impl Filter {
     /// Reads `field=value`, `reference.field=value` or `field=null`.
     pub(crate) fn parse(schema: &Schema, type_id: TypeId, text: &str) -> Outcome<Self> {
         let Some((path, value)) = text.split_once('=') else {
-            return Err(Failure::invalid(format!("--where {text:?}: expected FIELD=VALUE")));
+            return Err(Failure::invalid(format!(
+                "--where {text:?}: expected FIELD=VALUE"
+            )));
         };
         let (steps, leaf) = resolve(schema, type_id, path.trim())?;
         let wanted = wanted(leaf, value).ok_or_else(|| {
             let expected = leaf.keyword();
-            Failure::invalid(format!("--where {path}: expected {expected}, found {value:?}"))
+            Failure::invalid(format!(
+                "--where {path}: expected {expected}, found {value:?}"
+            ))
         })?;
-        Ok(Self { steps, leaf, wanted })
+        Ok(Self {
+            steps,
+            leaf,
+            wanted,
+        })
     }
 
     /// Whether a record has the value.
@@ -57,8 +65,16 @@ fn resolve(schema: &Schema, start: TypeId, path: &str) -> Outcome<(Vec<u16>, Fie
     while let Some(name) = names.next() {
         let ty = schema.get(at);
         let Some(position) = ty.object().and_then(|object| object.position(name)) else {
-            let fields: Vec<&str> = ty.fields().iter().map(|field| field.name.as_str()).collect();
-            let expected = if fields.is_empty() { "no field".into() } else { format!("one of {}", fields.join(", ")) };
+            let fields: Vec<&str> = ty
+                .fields()
+                .iter()
+                .map(|field| field.name.as_str())
+                .collect();
+            let expected = if fields.is_empty() {
+                "no field".into()
+            } else {
+                format!("one of {}", fields.join(", "))
+            };
             return Err(Failure::invalid(format!(
                 "--where {path}: {} {} has no field {name:?}, expected {expected}",
                 ty.kind_name(),
@@ -71,7 +87,9 @@ fn resolve(schema: &Schema, start: TypeId, path: &str) -> Outcome<(Vec<u16>, Fie
             (FieldType::Reference(to), None) => {
                 let Some(leaf) = schema.get(to).wrapped() else {
                     let name = &schema.get(to).name;
-                    return Err(Failure::invalid(format!("--where {path}: expected a plain value, found type {name}")));
+                    return Err(Failure::invalid(format!(
+                        "--where {path}: expected a plain value, found type {name}"
+                    )));
                 };
                 steps.push(0);
                 return Ok((steps, leaf));
@@ -79,11 +97,15 @@ fn resolve(schema: &Schema, start: TypeId, path: &str) -> Outcome<(Vec<u16>, Fie
             (leaf, None) => return Ok((steps, leaf)),
             (leaf, Some(_)) => {
                 let (name, leaf) = (name, leaf.keyword());
-                return Err(Failure::invalid(format!("--where {path}: {name} is {leaf} and has no fields")));
+                return Err(Failure::invalid(format!(
+                    "--where {path}: {name} is {leaf} and has no fields"
+                )));
             }
         }
     }
-    Err(Failure::invalid("--where: expected FIELD=VALUE, found no field"))
+    Err(Failure::invalid(
+        "--where: expected FIELD=VALUE, found no field",
+    ))
 }
 
 fn wanted(leaf: FieldType, value: &str) -> Option<Wanted> {
@@ -113,7 +135,8 @@ fn unquoted(value: &str) -> String {
 mod tests {
     use super::*;
 
-    const SCHEMA: &str = "City @PrimaryKey(id) { long id; Country country; String name; ListOfString tags; }
+    const SCHEMA: &str =
+        "City @PrimaryKey(id) { long id; Country country; String name; ListOfString tags; }
         Country { string code; int rank; } ListOfString List<String>; String { string value; }";
 
     fn filter(text: &str) -> Outcome<Filter> {
@@ -128,25 +151,46 @@ mod tests {
     #[test]
     fn paths_lead_through_references_and_into_wrappers() {
         let nested = filter("country.rank=7").unwrap();
-        assert_eq!((nested.steps, nested.wanted), (vec![1, 1], Wanted::Whole(7)));
+        assert_eq!(
+            (nested.steps, nested.wanted),
+            (vec![1, 1], Wanted::Whole(7))
+        );
         let wrapped = filter("name=a=b").unwrap();
-        assert_eq!((wrapped.steps, wrapped.wanted), (vec![2, 0], Wanted::Text("a=b".into())));
+        assert_eq!(
+            (wrapped.steps, wrapped.wanted),
+            (vec![2, 0], Wanted::Text("a=b".into()))
+        );
     }
 
     #[test]
     fn quotes_tell_the_text_null_from_null() {
         assert_eq!(filter("name=null").unwrap().wanted, Wanted::Null);
-        assert_eq!(filter("name=\"null\"").unwrap().wanted, Wanted::Text("null".into()));
+        assert_eq!(
+            filter("name=\"null\"").unwrap().wanted,
+            Wanted::Text("null".into())
+        );
     }
 
     #[test]
     fn fields_and_values_that_do_not_fit_are_refused() {
         check_refused("id", "--where \"id\": expected FIELD=VALUE");
         check_refused("id=x", "--where id: expected long, found \"x\"");
-        check_refused("country.rank=3000000000", "--where country.rank: expected int, found \"3000000000\"");
-        check_refused("nme=x", "--where nme: object City has no field \"nme\", expected one of id, country, name, tags");
-        check_refused("tags=x", "--where tags: expected a plain value, found type ListOfString");
+        check_refused(
+            "country.rank=3000000000",
+            "--where country.rank: expected int, found \"3000000000\"",
+        );
+        check_refused(
+            "nme=x",
+            "--where nme: object City has no field \"nme\", expected one of id, country, name, tags",
+        );
+        check_refused(
+            "tags=x",
+            "--where tags: expected a plain value, found type ListOfString",
+        );
         check_refused("id.x=1", "--where id.x: id is long and has no fields");
-        check_refused("tags.x=1", "--where tags.x: list ListOfString has no field \"x\", expected no field");
+        check_refused(
+            "tags.x=1",
+            "--where tags.x: list ListOfString has no field \"x\", expected no field",
+        );
     }
 }

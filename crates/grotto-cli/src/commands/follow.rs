@@ -45,18 +45,34 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         // Nobody listens any more once the command ends.
         let _ = sender.send(report.clone());
     };
-    let mut builder = Consumer::builder(dataset.name(), dataset.store().clone()).on_refresh(listener);
-    if let Some(dir) = args.state_dir.clone().or_else(|| target.settings.state_dir()) {
+    let mut builder =
+        Consumer::builder(dataset.name(), dataset.store().clone()).on_refresh(listener);
+    if let Some(dir) = args
+        .state_dir
+        .clone()
+        .or_else(|| target.settings.state_dir())
+    {
         builder = builder.state_dir(dir);
     }
-    if let Some(interval) = args.poll_interval.or_else(|| target.settings.poll_interval()) {
+    if let Some(interval) = args
+        .poll_interval
+        .or_else(|| target.settings.poll_interval())
+    {
         builder = builder.poll_interval(interval);
     }
     let consumer = builder.start().await?;
-    let mut version = consumer.version();
     if !out.is_json() {
-        out.line(format_args!("following {} from version {version}", dataset.name()))?;
+        out.line(format_args!(
+            "following {} from version {}",
+            dataset.name(),
+            consumer.version()
+        ))?;
     }
+    // What the start itself loaded is told before anything is waited for.
+    while let Ok(report) = reports.try_recv() {
+        show(&report, out)?;
+    }
+    let mut version = consumer.version();
     let reached = |version: u64| args.until.is_some_and(|until| version >= until);
     while !reached(version) {
         out.flush()?;
@@ -81,21 +97,41 @@ fn show(report: &RefreshReport, out: &mut Out) -> Outcome<()> {
     }
     let kinds: Vec<&str> = report.steps.iter().map(|step| step.kind.name()).collect();
     let (length, time) = (bytes(report.bytes()), duration(report.duration));
-    out.line(format_args!("version {} by {}, {length} in {time}", report.to, kinds.join(" and ")))?;
+    out.line(format_args!(
+        "version {} by {}, {length} in {time}",
+        report.to,
+        kinds.join(" and ")
+    ))?;
     for (name, changes) in &report.changes {
-        let (added, removed) = (count(changes.added.len() as u64), count(changes.removed.len() as u64));
-        out.line(format_args!("    {name}: {added} records came, {removed} went"))?;
+        let (added, removed) = (
+            count(changes.added.len() as u64),
+            count(changes.removed.len() as u64),
+        );
+        out.line(format_args!(
+            "    {name}: {added} records came, {removed} went"
+        ))?;
     }
-    report.recovered.iter().try_for_each(|fault| out.line(format_args!("    went around: {fault}")))
+    report
+        .recovered
+        .iter()
+        .try_for_each(|fault| out.line(format_args!("    went around: {fault}")))
 }
 
 fn line(report: &RefreshReport) -> Value {
-    let steps: Vec<Value> =
-        report.steps.iter().map(|step| json!({ "kind": step.kind.name(), "to": step.to, "bytes": step.bytes })).collect();
+    let steps: Vec<Value> = report
+        .steps
+        .iter()
+        .map(|step| json!({ "kind": step.kind.name(), "to": step.to, "bytes": step.bytes }))
+        .collect();
     let changes: serde_json::Map<String, Value> = report
         .changes
         .iter()
-        .map(|(name, c)| (name.clone(), json!({ "came": c.added.len(), "went": c.removed.len() })))
+        .map(|(name, c)| {
+            (
+                name.clone(),
+                json!({ "came": c.added.len(), "went": c.removed.len() }),
+            )
+        })
         .collect();
     json!({
         "from": report.from, "to": report.to, "bytes": report.bytes(),

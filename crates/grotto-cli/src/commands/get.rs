@@ -35,7 +35,10 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let type_id = records::choose_type(state.schema(), Some(&args.type_name))?;
     let Some(record) = records::find(&state, type_id, &args.key)? else {
         let (name, version) = (&args.type_name, state.version());
-        return Err(Failure::not_found(format!("no record {name} {} at version {version}", args.key)));
+        return Err(Failure::not_found(format!(
+            "no record {name} {} at version {version}",
+            args.key
+        )));
     };
     let mut printer = Printer::default();
     if out.is_json() {

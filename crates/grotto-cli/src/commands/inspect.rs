@@ -35,7 +35,11 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let is_file = Path::new(&args.blob).is_file();
     let by_name = !is_file && (args.target.store.is_some() || args.target.config.is_some());
-    let mut given = args.schema.as_deref().map(|path| read_text(path, "schema", 1 << 20)).transpose()?;
+    let mut given = args
+        .schema
+        .as_deref()
+        .map(|path| read_text(path, "schema", 1 << 20))
+        .transpose()?;
     let blob = if by_name {
         let target = args.target.resolve(Role::Reader)?;
         let dataset = target.open().await?;
@@ -50,7 +54,8 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let names = names(&blob.header, given.as_deref())?;
     // Unpacked and checked, so that what is shown is known to be intact.
     for index in 0..blob.header.sections.len() {
-        blob.section(index).map_err(|e| Failure::corrupt(format!("{}: {e}", args.blob)))?;
+        blob.section(index)
+            .map_err(|e| Failure::corrupt(format!("{}: {e}", args.blob)))?;
     }
     if out.is_json() {
         return out.json(&line(&blob, &names));
@@ -73,7 +78,10 @@ async fn from_store(dataset: &Dataset, target: &Target, name: &str) -> Outcome<B
         };
         return match file.filter(|file| file.is_file()) {
             Some(file) => from_file(&file),
-            None => Err(Failure::not_found(format!("no version of {} refers to blob {name}", dataset.name()))),
+            None => Err(Failure::not_found(format!(
+                "no version of {} refers to blob {name}",
+                dataset.name()
+            ))),
         };
     };
     let bytes = dataset.fetch_blob(&blob).await?;
@@ -88,7 +96,11 @@ async fn find(dataset: &Dataset, name: &str) -> Outcome<Option<BlobRef>> {
             return Ok(Some(blob));
         }
     }
-    let mut snapshots = dataset.snapshot_entries().await?.into_iter().map(|entry| entry.blob);
+    let mut snapshots = dataset
+        .snapshot_entries()
+        .await?
+        .into_iter()
+        .map(|entry| entry.blob);
     Ok(snapshots.find(|blob| blob.name == name))
 }
 
@@ -96,10 +108,17 @@ async fn find(dataset: &Dataset, name: &str) -> Outcome<Option<BlobRef>> {
 /// numbers.
 async fn schema_in_log(dataset: &Dataset, hash: u64) -> Outcome<Option<String>> {
     let entries = dataset.list_entries(1..=u64::MAX).await?;
-    let mut deltas = entries.into_iter().filter(|entry| entry.schema_hash == hash).filter_map(|entry| entry.blobs.delta);
-    let Some(delta) = deltas.next() else { return Ok(None) };
+    let mut deltas = entries
+        .into_iter()
+        .filter(|entry| entry.schema_hash == hash)
+        .filter_map(|entry| entry.blobs.delta);
+    let Some(delta) = deltas.next() else {
+        return Ok(None);
+    };
     match dataset.fetch_blob(&delta).await {
-        Ok(bytes) => Ok(Blob::parse(bytes).ok().and_then(|blob| blob.header.schema_text)),
+        Ok(bytes) => Ok(Blob::parse(bytes)
+            .ok()
+            .and_then(|blob| blob.header.schema_text)),
         Err(error) => {
             tracing::warn!(%error, blob = delta.name, "cannot read the schema");
             Ok(None)
@@ -110,7 +129,10 @@ async fn schema_in_log(dataset: &Dataset, hash: u64) -> Outcome<Option<String>> 
 /// Names of the types, from the blob's own schema or one that was given.
 fn names(header: &BlobHeader, given: Option<&str>) -> Outcome<Option<Schema>> {
     let text = header.schema_text.as_deref().or(given);
-    let schema = text.map(Schema::parse).transpose().map_err(|e| Failure::invalid(e.to_string()))?;
+    let schema = text
+        .map(Schema::parse)
+        .transpose()
+        .map_err(|e| Failure::invalid(e.to_string()))?;
     match schema {
         Some(schema) if schema.hash() != header.schema_hash => Err(Failure::invalid(format!(
             "expected the schema with hash {:016x}, found {:016x}",
@@ -122,7 +144,10 @@ fn names(header: &BlobHeader, given: Option<&str>) -> Outcome<Option<Schema>> {
 }
 
 fn type_name(names: &Option<Schema>, position: usize) -> String {
-    let name = names.as_ref().and_then(|schema| schema.types().get(position)).map(|ty| ty.name.clone());
+    let name = names
+        .as_ref()
+        .and_then(|schema| schema.types().get(position))
+        .map(|ty| ty.name.clone());
     name.unwrap_or_else(|| format!("#{position}"))
 }
 
@@ -132,7 +157,9 @@ fn section_name(names: &Option<Schema>, section: &Section) -> String {
         SectionKind::Added => "added ordinals".to_owned(),
         SectionKind::Column(column) => {
             let types = names.as_ref().map_or(&[][..], |schema| schema.types());
-            let fields = types.get(usize::from(section.type_id)).map_or(&[][..], |ty| ty.fields());
+            let fields = types
+                .get(usize::from(section.type_id))
+                .map_or(&[][..], |ty| ty.fields());
             match fields.get(usize::from(column)) {
                 Some(field) => format!("column {}", field.name),
                 None => format!("column {column}"),
@@ -144,13 +171,31 @@ fn section_name(names: &Option<Schema>, section: &Section) -> String {
 fn show(blob: &Blob, names: &Option<Schema>, out: &mut Out) -> Outcome<()> {
     let header = &blob.header;
     let length = text::bytes(blob.bytes().len() as u64);
-    out.line(format_args!("{} of {}, {length}, intact", header.kind.name(), header.dataset))?;
-    out.line(format_args!("  from version    {:>12}  state {:016x}  schema {:016x}", header.from, header.from_checksum, header.from_schema_hash))?;
-    out.line(format_args!("  to version      {:>12}  state {:016x}  schema {:016x}", header.to, header.to_checksum, header.schema_hash))?;
+    out.line(format_args!(
+        "{} of {}, {length}, intact",
+        header.kind.name(),
+        header.dataset
+    ))?;
+    out.line(format_args!(
+        "  from version    {:>12}  state {:016x}  schema {:016x}",
+        header.from, header.from_checksum, header.from_schema_hash
+    ))?;
+    out.line(format_args!(
+        "  to version      {:>12}  state {:016x}  schema {:016x}",
+        header.to, header.to_checksum, header.schema_hash
+    ))?;
     out.line("")?;
-    let mut table = Table::new(1, &["type", "records", "block", "sections", "raw", "stored"]);
+    let mut table = Table::new(
+        1,
+        &["type", "records", "block", "sections", "raw", "stored"],
+    );
     for (position, info) in header.types.iter().enumerate() {
-        let own = || header.sections.iter().filter(|section| usize::from(section.type_id) == position);
+        let own = || {
+            header
+                .sections
+                .iter()
+                .filter(|section| usize::from(section.type_id) == position)
+        };
         table.row(vec![
             type_name(names, position),
             count(info.live),

@@ -33,15 +33,38 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let Some(head) = dataset.head().await? else {
         return Err(nothing_published(dataset.name(), &target).await);
     };
-    let first = args.limit.map_or(1, |limit| head.version.saturating_sub(limit) + 1);
+    let first = args
+        .limit
+        .map_or(1, |limit| head.version.saturating_sub(limit) + 1);
     let entries = dataset.list_entries(first..=head.version).await?;
-    let snapshots: BTreeMap<u64, BlobRef> =
-        dataset.snapshot_entries().await?.into_iter().map(|entry| (entry.version, entry.blob)).collect();
+    let snapshots: BTreeMap<u64, BlobRef> = dataset
+        .snapshot_entries()
+        .await?
+        .into_iter()
+        .map(|entry| (entry.version, entry.blob))
+        .collect();
     if out.is_json() {
-        return entries.iter().try_for_each(|entry| out.json(&line(entry, snapshots.get(&entry.version))));
+        return entries
+            .iter()
+            .try_for_each(|entry| out.json(&line(entry, snapshots.get(&entry.version))));
     }
-    out.line(format_args!("{}: {} versions, newest {}\n", dataset.name(), entries.len(), head.version))?;
-    let names = ["kind", "time (UTC)", "writer", "version", "epoch", "delta", "reverse", "snapshot", "records"];
+    out.line(format_args!(
+        "{}: {} versions, newest {}\n",
+        dataset.name(),
+        entries.len(),
+        head.version
+    ))?;
+    let names = [
+        "kind",
+        "time (UTC)",
+        "writer",
+        "version",
+        "epoch",
+        "delta",
+        "reverse",
+        "snapshot",
+        "records",
+    ];
     let mut table = Table::new(3, &names);
     for entry in &entries {
         table.row(row(entry, snapshots.get(&entry.version)));
@@ -57,7 +80,9 @@ fn kind(entry: &LogEntry) -> &'static str {
 }
 
 fn row(entry: &LogEntry, snapshot: Option<&BlobRef>) -> Vec<String> {
-    let size = |blob: Option<&BlobRef>| blob.map_or_else(|| "–".to_owned(), |blob| text::bytes(blob.length));
+    let size = |blob: Option<&BlobRef>| {
+        blob.map_or_else(|| "–".to_owned(), |blob| text::bytes(blob.length))
+    };
     let (delta, reverse) = (entry.blobs.delta.as_ref(), entry.blobs.reverse.as_ref());
     vec![
         kind(entry).to_owned(),

@@ -10,8 +10,8 @@ mod tests;
 mod value;
 
 use crate::failure::{Failure, Outcome};
-use grotto::store::StoreUrl;
 use duplicates::Unique;
+use grotto::store::StoreUrl;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,7 +92,10 @@ impl Settings {
         let _: Option<Unique> = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
         // A file with nothing but comments is a configuration without settings.
         let settings: Option<Self> = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
-        Ok(Self { folder, ..settings.unwrap_or_default() })
+        Ok(Self {
+            folder,
+            ..settings.unwrap_or_default()
+        })
     }
 
     /// The store for a role. A relative folder starts where the file lies.
@@ -113,7 +116,11 @@ impl Settings {
         let own = self.producer.as_ref().and_then(|p| p.dataset.clone());
         match role {
             Role::Writer => own,
-            Role::Reader => self.consumer.as_ref().and_then(|c| c.dataset.clone()).or(own),
+            Role::Reader => self
+                .consumer
+                .as_ref()
+                .and_then(|c| c.dataset.clone())
+                .or(own),
         }
     }
 
@@ -143,7 +150,9 @@ impl Settings {
 /// Reads a small text file.
 pub(crate) fn read_text(path: &Path, what: &str, limit: u64) -> Outcome<String> {
     let action = format!("read {what} {}", path.display());
-    let length = std::fs::metadata(path).map_err(|e| Failure::io(&action, &e))?.len();
+    let length = std::fs::metadata(path)
+        .map_err(|e| Failure::io(&action, &e))?
+        .len();
     if length > limit {
         let message = format!("cannot {action}: expected at most {limit} bytes, found {length}");
         return Err(Failure::invalid(message));

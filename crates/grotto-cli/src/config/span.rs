@@ -5,7 +5,9 @@
 /// The line, then what is wrong there.
 pub(super) fn complaint(error: &serde_yaml::Error) -> String {
     let text = error.to_string();
-    let Some(place) = error.location() else { return text };
+    let Some(place) = error.location() else {
+        return text;
+    };
     let (line, column) = (place.line(), place.column());
     // The reader appends the place; it belongs in front.
     let at = format!(" at line {line} column {column}");

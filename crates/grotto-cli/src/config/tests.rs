@@ -27,10 +27,22 @@ consumer:
     let settings = Settings::parse(text, PathBuf::from("/etc/grotto")).unwrap();
     assert_eq!(settings.dataset(Role::Writer).as_deref(), Some("cities"));
     assert_eq!(settings.dataset(Role::Reader).as_deref(), Some("towns"));
-    assert_eq!(settings.schema(), Some(PathBuf::from("/etc/grotto/cities.schema")));
-    assert_eq!(settings.store(Role::Writer), Some(StoreUrl::Local("/srv/store".into())));
-    assert_eq!(settings.store(Role::Reader), Some(StoreUrl::Local("/etc/grotto/store".into())));
-    assert_eq!(settings.state_dir(), Some(PathBuf::from("/run/grotto/cities")));
+    assert_eq!(
+        settings.schema(),
+        Some(PathBuf::from("/etc/grotto/cities.schema"))
+    );
+    assert_eq!(
+        settings.store(Role::Writer),
+        Some(StoreUrl::Local("/srv/store".into()))
+    );
+    assert_eq!(
+        settings.store(Role::Reader),
+        Some(StoreUrl::Local("/etc/grotto/store".into()))
+    );
+    assert_eq!(
+        settings.state_dir(),
+        Some(PathBuf::from("/run/grotto/cities"))
+    );
     assert_eq!(settings.poll_interval(), Some(Duration::from_millis(250)));
     let performance = settings.performance().unwrap();
     assert_eq!(performance.snapshot_frequency, Some(10));
@@ -40,9 +52,13 @@ consumer:
 
 #[test]
 fn a_reader_follows_what_the_producer_section_says_unless_told_otherwise() {
-    let settings = Settings::parse("producer:\n  dataset: a\n  store: /s\n", PathBuf::new()).unwrap();
+    let settings =
+        Settings::parse("producer:\n  dataset: a\n  store: /s\n", PathBuf::new()).unwrap();
     assert_eq!(settings.dataset(Role::Reader).as_deref(), Some("a"));
-    assert_eq!(settings.store(Role::Reader), Some(StoreUrl::Local("/s".into())));
+    assert_eq!(
+        settings.store(Role::Reader),
+        Some(StoreUrl::Local("/s".into()))
+    );
     let settings = Settings::parse("consumer:\n  dataset: a\n", PathBuf::new()).unwrap();
     assert_eq!(settings.dataset(Role::Writer), None);
 }
@@ -59,7 +75,10 @@ fn unknown_keys_are_refused_with_the_line() {
         "producer:\n  dataset: a\n  dataste: b\n",
         "line 3, column 3: producer: unknown key `dataste`, expected one of `dataset`, `schema`, `store`, `performance`",
     );
-    check_refused("prodcer: {}\n", "line 1, column 1: unknown key `prodcer`, expected `producer` or `consumer`");
+    check_refused(
+        "prodcer: {}\n",
+        "line 1, column 1: unknown key `prodcer`, expected `producer` or `consumer`",
+    );
 }
 
 #[test]
@@ -68,7 +87,10 @@ fn duplicate_keys_are_refused_with_the_line() {
         "consumer:\n  dataset: a\n  store: s\n  dataset: b\n",
         "line 4, column 3: consumer: duplicate key `dataset`",
     );
-    check_refused("consumer: {}\nconsumer: {}\n", "line 2, column 1: duplicate key `consumer`");
+    check_refused(
+        "consumer: {}\nconsumer: {}\n",
+        "line 2, column 1: duplicate key `consumer`",
+    );
 }
 
 #[test]
@@ -91,7 +113,18 @@ fn bad_values_are_refused_with_the_line() {
 fn durations_have_a_unit_and_a_limit() {
     assert_eq!(duration("100ms"), Ok(Duration::from_millis(100)));
     assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-    for text in ["", "5", "ms", "-1s", "1.5s", "1d", "0s", "25h", "99999999999999999999s", "18446744073709551615h"] {
+    for text in [
+        "",
+        "5",
+        "ms",
+        "-1s",
+        "1.5s",
+        "1d",
+        "0s",
+        "25h",
+        "99999999999999999999s",
+        "18446744073709551615h",
+    ] {
         assert!(duration(text).is_err(), "{text:?}");
     }
 }

@@ -38,7 +38,9 @@ impl Visitor<'_> for Threads {
     fn visit_u64<E: Error>(self, count: u64) -> Result<Option<usize>, E> {
         match usize::try_from(count) {
             Ok(threads) if (1..=MOST_THREADS).contains(&count) => Ok(Some(threads)),
-            _ => Err(E::custom(format!("expected 1 to {MOST_THREADS}, found {count}"))),
+            _ => Err(E::custom(format!(
+                "expected 1 to {MOST_THREADS}, found {count}"
+            ))),
         }
     }
 }
@@ -60,7 +62,9 @@ pub(super) fn interval<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Dur
 /// Reads a duration: a whole number with its unit, such as `100ms`, `5s`, `2m` or `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let refused = || format!("expected a duration such as 100ms, 5s, 2m or 1h, found {text:?}");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| refused())?;
     let unit_ms = match unit.trim_start() {

@@ -12,7 +12,10 @@ fn every_example_is_valid() {
         if path.extension().is_some_and(|ending| ending == "yaml") {
             let args = ["config".as_ref(), "check".as_ref(), path.as_os_str()];
             let text = Run::of(bench.command(&args).output().unwrap()).ok();
-            assert!(text.starts_with("ok: ") && text.contains("producer.dataset = "), "{text}");
+            assert!(
+                text.starts_with("ok: ") && text.contains("producer.dataset = "),
+                "{text}"
+            );
             examples += 1;
         }
     }
@@ -28,11 +31,22 @@ fn a_file_says_what_the_options_would() {
          consumer:\n  state_dir: state\n",
     );
     bench.write("input.ndjson", "{\"id\":1}\n");
-    bench.run("publish --config c.yaml --input input.ndjson").ok();
-    assert!(!bench.path("store/items/snapshots").exists(), "snapshots are off");
+    bench
+        .run("publish --config c.yaml --input input.ndjson")
+        .ok();
+    assert!(
+        !bench.path("store/items/snapshots").exists(),
+        "snapshots are off"
+    );
     assert_eq!(bench.run("get --config c.yaml Item 1").ok(), "{\"id\":1}\n");
-    assert!(bench.path("state/CURRENT").exists(), "the state directory is used");
-    assert_eq!(bench.run("get --config c.yaml --offline Item 1").ok(), "{\"id\":1}\n");
+    assert!(
+        bench.path("state/CURRENT").exists(),
+        "the state directory is used"
+    );
+    assert_eq!(
+        bench.run("get --config c.yaml --offline Item 1").ok(),
+        "{\"id\":1}\n"
+    );
 }
 
 #[test]
@@ -44,24 +58,41 @@ fn a_bad_file_is_refused_with_file_and_line_by_every_command() {
     assert_eq!(bench.run("config check c.yaml").refused(2), expected);
     assert_eq!(bench.run("get --config c.yaml Item 1").refused(2), expected);
     let complaint = bench.run("config check none.yaml").refused(2);
-    assert_eq!(complaint, "error: cannot read configuration none.yaml: it does not exist\n");
+    assert_eq!(
+        complaint,
+        "error: cannot read configuration none.yaml: it does not exist\n"
+    );
 }
 
 /// The units run what the binary understands, and systemd understands the units.
 #[test]
 fn the_systemd_units_are_valid() {
     let bench = Bench::new();
-    let unit = std::fs::read_to_string(repository("deploy/systemd/grotto-publish@.service")).unwrap();
-    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/grotto ")).unwrap();
+    let unit =
+        std::fs::read_to_string(repository("deploy/systemd/grotto-publish@.service")).unwrap();
+    let start = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/grotto "))
+        .unwrap();
     let help = bench.run("publish --help").ok();
     for option in start.split(' ').filter(|word| word.starts_with("--")) {
         assert!(help.contains(option), "{option}");
     }
-    bench.write("grotto-publish@cities.service", &unit.replace("/usr/bin/grotto", env!("CARGO_BIN_EXE_grotto")));
-    let timer = std::fs::read_to_string(repository("deploy/systemd/grotto-publish@.timer")).unwrap();
+    bench.write(
+        "grotto-publish@cities.service",
+        &unit.replace("/usr/bin/grotto", env!("CARGO_BIN_EXE_grotto")),
+    );
+    let timer =
+        std::fs::read_to_string(repository("deploy/systemd/grotto-publish@.timer")).unwrap();
     bench.write("grotto-publish@cities.timer", &timer);
     let mut verify = Command::new("systemd-analyze");
-    verify.arg("verify").args(["grotto-publish@cities.service", "grotto-publish@cities.timer"].map(|name| bench.path(name)));
+    verify.arg("verify").args(
+        [
+            "grotto-publish@cities.service",
+            "grotto-publish@cities.timer",
+        ]
+        .map(|name| bench.path(name)),
+    );
     // Where there is no systemd, nobody will use the units either.
     let Ok(output) = verify.output() else { return };
     Run::of(output).ok();

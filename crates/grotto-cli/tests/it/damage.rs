@@ -6,14 +6,20 @@ use crate::kit::{Bench, copy};
 fn three_versions() -> Bench {
     let bench = Bench::with_schema();
     for size in 1..=3 {
-        let text: String = (0..200).map(|id| format!("{{\"id\":{id},\"size\":{}}}\n", id % 7 * size)).collect();
+        let text: String = (0..200)
+            .map(|id| format!("{{\"id\":{id},\"size\":{}}}\n", id % 7 * size))
+            .collect();
         bench.publish(&text, "--snapshot-every 1").ok();
     }
     bench
 }
 
 fn blobs(bench: &Bench, store: &str, kind: &str) -> Vec<String> {
-    bench.files(&format!("{store}/items/{kind}")).into_iter().map(|name| format!("{kind}/{name}")).collect()
+    bench
+        .files(&format!("{store}/items/{kind}"))
+        .into_iter()
+        .map(|name| format!("{kind}/{name}"))
+        .collect()
 }
 
 #[test]
@@ -22,7 +28,10 @@ fn an_intact_store_is_ok() {
     let text = bench.run("verify --store store").ok();
     let expected = "OK: items, versions 1 to 6, 3 of them commits\n8 blobs of ";
     assert!(text.starts_with(expected), "{text}");
-    assert!(text.ends_with(" read, 8 states rebuilt and compared\n"), "{text}");
+    assert!(
+        text.ends_with(" read, 8 states rebuilt and compared\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -39,7 +48,12 @@ fn a_flipped_byte_in_any_blob_is_found_and_named() {
             std::fs::write(&file, bytes).unwrap();
             let run = bench.run(&format!("verify --store {copied}"));
             assert_eq!(run.code, 5, "{}", run.err);
-            assert!(run.err.contains(&format!("error: blob {name}: checksum expected ")), "{}", run.err);
+            assert!(
+                run.err
+                    .contains(&format!("error: blob {name}: checksum expected ")),
+                "{}",
+                run.err
+            );
             assert!(run.out.contains("DAMAGED: items"), "{}", run.out);
         }
     }
@@ -52,7 +66,12 @@ fn a_missing_blob_is_named_and_readers_go_around_it() {
     std::fs::remove_file(bench.path(&format!("store/items/{delta}"))).unwrap();
     let run = bench.run("verify --store store");
     assert_eq!(run.code, 6, "{}", run.err);
-    assert!(run.err.contains(&format!("error: blob {delta} is gone from the store")), "{}", run.err);
+    assert!(
+        run.err
+            .contains(&format!("error: blob {delta} is gone from the store")),
+        "{}",
+        run.err
+    );
     assert_eq!(bench.run("export --store store").ok().lines().count(), 200);
 }
 
@@ -63,9 +82,15 @@ fn a_missing_and_an_altered_log_entry_are_found() {
     std::fs::remove_file(bench.path("gap/items/log/00000000000000000003.json")).unwrap();
     let run = bench.run("verify --store gap");
     assert_eq!(run.code, 6, "{}", run.err);
-    assert!(run.err.contains("log entries 3 to 3 are missing"), "{}", run.err);
+    assert!(
+        run.err.contains("log entries 3 to 3 are missing"),
+        "{}",
+        run.err
+    );
     let entry = bench.path("store/items/log/00000000000000000004.json");
-    let text = std::fs::read_to_string(&entry).unwrap().replace("\"epoch\":2", "\"epoch\":9");
+    let text = std::fs::read_to_string(&entry)
+        .unwrap()
+        .replace("\"epoch\":2", "\"epoch\":9");
     std::fs::write(&entry, text).unwrap();
     let run = bench.run("verify --store store");
     assert_eq!(run.code, 5, "{}", run.err);
@@ -75,10 +100,16 @@ fn a_missing_and_an_altered_log_entry_are_found() {
 #[test]
 fn blobs_that_nothing_refers_to_are_reported_but_are_no_fault() {
     let bench = three_versions();
-    bench.write("store/items/delta/00000000000000000009-1-aa.delta", "left over");
+    bench.write(
+        "store/items/delta/00000000000000000009-1-aa.delta",
+        "left over",
+    );
     let found = bench.run("verify --store store --json").values().remove(0);
     assert_eq!(found["ok"], true);
-    assert_eq!(found["orphans"], serde_json::json!(["delta/00000000000000000009-1-aa.delta"]));
+    assert_eq!(
+        found["orphans"],
+        serde_json::json!(["delta/00000000000000000009-1-aa.delta"])
+    );
     assert_eq!(found["orphan_bytes"], 9);
 }
 
@@ -86,8 +117,14 @@ fn blobs_that_nothing_refers_to_are_reported_but_are_no_fault() {
 fn inspect_shows_a_blob_by_name_and_by_file_and_refuses_a_damaged_one() {
     let bench = three_versions();
     let delta = blobs(&bench, "store", "delta").remove(0);
-    let by_name = bench.run(&format!("inspect --store store {delta} --json")).values().remove(0);
-    assert_eq!((&by_name["kind"], &by_name["to"]), (&"delta".into(), &2.into()));
+    let by_name = bench
+        .run(&format!("inspect --store store {delta} --json"))
+        .values()
+        .remove(0);
+    assert_eq!(
+        (&by_name["kind"], &by_name["to"]),
+        (&"delta".into(), &2.into())
+    );
     assert_eq!(by_name["types"][0]["type"], "Item");
     let file = format!("store/items/{delta}");
     let text = bench.run(&format!("inspect {file}")).ok();
@@ -97,7 +134,12 @@ fn inspect_shows_a_blob_by_name_and_by_file_and_refuses_a_damaged_one() {
     bytes[20] ^= 4;
     std::fs::write(bench.path(&file), bytes).unwrap();
     let complaint = bench.run(&format!("inspect {file}")).refused(5);
-    assert!(complaint.starts_with(&format!("error: {file}: altered: expected checksum ")), "{complaint}");
-    let complaint = bench.run("inspect --store store delta/none.delta").refused(3);
+    assert!(
+        complaint.starts_with(&format!("error: {file}: altered: expected checksum ")),
+        "{complaint}"
+    );
+    let complaint = bench
+        .run("inspect --store store delta/none.delta")
+        .refused(3);
     assert!(complaint.contains("delta/none.delta"), "{complaint}");
 }

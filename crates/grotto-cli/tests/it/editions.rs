@@ -8,7 +8,10 @@ use std::path::Path;
 fn published(more: &str) -> (Bench, Vec<u64>) {
     let bench = Bench::new();
     let publish = |name: &&str| {
-        let line = bench.publish_edition(name, &format!("{more} --json")).values().remove(0);
+        let line = bench
+            .publish_edition(name, &format!("{more} --json"))
+            .values()
+            .remove(0);
         line["version"].as_u64().unwrap()
     };
     let versions = EDITIONS.iter().map(publish).collect();
@@ -19,19 +22,29 @@ fn published(more: &str) -> (Bench, Vec<u64>) {
 fn records(text: &str) -> Vec<Value> {
     let mut records = values(text);
     for record in &mut records {
-        record.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        record
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
     }
     records
 }
 
 fn inputs() -> Vec<Vec<Value>> {
-    EDITIONS.iter().map(|name| records(&edition(name))).collect()
+    EDITIONS
+        .iter()
+        .map(|name| records(&edition(name)))
+        .collect()
 }
 
 #[track_caller]
 fn check_exports(bench: &Bench, store: &str, versions: &[u64], inputs: &[Vec<Value>]) {
     for (version, expected) in versions.iter().zip(inputs) {
-        let text = bench.run(&format!("export --store {store} --dataset cities --version {version}")).ok();
+        let text = bench
+            .run(&format!(
+                "export --store {store} --dataset cities --version {version}"
+            ))
+            .ok();
         let found = records(&text);
         assert_eq!(found.len(), expected.len(), "version {version}");
         for (found, expected) in found.iter().zip(expected) {
@@ -54,7 +67,10 @@ fn every_version_is_exported_record_for_record_on_every_way() {
 
     // Forward: nothing but deltas.
     copy(&bench.path("store"), &bench.path("forward"));
-    remove(&bench.path("forward"), &["snapshot", "snapshots", "reverse"]);
+    remove(
+        &bench.path("forward"),
+        &["snapshot", "snapshots", "reverse"],
+    );
     check_exports(&bench, "forward", &versions, &inputs);
 
     // Back: the newest snapshot and reverse deltas.
@@ -84,16 +100,37 @@ fn every_version_is_exported_record_for_record_on_every_way() {
 #[test]
 fn a_diff_tells_what_happened_and_the_way_back_is_its_opposite() {
     let (bench, versions) = published("--snapshot-every 0");
-    let expected = [(853, 41, 2140), (612, 17, 1155), (601, 25, 2539), (8, 2, 340)];
+    let expected = [
+        (853, 41, 2140),
+        (612, 17, 1155),
+        (601, 25, 2539),
+        (8, 2, 340),
+    ];
     for (pair, (added, removed, modified)) in versions.windows(2).zip(expected) {
         let (a, b) = (pair[0], pair[1]);
-        let forth = bench.run(&format!("diff --store store --json {a} {b}")).values();
-        let back = bench.run(&format!("diff --store store --json {b} {a}")).values();
-        let count = |lines: &[Value], change: &str| lines.iter().filter(|line| line["change"] == change).count();
-        let figures = |lines: &[Value]| [count(lines, "added"), count(lines, "removed"), count(lines, "modified")];
+        let forth = bench
+            .run(&format!("diff --store store --json {a} {b}"))
+            .values();
+        let back = bench
+            .run(&format!("diff --store store --json {b} {a}"))
+            .values();
+        let count = |lines: &[Value], change: &str| {
+            lines.iter().filter(|line| line["change"] == change).count()
+        };
+        let figures = |lines: &[Value]| {
+            [
+                count(lines, "added"),
+                count(lines, "removed"),
+                count(lines, "modified"),
+            ]
+        };
         assert_eq!(figures(&forth), [added, removed, modified]);
         assert_eq!(figures(&back), [removed, added, modified]);
-        for (forth, back) in forth.iter().zip(&back).filter(|(forth, _)| forth["change"] == "modified") {
+        for (forth, back) in forth
+            .iter()
+            .zip(&back)
+            .filter(|(forth, _)| forth["change"] == "modified")
+        {
             assert_eq!(forth["key"], back["key"]);
             for (name, field) in forth["fields"].as_object().unwrap() {
                 assert_eq!(field["before"], back["fields"][name]["after"]);
@@ -120,9 +157,17 @@ fn cities_are_found_by_key_and_by_field() {
     let berlin = bench.run("get --store file_url City 2950159");
     assert_eq!(berlin.code, 2, "a store that does not exist");
     let url = format!("file://{}", bench.path("store").display());
-    let berlin = bench.run(&format!("get --store {url} City 2950159")).values().remove(0);
-    assert_eq!((&berlin["name"], &berlin["population"]), (&"Berlin".into(), &3_426_354.into()));
-    let vatican = bench.run("scan --store store City --where countrycode=MC").values();
+    let berlin = bench
+        .run(&format!("get --store {url} City 2950159"))
+        .values()
+        .remove(0);
+    assert_eq!(
+        (&berlin["name"], &berlin["population"]),
+        (&"Berlin".into(), &3_426_354.into())
+    );
+    let vatican = bench
+        .run("scan --store store City --where countrycode=MC")
+        .values();
     assert!(!vatican.is_empty() && vatican.iter().all(|city| city["countrycode"] == "MC"));
     let nowhere = bench.run("get --store store City 1").refused(3);
     assert_eq!(nowhere, "error: no record City 1 at version 2\n");
@@ -136,7 +181,9 @@ fn pages_of_a_scan_add_up_to_the_whole() {
     let whole = bench.run("scan --store store --json").values();
     let (mut paged, mut after) = (Vec::new(), String::new());
     loop {
-        let page = bench.run(&format!("scan --store store --json --limit 7 {after}")).values();
+        let page = bench
+            .run(&format!("scan --store store --json --limit 7 {after}"))
+            .values();
         let Some(last) = page.last() else { break };
         after = format!("--after {}", last["ordinal"]);
         paged.extend(page);

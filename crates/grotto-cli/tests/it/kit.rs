@@ -55,12 +55,16 @@ impl Run {
 }
 
 pub(crate) fn values(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// With the schema of the small datasets in `item.schema`.
@@ -81,10 +85,18 @@ impl Bench {
     /// A run that is yet to be started, in the folder.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_grotto"));
-        for variable in ["GROTTO_STORE", "GROTTO_DATASET", "GROTTO_STATE_DIR", "GROTTO_LOG"] {
+        for variable in [
+            "GROTTO_STORE",
+            "GROTTO_DATASET",
+            "GROTTO_STATE_DIR",
+            "GROTTO_LOG",
+        ] {
             command.env_remove(variable);
         }
-        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -98,14 +110,30 @@ impl Bench {
     /// Publishes a small dataset to `store`.
     pub(crate) fn publish(&self, text: &str, more: &str) -> Run {
         self.write("input.ndjson", text);
-        self.run(&format!("publish --store store --dataset items --schema item.schema --input input.ndjson {more}"))
+        self.run(&format!(
+            "publish --store store --dataset items --schema item.schema --input input.ndjson {more}"
+        ))
     }
 
     /// Publishes an edition of the real dataset to `store`.
     pub(crate) fn publish_edition(&self, edition: &str, more: &str) -> Run {
-        let (schema, input) = (data("cities.schema"), data(&format!("cities15000-{edition}.ndjson.zst")));
-        let mut command = self.command(&["publish", "--store", "store", "--dataset", "cities", "--schema"]);
-        command.arg(schema).arg("--input").arg(input).args(more.split_whitespace());
+        let (schema, input) = (
+            data("cities.schema"),
+            data(&format!("cities15000-{edition}.ndjson.zst")),
+        );
+        let mut command = self.command(&[
+            "publish",
+            "--store",
+            "store",
+            "--dataset",
+            "cities",
+            "--schema",
+        ]);
+        command
+            .arg(schema)
+            .arg("--input")
+            .arg(input)
+            .args(more.split_whitespace());
         Run::of(command.output().unwrap())
     }
 
@@ -148,18 +176,25 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 
 /// A file of the repository, by its path from the top.
 pub(crate) fn repository(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(name)
 }
 
 /// A file of the real dataset.
 pub(crate) fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/geonames").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("data/geonames")
+        .join(name)
 }
 
 /// The text of an edition.
 pub(crate) fn edition(name: &str) -> String {
     let packed = std::fs::File::open(data(&format!("cities15000-{name}.ndjson.zst"))).unwrap();
     let mut text = String::new();
-    zstd::stream::read::Decoder::new(packed).unwrap().read_to_string(&mut text).unwrap();
+    zstd::stream::read::Decoder::new(packed)
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
     text
 }

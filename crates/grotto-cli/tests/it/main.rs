@@ -1,4 +1,9 @@
 //! The binary, end to end, on real data.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may panic as the tests themselves do"
+)]
 
 mod configuration;
 mod crash;

@@ -31,7 +31,11 @@ fn shell(bench: &Bench, line: &str) -> String {
     let binary = Path::new(env!("CARGO_BIN_EXE_grotto")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("sh");
-    command.args(["-euc", line]).current_dir(bench.path("")).env("PATH", path).env_remove("GROTTO_STORE");
+    command
+        .args(["-euc", line])
+        .current_dir(bench.path(""))
+        .env("PATH", path)
+        .env_remove("GROTTO_STORE");
     let output = command.output().unwrap();
     let shown = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {shown}");
@@ -41,11 +45,20 @@ fn shell(bench: &Bench, line: &str) -> String {
 fn check_console(bench: &Bench, lines: &[&str]) {
     let mut rest = lines;
     while let Some((command, after)) = rest.split_first() {
-        let command = command.strip_prefix("$ ").unwrap_or_else(|| panic!("expected a command: {command}"));
-        let end = after.iter().position(|line| line.starts_with("$ ")).unwrap_or(after.len());
+        let command = command
+            .strip_prefix("$ ")
+            .unwrap_or_else(|| panic!("expected a command: {command}"));
+        let end = after
+            .iter()
+            .position(|line| line.starts_with("$ "))
+            .unwrap_or(after.len());
         let printed = shell(bench, command);
         let printed: Vec<&str> = printed.lines().collect();
-        assert!(matches(&after[..end], &printed), "{command}\nexpected {:#?}\nfound {printed:#?}", &after[..end]);
+        assert!(
+            matches(&after[..end], &printed),
+            "{command}\nexpected {:#?}\nfound {printed:#?}",
+            &after[..end]
+        );
         rest = &after[end..];
     }
 }
@@ -53,8 +66,12 @@ fn check_console(bench: &Bench, lines: &[&str]) {
 fn matches(expected: &[&str], printed: &[&str]) -> bool {
     match (expected.split_first(), printed.split_first()) {
         (None, None) => true,
-        (Some((&"…", rest)), _) => (0..=printed.len()).any(|skip| matches(rest, &printed[skip..])),
-        (Some((line, rest)), Some((found, others))) => line_matches(line, found) && matches(rest, others),
+        (Some((&"…", rest)), _) => {
+            (0..=printed.len()).any(|skip| matches(rest, &printed[skip..]))
+        }
+        (Some((line, rest)), Some((found, others))) => {
+            line_matches(line, found) && matches(rest, others)
+        }
         _ => false,
     }
 }
@@ -64,10 +81,14 @@ fn line_matches(expected: &str, found: &str) -> bool {
     let words = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
     let (expected, found) = (words(expected), words(found));
     let mut parts = expected.split('…');
-    let Some(mut rest) = parts.next().and_then(|first| found.strip_prefix(first)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|first| found.strip_prefix(first)) else {
+        return false;
+    };
     let mut last = None;
     for part in parts {
-        let Some(at) = rest.find(part) else { return false };
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
         rest = &rest[at + part.len()..];
         last = Some(part);
     }
@@ -80,7 +101,9 @@ fn the_commands_of_the_readme_do_what_it_says() {
     let bench = Bench::new();
     let mut ran = 0;
     for (kind, lines) in blocks(&readme) {
-        let of_repository = lines.first().is_some_and(|line| line.starts_with("cargo ") || line.starts_with("git "));
+        let of_repository = lines
+            .first()
+            .is_some_and(|line| line.starts_with("cargo ") || line.starts_with("git "));
         match kind {
             "sh" if !of_repository => _ = shell(&bench, &lines.join("\n")),
             "console" => check_console(&bench, &lines),
@@ -106,9 +129,16 @@ fn what_the_readme_points_to_exists() {
     for page in ["README.md", "deploy/README.md"] {
         let page = repository(page);
         let text = std::fs::read_to_string(&page).unwrap();
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.starts_with("http")) {
-            assert!(page.parent().unwrap().join(link).exists(), "{}: {link}", page.display());
+            assert!(
+                page.parent().unwrap().join(link).exists(),
+                "{}: {link}",
+                page.display()
+            );
         }
     }
 }

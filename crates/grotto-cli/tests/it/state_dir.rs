@@ -10,13 +10,17 @@ fn a_second_command_starts_from_the_first_ones_state_and_still_sees_news() {
     let bench = Bench::with_schema();
     bench.publish("{\"id\":1,\"size\":1}\n", "").ok();
     let get = || bench.run(GET).values().remove(0);
-    assert_eq!((get()["version"].clone(), get()["record"]["size"].clone()), (2.into(), 1.into()));
+    assert_eq!(
+        (get()["version"].clone(), get()["record"]["size"].clone()),
+        (2.into(), 1.into())
+    );
     // Without the blobs that the first command fetched, only its state directory leads on.
     for kind in ["delta", "snapshot", "snapshots"] {
         std::fs::remove_dir_all(bench.path(&format!("store/items/{kind}"))).unwrap();
     }
     assert_eq!(get()["version"], 2);
-    assert_eq!(bench.run("get --store store Item 1").code, 6);
+    let run = bench.run("get --store store Item 1");
+    assert_eq!(run.code, 6, "{}", run.err);
 }
 
 #[test]
@@ -27,8 +31,14 @@ fn news_is_fetched_by_delta_and_an_old_version_leaves_the_directory_alone() {
     bench.publish("{\"id\":1,\"size\":2}\n", "").ok();
     assert_eq!(bench.run(GET).values()[0]["record"]["size"], 2);
     let old = bench.run(&format!("{GET} --version 2")).values().remove(0);
-    assert_eq!((&old["version"], &old["record"]["size"]), (&2.into(), &1.into()));
-    let held = bench.run("get --offline --state-dir state --json Item 1").values().remove(0);
+    assert_eq!(
+        (&old["version"], &old["record"]["size"]),
+        (&2.into(), &1.into())
+    );
+    let held = bench
+        .run("get --offline --state-dir state --json Item 1")
+        .values()
+        .remove(0);
     assert_eq!(held["version"], 4);
 }
 
@@ -40,14 +50,29 @@ fn without_the_store_the_directory_is_served_and_says_so() {
     std::fs::rename(bench.path("store"), bench.path("away")).unwrap();
     let run = bench.run(GET);
     assert_eq!(run.code, 0);
-    assert!(run.err.starts_with("note: serving version 2 as it is: store folder store does not exist"), "{}", run.err);
+    assert!(
+        run.err
+            .starts_with("note: serving version 2 as it is: store folder store does not exist"),
+        "{}",
+        run.err
+    );
     assert!(run.out.contains("\"size\":1"), "{}", run.out);
     // Asked to stay offline, there is nothing to remark.
     bench.run("get --offline --state-dir state Item 1").ok();
-    let complaint = bench.run("get --offline --state-dir state --version 9 Item 1").refused(3);
-    assert!(complaint.contains("expected version 9, found 2"), "{complaint}");
-    let complaint = bench.run("get --offline --state-dir none Item 1").refused(2);
-    assert!(complaint.contains("state directory none does not exist"), "{complaint}");
+    let complaint = bench
+        .run("get --offline --state-dir state --version 9 Item 1")
+        .refused(3);
+    assert!(
+        complaint.contains("expected version 9, found 2"),
+        "{complaint}"
+    );
+    let complaint = bench
+        .run("get --offline --state-dir none Item 1")
+        .refused(2);
+    assert!(
+        complaint.contains("state directory none does not exist"),
+        "{complaint}"
+    );
 }
 
 #[test]
@@ -55,7 +80,10 @@ fn a_directory_kept_by_another_process_is_read_while_it_is_kept() {
     let bench = Bench::with_schema();
     bench.publish("{\"id\":1,\"size\":1}\n", "").ok();
     let line = "follow --store store --state-dir state --poll-interval 5ms --until 4 --json";
-    let mut keeper = bench.command(&line.split(' ').collect::<Vec<&str>>()).spawn().unwrap();
+    let mut keeper = bench
+        .command(&line.split(' ').collect::<Vec<&str>>())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(keeper.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().contains("\"to\":2"));
     assert_eq!(bench.run(GET).values()[0]["version"], 2);
@@ -63,7 +91,12 @@ fn a_directory_kept_by_another_process_is_read_while_it_is_kept() {
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(rest.last().unwrap().contains("\"to\":4"), "{rest:?}");
     Run::of(keeper.wait_with_output().unwrap()).ok();
-    assert_eq!(bench.run("get --offline --state-dir state --json Item 1").values()[0]["record"]["size"], 2);
+    assert_eq!(
+        bench
+            .run("get --offline --state-dir state --json Item 1")
+            .values()[0]["record"]["size"],
+        2
+    );
 }
 
 #[test]
@@ -72,7 +105,11 @@ fn a_directory_of_another_dataset_is_refused() {
     bench.publish("{\"id\":1}\n", "").ok();
     bench.run(GET).ok();
     bench.write("input.ndjson", "{\"id\":1}\n");
-    bench.run("publish --store store --dataset other --schema item.schema --input input.ndjson").ok();
-    let complaint = bench.run("get --store store --dataset other --state-dir state Item 1").refused(2);
+    bench
+        .run("publish --store store --dataset other --schema item.schema --input input.ndjson")
+        .ok();
+    let complaint = bench
+        .run("get --store store --dataset other --state-dir state Item 1")
+        .refused(2);
     assert!(complaint.contains("items"), "{complaint}");
 }

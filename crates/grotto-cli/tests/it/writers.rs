@@ -4,11 +4,22 @@ use crate::kit::{Bench, Run};
 use std::io::Write as _;
 use std::process::Stdio;
 
-const ARGS: [&str; 9] =
-    ["publish", "--store", "store", "--dataset", "items", "--schema", "item.schema", "--json", "--input"];
+const ARGS: [&str; 9] = [
+    "publish",
+    "--store",
+    "store",
+    "--dataset",
+    "items",
+    "--schema",
+    "item.schema",
+    "--json",
+    "--input",
+];
 
 fn lines(from: u64, to: u64) -> String {
-    (from..to).map(|id| format!("{{\"id\":{id},\"name\":\"a name of some length to fill the pipe\"}}\n")).collect()
+    (from..to)
+        .map(|id| format!("{{\"id\":{id},\"name\":\"a name of some length to fill the pipe\"}}\n"))
+        .collect()
 }
 
 #[test]
@@ -25,7 +36,13 @@ fn a_publisher_that_was_overtaken_says_fenced_and_publishes_nothing() {
     let run = Run::of(slow.wait_with_output().unwrap());
     let complaint: serde_json::Value = serde_json::from_str(&run.refused(7)).unwrap();
     assert_eq!(complaint["error"]["kind"], "fenced");
-    assert!(complaint["error"]["message"].as_str().unwrap().starts_with("fenced: "), "{complaint}");
+    assert!(
+        complaint["error"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("fenced: "),
+        "{complaint}"
+    );
     let found = bench.run("export --store store").ok();
     assert_eq!(found.lines().count(), 11);
     bench.run("verify --store store").ok();
@@ -53,10 +70,16 @@ fn of_two_that_race_each_version_has_one_writer_and_every_loser_says_fenced() {
         }
     }
     let log = bench.run("log --store store --json").values();
-    let versions: Vec<u64> = log.iter().map(|line| line["version"].as_u64().unwrap()).collect();
+    let versions: Vec<u64> = log
+        .iter()
+        .map(|line| line["version"].as_u64().unwrap())
+        .collect();
     assert_eq!(versions, (1..=log.len() as u64).collect::<Vec<u64>>());
     let commits = log.iter().filter(|line| line["kind"] == "commit").count();
-    assert_eq!(commits, won, "every publisher that said it published did, and nobody else");
+    assert_eq!(
+        commits, won,
+        "every publisher that said it published did, and nobody else"
+    );
     let verified = bench.run("verify --store store --json").values().remove(0);
     assert_eq!(verified["ok"], true);
 }

@@ -19,11 +19,25 @@ fn round_trip(kind: ColumnKind, values: &[Value<'_>]) {
 fn nulls_and_extremes_come_back() {
     round_trip(
         ColumnKind::Fixed(0),
-        &[Value::Fixed(i64::MIN as u64), Value::Null, Value::Fixed(i64::MAX as u64), Value::Fixed(0)],
+        &[
+            Value::Fixed(i64::MIN as u64),
+            Value::Null,
+            Value::Fixed(i64::MAX as u64),
+            Value::Fixed(0),
+        ],
     );
-    round_trip(ColumnKind::Fixed(4), &[Value::Fixed(u64::from(f32::NAN.to_bits())), Value::Null]);
-    round_trip(ColumnKind::Var(true), &[Value::Var(b""), Value::Null, Value::Var("ü".as_bytes())]);
-    round_trip(ColumnKind::Elements(1), &[Value::Elements(&[]), Value::Elements(&[7, 7, 0])]);
+    round_trip(
+        ColumnKind::Fixed(4),
+        &[Value::Fixed(u64::from(f32::NAN.to_bits())), Value::Null],
+    );
+    round_trip(
+        ColumnKind::Var(true),
+        &[Value::Var(b""), Value::Null, Value::Var("ü".as_bytes())],
+    );
+    round_trip(
+        ColumnKind::Elements(1),
+        &[Value::Elements(&[]), Value::Elements(&[7, 7, 0])],
+    );
 }
 
 #[test]

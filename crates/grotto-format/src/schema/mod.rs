@@ -19,7 +19,8 @@ mod tests;
 
 pub use declare::{Declaration, DeclaredField, DeclaredKind, Name};
 pub use evolve::{Evolution, Incompatible, TypeChange, evolve};
-pub use parse::SchemaError;
+pub use parse::{MAX_TEXT, SchemaError};
+pub use resolve::{MAX_FIELDS, MAX_KEY_PATHS, MAX_NAME, MAX_TYPES};
 
 use std::collections::HashMap;
 
@@ -195,7 +196,9 @@ impl Schema {
     /// Identity of the schema: the hash of its printed form.
     #[must_use]
     pub fn hash(&self) -> u64 {
-        *self.hash.get_or_init(|| crate::checksum::of_bytes(self.to_string().as_bytes()))
+        *self
+            .hash
+            .get_or_init(|| crate::checksum::of_bytes(self.to_string().as_bytes()))
     }
 
     /// Whether some type refers to `id`.

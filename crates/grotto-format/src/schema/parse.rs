@@ -15,7 +15,7 @@ use super::declare::{Declaration, DeclaredField, DeclaredKind, Name, is_name_cha
 use super::{FieldType, Schema, resolve};
 
 /// Longest schema text, in bytes.
-pub(super) const MAX_TEXT: usize = 1 << 20;
+pub const MAX_TEXT: usize = 1 << 20;
 
 /// Why a schema is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

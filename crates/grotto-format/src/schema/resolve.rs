@@ -14,11 +14,13 @@ use super::{
 use crate::flat::MAX_DEPTH;
 
 /// Most types in a schema.
-pub(super) const MAX_TYPES: usize = 4096;
+pub const MAX_TYPES: usize = 4096;
 /// Most fields in a type.
-pub(super) const MAX_FIELDS: usize = 1024;
+pub const MAX_FIELDS: usize = 1024;
+/// Longest name of a type or field, in bytes.
+pub const MAX_NAME: usize = 255;
 /// Most paths in a key.
-pub(super) const MAX_KEY_PATHS: usize = 32;
+pub const MAX_KEY_PATHS: usize = 32;
 
 pub(super) fn resolve(declarations: &[Declaration]) -> Result<Schema, SchemaError> {
     let resolver = Resolver::new(declarations)?;
@@ -45,7 +47,11 @@ pub(super) fn resolve(declarations: &[Declaration]) -> Result<Schema, SchemaErro
         .iter()
         .map(|(name, id)| ((*name).to_owned(), *id))
         .collect();
-    Ok(Schema { types, by_name, hash: std::sync::OnceLock::new() })
+    Ok(Schema {
+        types,
+        by_name,
+        hash: std::sync::OnceLock::new(),
+    })
 }
 
 struct Resolver<'d> {
@@ -307,7 +313,7 @@ fn field_positions<'d>(
 
 /// Names from code may be anything; those from a text are names already.
 fn check_name(name: &Name, what: &str) -> Result<(), SchemaError> {
-    if is_name(&name.text) && name.text.len() <= 255 {
+    if is_name(&name.text) && name.text.len() <= MAX_NAME {
         return Ok(());
     }
     let found = shortened(&name.text);

@@ -101,8 +101,12 @@ impl File {
         let (from, to) = (header.varint(), header.varint());
         let sums: Vec<u64> = (0..4).map(|_| header.u64()).collect();
         let schema = header.text();
-        let types = (0..header.varint()).map(|_| (header.u8(), header.varint())).collect();
-        let entries: Vec<Entry> = (0..header.varint()).map(|_| Entry::read(&mut header)).collect();
+        let types = (0..header.varint())
+            .map(|_| (header.u8(), header.varint()))
+            .collect();
+        let entries: Vec<Entry> = (0..header.varint())
+            .map(|_| Entry::read(&mut header))
+            .collect();
         header.end();
         let sections = entries.into_iter().map(|entry| {
             let stored = body.take(entry.stored as usize);
@@ -117,7 +121,19 @@ impl File {
         let sections = sections.collect();
         body.end();
         let [from_checksum, to_checksum, from_schema_hash, schema_hash] = sums.try_into().unwrap();
-        Self { kind, dataset, from, to, from_checksum, to_checksum, from_schema_hash, schema_hash, schema, types, sections }
+        Self {
+            kind,
+            dataset,
+            from,
+            to,
+            from_checksum,
+            to_checksum,
+            from_schema_hash,
+            schema_hash,
+            schema,
+            types,
+            sections,
+        }
     }
 }
 
@@ -125,8 +141,20 @@ impl Entry {
     fn read(header: &mut Cursor<'_>) -> Self {
         let (ty, chunk, kind) = (header.varint(), header.varint(), header.varint());
         let (compressed, raw) = (header.u8(), header.varint());
-        let stored = if compressed == 1 { header.varint() } else { raw };
-        Self { ty, chunk, kind, compressed, raw, stored, checksum: header.u64() }
+        let stored = if compressed == 1 {
+            header.varint()
+        } else {
+            raw
+        };
+        Self {
+            ty,
+            chunk,
+            kind,
+            compressed,
+            raw,
+            stored,
+            checksum: header.u64(),
+        }
     }
 }
 
@@ -169,14 +197,27 @@ pub(crate) fn column(bytes: &[u8], ty: Option<FieldType>, rows: usize) -> Vec<Ce
         Some(FieldType::Double) => planes(&mut cursor, rows, 8),
         Some(FieldType::String | FieldType::Bytes) => {
             let lengths = cursor.packed(rows);
-            lengths.iter().map(|length| Cell::Bytes(cursor.take(*length as usize).to_vec())).collect()
+            lengths
+                .iter()
+                .map(|length| Cell::Bytes(cursor.take(*length as usize).to_vec()))
+                .collect()
         }
         Some(_) => cursor.packed(rows).into_iter().map(Cell::Word).collect(),
         None => {
             let lengths = cursor.packed(rows);
-            let mut all = cursor.packed(lengths.iter().sum::<u64>() as usize).into_iter();
-            let mut list = |length: &u64| all.by_ref().take(*length as usize).map(|o| o as u32).collect();
-            lengths.iter().map(|length| Cell::Ordinals(list(length))).collect()
+            let mut all = cursor
+                .packed(lengths.iter().sum::<u64>() as usize)
+                .into_iter();
+            let mut list = |length: &u64| {
+                all.by_ref()
+                    .take(*length as usize)
+                    .map(|o| o as u32)
+                    .collect()
+            };
+            lengths
+                .iter()
+                .map(|length| Cell::Ordinals(list(length)))
+                .collect()
         }
     };
     cursor.end();
@@ -191,14 +232,22 @@ pub(crate) fn column(bytes: &[u8], ty: Option<FieldType>, rows: usize) -> Vec<Ce
 /// Byte 0 of all values, then byte 1 of all values, and so on.
 fn planes(cursor: &mut Cursor<'_>, rows: usize, width: usize) -> Vec<Cell> {
     let bytes = cursor.take(rows * width);
-    let word = |row: usize| (0..width).map(|plane| u64::from(bytes[plane * rows + row]) << (8 * plane)).sum();
+    let word = |row: usize| {
+        (0..width)
+            .map(|plane| u64::from(bytes[plane * rows + row]) << (8 * plane))
+            .sum()
+    };
     (0..rows).map(|row| Cell::Word(word(row))).collect()
 }
 
 /// Field types of an object; a single `None` for a collection.
 fn columns(ty: &TypeSchema) -> Vec<(String, Option<FieldType>)> {
     match &ty.kind {
-        TypeKind::Object(object) => object.fields.iter().map(|f| (f.name.clone(), Some(f.ty))).collect(),
+        TypeKind::Object(object) => object
+            .fields
+            .iter()
+            .map(|f| (f.name.clone(), Some(f.ty)))
+            .collect(),
         _ => vec![(String::new(), None)],
     }
 }
@@ -213,20 +262,33 @@ pub(crate) struct Naive {
 
 impl Naive {
     pub(crate) fn apply(&self, file: &File) -> Self {
-        assert_eq!((self.version, self.checksum()), (file.from, file.from_checksum));
-        assert_eq!(xxh3_64(self.schema.to_string().as_bytes()), file.from_schema_hash);
+        assert_eq!(
+            (self.version, self.checksum()),
+            (file.from, file.from_checksum)
+        );
+        assert_eq!(
+            xxh3_64(self.schema.to_string().as_bytes()),
+            file.from_schema_hash
+        );
         let mut next = self.under(file);
-        assert_eq!(xxh3_64(next.schema.to_string().as_bytes()), file.schema_hash);
+        assert_eq!(
+            xxh3_64(next.schema.to_string().as_bytes()),
+            file.schema_hash
+        );
         let mut chunk = Vec::new();
         for (entry, raw) in &file.sections {
             let ty = entry.ty as usize;
             let fields = columns(&next.schema.types()[ty]);
             let records = &mut next.records[ty];
             match entry.kind {
-                0 => ordinals(raw).iter().for_each(|o| assert!(records.remove(o).is_some())),
+                0 => ordinals(raw)
+                    .iter()
+                    .for_each(|o| assert!(records.remove(o).is_some())),
                 1 => {
                     chunk = ordinals(raw);
-                    chunk.iter().for_each(|o| assert!(records.insert(*o, Vec::new()).is_none()));
+                    chunk
+                        .iter()
+                        .for_each(|o| assert!(records.insert(*o, Vec::new()).is_none()));
                 }
                 kind => {
                     let cells = column(raw, fields[kind as usize - 2].1, chunk.len());
@@ -236,7 +298,11 @@ impl Naive {
                 }
             }
         }
-        let live: Vec<u64> = next.records.iter().map(|records| records.len() as u64).collect();
+        let live: Vec<u64> = next
+            .records
+            .iter()
+            .map(|records| records.len() as u64)
+            .collect();
         assert_eq!(live, file.types.iter().map(|t| t.1).collect::<Vec<_>>());
         assert_eq!(next.checksum(), file.to_checksum);
         next
@@ -249,15 +315,27 @@ impl Naive {
             text => Schema::parse(text).unwrap(),
         };
         let records = schema.types().iter().map(|ty| {
-            let Some(old) = self.schema.find(&ty.name) else { return BTreeMap::new() };
+            let Some(old) = self.schema.find(&ty.name) else {
+                return BTreeMap::new();
+            };
             let old_columns = columns(self.schema.get(old));
             let moved = |row: &Vec<Cell>| {
                 let place = |name: &str| old_columns.iter().position(|(old, _)| old == name);
-                columns(ty).iter().map(|(name, _)| place(name).map_or(Cell::Null, |at| row[at].clone())).collect()
+                columns(ty)
+                    .iter()
+                    .map(|(name, _)| place(name).map_or(Cell::Null, |at| row[at].clone()))
+                    .collect()
             };
-            self.records[old.index()].iter().map(|(ordinal, row)| (*ordinal, moved(row))).collect()
+            self.records[old.index()]
+                .iter()
+                .map(|(ordinal, row)| (*ordinal, moved(row)))
+                .collect()
         });
-        Self { version: file.to, records: records.collect(), schema: schema.clone() }
+        Self {
+            version: file.to,
+            records: records.collect(),
+            schema: schema.clone(),
+        }
     }
 
     pub(crate) fn checksum(&self) -> u64 {
@@ -288,7 +366,9 @@ impl Naive {
                 }
                 out.end_object(mark, present);
             }
-            TypeKind::List { element } | TypeKind::Set { element, .. } => self.elements(&row[0], &[*element], out),
+            TypeKind::List { element } | TypeKind::Set { element, .. } => {
+                self.elements(&row[0], &[*element], out)
+            }
             TypeKind::Map { key, value, .. } => self.elements(&row[0], &[*key, *value], out),
         }
     }
@@ -307,7 +387,9 @@ impl Naive {
     }
 
     fn elements(&self, cell: &Cell, of: &[TypeId], out: &mut FlatBuilder) {
-        let Cell::Ordinals(list) = cell else { panic!("a collection holds {cell:?}") };
+        let Cell::Ordinals(list) = cell else {
+            panic!("a collection holds {cell:?}")
+        };
         let mark = out.begin_collection();
         for (position, ordinal) in list.iter().enumerate() {
             self.nested(of[position % of.len()], *ordinal, out);
@@ -332,7 +414,10 @@ fn content_hash(ty: &TypeSchema, row: &[Cell]) -> u64 {
             Cell::Word(word) => xxh3_64_with_seed(&word.to_le_bytes(), seed(name)),
             Cell::Bytes(bytes) => with_length(xxh3_64_with_seed(bytes, seed(name)), bytes.len()),
             Cell::Ordinals(list) => {
-                let bytes: Vec<u8> = list.iter().flat_map(|ordinal| ordinal.to_le_bytes()).collect();
+                let bytes: Vec<u8> = list
+                    .iter()
+                    .flat_map(|ordinal| ordinal.to_le_bytes())
+                    .collect();
                 with_length(xxh3_64_with_seed(&bytes, seed(name)), list.len())
             }
         });

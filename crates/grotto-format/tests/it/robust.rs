@@ -61,7 +61,13 @@ fn sample_blob() -> Vec<u8> {
         from_schema_hash: 5,
         schema_hash: 6,
         schema_text: Some(schema().to_string()),
-        types: vec![TypeInfo { shift: 9, live: 70_000 }; 4],
+        types: vec![
+            TypeInfo {
+                shift: 9,
+                live: 70_000
+            };
+            4
+        ],
         sections: Vec::new(),
     };
     let mut writer = BlobWriter::new(header, Some(3));
@@ -82,7 +88,9 @@ fn with_footer(body: &[u8]) -> Vec<u8> {
 
 /// Reads everything there is in a blob.
 fn read_blob(file: Vec<u8>) {
-    let Ok(blob) = Blob::parse(file.into()) else { return };
+    let Ok(blob) = Blob::parse(file.into()) else {
+        return;
+    };
     for index in 0..=blob.header.sections.len() {
         if let Ok(section) = blob.section(index) {
             read_section(&section);
@@ -124,7 +132,11 @@ fn with_seal(document: &[u8]) -> Vec<u8> {
 }
 
 fn sample_entry() -> Vec<u8> {
-    include_bytes!("../../../../docs/format/vectors/log-commit.json").to_vec()
+    std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/format/vectors/log-commit.json"
+    ))
+    .unwrap()
 }
 
 proptest! {
@@ -224,7 +236,12 @@ proptest! {
 fn nesting_without_end_is_refused_and_not_followed() {
     let schema = schema();
     let id = schema.find("All").unwrap();
-    let deep = format!("{}{}{}", r#"{"l":1,"w":"x","next":"#.repeat(100_000), "null", "}".repeat(100_000));
+    let deep = format!(
+        "{}{}{}",
+        r#"{"l":1,"w":"x","next":"#.repeat(100_000),
+        "null",
+        "}".repeat(100_000)
+    );
     assert!(json::decode(&schema, id, deep, &mut FlatBuilder::new()).is_err());
     let brackets = "[".repeat(1 << 20);
     for id in schema.ids() {
@@ -234,7 +251,13 @@ fn nesting_without_end_is_refused_and_not_followed() {
     let mut nested = Vec::new();
     for _ in 0..200 {
         // An object with one field, `next`, that holds what came before.
-        nested = [&1_u16.to_le_bytes()[..], &11_u16.to_le_bytes(), &(nested.len() as u32).to_le_bytes(), &nested].concat();
+        nested = [
+            &1_u16.to_le_bytes()[..],
+            &11_u16.to_le_bytes(),
+            &(nested.len() as u32).to_le_bytes(),
+            &nested,
+        ]
+        .concat();
     }
     assert!(flat::validate(&schema, id, &nested).is_err());
     assert!(json::encode(&schema, id, &nested, &mut String::new()).is_err());
@@ -249,7 +272,9 @@ fn a_tiny_column_cannot_claim_more_elements_than_the_limit() {
         bytes.extend_from_slice(&[0; 1 + 8 + 1]);
         bytes
     };
-    let refused = |elements: usize, rows| Column::decode(ColumnKind::Elements(1), rows, &column(elements as u64));
+    let refused = |elements: usize, rows| {
+        Column::decode(ColumnKind::Elements(1), rows, &column(elements as u64))
+    };
     assert!(refused(MAX_ELEMENTS + 1, 1).is_err());
     assert!(refused(MAX_ELEMENTS / 2 + 1, 2).is_err());
     assert!(refused(1000, 2).is_ok());

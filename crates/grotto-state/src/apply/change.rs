@@ -1,5 +1,6 @@
 //! The change of one type: removed ordinals, added records, touched blocks and bitmap pages, index.
 
+use super::bulk;
 use super::sections::{self, Chunk, TypeSections};
 use super::work::Work;
 use super::{Changes, TypeChanges, TypeWork};
@@ -20,13 +21,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Tables of a type while they change.
-struct Tables {
-    blocks: Vec<Loc>,
-    bitmaps: Vec<Loc>,
-    layouts: Vec<Layout>,
-    live: u64,
-    checksum: u64,
-    shift: u8,
+pub(super) struct Tables {
+    pub(super) blocks: Vec<Loc>,
+    pub(super) bitmaps: Vec<Loc>,
+    pub(super) layouts: Vec<Layout>,
+    pub(super) live: u64,
+    pub(super) checksum: u64,
+    pub(super) shift: u8,
 }
 
 pub(super) fn apply_type(
@@ -37,10 +38,9 @@ pub(super) fn apply_type(
     sections: &TypeSections,
     work: &mut Work<'_>,
 ) -> StateResult<(TypeState, TypeChanges)> {
-    let old = &base.types[id.index()];
+    let old = &started_over(&base.types[id.index()], shift);
     if sections.removed.is_none() && sections.chunks.is_empty() {
-        let shift = if old.blocks.is_empty() { shift } else { old.shift };
-        return Ok((TypeState { shift, ..old.clone() }, TypeChanges::default()));
+        return Ok((old.clone(), TypeChanges::default()));
     }
     let of = TypeWork { id, info: &base.infos[id.index()], sections };
     let mut tables = Tables {
@@ -49,11 +49,14 @@ pub(super) fn apply_type(
         layouts: old.layouts.to_vec(),
         live: old.live,
         checksum: old.checksum,
-        // Without records the shift is free to choose; with records it stays.
-        shift: if old.blocks.is_empty() { shift } else { old.shift },
+        shift: old.shift,
     };
     let (removed, mut pages) = remove(base, &of, blob, &mut tables)?;
     let mut added = Vec::new();
+    if old.blocks.is_empty() && of.sections.chunks.len() > 1 {
+        added = bulk::add_all(blob, &of, &base.schema.get(id).name, &mut tables, work)?;
+        return Ok((tables.finish(old.index.clone()), TypeChanges { added, removed }));
+    }
     for first in &of.sections.chunks {
         let chunk = sections::chunk(blob, of.info, *first)?;
         add_chunk(base, &of, &chunk, added.last().copied(), &mut pages, &mut tables, work)?;
@@ -65,16 +68,31 @@ pub(super) fn apply_type(
             drop_block(base, id, &mut tables, work, block);
         }
     }
-    let ty = TypeState {
-        shift: tables.shift,
-        blocks: tables.blocks.into(),
-        bitmaps: tables.bitmaps.into(),
-        layouts: Arc::new(tables.layouts),
-        index: old.index.clone(),
-        live: tables.live,
-        checksum: tables.checksum,
-    };
-    Ok((ty, TypeChanges { added, removed }))
+    Ok((tables.finish(old.index.clone()), TypeChanges { added, removed }))
+}
+
+/// The type as a refresh finds it: without records, blocks of any size may follow, so the tables,
+/// whose entries are all empty, start over.
+fn started_over(old: &TypeState, shift: u8) -> TypeState {
+    if old.live > 0 {
+        return old.clone();
+    }
+    let (blocks, bitmaps, layouts) = (Arc::default(), Arc::default(), Arc::default());
+    TypeState { shift, blocks, bitmaps, layouts, ..old.clone() }
+}
+
+impl Tables {
+    fn finish(self, index: Option<Index>) -> TypeState {
+        TypeState {
+            shift: self.shift,
+            blocks: self.blocks.into(),
+            bitmaps: self.bitmaps.into(),
+            layouts: Arc::new(self.layouts),
+            index,
+            live: self.live,
+            checksum: self.checksum,
+        }
+    }
 }
 
 type Pages = BTreeMap<usize, Vec<u8>>;
@@ -134,14 +152,7 @@ fn add_chunk(
     work: &mut Work<'_>,
 ) -> StateResult<()> {
     let shift = tables.shift;
-    let fresh = match (before, chunk.ordinals.first()) {
-        (Some(before), Some(first)) => first >> shift > before >> shift,
-        _ => true,
-    };
-    if !fresh {
-        let name = &base.schema.get(of.id).name;
-        return Err(StateError::Damaged(format!("expected chunks of {name} to hold whole blocks")));
-    }
+    whole_blocks(&base.schema.get(of.id).name, shift, before, &chunk.ordinals)?;
     for (row, ordinal) in chunk.ordinals.iter().enumerate() {
         let content = content_of_row(of.info, &chunk.batch, row);
         tables.checksum = tables.checksum.wrapping_add(checksum::record(content, *ordinal));
@@ -157,6 +168,20 @@ fn add_chunk(
         at = end;
     }
     Ok(())
+}
+
+/// Refuses a chunk that shares a block with the one before.
+pub(super) fn whole_blocks(name: &str, shift: u8, before: Option<u32>, ordinals: &[u32]) -> StateResult<()> {
+    match (before, ordinals.first()) {
+        (Some(before), Some(first)) if first >> shift <= before >> shift => {
+            Err(StateError::Damaged(format!("expected chunks of {name} to hold whole blocks")))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn limit(block::TooLarge(bytes): block::TooLarge) -> StateError {
+    StateError::Limit(format!("{} bytes in one block, found {bytes}", block::MAX_BLOCK))
 }
 
 fn add_to_block(
@@ -227,9 +252,7 @@ fn write_block(
         }
     }
     let old = old.filter(|_| !kept.is_empty()).map(|old| (old, kept));
-    let written = block::rebuild(ty, layouts, old, added, &mut work.buffer).map_err(|block::TooLarge(bytes)| {
-        StateError::Limit(format!("{} bytes in one block, found {bytes}", block::MAX_BLOCK))
-    })?;
+    let written = block::rebuild(ty, layouts, old, added, &mut work.buffer).map_err(limit)?;
     let tag = u16::try_from(written.layout).map_err(|_| StateError::Limit("65,536 layouts of one type".into()))?;
     work.placed(written.start, tag)
 }
@@ -317,8 +340,7 @@ fn index_type(
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
         old_pages(&old).for_each(|loc| work.free_index_page(loc));
-        let entries = next.ordinals(id).map(|o| Ok((hash(next, o)?, o))).collect::<StateResult<Vec<_>>>()?;
-        let built = index::build(entries, pages, slot).map_err(|index::IndexDamage(ordinal)| damage(ordinal))?;
+        let built = bulk::index(next, id, info, pages, slot).map_err(|index::IndexDamage(ordinal)| damage(ordinal))?;
         return Ok(moved(built, slot, from));
     }
     let mut list = Vec::with_capacity(change.added.len() + change.removed.len());

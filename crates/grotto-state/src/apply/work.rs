@@ -35,10 +35,14 @@ impl<'a> Work<'a> {
 
     /// Takes note of a new item that starts at `start` of the buffer and is its last.
     pub(crate) fn placed(&mut self, start: usize, tag: u16) -> StateResult<Loc> {
-        let loc = Buffer::loc(start, self.slot, tag);
-        let loc = loc.ok_or_else(|| StateError::Limit("256 GiB in one segment".into()))?;
+        let loc = self.loc(start, tag)?;
         self.segments[usize::from(self.slot)].live += (self.buffer.bytes.len() - start) as u64;
         Ok(loc)
+    }
+
+    /// Address of an item that starts at `start` of the buffer.
+    pub(crate) fn loc(&self, start: usize, tag: u16) -> StateResult<Loc> {
+        Buffer::loc(start, self.slot, tag).ok_or_else(|| StateError::Limit("256 GiB in one segment".into()))
     }
 
     pub(crate) fn put(&mut self, item: &[u8], tag: u16) -> StateResult<Loc> {
@@ -64,7 +68,7 @@ impl<'a> Work<'a> {
         self.free(loc, usize::from(loc.tag) * LINE);
     }
 
-    /// Adds what the index phase wrote: it lies in the buffer from `start` on.
+    /// Takes note of items that were written side by side and put into the buffer at once.
     pub(crate) fn account(&mut self, bytes: usize) {
         self.segments[usize::from(self.slot)].live += bytes as u64;
     }

@@ -9,6 +9,21 @@ fn hash(ordinal: u32) -> u64 {
     key_fixed(KEY_SEED, u64::from(ordinal))
 }
 
+/// Builds an index in two parts, as two threads would.
+fn build(entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -> Result<Index, IndexDamage> {
+    let depth = depth_for(entries.len());
+    let (first, second) = entries.split_at(entries.len() / 3);
+    let parts = [first.to_vec(), second.to_vec()];
+    let pages = 1_u32 << depth;
+    let mut locs = Vec::new();
+    for range in [0..pages / 2, pages / 2..pages] {
+        let (buffer, starts) = build_pages_in(&parts, depth, range)?;
+        let start = out.put(&buffer.bytes);
+        locs.extend(starts.into_iter().map(|(at, lines)| Buffer::loc(start + at, slot, lines).unwrap()));
+    }
+    Ok(Index { pages: locs.into(), depth })
+}
+
 struct Harness {
     index: Index,
     segments: Vec<Segment>,

@@ -38,7 +38,7 @@ impl Allocator {
         }
         let ordinal = self.next;
         if ordinal >= MAX_ORDINAL {
-            return Err(StateError::Limit("2^32 - 1 records of one type".into()));
+            return Err(StateError::Limit("2^32 - 2^16 records of one type".into()));
         }
         self.next += 1;
         Ok(ordinal)

@@ -254,7 +254,7 @@ impl Sorted {
 /// Ordinals per block as a power of two: blocks of 64 to 128 KB, decided when the first records of a
 /// type come and kept from then on.
 fn block_shift(ty: &TypeState, stage: &Stage) -> u8 {
-    if !ty.blocks.is_empty() || stage.batch.rows == 0 {
+    if ty.live > 0 || stage.batch.rows == 0 {
         return ty.shift;
     }
     let each = (estimate_bytes(&stage.batch) / stage.batch.rows as u64).max(1);

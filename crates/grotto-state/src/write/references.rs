@@ -16,7 +16,12 @@ impl References {
     /// References to a record; zero for one that nothing refers to.
     pub(crate) fn count(&self, ordinal: u32) -> u32 {
         let (page, at) = place(ordinal);
-        self.pages.get(page).and_then(Option::as_ref).and_then(|page| page.get(at)).copied().unwrap_or(0)
+        self.pages
+            .get(page)
+            .and_then(Option::as_ref)
+            .and_then(|page| page.get(at))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Counts `by` more references, or fewer.
@@ -44,7 +49,8 @@ mod tests {
         references.add(u32::MAX, 2);
         references.add(4095, 1);
         references.add(4096, -1);
-        let counts = [0, 4095, 4096, u32::MAX, u32::MAX - 1].map(|ordinal| references.count(ordinal));
+        let counts =
+            [0, 4095, 4096, u32::MAX, u32::MAX - 1].map(|ordinal| references.count(ordinal));
         assert_eq!(counts, [0, 1, 0, 2, 0]);
         references.add(u32::MAX, -2);
         assert_eq!(references.count(u32::MAX), 0);

@@ -70,3 +70,28 @@ fn hundreds_of_versions_cost_no_more_than_one() {
     assert!(live < fresh_total * 2, "{live} live bytes against {fresh_total} fresh ones");
     assert!(total < live * 3, "{total} bytes for {live} live ones");
 }
+
+#[test]
+fn a_type_of_many_chunks_loads_like_one_of_few() {
+    let schema = Arc::new(Schema::parse("N @PrimaryKey(id) { long id; string text; }").unwrap());
+    let id = schema.find("N").unwrap();
+    let line = |i: i64| ("N", format!(r#"{{"id":{i},"text":"t{}"}}"#, i % 1000));
+    let mut chain = Chain::new();
+    chain.full(&schema, &(0..150_000).map(line).collect::<Vec<_>>()).unwrap();
+    chain.incremental(&schema, &[("N", Err(7)), ("N", Ok(line(150_001).1))]).unwrap();
+    let newest = Arc::clone(chain.states.last().unwrap());
+    let snapshot = grotto_state::encode_snapshot(&newest, &options(newest.version())).unwrap();
+    let blob = Blob::parse(snapshot.into()).unwrap();
+    assert!(blob.header.sections.iter().any(|section| section.chunk > 1), "expected several chunks");
+    let loaded = State::empty().apply(&blob, &mut HeapSeal::default()).unwrap().0;
+    assert_eq!((loaded.checksum(), loaded.count(id)), (newest.checksum(), 150_000));
+    for key in (0..150_000).chain([150_001]) {
+        let found = loaded.find(id, &key).unwrap();
+        assert_eq!(found.map(|record| record.text(1)), (key != 7).then(|| format!("t{}", key % 1000)).as_deref());
+    }
+    let (total, live, _) = bytes_of(&loaded);
+    assert!(live <= total && total - live < total / 50, "{live} live bytes of {total}");
+    let back = Blob::parse(chain.reverses[1].clone().unwrap().into()).unwrap();
+    let before = loaded.apply(&back, &mut HeapSeal::default()).unwrap().0;
+    assert_eq!(before.checksum(), chain.states[1].checksum());
+}

@@ -4,3 +4,4 @@ mod churn;
 mod engine;
 mod hostile;
 mod vectors;
+mod emptied;

@@ -45,13 +45,25 @@ const SECOND: &str = "String { string value; }
     ";
 
 const FIRST_RECORDS: &[(&str, &str)] = &[
-    ("Film", r#"{"id":1,"title":"Metropolis","year":1927,"score":8.25,"budget":5.3e6,"seen":true,"poster":"AAH/","studio":{"name":"UFA","country":"Germany"},"cast":[{"name":"Brigitte Helm","born":1908},{"name":"Gustav Fröhlich","born":1902},{"name":"Brigitte Helm","born":1908}],"tags":["silent","city","silent"],"grades":{"critics":{"points":9.5},"public":{"points":8.0}},"rooms":[{"number":3},{"number":-9223372036854775808},{"number":9223372036854775807}],"old":{"gone":1}}"#),
-    ("Film", r#"{"id":-7,"title":"","year":-2147483648,"score":"NaN","budget":"-Infinity","seen":false,"poster":"","studio":{"name":"","country":{"value":null}},"cast":[],"tags":[],"grades":{},"rooms":[],"sequel":{"id":8,"title":"日本","studio":{"name":"UFA","country":"Germany"}}}"#),
-    ("Film", r#"{"id":2147483648,"studio":{"name":"UFA","country":"Germany"},"score":-0.0,"budget":-0.0,"tags":["city"],"cast":[{"name":"Brigitte Helm"}],"old":{}}"#),
+    (
+        "Film",
+        r#"{"id":1,"title":"Metropolis","year":1927,"score":8.25,"budget":5.3e6,"seen":true,"poster":"AAH/","studio":{"name":"UFA","country":"Germany"},"cast":[{"name":"Brigitte Helm","born":1908},{"name":"Gustav Fröhlich","born":1902},{"name":"Brigitte Helm","born":1908}],"tags":["silent","city","silent"],"grades":{"critics":{"points":9.5},"public":{"points":8.0}},"rooms":[{"number":3},{"number":-9223372036854775808},{"number":9223372036854775807}],"old":{"gone":1}}"#,
+    ),
+    (
+        "Film",
+        r#"{"id":-7,"title":"","year":-2147483648,"score":"NaN","budget":"-Infinity","seen":false,"poster":"","studio":{"name":"","country":{"value":null}},"cast":[],"tags":[],"grades":{},"rooms":[],"sequel":{"id":8,"title":"日本","studio":{"name":"UFA","country":"Germany"}}}"#,
+    ),
+    (
+        "Film",
+        r#"{"id":2147483648,"studio":{"name":"UFA","country":"Germany"},"score":-0.0,"budget":-0.0,"tags":["city"],"cast":[{"name":"Brigitte Helm"}],"old":{}}"#,
+    ),
     ("Empty", r"{}"),
 ];
 const SECOND_RECORDS: &[(&str, &str)] = &[
-    ("Film", r#"{"id":1,"title":"Metropolis","year":1927,"budget":5.3e6,"seen":true,"poster":"AAH/","language":"de","studio":{"name":"UFA"},"cast":[{"name":"Brigitte Helm","born":1908}],"tags":["city","silent","new"],"grades":{"critics":{"points":9.5},"public":{"points":8.5}},"rooms":[{"number":3}]}"#),
+    (
+        "Film",
+        r#"{"id":1,"title":"Metropolis","year":1927,"budget":5.3e6,"seen":true,"poster":"AAH/","language":"de","studio":{"name":"UFA"},"cast":[{"name":"Brigitte Helm","born":1908}],"tags":["city","silent","new"],"grades":{"critics":{"points":9.5},"public":{"points":8.5}},"rooms":[{"number":3}]}"#,
+    ),
     ("Film", r#"{"id":8,"title":"日本","studio":{"name":"UFA"}}"#),
     ("Later", r#"{"key":"AQI=","before":{"key":"AA=="}}"#),
 ];
@@ -66,7 +78,12 @@ fn published(name: &str, make: &dyn Fn() -> Vec<u8>) -> Vec<u8> {
     if let Ok(bytes) = std::fs::read(&path) {
         return bytes;
     }
-    assert_eq!(std::env::var("GROTTO_BLESS").as_deref(), Ok("1"), "{} is missing", path.display());
+    assert_eq!(
+        std::env::var("GROTTO_BLESS").as_deref(),
+        Ok("1"),
+        "{} is missing",
+        path.display()
+    );
     std::fs::create_dir_all(folder()).unwrap();
     let bytes = make();
     std::fs::write(path, &bytes).unwrap();
@@ -74,7 +91,12 @@ fn published(name: &str, make: &dyn Fn() -> Vec<u8>) -> Vec<u8> {
 }
 
 fn options(version: u64, level: Option<i32>) -> EncodeOptions {
-    EncodeOptions { dataset: "films".into(), version, level, threads: 1 }
+    EncodeOptions {
+        dataset: "films".into(),
+        version,
+        level,
+        threads: 1,
+    }
 }
 
 /// The two versions, made anew by this build.
@@ -85,7 +107,9 @@ fn chain() -> Chain {
         let mut cycle = chain.write.begin(&schema, Mode::Full).unwrap();
         for (line, (ty, text)) in records.iter().enumerate() {
             let id = schema.find(ty).unwrap();
-            cycle.add(id, &flat(&schema, id, text), line as u64).unwrap();
+            cycle
+                .add(id, &flat(&schema, id, text), line as u64)
+                .unwrap();
         }
         chain.commit(cycle.finish(&options(version, None)).unwrap());
     }
@@ -106,7 +130,9 @@ fn two_chunks() -> Vec<u8> {
     forge.header.types[0].live = 3;
     forge.chunk(0, 0, run_of_ordinals(0, 2), vec![constant(-1)]);
     forge.chunk(0, 1, run_of_ordinals(600, 1), vec![constant(5)]);
-    if let Err(StateError::Checksum { found, .. }) = State::empty().apply(&forge.seal(), &mut HeapSeal::default()) {
+    if let Err(StateError::Checksum { found, .. }) =
+        State::empty().apply(&forge.seal(), &mut HeapSeal::default())
+    {
         forge.header.to_checksum = found;
     }
     forge.seal().bytes().to_vec()
@@ -114,12 +140,15 @@ fn two_chunks() -> Vec<u8> {
 
 /// Sections that pay to be compressed. Only ever decoded: other releases of zstd write other bytes.
 fn compressed() -> Vec<u8> {
-    let schema = Arc::new(Schema::parse("Line @PrimaryKey(number) { int number; string text; }").unwrap());
+    let schema =
+        Arc::new(Schema::parse("Line @PrimaryKey(number) { int number; string text; }").unwrap());
     let id = schema.find("Line").unwrap();
     let mut chain = Chain::new();
     let mut cycle = chain.write.begin(&schema, Mode::Full).unwrap();
     for number in 0..24 {
-        let text = format!(r#"{{"number":{number},"text":"a line that every other line repeats, {number}"}}"#);
+        let text = format!(
+            r#"{{"number":{number},"text":"a line that every other line repeats, {number}"}}"#
+        );
         cycle.add(id, &flat(&schema, id, &text), number).unwrap();
     }
     chain.commit(cycle.finish(&options(1, None)).unwrap());
@@ -139,16 +168,30 @@ fn all() -> Vec<Published> {
         let state = &chain.states[at];
         encode_snapshot(state, &options(state.version(), level)).unwrap()
     };
-    let blob = |name, path, make: &dyn Fn() -> Vec<u8>| Published { name, path, bytes: published(name, make) };
+    let blob = |name, path, make: &dyn Fn() -> Vec<u8>| Published {
+        name,
+        path,
+        bytes: published(name, make),
+    };
     vec![
         blob("3.delta", Some(("empty", "3")), &|| chain.deltas[0].clone()),
         blob("3.snapshot", Some(("empty", "3")), &|| snapshot(1, None)),
         blob("4.delta", Some(("3", "4")), &|| chain.deltas[1].clone()),
-        blob("4.reverse", Some(("4", "3")), &|| chain.reverses[1].clone().unwrap()),
+        blob("4.reverse", Some(("4", "3")), &|| {
+            chain.reverses[1].clone().unwrap()
+        }),
         blob("4.snapshot", Some(("empty", "4")), &|| snapshot(2, None)),
-        blob("compressed.snapshot", Some(("empty", "compressed")), &compressed),
+        blob(
+            "compressed.snapshot",
+            Some(("empty", "compressed")),
+            &compressed,
+        ),
         blob("4.header", None, &|| header_blob(&chain.states[2])),
-        blob("two-chunks.snapshot", Some(("empty", "two chunks")), &two_chunks),
+        blob(
+            "two-chunks.snapshot",
+            Some(("empty", "two chunks")),
+            &two_chunks,
+        ),
     ]
 }
 
@@ -166,7 +209,10 @@ fn header_json(blob: &Blob) -> Value {
             SectionKind::Column(column) => u32::from(column) + 2,
         };
         let (ty, chunk, compressed) = (s.type_id, s.chunk, u8::from(s.compressed));
-        json!(format!("{ty} {chunk} {kind} {compressed} {} {} {:016x}", s.raw, s.stored, s.checksum))
+        json!(format!(
+            "{ty} {chunk} {kind} {compressed} {} {} {:016x}",
+            s.raw, s.stored, s.checksum
+        ))
     };
     json!({
         "kind": header.kind.name(),
@@ -200,13 +246,23 @@ fn story() -> Value {
     let mut blobs = Map::new();
     for published in all() {
         let blob = Blob::parse(published.bytes.into()).unwrap();
-        blobs.insert(published.name.into(), json!({ "applies_to": published.path.map(|p| p.0),
-            "leads_to": published.path.map(|p| p.1), "header": header_json(&blob) }));
-        let Some((from, to)) = published.path else { continue };
+        blobs.insert(
+            published.name.into(),
+            json!({ "applies_to": published.path.map(|p| p.0),
+            "leads_to": published.path.map(|p| p.1), "header": header_json(&blob) }),
+        );
+        let Some((from, to)) = published.path else {
+            continue;
+        };
         let base = &held.iter().find(|(name, _)| *name == from).unwrap().1;
         let state = base.apply(&blob, &mut HeapSeal::default()).unwrap().0;
         let told = state_json(&state);
-        assert_eq!(states.entry(to).or_insert_with(|| told.clone()), &told, "{}", published.name);
+        assert_eq!(
+            states.entry(to).or_insert_with(|| told.clone()),
+            &told,
+            "{}",
+            published.name
+        );
         held.push((to, state));
     }
     json!({ "blobs": blobs, "states": states })
@@ -227,8 +283,15 @@ fn a_published_snapshot_is_encoded_again_to_the_same_bytes() {
     for name in ["3.snapshot", "4.snapshot"] {
         let bytes = all().into_iter().find(|p| p.name == name).unwrap().bytes;
         let blob = Blob::parse(bytes.clone().into()).unwrap();
-        let state = State::empty().apply(&blob, &mut HeapSeal::default()).unwrap().0;
-        assert_eq!(encode_snapshot(&state, &options(state.version(), None)).unwrap(), bytes, "{name}");
+        let state = State::empty()
+            .apply(&blob, &mut HeapSeal::default())
+            .unwrap()
+            .0;
+        assert_eq!(
+            encode_snapshot(&state, &options(state.version(), None)).unwrap(),
+            bytes,
+            "{name}"
+        );
     }
 }
 
@@ -236,5 +299,9 @@ fn a_published_snapshot_is_encoded_again_to_the_same_bytes() {
 fn a_published_header_applies_to_nothing() {
     let header = all().into_iter().find(|p| p.path.is_none()).unwrap();
     let blob = Blob::parse(header.bytes.into()).unwrap();
-    assert!(State::empty().apply(&blob, &mut HeapSeal::default()).is_err());
+    assert!(
+        State::empty()
+            .apply(&blob, &mut HeapSeal::default())
+            .is_err()
+    );
 }

@@ -56,7 +56,11 @@ impl Place {
         }
         let dir = tempfile::Builder::new().prefix("grotto-demo-").tempdir();
         let dir = dir.map_err(|e| Failure::io("make a temporary folder", &e))?;
-        Ok(if args.keep { Self::Kept(dir.keep()) } else { Self::Temporary(dir) })
+        Ok(if args.keep {
+            Self::Kept(dir.keep())
+        } else {
+            Self::Temporary(dir)
+        })
     }
 
     fn path(&self) -> &Path {
@@ -107,18 +111,26 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
 
 async fn publisher(store: &Store) -> Outcome<Producer> {
     let schema = Schema::parse(SCHEMA).map_err(|e| Failure::internal(e.to_string()))?;
-    let builder = Producer::builder(DATASET, store.clone()).schema(schema).writer_id("demo").lazy_fence(true);
+    let builder = Producer::builder(DATASET, store.clone())
+        .schema(schema)
+        .writer_id("demo")
+        .lazy_fence(true);
     Ok(builder.open().await?)
 }
 
 /// A consumer that polls in the background, as in any other process, and what it reports.
-async fn follow(store: &Store, state_dir: &Path) -> Outcome<(Consumer, mpsc::Receiver<RefreshReport>)> {
+async fn follow(
+    store: &Store,
+    state_dir: &Path,
+) -> Outcome<(Consumer, mpsc::Receiver<RefreshReport>)> {
     let (sender, reports) = mpsc::channel();
     let listener = move |report: &RefreshReport| {
         // Nobody listens any more once the demo ends.
         let _ = sender.send(report.clone());
     };
-    let builder = Consumer::builder(DATASET, store.clone()).state_dir(state_dir).poll_interval(POLL);
+    let builder = Consumer::builder(DATASET, store.clone())
+        .state_dir(state_dir)
+        .poll_interval(POLL);
     let consumer = builder.on_refresh(listener).start().await?;
     Ok((consumer, reports))
 }
@@ -144,15 +156,24 @@ async fn publish(
         progress: None,
     };
     let published = producer.publish_ndjson(input).await?;
-    let published = published.ok_or_else(|| Failure::internal(format!("edition {} changed nothing", edition.name)))?;
+    let published = published
+        .ok_or_else(|| Failure::internal(format!("edition {} changed nothing", edition.name)))?;
     consumer.wait_for(published.version).await;
     let seen_after = clock.monotonic().saturating_sub(began);
     let report = reports_up_to(published.version, reports).await?;
-    Ok(Turn { edition, published, report, seen_after })
+    Ok(Turn {
+        edition,
+        published,
+        report,
+        seen_after,
+    })
 }
 
 /// The report of the refresh that led to a version; it follows within moments of the version itself.
-async fn reports_up_to(version: u64, reports: &mpsc::Receiver<RefreshReport>) -> Outcome<RefreshReport> {
+async fn reports_up_to(
+    version: u64,
+    reports: &mpsc::Receiver<RefreshReport>,
+) -> Outcome<RefreshReport> {
     loop {
         match reports.try_recv() {
             Ok(report) if report.to >= version => return Ok(report),
@@ -167,7 +188,9 @@ async fn reports_up_to(version: u64, reports: &mpsc::Receiver<RefreshReport>) ->
 
 /// One version back and forth again.
 async fn travel(consumer: &Consumer, turns: &[Turn], story: &mut Story<'_>) -> Outcome<()> {
-    let [.., before, last] = turns else { return Ok(()) };
+    let [.., before, last] = turns else {
+        return Ok(());
+    };
     let newest = consumer.state();
     let back = consumer.refresh_to(before.published.version).await?;
     let older = consumer.state();

@@ -43,14 +43,25 @@ impl<'a> Story<'a> {
 
     pub(super) fn begin(&mut self, folder: &Path) -> Outcome<()> {
         if self.is_json() {
-            return self.out.json(&json!({ "event": "begin", "folder": folder.display().to_string() }));
+            return self
+                .out
+                .json(&json!({ "event": "begin", "folder": folder.display().to_string() }));
         }
-        self.say("Grotto demo: the cities of the world, as five editions from 2020 to 2023 had them")?;
+        self.say(
+            "Grotto demo: the cities of the world, as five editions from 2020 to 2023 had them",
+        )?;
         self.say("Data: GeoNames (https://www.geonames.org/), CC BY 4.0\n")?;
         self.say(format_args!("  store  {}", folder.join("store").display()))?;
-        self.say(format_args!("  state  {}\n", folder.join("state").display()))?;
-        self.say("A producer reads each edition whole and publishes what changed as a new version.")?;
-        self.say("A consumer follows the store and serves every version as soon as it is there.\n")?;
+        self.say(format_args!(
+            "  state  {}\n",
+            folder.join("state").display()
+        ))?;
+        self.say(
+            "A producer reads each edition whole and publishes what changed as a new version.",
+        )?;
+        self.say(
+            "A consumer follows the store and serves every version as soon as it is there.\n",
+        )?;
         self.say(
             "  version  edition   cities   added  removed  modified      delta    reverse   publish   refresh",
         )
@@ -58,8 +69,17 @@ impl<'a> Story<'a> {
 
     /// One edition was published and followed.
     pub(super) fn turn(&mut self, turn: &Turn) -> Outcome<()> {
-        let Turn { edition, published, report, seen_after } = turn;
-        let Some(cities) = published.counts.iter().find(|counts| counts.type_name == "City") else {
+        let Turn {
+            edition,
+            published,
+            report,
+            seen_after,
+        } = turn;
+        let Some(cities) = published
+            .counts
+            .iter()
+            .find(|counts| counts.type_name == "City")
+        else {
             return Err(Failure::internal("the version has no type City"));
         };
         let times = &published.times;
@@ -73,7 +93,9 @@ impl<'a> Story<'a> {
                 "refresh_ms": milliseconds(report.duration), "seen_after_ms": milliseconds(*seen_after),
             }));
         }
-        let reverse = published.reverse_bytes.map_or_else(|| "–".to_owned(), bytes);
+        let reverse = published
+            .reverse_bytes
+            .map_or_else(|| "–".to_owned(), bytes);
         self.say(format_args!(
             "  {:>7}  {}  {:>7}  {:>6}  {:>7}  {:>8}  {:>9}  {:>9}  {:>8}  {:>8}",
             published.version,
@@ -94,16 +116,24 @@ impl<'a> Story<'a> {
         let city = state.type_id("City")?;
         if !self.is_json() {
             let version = state.version();
-            self.say("\n(Version 1 is the fence with which the producer took over: only one can write.)")?;
-            self.say(format_args!("\nLooking up cities by primary key at version {version}:\n"))?;
+            self.say(
+                "\n(Version 1 is the fence with which the producer took over: only one can write.)",
+            )?;
+            self.say(format_args!(
+                "\nLooking up cities by primary key at version {version}:\n"
+            ))?;
         }
         let mut printer = Printer::default();
         for (name, key) in LOOKUPS {
-            let record = state.find(city, &key)?.ok_or_else(|| Failure::internal(format!("{name} ({key}) is not there")))?;
+            let record = state
+                .find(city, &key)?
+                .ok_or_else(|| Failure::internal(format!("{name} ({key}) is not there")))?;
             let value = printer.value(&record)?;
             if self.is_json() {
                 let version = state.version();
-                self.out.json(&json!({ "event": "record", "version": version, "key": key, "record": value }))?;
+                self.out.json(
+                    &json!({ "event": "record", "version": version, "key": key, "record": value }),
+                )?;
             } else {
                 self.say(format_args!("  {key:>8}  {}", city_line(&value)))?;
             }
@@ -113,7 +143,10 @@ impl<'a> Story<'a> {
 
     /// Every city by key: one lookup is too short to be timed.
     fn read_all(&mut self, state: &State, city: TypeId) -> Outcome<()> {
-        let keys: Vec<i64> = state.scan(city).filter_map(|record| long(&record, "geonameid")).collect();
+        let keys: Vec<i64> = state
+            .scan(city)
+            .filter_map(|record| long(&record, "geonameid"))
+            .collect();
         let began = self.clock.monotonic();
         let mut found = 0_u64;
         for key in &keys {
@@ -123,10 +156,14 @@ impl<'a> Story<'a> {
         let each_ns = took.as_nanos() as f64 / keys.len().max(1) as f64;
         if self.is_json() {
             let took = milliseconds(took);
-            return self.out.json(&json!({ "event": "lookups", "records": found, "took_ms": took }));
+            return self
+                .out
+                .json(&json!({ "event": "lookups", "records": found, "took_ms": took }));
         }
         let (found, took) = (count(found), duration(took));
-        self.say(format_args!("\nAll {found} cities, each by its key: {took}, {each_ns:.0} ns a lookup"))
+        self.say(format_args!(
+            "\nAll {found} cities, each by its key: {took}, {each_ns:.0} ns a lookup"
+        ))
     }
 
     /// One version back, and forth again.
@@ -161,16 +198,24 @@ impl<'a> Story<'a> {
             self.say(format_args!("  now   {}", city_line(&change.after)))?;
         }
         let (length, time) = (bytes(forth.bytes()), duration(forth.duration));
-        self.say(format_args!("\nAnd forth again to version {}: {length} in {time}", forth.to))
+        self.say(format_args!(
+            "\nAnd forth again to version {}: {length} in {time}",
+            forth.to
+        ))
     }
 
     /// What to try next.
     pub(super) fn end(&mut self, kept: Option<&Path>) -> Outcome<()> {
         let took = self.clock.monotonic().saturating_sub(self.began);
         if self.is_json() {
-            return self.out.json(&json!({ "event": "end", "took_ms": milliseconds(took) }));
+            return self
+                .out
+                .json(&json!({ "event": "end", "took_ms": milliseconds(took) }));
         }
-        self.say(format_args!("\nDone in {}. To try next:\n", text::duration(took)))?;
+        self.say(format_args!(
+            "\nDone in {}. To try next:\n",
+            text::duration(took)
+        ))?;
         let Some(folder) = kept else {
             self.say("  grotto demo --dir ./cities    the same, kept for the commands below")?;
             return self.commands(Path::new("./cities"));
@@ -186,14 +231,28 @@ impl<'a> Story<'a> {
         self.say(format_args!("  grotto get     --store {store} City {key}"))?;
         self.say(format_args!("  grotto diff    --store {store} {versions}"))?;
         self.say(format_args!("  grotto verify  --store {store}"))?;
-        self.say(format_args!("\nEach command explains itself with --help; the dataset is called {DATASET}."))
+        self.say(format_args!(
+            "\nEach command explains itself with --help; the dataset is called {DATASET}."
+        ))
     }
 }
 
 fn city_line(value: &Value) -> String {
-    let field = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let field = |name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or("?")
+            .to_owned()
+    };
     let people = value.get("population").and_then(Value::as_u64).unwrap_or(0);
-    format!("{:<12} {}  {:>10} people  {}", field("name"), field("countrycode"), count(people), field("timezone"))
+    format!(
+        "{:<12} {}  {:>10} people  {}",
+        field("name"),
+        field("countrycode"),
+        count(people),
+        field("timezone")
+    )
 }
 
 /// A city before and after.
@@ -208,17 +267,30 @@ fn changed_city(older: &State, newest: &State) -> Outcome<Option<CityChange>> {
     let (old_type, new_type) = (older.type_id("City")?, newest.type_id("City")?);
     let mut largest: Option<(i64, Record<'_>, Record<'_>)> = None;
     for after in newest.scan(new_type) {
-        let Some(key) = long(&after, "geonameid") else { continue };
-        let Some(before) = older.find(old_type, &key)? else { continue };
-        let (Some(was), Some(is)) = (long(&before, "population"), long(&after, "population")) else { continue };
+        let Some(key) = long(&after, "geonameid") else {
+            continue;
+        };
+        let Some(before) = older.find(old_type, &key)? else {
+            continue;
+        };
+        let (Some(was), Some(is)) = (long(&before, "population"), long(&after, "population"))
+        else {
+            continue;
+        };
         if was != is && largest.as_ref().is_none_or(|(most, ..)| is > *most) {
             largest = Some((is, before, after));
         }
     }
     let mut printer = Printer::default();
-    let Some((_, before, after)) = largest else { return Ok(None) };
+    let Some((_, before, after)) = largest else {
+        return Ok(None);
+    };
     let (before_value, after_value) = (printer.value(&before)?, printer.value(&after)?);
-    Ok(Some(CityChange { key: records::key_value(&after), before: before_value, after: after_value }))
+    Ok(Some(CityChange {
+        key: records::key_value(&after),
+        before: before_value,
+        after: after_value,
+    }))
 }
 
 fn long(record: &Record<'_>, field: &str) -> Option<i64> {

@@ -3,6 +3,7 @@
 //! Owns: how changes are shown. Finding them is in `compare`. Never: changes a state directory.
 
 mod compare;
+mod sorted;
 
 use crate::config::Role;
 use crate::failure::{Failure, Outcome};
@@ -56,10 +57,19 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let before = consumer.state();
     consumer.refresh_to(args.after).await?;
     let after = consumer.state();
-    let mut table = Table::new(1, &["type", "before", "after", "added", "removed", "modified"]);
+    let mut table = Table::new(
+        1,
+        &["type", "before", "after", "added", "removed", "modified"],
+    );
     let mut figures = Vec::new();
     for name in types(&before, &after, args.type_name.as_deref())? {
-        let mut show = |change: &Change<'_>| if args.summary { Ok(()) } else { show(&name, change, out) };
+        let mut show = |change: &Change<'_>| {
+            if args.summary {
+                Ok(())
+            } else {
+                show(&name, change, out)
+            }
+        };
         let compared = compare::types(&before, &after, &name, &mut show)?;
         table.row(row(&name, &compared));
         figures.push(summary(&name, &compared));
@@ -67,7 +77,10 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     if out.is_json() {
         return out.json(&json!({ "change": "summary", "from": args.before, "to": args.after, "types": figures }));
     }
-    out.line(format_args!("from version {} to {}", args.before, args.after))?;
+    out.line(format_args!(
+        "from version {} to {}",
+        args.before, args.after
+    ))?;
     table.lines().try_for_each(|line| out.line(line))
 }
 
@@ -75,18 +88,29 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
 fn types(before: &State, after: &State, wanted: Option<&str>) -> Outcome<BTreeSet<String>> {
     let of = |state: &State| {
         let schema = state.schema();
-        records::top_level(schema).iter().map(|id| schema.get(*id).name.clone()).collect::<BTreeSet<String>>()
+        records::top_level(schema)
+            .iter()
+            .map(|id| schema.get(*id).name.clone())
+            .collect::<BTreeSet<String>>()
     };
     let mut names = of(before);
     names.extend(of(after));
     match wanted {
         None => Ok(names),
-        Some(name) if before.schema().find(name).or(after.schema().find(name)).is_some() => {
+        Some(name)
+            if before
+                .schema()
+                .find(name)
+                .or(after.schema().find(name))
+                .is_some() =>
+        {
             Ok(BTreeSet::from([name.to_owned()]))
         }
         Some(name) => {
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            Err(Failure::invalid(format!("type {name}: expected one of {names}, found no such type")))
+            Err(Failure::invalid(format!(
+                "type {name}: expected one of {names}, found no such type"
+            )))
         }
     }
 }
@@ -96,12 +120,20 @@ fn show(type_name: &str, change: &Change<'_>, out: &mut Out) -> Outcome<()> {
         return out.json(&line(type_name, change));
     }
     match change {
-        Change::Added { key, record } => out.line(format_args!("+ {type_name} {key} {}", shortened(record))),
-        Change::Removed { key, record } => out.line(format_args!("- {type_name} {key} {}", shortened(record))),
+        Change::Added { key, record } => {
+            out.line(format_args!("+ {type_name} {key} {}", shortened(record)))
+        }
+        Change::Removed { key, record } => {
+            out.line(format_args!("- {type_name} {key} {}", shortened(record)))
+        }
         Change::Modified { key, fields } => {
             out.line(format_args!("~ {type_name} {key}"))?;
             fields.iter().try_for_each(|(name, old, new)| {
-                out.line(format_args!("    {name}: {} → {}", shortened(old), shortened(new)))
+                out.line(format_args!(
+                    "    {name}: {} → {}",
+                    shortened(old),
+                    shortened(new)
+                ))
             })
         }
     }
@@ -134,12 +166,26 @@ fn shortened(value: &Value) -> String {
 }
 
 fn row(name: &str, compared: &Compared) -> Vec<String> {
-    let Compared { before, after, added, removed, modified } = *compared;
+    let Compared {
+        before,
+        after,
+        added,
+        removed,
+        modified,
+    } = *compared;
     let figures = [before, after, added, removed, modified];
-    std::iter::once(name.to_owned()).chain(figures.map(text::count)).collect()
+    std::iter::once(name.to_owned())
+        .chain(figures.map(text::count))
+        .collect()
 }
 
 fn summary(name: &str, compared: &Compared) -> Value {
-    let Compared { before, after, added, removed, modified } = *compared;
+    let Compared {
+        before,
+        after,
+        added,
+        removed,
+        modified,
+    } = *compared;
     json!({ "type": name, "before": before, "after": after, "added": added, "removed": removed, "modified": modified })
 }

@@ -5,7 +5,9 @@
 use crate::failure::{Failure, Outcome};
 use crate::input::{self, Text};
 use crate::progress::Bar;
-use grotto::producer::{Error, FullCycle, IncrementalCycle, Mode, NdjsonInput, Producer, Published, Result};
+use grotto::producer::{
+    Error, FullCycle, IncrementalCycle, Mode, NdjsonInput, Producer, Published, Result,
+};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -37,7 +39,11 @@ pub(super) fn open(inputs: &[String], bar: &Bar) -> Outcome<Vec<Input>> {
         let (type_name, file) = named(input);
         let text = input::open(file, bar)?;
         let source = if file == "-" { "standard input" } else { file };
-        Ok(Input { type_name: type_name.map(str::to_owned), source: source.to_owned(), text })
+        Ok(Input {
+            type_name: type_name.map(str::to_owned),
+            source: source.to_owned(),
+            text,
+        })
     };
     inputs.iter().map(open).collect()
 }
@@ -67,11 +73,19 @@ pub(super) async fn publish(
         }
         (Some(last), false, Mode::Full) => {
             inputs.push(last);
-            producer.run_cycle(move |cycle| inputs.into_iter().try_for_each(|input| add(cycle, input))).await?
+            producer
+                .run_cycle(move |cycle| inputs.into_iter().try_for_each(|input| add(cycle, input)))
+                .await?
         }
         (Some(last), false, Mode::Incremental) => {
             inputs.push(last);
-            producer.run_incremental(move |cycle| inputs.into_iter().try_for_each(|input| upsert(cycle, input))).await?
+            producer
+                .run_incremental(move |cycle| {
+                    inputs
+                        .into_iter()
+                        .try_for_each(|input| upsert(cycle, input))
+                })
+                .await?
         }
     };
     Ok(published)
@@ -79,17 +93,25 @@ pub(super) async fn publish(
 
 fn add(cycle: &mut FullCycle, input: Input) -> Result<()> {
     cycle.set_source(&input.source);
-    each_line(input, |type_name, line, number| cycle.add_json(type_name, line, number))
+    each_line(input, |type_name, line, number| {
+        cycle.add_json(type_name, line, number)
+    })
 }
 
 fn upsert(cycle: &mut IncrementalCycle, input: Input) -> Result<()> {
     cycle.set_source(&input.source);
-    each_line(input, |type_name, line, number| cycle.upsert_json(type_name, line, number))
+    each_line(input, |type_name, line, number| {
+        cycle.upsert_json(type_name, line, number)
+    })
 }
 
 /// Hands over the lines with their numbers; complaints get file and line in front.
 fn each_line(input: Input, mut take: impl FnMut(&str, &str, u64) -> Result<()>) -> Result<()> {
-    let Input { type_name, source, text } = input;
+    let Input {
+        type_name,
+        source,
+        text,
+    } = input;
     let type_name = type_name.unwrap_or_default();
     let mut text = BufReader::new(text);
     let mut line = Vec::new();
@@ -100,14 +122,19 @@ fn each_line(input: Input, mut take: impl FnMut(&str, &str, u64) -> Result<()>) 
         match read {
             Ok(0) => break,
             Ok(_) if line.len() as u64 == MAX_LINE => {
-                return Err(refused(format!("expected at most {MAX_LINE} bytes in a line")));
+                return Err(refused(format!(
+                    "expected at most {MAX_LINE} bytes in a line"
+                )));
             }
             Ok(_) => {}
             Err(error) => return Err(refused(format!("cannot be read: {error}"))),
         }
-        let line = std::str::from_utf8(&line).map_err(|_| refused("expected utf-8 text".to_owned()))?.trim();
+        let line = std::str::from_utf8(&line)
+            .map_err(|_| refused("expected utf-8 text".to_owned()))?
+            .trim();
         if !line.is_empty() {
-            let place = |error: Error| Error::new(error.kind(), format!("{source} line {number}: {error}"));
+            let place =
+                |error: Error| Error::new(error.kind(), format!("{source} line {number}: {error}"));
             take(&type_name, line, number).map_err(place)?;
         }
     }

@@ -10,7 +10,7 @@ use crate::config::{Performance, Role, Settings, read_text};
 use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::progress::Bar;
-use crate::target::{TargetArgs, Target};
+use crate::target::{Target, TargetArgs};
 use grotto::producer::{Mode, Producer, ProducerBuilder, Published};
 use grotto::schema::Schema;
 use grotto::store::{SnapshotEntry, Store, StoreUrl};
@@ -92,22 +92,46 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let bar = Bar::new("reading", out.is_json());
     // Opened before the store, so that a missing file leaves no trace there.
     let inputs = inputs::open(&args.input, &bar)?;
-    let builder = || Ok::<_, Failure>(settings(args, &target.settings, Producer::builder(&name, open_store(&target.url)?)));
-    let builder = || builder().map(|builder| match &schema {
-        Some(schema) => builder.schema(schema.clone()),
-        None => builder,
-    });
-    let producer = builder()?.lazy_fence(true).open().await.map_err(|e| with_schema_hint(e.into(), schema.is_none()))?;
+    let builder = || {
+        Ok::<_, Failure>(settings(
+            args,
+            &target.settings,
+            Producer::builder(&name, open_store(&target.url)?),
+        ))
+    };
+    let builder = || {
+        builder().map(|builder| match &schema {
+            Some(schema) => builder.schema(schema.clone()),
+            None => builder,
+        })
+    };
+    let producer = builder()?
+        .lazy_fence(true)
+        .open()
+        .await
+        .map_err(|e| with_schema_hint(e.into(), schema.is_none()))?;
     let type_name = type_name(args, schema.as_ref(), &producer)?;
-    let mode = if args.incremental { Mode::Incremental } else { Mode::Full };
+    let mode = if args.incremental {
+        Mode::Incremental
+    } else {
+        Mode::Full
+    };
     let published = inputs::publish(&producer, inputs, type_name, mode).await?;
     drop(bar);
     match published {
         Some(published) => {
             let snapshot = write_snapshot(args, &producer, &published).await;
-            report::published(&name, &published, snapshot.as_ref().ok().and_then(Option::as_ref), out)?;
+            report::published(
+                &name,
+                &published,
+                snapshot.as_ref().ok().and_then(Option::as_ref),
+                out,
+            )?;
             snapshot.map(|_| ()).map_err(|failure| {
-                failure.within(format_args!("version {} is published, but not its snapshot", published.version))
+                failure.within(format_args!(
+                    "version {} is published, but not its snapshot",
+                    published.version
+                ))
             })
         }
         None if args.snapshot => {
@@ -119,7 +143,11 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
 }
 
 /// The snapshot that was due or asked for.
-async fn write_snapshot(args: &Args, producer: &Producer, published: &Published) -> Outcome<Option<SnapshotEntry>> {
+async fn write_snapshot(
+    args: &Args,
+    producer: &Producer,
+    published: &Published,
+) -> Outcome<Option<SnapshotEntry>> {
     let written = producer.finish().await?.pop();
     match written {
         Some(entry) if entry.version == published.version => Ok(Some(entry)),
@@ -142,11 +170,7 @@ fn open_store(url: &StoreUrl) -> Outcome<Store> {
 /// Reads a schema; every complaint names the file, the line and the column.
 pub(crate) fn read_schema(path: &Path) -> Outcome<Schema> {
     let text = read_text(path, "schema", MAX_SCHEMA)?;
-    let schema = Schema::parse(&text).map_err(|e| Failure::invalid(format!("{}: {e}", path.display())))?;
-    if schema.types().is_empty() {
-        return Err(Failure::invalid(format!("{}: expected at least one type, found none", path.display())));
-    }
-    Ok(schema)
+    Schema::parse(&text).map_err(|e| Failure::invalid(format!("{}: {e}", path.display())))
 }
 
 fn with_schema_hint(failure: Failure, missing: bool) -> Failure {
@@ -160,7 +184,12 @@ fn with_schema_hint(failure: Failure, missing: bool) -> Failure {
 fn type_name(args: &Args, schema: Option<&Schema>, producer: &Producer) -> Outcome<Option<String>> {
     let state = producer.state();
     let schema = schema.unwrap_or(state.schema());
-    if args.type_name.is_none() && args.input.iter().all(|input| inputs::named(input).0.is_some()) {
+    if args.type_name.is_none()
+        && args
+            .input
+            .iter()
+            .all(|input| inputs::named(input).0.is_some())
+    {
         return Ok(None);
     }
     let id = crate::records::choose_type(schema, args.type_name.as_deref())?;
@@ -170,7 +199,9 @@ fn type_name(args: &Args, schema: Option<&Schema>, producer: &Producer) -> Outco
 fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> ProducerBuilder {
     let default = Performance::default();
     let config = config.performance().unwrap_or(&default);
-    let mut builder = builder.allow_unfenced(args.allow_unfenced).writer_id(&writer(args));
+    let mut builder = builder
+        .allow_unfenced(args.allow_unfenced)
+        .writer_id(&writer(args));
     if let Some(versions) = args.snapshot_every.or(config.snapshot_frequency) {
         builder = builder.snapshot_every(versions);
     }
@@ -187,7 +218,11 @@ fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> Produce
 fn writer(args: &Args) -> String {
     args.writer.clone().unwrap_or_else(|| {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = if host.trim().is_empty() { "unknown host" } else { host.trim() };
+        let host = if host.trim().is_empty() {
+            "unknown host"
+        } else {
+            host.trim()
+        };
         format!("{host}:{}", std::process::id())
     })
 }

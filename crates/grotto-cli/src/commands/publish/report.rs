@@ -23,7 +23,10 @@ pub(super) fn published(
     let times = &published.times;
     let total = times.populate + times.encode + times.upload + times.commit;
     let (version, records) = (published.version, count(published.records));
-    out.line(format_args!("published version {version} of {dataset} from {records} records in {}", duration(total)))?;
+    out.line(format_args!(
+        "published version {version} of {dataset} from {records} records in {}",
+        duration(total)
+    ))?;
     let mut table = Table::new(1, &["type", "records", "added", "removed", "modified"]);
     for counts in &published.counts {
         table.row(row(counts));
@@ -34,7 +37,11 @@ pub(super) fn published(
         blobs.push_str(&format!(", reverse delta {}", bytes(length)));
     }
     if let Some(snapshot) = snapshot {
-        blobs.push_str(&format!(", snapshot of version {} {}", snapshot.version, bytes(snapshot.blob.length)));
+        blobs.push_str(&format!(
+            ", snapshot of version {} {}",
+            snapshot.version,
+            bytes(snapshot.blob.length)
+        ));
     }
     out.line(blobs)?;
     out.line(format_args!(
@@ -47,7 +54,12 @@ pub(super) fn published(
 }
 
 /// Nothing changed.
-pub(super) fn unchanged(dataset: &str, version: u64, snapshot: Option<&SnapshotEntry>, out: &mut Out) -> Outcome<()> {
+pub(super) fn unchanged(
+    dataset: &str,
+    version: u64,
+    snapshot: Option<&SnapshotEntry>,
+    out: &mut Out,
+) -> Outcome<()> {
     if out.is_json() {
         return out.json(&json!({
             "dataset": dataset,
@@ -56,16 +68,23 @@ pub(super) fn unchanged(dataset: &str, version: u64, snapshot: Option<&SnapshotE
             "snapshot": snapshot.map(announced),
         }));
     }
-    out.line(format_args!("no change: {dataset} stays at version {version}"))?;
+    out.line(format_args!(
+        "no change: {dataset} stays at version {version}"
+    ))?;
     snapshot.map_or(Ok(()), |snapshot| {
         let length = text::bytes(snapshot.blob.length);
-        out.line(format_args!("snapshot of version {} {length}", snapshot.version))
+        out.line(format_args!(
+            "snapshot of version {} {length}",
+            snapshot.version
+        ))
     })
 }
 
 fn row(counts: &Counts) -> Vec<String> {
     let figures = [counts.live, counts.added, counts.removed, counts.modified];
-    std::iter::once(counts.type_name.clone()).chain(figures.map(count)).collect()
+    std::iter::once(counts.type_name.clone())
+        .chain(figures.map(count))
+        .collect()
 }
 
 fn announced(snapshot: &SnapshotEntry) -> Value {

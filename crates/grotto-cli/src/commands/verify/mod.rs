@@ -80,24 +80,43 @@ fn report(dataset: &str, found: &Found, orphans: &orphans::Orphans, out: &mut Ou
     for fault in &found.faults {
         out.line(format_args!("damaged: {}", fault.message))?;
     }
-    let verdict = if found.faults.is_empty() { "OK" } else { "DAMAGED" };
+    let verdict = if found.faults.is_empty() {
+        "OK"
+    } else {
+        "DAMAGED"
+    };
     out.line(format_args!(
         "{verdict}: {dataset}, versions {} to {}, {} of them commits",
         found.first, found.last, found.commits
     ))?;
     let (blobs, length, states) = (count(found.blobs), bytes(found.bytes), count(found.states));
-    out.line(format_args!("{blobs} blobs of {length} read, {states} states rebuilt and compared"))?;
+    out.line(format_args!(
+        "{blobs} blobs of {length} read, {states} states rebuilt and compared"
+    ))?;
     if !orphans.names.is_empty() {
         let (number, length) = (orphans.names.len(), bytes(orphans.bytes));
-        out.line(format_args!("{number} blobs of {length} that no version refers to (left by writers that died):"))?;
-        orphans.names.iter().try_for_each(|name| out.line(format_args!("  {name}")))?;
+        out.line(format_args!(
+            "{number} blobs of {length} that no version refers to (left by writers that died):"
+        ))?;
+        orphans
+            .names
+            .iter()
+            .try_for_each(|name| out.line(format_args!("  {name}")))?;
     }
     out.flush()
 }
 
 fn failure(first: &Fault, number: usize) -> Failure {
-    let kind = if first.kind == ErrorKind::Invalid { ErrorKind::Corrupt } else { first.kind };
-    let more = if number > 1 { format!(" (and {} more)", number - 1) } else { String::new() };
+    let kind = if first.kind == ErrorKind::Invalid {
+        ErrorKind::Corrupt
+    } else {
+        first.kind
+    };
+    let more = if number > 1 {
+        format!(" (and {} more)", number - 1)
+    } else {
+        String::new()
+    };
     Failure::new(kind, format!("{}{more}", first.message)).hint(
         "consumers go around damaged blobs where others lead to the same version; a new snapshot \
          (`grotto publish --snapshot`) makes them reach the newest",

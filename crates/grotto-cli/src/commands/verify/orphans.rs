@@ -17,7 +17,9 @@ pub(super) struct Orphans {
 /// The blobs of a dataset that are not among the named ones.
 pub(super) fn find(url: &StoreUrl, dataset: &str, named: &BTreeSet<String>) -> Outcome<Orphans> {
     let mut orphans = Orphans::default();
-    let StoreUrl::Local(root) = url else { return Ok(orphans) };
+    let StoreUrl::Local(root) = url else {
+        return Ok(orphans);
+    };
     for kind in [BlobKind::Delta, BlobKind::Reverse, BlobKind::Snapshot] {
         let folder = root.join(dataset).join(kind.folder());
         let refused = |e| Failure::io(&format!("list {}", folder.display()), &e);

@@ -65,10 +65,19 @@ impl<'a> Walk<'a> {
         for entry in self.dataset.snapshot_entries().await? {
             self.snapshots.insert(entry.version, entry);
         }
-        let boundary = self.dataset.gc_boundary().await?.map_or(0, |boundary| boundary.version);
+        let boundary = self
+            .dataset
+            .gc_boundary()
+            .await?
+            .map_or(0, |boundary| boundary.version);
         self.check_order(&versions, boundary);
-        let deltas = self.entries.values().filter(|entry| entry.kind == EntryKind::Commit).count();
-        self.bar.of_items((2 * deltas + self.snapshots.len()) as u64);
+        let deltas = self
+            .entries
+            .values()
+            .filter(|entry| entry.kind == EntryKind::Commit)
+            .count();
+        self.bar
+            .of_items((2 * deltas + self.snapshots.len()) as u64);
         Ok(())
     }
 
@@ -82,7 +91,10 @@ impl<'a> Walk<'a> {
         let mut expected = boundary + 1;
         for version in versions.iter().filter(|version| **version > boundary) {
             if *version > expected {
-                faults.push(missing(format!("log entries {expected} to {} are missing", version - 1)));
+                faults.push(missing(format!(
+                    "log entries {expected} to {} are missing",
+                    version - 1
+                )));
             }
             expected = version + 1;
         }
@@ -90,13 +102,22 @@ impl<'a> Walk<'a> {
             let version = entry.version;
             if entry.epoch < before.epoch {
                 let (found, newest) = (entry.epoch, before.epoch);
-                faults.push(corrupt(format!("version {version}: epoch {found} is below {newest}, that of the version before")));
+                faults.push(corrupt(format!(
+                    "version {version}: epoch {found} is below {newest}, that of the version before"
+                )));
             }
             if entry.dataset_id != before.dataset_id {
-                faults.push(corrupt(format!("version {version} is of another dataset than the version before")));
+                faults.push(corrupt(format!(
+                    "version {version} is of another dataset than the version before"
+                )));
             }
-            if entry.parent == before.version && entry.kind == EntryKind::Fence && entry.state_checksum != before.state_checksum {
-                faults.push(corrupt(format!("version {version}: a fence must not change the state checksum")));
+            if entry.parent == before.version
+                && entry.kind == EntryKind::Fence
+                && entry.state_checksum != before.state_checksum
+            {
+                faults.push(corrupt(format!(
+                    "version {version}: a fence must not change the state checksum"
+                )));
             }
         }
         self.faults.extend(faults);
@@ -107,7 +128,9 @@ impl<'a> Walk<'a> {
         let first = self.entries.keys().next().copied().unwrap_or(0);
         let mut state = (first <= 1).then(State::empty);
         for version in self.versions() {
-            let Some(entry) = self.entries.get(&version).cloned() else { continue };
+            let Some(entry) = self.entries.get(&version).cloned() else {
+                continue;
+            };
             state = state.filter(|state| state.version() == entry.parent);
             state = match entry.kind {
                 EntryKind::Fence => state.map(|state| state.at_version(version)),
@@ -127,7 +150,9 @@ impl<'a> Walk<'a> {
         let mut versions = self.versions();
         versions.reverse();
         for version in versions {
-            let Some(entry) = self.entries.get(&version).cloned() else { continue };
+            let Some(entry) = self.entries.get(&version).cloned() else {
+                continue;
+            };
             state = state.filter(|state| state.version() == version);
             let Some(blob) = entry.blobs.reverse.as_ref() else {
                 state = match entry.kind {
@@ -136,8 +161,16 @@ impl<'a> Walk<'a> {
                 };
                 continue;
             };
-            let checksum = self.entries.get(&entry.parent).map(|parent| parent.state_checksum);
-            let promise = checksum.map(|checksum| Promise { kind: Kind::Reverse, from: version, to: entry.parent, checksum });
+            let checksum = self
+                .entries
+                .get(&entry.parent)
+                .map(|parent| parent.state_checksum);
+            let promise = checksum.map(|checksum| Promise {
+                kind: Kind::Reverse,
+                from: version,
+                to: entry.parent,
+                checksum,
+            });
             state = self.check(state, blob, promise).await?;
         }
         Ok(())
@@ -148,19 +181,33 @@ impl<'a> Walk<'a> {
         let mut named = BTreeSet::new();
         let mut add = |blob: &BlobRef| named.insert(blob.name.clone());
         for entry in self.entries.values() {
-            entry.blobs.delta.iter().chain(&entry.blobs.reverse).for_each(|blob| _ = add(blob));
-            entry.snapshot.iter().for_each(|snapshot| _ = add(&snapshot.blob));
+            entry
+                .blobs
+                .delta
+                .iter()
+                .chain(&entry.blobs.reverse)
+                .for_each(|blob| _ = add(blob));
+            entry
+                .snapshot
+                .iter()
+                .for_each(|snapshot| _ = add(&snapshot.blob));
             for transition in &entry.transitions {
                 add(&transition.delta);
                 transition.reverse.iter().for_each(|blob| _ = add(blob));
             }
         }
-        self.snapshots.values().for_each(|entry| _ = add(&entry.blob));
+        self.snapshots
+            .values()
+            .for_each(|entry| _ = add(&entry.blob));
         named
     }
 
     pub(super) fn finish(self) -> Found {
-        let commits = self.entries.values().filter(|entry| entry.kind == EntryKind::Commit).count();
+        let commits = self
+            .entries
+            .values()
+            .filter(|entry| entry.kind == EntryKind::Commit)
+            .count();
         Found {
             first: self.entries.keys().next().copied().unwrap_or(0),
             last: self.entries.keys().next_back().copied().unwrap_or(0),
@@ -179,10 +226,17 @@ impl<'a> Walk<'a> {
     async fn step(&mut self, state: Option<State>, entry: &LogEntry) -> Outcome<Option<State>> {
         let version = entry.version;
         let Some(blob) = entry.blobs.delta.as_ref() else {
-            self.faults.push(corrupt(format!("version {version}: a commit without a delta")));
+            self.faults.push(corrupt(format!(
+                "version {version}: a commit without a delta"
+            )));
             return Ok(None);
         };
-        let promise = Promise { kind: Kind::Delta, from: entry.parent, to: version, checksum: entry.state_checksum };
+        let promise = Promise {
+            kind: Kind::Delta,
+            from: entry.parent,
+            to: version,
+            checksum: entry.state_checksum,
+        };
         let state = self.check(state, blob, Some(promise)).await?;
         if let Some(state) = &state {
             self.check_counts(state, entry);
@@ -191,35 +245,53 @@ impl<'a> Walk<'a> {
     }
 
     async fn snapshot(&mut self, entry: &LogEntry) -> Outcome<Option<State>> {
-        let Some(snapshot) = self.snapshots.get(&entry.version).cloned() else { return Ok(None) };
+        let Some(snapshot) = self.snapshots.get(&entry.version).cloned() else {
+            return Ok(None);
+        };
         let checksum = entry.state_checksum;
-        let promise = Promise { kind: Kind::Snapshot, from: 0, to: entry.version, checksum };
-        self.check(Some(State::empty()), &snapshot.blob, Some(promise)).await
+        let promise = Promise {
+            kind: Kind::Snapshot,
+            from: 0,
+            to: entry.version,
+            checksum,
+        };
+        self.check(Some(State::empty()), &snapshot.blob, Some(promise))
+            .await
     }
 
     /// Checks a blob's bytes and, where there is a state to apply it to, what it leads to.
-    async fn check(&mut self, state: Option<State>, blob: &BlobRef, promise: Option<Promise>) -> Outcome<Option<State>> {
+    async fn check(
+        &mut self,
+        state: Option<State>,
+        blob: &BlobRef,
+        promise: Option<Promise>,
+    ) -> Outcome<Option<State>> {
         let fetched = self.dataset.fetch_blob(blob).await;
         self.bar.add(1);
-        let Some(bytes) = self.tolerate(fetched)? else { return Ok(None) };
+        let Some(bytes) = self.tolerate(fetched)? else {
+            return Ok(None);
+        };
         self.blobs += 1;
         self.bytes += bytes.len() as u64;
-        let outcome = Blob::parse(bytes).map_err(|e| e.to_string()).and_then(|parsed| {
-            if let Some(promise) = &promise {
-                promise.compare(&parsed.header, self.dataset.name())?;
-            }
-            match state {
-                Some(state) => lead(&state, &parsed, promise.as_ref()).map(Some),
-                None => sections(&parsed).map(|()| None),
-            }
-        });
+        let outcome = Blob::parse(bytes)
+            .map_err(|e| e.to_string())
+            .and_then(|parsed| {
+                if let Some(promise) = &promise {
+                    promise.compare(&parsed.header, self.dataset.name())?;
+                }
+                match state {
+                    Some(state) => lead(&state, &parsed, promise.as_ref()).map(Some),
+                    None => sections(&parsed).map(|()| None),
+                }
+            });
         match outcome {
             Ok(state) => {
                 self.states += u64::from(state.is_some());
                 Ok(state)
             }
             Err(reason) => {
-                self.faults.push(corrupt(format!("blob {}: {reason}", blob.name)));
+                self.faults
+                    .push(corrupt(format!("blob {}: {reason}", blob.name)));
                 Ok(None)
             }
         }
@@ -228,12 +300,16 @@ impl<'a> Walk<'a> {
     fn check_counts(&mut self, state: &State, entry: &LogEntry) {
         let version = entry.version;
         if state.schema_hash() != entry.schema_hash {
-            self.faults.push(corrupt(format!("version {version}: its schema is not the one that the log states")));
+            self.faults.push(corrupt(format!(
+                "version {version}: its schema is not the one that the log states"
+            )));
         }
         for (name, expected) in &entry.counts {
             let found = state.schema().find(name).map_or(0, |id| state.count(id));
             if found != *expected {
-                let message = format!("version {version}: expected {expected} records of {name}, found {found}");
+                let message = format!(
+                    "version {version}: expected {expected} records of {name}, found {found}"
+                );
                 self.faults.push(corrupt(message));
             }
         }
@@ -244,7 +320,10 @@ impl<'a> Walk<'a> {
         match outcome {
             Ok(value) => Ok(Some(value)),
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing) => {
-                self.faults.push(Fault { kind: error.kind(), message: error.message().to_owned() });
+                self.faults.push(Fault {
+                    kind: error.kind(),
+                    message: error.message().to_owned(),
+                });
                 Ok(None)
             }
             Err(error) => Err(Failure::from(error)),
@@ -255,37 +334,61 @@ impl<'a> Walk<'a> {
 impl Promise {
     fn compare(&self, header: &BlobHeader, dataset: &str) -> Result<(), String> {
         let expected = (dataset, self.kind, self.from, self.to, self.checksum);
-        let found = (header.dataset.as_str(), header.kind, header.from, header.to, header.to_checksum);
+        let found = (
+            header.dataset.as_str(),
+            header.kind,
+            header.from,
+            header.to,
+            header.to_checksum,
+        );
         if expected == found {
             return Ok(());
         }
         let show = |(dataset, kind, from, to, checksum): (&str, Kind, u64, u64, u64)| {
-            format!("{} of {dataset} from version {from} to {to}, state checksum {checksum:016x}", kind.name())
+            format!(
+                "{} of {dataset} from version {from} to {to}, state checksum {checksum:016x}",
+                kind.name()
+            )
         };
-        Err(format!("expected a {}, found a {}", show(expected), show(found)))
+        Err(format!(
+            "expected a {}, found a {}",
+            show(expected),
+            show(found)
+        ))
     }
 }
 
 /// Applies a blob; the result must have the checksum that the log states.
 fn lead(state: &State, blob: &Blob, promise: Option<&Promise>) -> Result<State, String> {
-    let (next, _) = state.apply(blob, &mut HeapSeal::default()).map_err(|e| e.to_string())?;
+    let (next, _) = state
+        .apply(blob, &mut HeapSeal::default())
+        .map_err(|e| e.to_string())?;
     match promise {
-        Some(promise) if promise.checksum != next.checksum() => {
-            Err(format!("expected state checksum {:016x}, found {:016x}", promise.checksum, next.checksum()))
-        }
+        Some(promise) if promise.checksum != next.checksum() => Err(format!(
+            "expected state checksum {:016x}, found {:016x}",
+            promise.checksum,
+            next.checksum()
+        )),
         _ => Ok(next),
     }
 }
 
 /// Unpacks every section of a blob that cannot be applied.
 fn sections(blob: &Blob) -> Result<(), String> {
-    (0..blob.header.sections.len()).try_for_each(|index| blob.section(index).map(|_| ()).map_err(|e| e.to_string()))
+    (0..blob.header.sections.len())
+        .try_for_each(|index| blob.section(index).map(|_| ()).map_err(|e| e.to_string()))
 }
 
 fn corrupt(message: String) -> Fault {
-    Fault { kind: ErrorKind::Corrupt, message }
+    Fault {
+        kind: ErrorKind::Corrupt,
+        message,
+    }
 }
 
 fn missing(message: String) -> Fault {
-    Fault { kind: ErrorKind::Missing, message }
+    Fault {
+        kind: ErrorKind::Missing,
+        message,
+    }
 }

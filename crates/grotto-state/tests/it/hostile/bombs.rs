@@ -34,7 +34,12 @@ fn free_elements() {
 fn free_removals() {
     let mut forge = Forge::snapshot("A { int x; }", 9);
     let raw = [varint(1 << 28), packed(0, 0, &[])].concat();
-    forge.sections.push(super::forge::Piece { type_id: 0, chunk: 0, kind: SectionKind::Removed, raw });
+    forge.sections.push(super::forge::Piece {
+        type_id: 0,
+        chunk: 0,
+        kind: SectionKind::Removed,
+        raw,
+    });
     assert!(provoke(&State::empty(), &forge).is_err());
 }
 
@@ -62,7 +67,12 @@ fn wide_blocks() {
     let mut forge = Forge::snapshot(&schema, 16);
     for block in 0..200_u32 {
         let column = [vec![0], 0.5_f64.to_le_bytes().to_vec()].concat();
-        forge.chunk(0, block, run_of_ordinals(block * 65_536 + 65_535, 1), vec![column; fields]);
+        forge.chunk(
+            0,
+            block,
+            run_of_ordinals(block * 65_536 + 65_535, 1),
+            vec![column; fields],
+        );
     }
     assert!(provoke(&State::empty(), &forge).is_err());
 }
@@ -89,7 +99,12 @@ fn repeat_first_column(forge: &Forge, fields: usize) -> grotto_format::blob::Blo
     let mut writer = BlobWriter::new(forge.header.clone(), Some(1));
     writer.section(0, 0, SectionKind::Added, forge.sections[0].raw.clone());
     for field in 0..fields {
-        writer.section(0, 0, SectionKind::Column(field as u16), forge.sections[1].raw.clone());
+        writer.section(
+            0,
+            0,
+            SectionKind::Column(field as u16),
+            forge.sections[1].raw.clone(),
+        );
     }
     Blob::parse(writer.finish().into()).unwrap()
 }
@@ -118,7 +133,12 @@ fn wide_layouts() {
     let mut forge = Forge::snapshot(&schema, 9);
     for block in 0..3000_u32 {
         let column = constant(i64::from(block) * 1_000_003);
-        forge.chunk(0, block, run_of_ordinals(block * 512, 1), vec![column; fields]);
+        forge.chunk(
+            0,
+            block,
+            run_of_ordinals(block * 512, 1),
+            vec![column; fields],
+        );
     }
     let _ = super::apply(&State::empty(), &forge.seal());
 }
@@ -127,9 +147,18 @@ fn wide_layouts() {
 fn no_blob_takes_more_than_its_gibibyte() {
     let program = std::env::current_exe().unwrap();
     for (name, _) in BOMBS {
-        let run = format!("ulimit -v {LIMIT} && exec \"$0\" --exact hostile::bombs::one_bomb --ignored --test-threads 1");
-        let output = Command::new("sh").arg("-c").arg(run).arg(&program).env(NAME, name).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let run = format!(
+            "ulimit -v {LIMIT} && exec \"$0\" --exact hostile::bombs::one_bomb --ignored --test-threads 1"
+        );
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(run)
+            .arg(&program)
+            .env(NAME, name)
+            .output()
+            .unwrap();
+        let said =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{name}: {}\n{said}", output.status);
         assert!(said.contains("1 passed"), "{name} did not run:\n{said}");
     }

@@ -7,7 +7,9 @@ use grotto_state::State;
 
 #[track_caller]
 fn refused(forge: &Forge) -> String {
-    provoke(&State::empty(), forge).expect_err("expected the blob to be refused").to_string()
+    provoke(&State::empty(), forge)
+        .expect_err("expected the blob to be refused")
+        .to_string()
 }
 
 fn one_record(schema: &str, shift: u8, ordinal: u32, columns: Vec<Vec<u8>>) -> Forge {
@@ -66,7 +68,10 @@ fn a_reference_to_nowhere_is_readable() {
 #[test]
 fn a_reference_beyond_32_bits_is_readable() {
     for word in [-1, i64::MAX, i64::MIN, 1 << 32] {
-        let _ = provoke(&State::empty(), &one_record("A { A next; }", 9, 0, vec![constant(word)]));
+        let _ = provoke(
+            &State::empty(),
+            &one_record("A { A next; }", 9, 0, vec![constant(word)]),
+        );
     }
 }
 
@@ -101,9 +106,19 @@ fn the_same_ordinal_in_two_chunks_is_refused() {
 #[test]
 fn an_ordinal_at_the_very_end_is_refused_or_readable() {
     for shift in [9, 16] {
-        for ordinal in [u32::MAX - 1, u32::MAX - 0xffff, u32::MAX - 0x1_0000, 0xfffe_ffff] {
+        for ordinal in [
+            u32::MAX - 1,
+            u32::MAX - 0xffff,
+            u32::MAX - 0x1_0000,
+            0xfffe_ffff,
+        ] {
             let schema = "A @PrimaryKey(x) { int x; string s; }";
-            let forge = one_record(schema, shift, ordinal, vec![constant(1), same_text("abc", 1)]);
+            let forge = one_record(
+                schema,
+                shift,
+                ordinal,
+                vec![constant(1), same_text("abc", 1)],
+            );
             let _ = provoke(&State::empty(), &forge);
         }
     }
@@ -113,7 +128,10 @@ fn an_ordinal_at_the_very_end_is_refused_or_readable() {
 fn numbers_outside_of_their_type_do_not_break_readers() {
     for word in [2, -1, i64::MAX, i64::MIN] {
         let schema = "A @PrimaryKey(b) { boolean b; int i; }";
-        let _ = provoke(&State::empty(), &one_record(schema, 9, 0, vec![constant(word), constant(word)]));
+        let _ = provoke(
+            &State::empty(),
+            &one_record(schema, 9, 0, vec![constant(word), constant(word)]),
+        );
     }
 }
 
@@ -141,13 +159,19 @@ fn many_blocks_of_unlike_values_share_layouts_and_read_back() {
     let blocks = 700_u32;
     for block in 0..blocks {
         let gaps = [varint(1), packed(i64::from(block * 512), 0, &[])].concat();
-        let columns = vec![constant(i64::from(block) * 1_000_003), same_text("the text of a record", 1)];
+        let columns = vec![
+            constant(i64::from(block) * 1_000_003),
+            same_text("the text of a record", 1),
+        ];
         forge.chunk(0, block, gaps, columns);
     }
     let state = provoke(&State::empty(), &forge).unwrap();
     let id = state.schema().find("A").unwrap();
     for block in 0..blocks {
-        let record = state.find(id, &(i64::from(block) * 1_000_003)).unwrap().expect("record by key");
+        let record = state
+            .find(id, &(i64::from(block) * 1_000_003))
+            .unwrap()
+            .expect("record by key");
         assert_eq!(record.text(1), "the text of a record", "block {block}");
     }
 }

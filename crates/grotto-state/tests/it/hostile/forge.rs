@@ -29,7 +29,10 @@ impl Forge {
             raw: blob.section(index).unwrap().to_vec(),
         };
         let sections = blob.header.sections.iter().enumerate().map(piece).collect();
-        Self { header: blob.header.clone(), sections }
+        Self {
+            header: blob.header.clone(),
+            sections,
+        }
     }
 
     /// A snapshot under a schema, without records yet.
@@ -48,15 +51,34 @@ impl Forge {
             types: schema.ids().map(|_| TypeInfo { shift, live: 0 }).collect(),
             sections: Vec::new(),
         };
-        Self { header, sections: Vec::new() }
+        Self {
+            header,
+            sections: Vec::new(),
+        }
     }
 
     /// Adds a chunk of records: the bytes of its ordinals and of each column.
-    pub(crate) fn chunk(&mut self, type_id: u16, chunk: u32, ordinals: Vec<u8>, columns: Vec<Vec<u8>>) {
-        self.sections.push(Piece { type_id, chunk, kind: SectionKind::Added, raw: ordinals });
+    pub(crate) fn chunk(
+        &mut self,
+        type_id: u16,
+        chunk: u32,
+        ordinals: Vec<u8>,
+        columns: Vec<Vec<u8>>,
+    ) {
+        self.sections.push(Piece {
+            type_id,
+            chunk,
+            kind: SectionKind::Added,
+            raw: ordinals,
+        });
         for (position, raw) in columns.into_iter().enumerate() {
             let kind = SectionKind::Column(position as u16);
-            self.sections.push(Piece { type_id, chunk, kind, raw });
+            self.sections.push(Piece {
+                type_id,
+                chunk,
+                kind,
+                raw,
+            });
         }
     }
 
@@ -106,5 +128,10 @@ pub(crate) fn constant(word: i64) -> Vec<u8> {
 
 /// A column of empty texts or of equal ones.
 pub(crate) fn same_text(text: &str, rows: usize) -> Vec<u8> {
-    [vec![0], packed(text.len() as i64, 0, &[]), text.repeat(rows).into_bytes()].concat()
+    [
+        vec![0],
+        packed(text.len() as i64, 0, &[]),
+        text.repeat(rows).into_bytes(),
+    ]
+    .concat()
 }

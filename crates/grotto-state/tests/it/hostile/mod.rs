@@ -10,13 +10,16 @@ mod mutated;
 
 use grotto_format::blob::Blob;
 use grotto_format::flat::FlatBuilder;
-use grotto_state::{EncodeOptions, Field, HeapSeal, Mode, State, StateError, WriteState, encode_snapshot};
+use grotto_state::{
+    EncodeOptions, Field, HeapSeal, Mode, State, StateError, WriteState, encode_snapshot,
+};
 use std::sync::Arc;
 
 pub(crate) use forge::{Forge, constant, run_of_ordinals};
 
 fn apply(base: &State, blob: &Blob) -> Result<State, StateError> {
-    base.apply(blob, &mut HeapSeal::default()).map(|(state, _)| state)
+    base.apply(blob, &mut HeapSeal::default())
+        .map(|(state, _)| state)
 }
 
 /// Applies a forged blob. Where only the promised checksum or the counts stand in its way they are
@@ -29,9 +32,18 @@ fn provoke(base: &State, forge: &Forge) -> Result<State, StateError> {
         result = apply(base, &forge.seal());
     }
     for _ in 0..=forge.header.types.len() {
-        let Err(StateError::Mismatch { reason, .. }) = &result else { break };
-        let Some(live) = reason.rsplit_once("found ").and_then(|(_, n)| n.parse().ok()) else { break };
-        let Some((_, name)) = reason.split_once("records of ") else { break };
+        let Err(StateError::Mismatch { reason, .. }) = &result else {
+            break;
+        };
+        let Some(live) = reason
+            .rsplit_once("found ")
+            .and_then(|(_, n)| n.parse().ok())
+        else {
+            break;
+        };
+        let Some((_, name)) = reason.split_once("records of ") else {
+            break;
+        };
         let name = name.split(',').next().unwrap_or_default();
         let schema = match &forge.header.schema_text {
             Some(text) => Arc::new(grotto_format::schema::Schema::parse(text).unwrap()),
@@ -60,8 +72,15 @@ fn read_everything(state: &State) {
         let _ = state.find(id, &"text");
         let _ = state.find(id, &(1_i64, "text"));
     }
-    let options = EncodeOptions { dataset: "hostile".into(), version: state.version(), level: None, threads: 1 };
-    let Ok(bytes) = encode_snapshot(state, &options) else { return };
+    let options = EncodeOptions {
+        dataset: "hostile".into(),
+        version: state.version(),
+        level: None,
+        threads: 1,
+    };
+    let Ok(bytes) = encode_snapshot(state, &options) else {
+        return;
+    };
     let blob = Blob::parse(bytes.into()).unwrap();
     let _ = apply(&State::empty(), &blob);
     restore(state.at_version(state.version()));
@@ -70,11 +89,18 @@ fn read_everything(state: &State) {
 /// What a producer does with a state it restores: every record goes in a cycle that names none.
 fn restore(state: State) {
     let version = state.version() + 1;
-    let options = EncodeOptions { dataset: "hostile".into(), version, level: None, threads: 1 };
+    let options = EncodeOptions {
+        dataset: "hostile".into(),
+        version,
+        level: None,
+        threads: 1,
+    };
     let schema = Arc::clone(state.schema());
     let write = WriteState::new(Arc::new(state));
     for mode in [Mode::Full, Mode::Incremental] {
-        let Ok(cycle) = write.begin(&schema, mode) else { continue };
+        let Ok(cycle) = write.begin(&schema, mode) else {
+            continue;
+        };
         let _ = cycle.finish(&options);
     }
 }
@@ -84,11 +110,15 @@ fn look_at(field: Field<'_>, depth: usize) {
         return;
     }
     match field {
-        Field::Object(view) => view.fields().for_each(|(_, field)| look_at(field, depth + 1)),
+        Field::Object(view) => view
+            .fields()
+            .for_each(|(_, field)| look_at(field, depth + 1)),
         Field::List(list) | Field::Set(list) => {
             let _ = list.find(&"text");
             let _ = list.find(&1_i64);
-            list.iter().take(100).for_each(|field| look_at(field, depth + 1));
+            list.iter()
+                .take(100)
+                .for_each(|field| look_at(field, depth + 1));
         }
         Field::Map(map) => {
             let _ = map.get(&"text");

@@ -3,7 +3,9 @@
 use super::forge::{Forge, Piece};
 use super::provoke;
 use crate::engine::Chain;
-use grotto_format::batch::{Column, ColumnKind, MAX_CHUNK_ROWS, Value, columns_of, decode_ordinals};
+use grotto_format::batch::{
+    Column, ColumnKind, MAX_CHUNK_ROWS, Value, columns_of, decode_ordinals,
+};
 use grotto_format::blob::{BlobHeader, BlobKind, SectionKind, TypeInfo};
 use grotto_format::schema::Schema;
 use grotto_state::State;
@@ -77,7 +79,12 @@ enum Edit {
 
 fn edit() -> impl Strategy<Value = Edit> {
     let at = any::<Index>;
-    let some_bytes = || prop::collection::vec(prop_oneof![Just(0_u8), Just(0xff), Just(0x80), any::<u8>()], 0..12);
+    let some_bytes = || {
+        prop::collection::vec(
+            prop_oneof![Just(0_u8), Just(0xff), Just(0x80), any::<u8>()],
+            0..12,
+        )
+    };
     prop_oneof![
         16 => (at(), any::<u64>()).prop_map(|(a, b)| Edit::Refill(a, b)),
         12 => (at(), at(), any::<u8>()).prop_map(|(a, b, c)| Edit::Flip(a, b, c)),
@@ -162,7 +169,12 @@ fn perform(edit: &Edit, forge: &mut Forge) {
         }
         Edit::MoreTypes => header.types.push(TypeInfo { shift: 11, live: 0 }),
         Edit::Kind(kind) => {
-            header.kind = [BlobKind::Snapshot, BlobKind::Delta, BlobKind::Reverse, BlobKind::Header][*kind];
+            header.kind = [
+                BlobKind::Snapshot,
+                BlobKind::Delta,
+                BlobKind::Reverse,
+                BlobKind::Header,
+            ][*kind];
         }
         Edit::SchemaOf(other) => {
             let other = &other.get(originals()).1.header;
@@ -174,29 +186,62 @@ fn perform(edit: &Edit, forge: &mut Forge) {
 
 /// Replaces a column by one of as many values that no honest writer would choose.
 fn refill(header: &BlobHeader, sections: &mut [Piece], at: usize, seed: u64) {
-    let SectionKind::Column(position) = sections[at].kind else { return };
-    let Some(first) = at.checked_sub(1 + usize::from(position)) else { return };
-    let Ok(ordinals) = decode_ordinals(&sections[first].raw, MAX_CHUNK_ROWS) else { return };
+    let SectionKind::Column(position) = sections[at].kind else {
+        return;
+    };
+    let Some(first) = at.checked_sub(1 + usize::from(position)) else {
+        return;
+    };
+    let Ok(ordinals) = decode_ordinals(&sections[first].raw, MAX_CHUNK_ROWS) else {
+        return;
+    };
     let schema = match &header.schema_text {
         Some(text) => Schema::parse(text).unwrap(),
         None => Schema::parse(SCHEMA).unwrap(),
     };
-    let Some(ty) = schema.types().get(usize::from(sections[at].type_id)) else { return };
-    let Some(kind) = columns_of(ty).get(usize::from(position)).copied() else { return };
+    let Some(ty) = schema.types().get(usize::from(sections[at].type_id)) else {
+        return;
+    };
+    let Some(kind) = columns_of(ty).get(usize::from(position)).copied() else {
+        return;
+    };
     let mut column = Column::new(kind);
     let mut state = seed;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         state >> 33
     };
     for _ in &ordinals {
-        let odd = [0, 1, 2, 59, 511, 512, u64::MAX, 1 << 31, u64::from(u32::MAX), 1 << 63][next() as usize % 10];
+        let odd = [
+            0,
+            1,
+            2,
+            59,
+            511,
+            512,
+            u64::MAX,
+            1 << 31,
+            u64::from(u32::MAX),
+            1 << 63,
+        ][next() as usize % 10];
         let word = if next() % 2 == 0 { next() % 64 } else { odd };
-        let elements: Vec<u32> = (0..next() % 7).map(|i| if i == 5 { odd as u32 } else { next() as u32 % 64 }).collect();
+        let elements: Vec<u32> = (0..next() % 7)
+            .map(|i| {
+                if i == 5 {
+                    odd as u32
+                } else {
+                    next() as u32 % 64
+                }
+            })
+            .collect();
         column.push(match (kind, next() % 5) {
             (_, 0) => Value::Null,
             (ColumnKind::Fixed(_), _) => Value::Fixed(word),
-            (ColumnKind::Var(_), pick) => Value::Var(["", "a", "text", "s1", "other"][pick as usize].as_bytes()),
+            (ColumnKind::Var(_), pick) => {
+                Value::Var(["", "a", "text", "s1", "other"][pick as usize].as_bytes())
+            }
             (ColumnKind::Elements(per), _) => {
                 Value::Elements(&elements[..elements.len() / usize::from(per) * usize::from(per)])
             }
@@ -225,7 +270,10 @@ proptest! {
 
 /// More by `PROPTEST_CASES`, for a night.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(400)
 }
 
 #[test]

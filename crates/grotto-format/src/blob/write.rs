@@ -1,0 +1,162 @@
+//! Writing of blobs.
+//!
+//! Owns: packing of sections, and putting a file together. Never reads one.
+//! Spec: `docs/format/spec.md`, section "Blobs".
+
+use super::{BlobHeader, FOOTER, FORMAT, MAGIC, Section, SectionKind};
+use crate::checksum;
+use crate::wire;
+
+/// Puts a blob together.
+#[derive(Debug)]
+pub struct BlobWriter {
+    header: BlobHeader,
+    level: Option<i32>,
+    stored: Vec<Vec<u8>>,
+}
+
+/// A section ready to be stored.
+#[derive(Debug)]
+pub struct PackedSection {
+    entry: Section,
+    stored: Vec<u8>,
+}
+
+thread_local! {
+    /// A compressor takes over a megabyte to set up, as much work as a small section is: each thread
+    /// keeps its last one.
+    static COMPRESSOR: std::cell::RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> =
+        const { std::cell::RefCell::new(None) };
+}
+
+/// The compressed bytes; `None` when zstd refuses, and the section is then stored as it is.
+fn compress(raw: &[u8], level: i32) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        if slot.as_ref().is_none_or(|(of, _)| *of != level) {
+            *slot = Some((level, zstd::bulk::Compressor::new(level).ok()?));
+        }
+        slot.as_mut()?.1.compress(raw).ok()
+    })
+}
+
+impl PackedSection {
+    /// Compresses a section when that pays. Free of the writer so that sections can be packed in
+    /// parallel.
+    #[must_use]
+    pub fn new(
+        type_id: u16,
+        chunk: u32,
+        kind: SectionKind,
+        raw: Vec<u8>,
+        level: Option<i32>,
+    ) -> Self {
+        let packed = level
+            .filter(|_| raw.len() >= 48)
+            .and_then(|level| compress(&raw, level))
+            .filter(|packed| packed.len() + packed.len() / 32 + 2 < raw.len())
+            // The compressor's buffer has room for the worst case; many sections wait in memory.
+            .map(|mut packed| {
+                packed.shrink_to_fit();
+                packed
+            });
+        let (compressed, raw_length) = (packed.is_some(), raw.len() as u64);
+        let stored = packed.unwrap_or(raw);
+        let checksum = checksum::of_bytes(&stored);
+        let entry = Section {
+            type_id,
+            chunk,
+            kind,
+            compressed,
+            raw: raw_length,
+            stored: stored.len() as u64,
+            checksum,
+        };
+        Self { entry, stored }
+    }
+}
+
+impl BlobWriter {
+    /// Starts a blob; `level` is that of zstd, `None` stores everything uncompressed.
+    #[must_use]
+    pub fn new(mut header: BlobHeader, level: Option<i32>) -> Self {
+        header.sections.clear();
+        Self {
+            header,
+            level,
+            stored: Vec::new(),
+        }
+    }
+
+    /// Adds a section.
+    pub fn section(&mut self, type_id: u16, chunk: u32, kind: SectionKind, raw: Vec<u8>) {
+        self.packed(PackedSection::new(type_id, chunk, kind, raw, self.level));
+    }
+
+    /// Adds a section that is ready to be stored.
+    pub fn packed(&mut self, section: PackedSection) {
+        self.header.sections.push(section.entry);
+        self.stored.push(section.stored);
+    }
+
+    /// The bytes of the blob.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        let header = header_bytes(&self.header);
+        let body: usize = self.stored.iter().map(Vec::len).sum();
+        let mut out = Vec::with_capacity(MAGIC.len() + 10 + header.len() + body + FOOTER);
+        out.extend_from_slice(&MAGIC);
+        wire::put_varint(&mut out, header.len() as u64);
+        out.extend_from_slice(&header);
+        for stored in &self.stored {
+            out.extend_from_slice(stored);
+        }
+        let length = (out.len() + FOOTER) as u64;
+        out.extend_from_slice(&length.to_le_bytes());
+        let sum = checksum::of_bytes(&out);
+        out.extend_from_slice(&sum.to_le_bytes());
+        out
+    }
+}
+
+fn header_bytes(header: &BlobHeader) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::put_varint(&mut out, FORMAT);
+    out.push(header.kind as u8 + 1);
+    wire::put_text(&mut out, &header.dataset);
+    wire::put_varint(&mut out, header.from);
+    wire::put_varint(&mut out, header.to);
+    for word in [
+        header.from_checksum,
+        header.to_checksum,
+        header.from_schema_hash,
+        header.schema_hash,
+    ] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    wire::put_text(&mut out, header.schema_text.as_deref().unwrap_or_default());
+    wire::put_varint(&mut out, header.types.len() as u64);
+    for info in &header.types {
+        out.push(info.shift);
+        wire::put_varint(&mut out, info.live);
+    }
+    wire::put_varint(&mut out, header.sections.len() as u64);
+    for section in &header.sections {
+        wire::put_varint(&mut out, u64::from(section.type_id));
+        wire::put_varint(&mut out, u64::from(section.chunk));
+        wire::put_varint(
+            &mut out,
+            match section.kind {
+                SectionKind::Removed => 0,
+                SectionKind::Added => 1,
+                SectionKind::Column(column) => u64::from(column) + 2,
+            },
+        );
+        out.push(u8::from(section.compressed));
+        wire::put_varint(&mut out, section.raw);
+        if section.compressed {
+            wire::put_varint(&mut out, section.stored);
+        }
+        out.extend_from_slice(&section.checksum.to_le_bytes());
+    }
+    out
+}
