@@ -153,11 +153,11 @@ impl<W: Workload> Engine<W> {
         Ok(Arc::new(apply(&State::empty(), &parse(self.snapshot()?)?)?))
     }
 
-    /// Compares what was published with the model. A figure of wrong records is worth nothing.
+    /// Compares what was published with the model, and gives its digest. A figure of wrong records is worth nothing.
     ///
     /// # Errors
     /// When they differ.
-    pub fn verify(&self) -> Result<()> {
+    pub fn verify(&self) -> Result<u64> {
         let typed = self.state().typed::<W::Typed>()?;
         let digest = typed.iter().map(W::digest_read).fold(0, u64::wrapping_add);
         let expected = self.model.digest();
@@ -165,6 +165,6 @@ impl<W: Workload> Engine<W> {
             digest == expected,
             "published records have digest {digest:016x}, expected {expected:016x}"
         );
-        Ok(())
+        Ok(digest)
     }
 }

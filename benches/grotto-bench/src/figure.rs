@@ -9,9 +9,9 @@ use std::time::Duration;
 
 /// One printed line.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figure {
+pub struct Figure<'a> {
     /// Who was measured.
-    pub engine: &'static str,
+    pub engine: &'a str,
     /// Name of the workload.
     pub workload: &'static str,
     /// Records of the dataset.
@@ -35,6 +35,8 @@ pub struct Figure {
 /// Where figures go, and how long things take.
 #[derive(Debug)]
 pub struct Report {
+    /// Who is measured.
+    pub engine: String,
     /// Name of the workload.
     pub workload: &'static str,
     /// Records of the dataset.
@@ -81,7 +83,7 @@ impl Report {
         }
         values.sort_by(f64::total_cmp);
         let figure = Figure {
-            engine: "grotto",
+            engine: &self.engine,
             workload: self.workload,
             n: self.n,
             k,

@@ -6,7 +6,7 @@
 use clap::Parser;
 use grotto::env::SystemClock;
 use grotto_bench::metric::child::{self, Task};
-use grotto_bench::metric::{Settings, run};
+use grotto_bench::metric::{Settings, digest, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,6 +36,9 @@ struct Arguments {
     /// Where stores and state directories are made, such as /dev/shm.
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Print only the digest of the records, before and after three steps of 1,000 changes.
+    #[arg(long)]
+    digest: bool,
     /// What this process does for another one that measures it.
     #[arg(long, hide = true, requires = "place")]
     child: Option<Task>,
@@ -59,6 +62,9 @@ fn main() -> ExitCode {
             arguments.key,
             &clock,
         ));
+    }
+    if arguments.digest {
+        return exit(digest(&arguments.workload, arguments.n.max(1)));
     }
     let settings = Settings {
         n: arguments.n.max(1),

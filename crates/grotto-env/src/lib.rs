@@ -6,6 +6,8 @@
 //! Safety must not depend on anything in here: clocks decide when to try, random numbers decide
 //! names, and the store alone decides who won.
 
+#![forbid(unsafe_code)]
+
 mod clock;
 mod random;
 

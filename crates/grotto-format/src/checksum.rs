@@ -59,7 +59,7 @@ pub fn record(content: u64, ordinal: u32) -> u64 {
 }
 
 /// Start of every key hash.
-pub const KEY_SEED: u64 = 0x47524F_54544F_4B59;
+pub const KEY_SEED: u64 = 0x4752_4f54_544f_4b59;
 
 /// Mixes one fixed-width key part into a key hash. Parts are chained, never XORed, so that
 /// `(x, x)` and `(y, y)` do not collide.

@@ -27,13 +27,21 @@ pub(super) const METRICS: &[&str] = &[
     "reader_refresh_p99",
     "reader_refresh_p999",
     "reader_refresh_max",
+    "reader_p50_ratio",
+    "reader_p99_ratio",
+    "reader_p999_ratio",
+    "reader_max_ratio",
+    "refresh_interval_miss",
     "sustained_cycles",
     "sustained_reads",
-    "refresh_interval_miss",
 ];
 
+/// Batches that one round remembers; a reader ends early after so many.
+const MOST: usize = 1 << 24;
 /// Lookups of one batch.
 const BATCH: usize = 16;
+/// Seconds of one round.
+const ROUND: u64 = 2;
 /// Refreshes in a second while the reader is watched.
 const RATE: u64 = 10;
 
@@ -44,7 +52,7 @@ pub(super) fn all<W: Workload>(
     engine: &mut Engine<W>,
 ) -> Result<()> {
     let keys = engine.model.keys(1 << 20);
-    if report.wants_any(&METRICS[..8]) {
+    if report.wants_any(&METRICS[..13]) {
         percentiles(report, settings, engine, &keys)?;
     }
     if report.wants_any(&["sustained_cycles", "sustained_reads"]) {
@@ -60,9 +68,11 @@ fn watch<W: Workload>(
     keys: &[i64],
     stop: &AtomicBool,
 ) -> Result<Vec<u64>> {
-    let mut times = Vec::with_capacity(1 << 22);
+    // Written once before: a page fault would otherwise be taken for a slow read.
+    let mut times = vec![1_u64; MOST];
+    times.clear();
     for batch in keys.chunks_exact(BATCH).cycle() {
-        if stop.load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) || times.len() == MOST {
             break;
         }
         let start = report.clock.monotonic();
@@ -99,14 +109,18 @@ fn beside<W: Workload, T>(
     })
 }
 
-fn print_percentiles(report: &Report, name: &str, k: u64, mut times: Vec<u64>) -> Result<()> {
+/// Shares of the batches that are at least as fast.
+const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)];
+
+/// The nanoseconds of each percentile.
+fn percentiles_of(mut times: Vec<u64>) -> Result<[f64; 4]> {
     times.sort_unstable();
-    for (percentile, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
-        let at = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
-        let time = *times.get(at).context("the reader read nothing")?;
-        report.print(&format!("{name}_{percentile}"), k, "ns", vec![time as f64])?;
-    }
-    Ok(())
+    let last = times
+        .len()
+        .checked_sub(1)
+        .context("the reader read nothing")?;
+    Ok(PERCENTILES
+        .map(|(_, share)| times[((times.len() as f64 * share) as usize).min(last)] as f64))
 }
 
 /// Waits without sleeping: nobody ever sends.
@@ -116,6 +130,8 @@ fn wait(never: &Receiver<()>, time: Duration) {
         never.recv_timeout(time);
 }
 
+/// Rounds of the reader alone and of the reader beside refreshes, in turns, so that both see the
+/// same machine.
 fn percentiles<W: Workload>(
     report: &Report,
     settings: &Settings,
@@ -123,27 +139,41 @@ fn percentiles<W: Workload>(
     keys: &[i64],
 ) -> Result<()> {
     let served = ArcSwap::new(engine.loaded()?);
-    let count = settings.seconds * RATE;
-    let deltas = (0..count)
-        .map(|_| engine.publish(settings.k))
-        .collect::<Result<Vec<_>>>()?;
     let (_sender, never) = channel::<()>();
+    let round = Duration::from_secs(ROUND);
     let idle = || {
-        wait(&never, Duration::from_secs(settings.seconds));
+        wait(&never, round);
         Ok(())
     };
-    // Once for nothing, so that the first measured half does not warm the caches for the second.
-    beside::<W, _>(report, &served, keys, || {
-        wait(&never, Duration::from_secs(1));
-        Ok(())
-    })?;
-    let (times, ()) = beside::<W, _>(report, &served, keys, idle)?;
-    print_percentiles(report, "reader_quiet", 0, times)?;
-    let (times, worst) = beside::<W, _>(report, &served, keys, || {
-        refresh_all(report, &served, &never, deltas)
-    })?;
-    print_percentiles(report, "reader_refresh", settings.k, times)?;
-    report.print("refresh_interval_miss", settings.k, "ms", vec![worst])
+    // Once for nothing, so that the first measured round does not warm the caches for the others.
+    beside::<W, _>(report, &served, keys, idle)?;
+    let (mut alone, mut refreshed, mut worst) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..(settings.seconds / ROUND).max(1) {
+        let deltas = (0..ROUND * RATE)
+            .map(|_| engine.publish(settings.k))
+            .collect::<Result<Vec<_>>>()?;
+        let (times, ()) = beside::<W, _>(report, &served, keys, idle)?;
+        alone.push(percentiles_of(times)?);
+        let refresh = || refresh_all(report, &served, &never, deltas);
+        let (times, late) = beside::<W, _>(report, &served, keys, refresh)?;
+        refreshed.push(percentiles_of(times)?);
+        worst.push(late);
+    }
+    let of =
+        |rounds: &[[f64; 4]], which: usize| rounds.iter().map(|r| r[which]).collect::<Vec<_>>();
+    for (which, (name, _)) in PERCENTILES.iter().enumerate() {
+        let (alone, refreshed) = (of(&alone, which), of(&refreshed, which));
+        let ratios = alone.iter().zip(&refreshed).map(|(a, r)| r / a).collect();
+        report.print(&format!("reader_quiet_{name}"), 0, "ns", alone)?;
+        report.print(
+            &format!("reader_refresh_{name}"),
+            settings.k,
+            "ns",
+            refreshed,
+        )?;
+        report.print(&format!("reader_{name}_ratio"), settings.k, "ratio", ratios)?;
+    }
+    report.print("refresh_interval_miss", settings.k, "ms", worst)
 }
 
 /// Applies one delta every tenth of a second; gives how late the latest of them was.

@@ -18,6 +18,7 @@ use crate::workload::flat::Flat;
 use crate::workload::{Model, Workload};
 use anyhow::Result;
 use grotto::env::SystemClock;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// What to measure.
@@ -73,8 +74,39 @@ pub fn run(workload: &str, settings: &Settings) -> Result<()> {
     }
 }
 
+/// Prints the digest of what the engine holds, before and after three steps of 1,000 changes.
+///
+/// # Errors
+/// When the workload is unknown, or the engine holds something else than the workload says.
+pub fn digest(workload: &str, n: u64) -> Result<()> {
+    let (initial, changed) = match workload {
+        Flat::NAME => digests::<Flat>(n)?,
+        Catalog::NAME => digests::<Catalog>(n)?,
+        other => anyhow::bail!("no workload {other}: expected flat or catalog"),
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        r#"{{"engine":"grotto","workload":"{workload}","n":{n},"initial":"{initial:016x}","changed":"{changed:016x}"}}"#
+    )?;
+    Ok(())
+}
+
+fn digests<W: Workload>(n: u64) -> Result<(u64, u64)> {
+    let mut engine = Engine::new(Model::<W>::new(n))?;
+    if let Some(encoded) = engine.full()? {
+        engine.write.advance(encoded);
+    }
+    let initial = engine.verify()?;
+    for _ in 0..3 {
+        engine.publish(1_000)?;
+    }
+    Ok((initial, engine.verify()?))
+}
+
 fn report<W: Workload>(settings: &Settings) -> Report {
     Report {
+        engine: "grotto".to_owned(),
         workload: W::NAME,
         n: settings.n,
         only: settings.only.clone(),

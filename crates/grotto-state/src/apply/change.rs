@@ -334,7 +334,7 @@ fn index_type(
     let hash = |state: &State, ordinal: u32| {
         state.row(id, ordinal).and_then(|r| key::hash_record(&r, info)).ok_or_else(|| damage(ordinal))
     };
-    let from = offset.next_multiple_of(crate::segment::ALIGN) / crate::segment::ALIGN;
+    let from = offset.div_ceil(crate::segment::ALIGN);
     let slot = work.slot;
     let old = base.types[id.index()].index.clone().unwrap_or_default();
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.

@@ -1,6 +1,7 @@
 //! Model test of the index. Owns nothing.
 
 use super::*;
+use crate::segment::Buffer;
 use grotto_format::checksum::{KEY_SEED, key_fixed};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

@@ -1,4 +1,11 @@
 //! Integration tests of the state. Owns nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking, also in their helpers"
+)]
+
 mod model;
 mod churn;
 mod engine;

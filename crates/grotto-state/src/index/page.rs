@@ -1,0 +1,90 @@
+//! One page of the index, while it is changed.
+//!
+//! Owns: slots, lines and `reach` within a page. Never knows other pages.
+
+use super::{LINE, ORDINALS, REACH, SLOTS, fingerprint, hits, home, ordinal_at};
+
+/// A key may be this many lines past its own before its page is laid out anew.
+const MAX_REACH: u8 = 3;
+
+/// A page being changed.
+pub(super) struct Page {
+    pub(super) bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Page {
+    pub(super) fn with_lines(lines: usize) -> Self {
+        Self { bytes: vec![0; lines * LINE], used: 0 }
+    }
+
+    pub(super) fn copy_of(bytes: &[u8]) -> Self {
+        let used = bytes.chunks(LINE).flat_map(|line| &line[..SLOTS]).filter(|print| **print != 0).count();
+        Self { bytes: bytes.to_vec(), used }
+    }
+
+    pub(super) fn lines(&self) -> usize {
+        self.bytes.len() / LINE
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        (self.used + 1) * 10 > self.lines() * SLOTS * 9
+    }
+
+    pub(super) fn add(&mut self, hash: u64, ordinal: u32) -> bool {
+        let lines = self.lines();
+        if lines == 0 {
+            return false;
+        }
+        let first = home(hash, lines);
+        for step in 0..lines.min(usize::from(u8::MAX)) {
+            let line = (first + step) % lines;
+            let at = line * LINE;
+            if let Some(slot) = self.bytes[at..at + SLOTS].iter().position(|print| *print == 0) {
+                self.bytes[at + slot] = fingerprint(hash);
+                let place = at + ORDINALS + 4 * slot;
+                self.bytes[place..place + 4].copy_from_slice(&ordinal.to_le_bytes());
+                let reach = &mut self.bytes[first * LINE + REACH];
+                *reach = (*reach).max(step as u8);
+                self.used += 1;
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, ordinal: u32) -> bool {
+        let lines = self.lines();
+        for step in 0..lines {
+            let line = (home(hash, lines) + step) % lines;
+            let mut bits = hits(&self.bytes, line, fingerprint(hash));
+            while bits != 0 {
+                let slot = bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if ordinal_at(&self.bytes, line, slot) == ordinal && self.bytes[line * LINE + slot] != 0 {
+                    self.bytes[line * LINE + slot] = 0;
+                    self.used -= 1;
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether lookups have come to probe too far: `reach` only ever grows, until a page is laid out
+    /// anew.
+    pub(super) fn is_worn(&self) -> bool {
+        self.bytes.chunks(LINE).any(|line| line[REACH] > MAX_REACH)
+    }
+
+    pub(super) fn ordinals(&self) -> Vec<u32> {
+        let mut all = Vec::with_capacity(self.used);
+        for line in 0..self.lines() {
+            for slot in (0..SLOTS).filter(|slot| self.bytes[line * LINE + slot] != 0) {
+                all.push(ordinal_at(&self.bytes, line, slot));
+            }
+        }
+        all
+    }
+}
+
