@@ -72,8 +72,9 @@ pub(crate) fn weight_of_row(batch: &Batch, row: u32) -> u64 {
     let span = |ends: &[usize]| (ends[row] - row.checked_sub(1).map_or(0, |before| ends[before])) as u64;
     let weight = |data: &ColumnData| match data {
         ColumnData::Fixed(_) => 8,
-        ColumnData::Var { ends, .. } => span(ends),
-        ColumnData::Elements { ends, .. } => 4 * span(ends),
+        // Also a value without bytes is a cell, and a chunk has only so many of them.
+        ColumnData::Var { ends, .. } => 1 + span(ends),
+        ColumnData::Elements { ends, .. } => 1 + 4 * span(ends),
     };
     batch.columns.iter().map(|column| weight(&column.data)).sum()
 }
@@ -83,8 +84,8 @@ pub(crate) fn weight_of_record(state: &State, id: TypeId, ordinal: u32, kinds: &
     let Some(record) = state.row(id, ordinal) else { return 0 };
     let weight = |(column, kind): (usize, &ColumnKind)| match kind {
         ColumnKind::Fixed(_) => 8,
-        ColumnKind::Var(_) => record.length(column),
-        ColumnKind::Elements(_) => 4 * record.length(column),
+        ColumnKind::Var(_) => 1 + record.length(column),
+        ColumnKind::Elements(_) => 1 + 4 * record.length(column),
     };
     kinds.iter().enumerate().map(weight).sum()
 }

@@ -4,11 +4,14 @@
 //! that is new reads as null from every existing block, a field that goes stays readable to the
 //! content hash until the cycle that removes it has replaced the records that hold it.
 
+use crate::bitmap::page_bytes;
 use crate::error::{StateError, StateResult};
+use crate::index;
 use crate::layout::{Dropped, Layout, Slots};
+use crate::segment::{Loc, Segment};
 use crate::state::{DEFAULT_SHIFT, State, TypeInfo, TypeState};
 use grotto_format::batch::ColumnKind;
-use grotto_format::schema::{Schema, TypeChange, evolve};
+use grotto_format::schema::{Schema, TypeChange, TypeId, evolve};
 use std::sync::Arc;
 
 impl State {
@@ -28,7 +31,35 @@ impl State {
                 None => TypeState::empty(DEFAULT_SHIFT, info.key.is_some()),
             });
         }
-        Ok(Self::assemble(self.version, Arc::clone(schema), infos, types, self.segments.clone()))
+        let mut segments = self.segments.clone();
+        for gone in &evolution.removed_types {
+            self.give_up(*gone, &mut segments);
+        }
+        Ok(Self::assemble(self.version, Arc::clone(schema), infos, types, segments))
+    }
+
+    /// Takes everything of a type off the live bytes of its segments, which would never be emptied
+    /// otherwise.
+    fn give_up(&self, gone: TypeId, segments: &mut [Segment]) {
+        let Some(ty) = self.types.get(gone.index()) else { return };
+        self.each_item(ty, &mut |loc, length| {
+            if let Some(segment) = segments.get_mut(usize::from(loc.segment)) {
+                segment.live = segment.live.saturating_sub(length as u64);
+            }
+        });
+    }
+
+    /// Calls `visit` with every block, bitmap page and index page of a type, and its length.
+    pub(crate) fn each_item(&self, ty: &TypeState, visit: &mut dyn FnMut(Loc, usize)) {
+        for (number, loc) in ty.blocks.iter().enumerate().filter(|(_, loc)| !loc.is_none()) {
+            visit(*loc, self.block_of(ty, number).map_or(0, |block| block.length()));
+        }
+        for loc in ty.bitmaps.iter().filter(|loc| !loc.is_none()) {
+            visit(*loc, page_bytes(ty.shift));
+        }
+        for loc in ty.index.iter().flat_map(index::each_page) {
+            visit(loc, usize::from(loc.tag) * index::LINE);
+        }
     }
 
     /// Forgets fields on their way out: no record holds a value in them any more.

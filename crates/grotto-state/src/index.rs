@@ -156,6 +156,12 @@ impl Index {
     }
 }
 
+/// The pages of an index, each once.
+pub(crate) fn each_page(index: &Index) -> impl Iterator<Item = Loc> + '_ {
+    let mut last = Loc::NONE;
+    index.pages.iter().copied().filter(move |loc| std::mem::replace(&mut last, *loc) != *loc && !loc.is_none())
+}
+
 /// What went wrong with an index; the state cannot be built.
 #[derive(Debug)]
 pub(crate) struct IndexDamage(pub(crate) u32);

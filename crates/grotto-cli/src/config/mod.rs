@@ -3,18 +3,18 @@
 //! Owns: their keys, and reading them. Never: guesses. A key that this build does not act on is an
 //! unknown key, so that nobody believes in a setting without effect.
 
-mod duplicates;
 mod span;
 #[cfg(test)]
 mod tests;
+mod unique;
 mod value;
 
 use crate::failure::{Failure, Outcome};
-use duplicates::Unique;
 use grotto::store::StoreUrl;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use unique::Unique;
 pub(crate) use value::duration;
 
 /// Longest configuration file in bytes.

@@ -339,7 +339,7 @@ fn index_type(
     let old = base.types[id.index()].index.clone().unwrap_or_default();
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
-        old_pages(&old).for_each(|loc| work.free_index_page(loc));
+        index::each_page(&old).for_each(|loc| work.free_index_page(loc));
         let built = bulk::index(next, id, info, pages, slot).map_err(|index::IndexDamage(ordinal)| damage(ordinal))?;
         return Ok(moved(built, slot, from));
     }
@@ -356,12 +356,6 @@ fn index_type(
     freed.into_iter().for_each(|loc| work.free_index_page(loc));
     let patched = patched.map_err(|index::IndexDamage(ordinal)| damage(ordinal))?;
     Ok(moved(patched, slot, from))
-}
-
-/// The pages of an index, each once.
-pub(crate) fn old_pages(index: &Index) -> impl Iterator<Item = Loc> + '_ {
-    let mut last = Loc::NONE;
-    index.pages.iter().copied().filter(move |loc| std::mem::replace(&mut last, *loc) != *loc && !loc.is_none())
 }
 
 /// Moves new pages from the offsets of their own buffer to where it is appended. The slot was free

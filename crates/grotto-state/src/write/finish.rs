@@ -39,7 +39,7 @@ pub struct Counts {
 pub struct Encoded {
     /// The delta blob.
     pub delta: Vec<u8>,
-    /// The way back; `None` from the empty state, to which nobody returns.
+    /// The way back; `None` from the first version, before which there is no schema to return to.
     pub reverse: Option<Vec<u8>>,
     /// The state that consumers will hold.
     pub next: Arc<State>,
@@ -79,9 +79,9 @@ impl Cycle {
         let blob = Blob::parse(delta.into())?;
         let (next, changes) = self.before.apply(&blob, &mut HeapSeal::default())?;
         let next = Arc::new(next);
-        let reverse = match self.before.total() {
-            0 => None,
-            _ => Some(self.encode_reverse(&next, &changes, options)?),
+        let reverse = match self.before.schema().types().is_empty() {
+            true => None,
+            false => Some(self.encode_reverse(&next, &changes, options)?),
         };
         let counts = self.counts(&next);
         let advance = self.advance();

@@ -16,6 +16,7 @@ mod intern;
 mod references;
 mod release;
 mod stage;
+mod staging;
 
 pub use cycle::{Cycle, Mode, Savepoint};
 pub use finish::{Counts, Encoded};

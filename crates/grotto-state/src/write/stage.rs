@@ -89,7 +89,7 @@ impl Stage {
         if earlier != 0 {
             return Some(u64::from(earlier) - 1);
         }
-        self.seen[at] = u32::try_from(position + 1).unwrap_or(u32::MAX);
+        self.seen[at] = u32::try_from(position.saturating_add(1)).unwrap_or(u32::MAX);
         None
     }
 

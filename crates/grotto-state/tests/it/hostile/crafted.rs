@@ -3,7 +3,7 @@
 use super::forge::{Forge, constant, packed, run_of_ordinals, same_text, varint};
 use super::provoke;
 use grotto_format::blob::BlobKind;
-use grotto_state::State;
+use grotto_state::{State, StateError};
 
 #[track_caller]
 fn refused(forge: &Forge) -> String {
@@ -150,6 +150,25 @@ fn a_blob_that_stays_at_its_version_is_refused() {
     refused(&forge);
     forge.header.kind = BlobKind::Reverse;
     refused(&forge);
+}
+
+#[test]
+fn more_blocks_than_there_can_be_layouts_load_and_read_back() {
+    let mut forge = Forge::snapshot("A @PrimaryKey(id) { long id; }", 9);
+    let blocks = 70_000_u32;
+    for block in 0..blocks {
+        forge.chunk(0, block, run_of_ordinals(block * 512, 1), vec![constant(i64::from(block) * 512)]);
+    }
+    forge.header.types[0].live = u64::from(blocks);
+    let Err(StateError::Checksum { found, .. }) = super::apply(&State::empty(), &forge.seal()) else {
+        panic!("expected nothing but the checksum to be wrong");
+    };
+    forge.header.to_checksum = found;
+    let state = super::apply(&State::empty(), &forge.seal()).unwrap();
+    let id = state.schema().find("A").unwrap();
+    for block in (0..blocks).step_by(97) {
+        assert!(state.find(id, &(i64::from(block) * 512)).unwrap().is_some(), "block {block}");
+    }
 }
 
 #[test]
