@@ -13,6 +13,7 @@ use grotto_store::{Dataset, Store, Writer, WriterOptions};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// zstd level of blobs: the best ratio that still compresses at the speed a cycle needs.
 const DEFAULT_LEVEL: i32 = 3;
@@ -145,8 +146,9 @@ impl ProducerBuilder {
             registry,
             state: Mutex::new(Arc::clone(write.state())),
             snapshots: tokio::sync::Mutex::default(),
+            last_snapshot: AtomicU64::new(snapshot.max(announced.unwrap_or(0))),
         };
-        let core = Core { write, schema, pending: None, last_snapshot: snapshot.max(announced.unwrap_or(0)) };
+        let core = Core { write, schema, pending: None };
         Ok(Producer::assemble(shared, core))
     }
 }

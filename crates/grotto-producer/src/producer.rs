@@ -16,6 +16,7 @@ use grotto_store::{CommitFields, ErrorKind, SnapshotEntry, Store, Writer};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::task::JoinSet;
 
 /// Publishes the versions of one dataset. Share it behind an `Arc`; cycles take turns.
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) state: Mutex<Arc<State>>,
     pub(crate) snapshots: tokio::sync::Mutex<JoinSet<Result<SnapshotEntry>>>,
+    /// Version of the newest snapshot that was announced; 0 for none.
+    pub(crate) last_snapshot: AtomicU64,
 }
 
 /// What one cycle at a time may touch.
@@ -42,7 +45,6 @@ pub(crate) struct Core {
     pub(crate) schema: Arc<Schema>,
     /// A cycle whose commit got no answer: it may or may not be in the log.
     pub(crate) pending: Option<(Encoded, CommitFields)>,
-    pub(crate) last_snapshot: u64,
 }
 
 /// What the CPU part of a cycle gives.
@@ -127,6 +129,19 @@ impl Producer {
     where
         F: FnOnce(Cycle) -> Result<(Cycle, u64)> + Send + 'static,
     {
+        let outcome = self.cycle(mode, work).await;
+        match &outcome {
+            Ok(Some(_)) => {}
+            Ok(None) => _ = self.shared.metrics.quiet_cycles.inc(),
+            Err(_) => _ = self.shared.metrics.failed_cycles.inc(),
+        }
+        outcome
+    }
+
+    async fn cycle<F>(&self, mode: Mode, work: F) -> Result<Option<Published>>
+    where
+        F: FnOnce(Cycle) -> Result<(Cycle, u64)> + Send + 'static,
+    {
         let mut core = Arc::clone(&self.core).lock_owned().await;
         self.settle(&mut core).await?;
         let from = self.base_version();
@@ -138,16 +153,7 @@ impl Producer {
         };
         let joined = tokio::task::spawn_blocking(blocking).await;
         let (mut core, worked) = joined.map_err(|e| Error::internal(format!("the cycle stopped: {e}")))?;
-        let outcome = match worked {
-            Ok(worked) => self.publish(&mut core, worked).await,
-            Err(error) => Err(error),
-        };
-        match &outcome {
-            Ok(Some(_)) => {}
-            Ok(None) => _ = self.shared.metrics.quiet_cycles.inc(),
-            Err(_) => _ = self.shared.metrics.failed_cycles.inc(),
-        }
-        outcome
+        self.publish(&mut core, worked?).await
     }
 
     /// Version that the next delta starts from: the head, or the fence that comes before the commit.
@@ -156,21 +162,21 @@ impl Producer {
         if self.shared.writer.epoch().is_some() { next - 1 } else { next }
     }
 
-    /// Finds out what became of a commit that got no answer.
-    async fn settle(&self, core: &mut Core) -> Result<()> {
-        let Some((encoded, fields)) = core.pending.take() else { return Ok(()) };
-        match self.shared.writer.commit(fields.clone()).await {
-            Ok(_) => {
-                self.advance(core, encoded);
-                Ok(())
-            }
-            Err(error) => {
-                if error.kind() != ErrorKind::Fenced {
-                    core.pending = Some((encoded, fields));
-                }
-                Err(error.into())
-            }
+    /// Commits what is pending, or finds out what became of it. It stays pending for as long as there
+    /// is no answer, also when this future is dropped.
+    pub(crate) async fn settle(&self, core: &mut Core) -> Result<()> {
+        let Some((_, fields)) = &core.pending else { return Ok(()) };
+        let answer = self.shared.writer.commit(fields.clone()).await;
+        let unknown = |error: &grotto_store::Error| matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt);
+        if answer.as_ref().is_err_and(unknown) {
+            return answer.map(|_| ()).map_err(Error::from);
         }
+        let pending = core.pending.take();
+        answer?;
+        if let Some((encoded, _)) = pending {
+            self.advance(core, encoded);
+        }
+        Ok(())
     }
 
     pub(crate) fn advance(&self, core: &mut Core, encoded: Encoded) {
@@ -199,10 +205,7 @@ impl Producer {
     /// # Errors
     /// When nothing was committed yet, or the store does not answer.
     pub async fn snapshot(&self) -> Result<SnapshotEntry> {
-        let mut core = self.core.lock().await;
-        let entry = Arc::clone(&self.shared).write_snapshot(Arc::clone(core.write.state())).await?;
-        core.last_snapshot = entry.version;
-        Ok(entry)
+        Arc::clone(&self.shared).write_snapshot(self.state()).await
     }
 
     /// Metrics in the OpenMetrics text format.

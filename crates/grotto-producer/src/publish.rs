@@ -76,7 +76,7 @@ impl Producer {
         let total = times.populate + times.encode + times.upload + times.commit;
         self.shared.metrics.cycle_seconds.observe(total.as_secs_f64());
         self.shared.writer.heartbeat().await;
-        let snapshot_started = self.start_snapshot_if_due(core).await;
+        let snapshot_started = self.start_snapshot_if_due(core);
         tracing::info!(dataset = self.shared.name, version, records, delta_bytes, "version committed");
         let published = Published {
             version, records, counts, delta_bytes, reverse_bytes, snapshot_started, state_checksum, times,
@@ -110,25 +110,18 @@ impl Producer {
         Ok(tokio::try_join!(delta, reverse)?)
     }
 
+    /// Commits, asking again when there is no answer.
+    ///
+    /// The cycle is remembered first: a caller that stops waiting drops this future, while the entry
+    /// may land all the same. Only an answer, at the latest the one the next cycle asks for, decides.
     async fn commit(&self, core: &mut Core, encoded: Encoded, fields: CommitFields) -> Result<()> {
-        let writer = &self.shared.writer;
+        core.pending = Some((encoded, fields));
         let mut tries = 1;
         loop {
-            let error = match writer.commit(fields.clone()).await {
-                Ok(_) => break,
-                Err(error) => error,
-            };
-            match error.kind() {
-                ErrorKind::Unavailable | ErrorKind::Corrupt if tries < COMMIT_TRIES => tries += 1,
-                ErrorKind::Unavailable | ErrorKind::Corrupt => {
-                    // The entry may have landed: the next cycle must know before it starts.
-                    core.pending = Some((encoded, fields));
-                    return Err(error.into());
-                }
-                _ => return Err(error.into()),
+            match self.settle(core).await {
+                Err(_) if core.pending.is_some() && tries < COMMIT_TRIES => tries += 1,
+                settled => return settled,
             }
         }
-        self.advance(core, encoded);
-        Ok(())
     }
 }

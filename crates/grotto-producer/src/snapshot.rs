@@ -8,17 +8,20 @@ use crate::producer::{Core, Producer, Shared};
 use grotto_state::{State, encode_snapshot};
 use grotto_store::{BlobKind, SnapshotEntry};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Producer {
     /// Starts a snapshot of the version just committed when it is due and none is being written.
-    pub(crate) async fn start_snapshot_if_due(&self, core: &mut Core) -> bool {
+    pub(crate) fn start_snapshot_if_due(&self, core: &Core) -> bool {
         let every = self.shared.settings.snapshot_every;
         let state = core.write.state();
-        let due = core.last_snapshot == 0 || state.version() >= core.last_snapshot + every;
+        let last = self.shared.last_snapshot.load(Ordering::Acquire);
+        let due = last == 0 || state.version() >= last.saturating_add(every);
         if every == 0 || !due {
             return false;
         }
-        let mut running = self.shared.snapshots.lock().await;
+        // Taken means that somebody waits for a snapshot that is being written.
+        let Ok(mut running) = self.shared.snapshots.try_lock() else { return false };
         if !running.is_empty() {
             // Those that ended are collected here unless somebody waits for them with `finish`.
             while running.try_join_next().is_some() {}
@@ -28,7 +31,6 @@ impl Producer {
         }
         let shared = Arc::clone(&self.shared);
         running.spawn(shared.write_snapshot(Arc::clone(state)));
-        core.last_snapshot = state.version();
         true
     }
 }
@@ -39,6 +41,7 @@ impl Shared {
         let outcome = self.try_write_snapshot(state).await;
         match &outcome {
             Ok(entry) => {
+                self.last_snapshot.fetch_max(version, Ordering::AcqRel);
                 self.metrics.snapshots.inc();
                 self.metrics.bytes.inc_by(entry.blob.length);
             }

@@ -134,6 +134,9 @@ pub(crate) fn bits(value: u64) -> u32 {
 }
 
 impl Layout {
+    /// A layout without columns.
+    pub(crate) const NONE: &'static Self = &Self { row: 1, slots: Vec::new(), dropped: Vec::new() };
+
     /// Whether values that ask for `needs` can be stored.
     pub(crate) fn fits(&self, kinds: &[ColumnKind], needs: &[Need]) -> bool {
         self.dropped.is_empty()

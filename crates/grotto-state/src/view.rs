@@ -16,7 +16,6 @@ pub(crate) use lookup::{Side, find};
 
 use crate::error::{StateError, StateResult};
 use crate::record::Record;
-use crate::state::State;
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 
 /// One value of a record.
@@ -196,13 +195,5 @@ impl<'a> Record<'a> {
             self.state().report_damage();
         }
         record
-    }
-}
-
-impl State {
-    /// All live records of a type, by rising ordinal.
-    pub fn scan(&self, type_id: TypeId) -> impl Iterator<Item = Record<'_>> {
-        self.ordinals(type_id)
-            .filter_map(move |ordinal| self.row(type_id, ordinal))
     }
 }

@@ -138,15 +138,21 @@ impl Dataset {
     /// The announced snapshots, oldest first. A damaged announcement is logged and left out: the
     /// state it stands for can be reached in other ways.
     pub async fn snapshot_entries(&self) -> Result<Vec<SnapshotEntry>> {
-        let paths = self.store.list(&self.layout.snapshots(), None).await?;
-        let mut versions: Vec<u64> = paths.iter().filter_map(version_of).collect();
-        versions.sort_unstable();
+        let versions = self.snapshot_versions().await?;
         let entries: Vec<Option<SnapshotEntry>> = futures::stream::iter(versions)
             .map(|version| self.read_snapshot_or_warn(version))
             .buffered(ENTRIES_AT_ONCE)
             .try_collect()
             .await?;
         Ok(entries.into_iter().flatten().collect())
+    }
+
+    /// The versions of which a snapshot is announced, ascending.
+    pub async fn snapshot_versions(&self) -> Result<Vec<u64>> {
+        let paths = self.store.list(&self.layout.snapshots(), None).await?;
+        let mut versions: Vec<u64> = paths.iter().filter_map(version_of).collect();
+        versions.sort_unstable();
+        Ok(versions)
     }
 
     /// The announcement of a snapshot of `version`; `None` if there is none.

@@ -121,8 +121,41 @@ impl Error {
             E::AlreadyExists { .. } | E::Precondition { .. } | E::NotModified { .. } => {
                 (ErrorKind::Internal, "a condition failed that nobody set")
             }
+            // Local folders come without kinds of their own.
+            other if is_denied(other) => (ErrorKind::Invalid, "permission denied"),
             _ => (ErrorKind::Unavailable, "the store failed"),
         };
         Self::new(kind, format!("cannot {action} {path}: {reason}")).with_source(source)
+    }
+}
+
+/// Whether the host refused, which trying again does not change.
+fn is_denied(error: &(dyn StdError + 'static)) -> bool {
+    use std::io::ErrorKind as K;
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|cause| matches!(cause.kind(), K::PermissionDenied | K::ReadOnlyFilesystem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(kind: std::io::ErrorKind) -> Error {
+        let source = Box::new(std::io::Error::from(kind));
+        let cause = object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source,
+        };
+        Error::from_store("create", "x", cause)
+    }
+
+    #[test]
+    fn a_folder_without_permission_is_no_store_that_will_answer_later() {
+        let error = generic(std::io::ErrorKind::PermissionDenied);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.message(), "cannot create x: permission denied");
+        let other = generic(std::io::ErrorKind::TimedOut);
+        assert_eq!(other.kind(), ErrorKind::Unavailable);
     }
 }

@@ -86,6 +86,11 @@ fn parse_file(text: &str) -> Result<StoreUrl> {
             "store address {text:?}: expected file:///absolute/folder"
         ))
     };
+    // A parser of urls reads `file:shop` and `file://` as folders below the root, which nobody means.
+    let folder = text.strip_prefix("file://").unwrap_or_default();
+    if !folder.contains('/') {
+        return Err(invalid());
+    }
     let url = Url::parse(text).map_err(|e| invalid().with_source(e))?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(invalid());
@@ -127,6 +132,10 @@ mod tests {
             "memory:x",
             "file://host/x",
             "file:///x?y",
+            "file:",
+            "file://",
+            "file:x",
+            "file:/x",
         ] {
             let error = StoreUrl::parse(text).unwrap_err();
             assert!(error.message().contains("expected"), "{text}: {error}");

@@ -53,7 +53,7 @@ pub(super) fn apply_type(
     };
     let (removed, mut pages) = remove(base, &of, blob, &mut tables)?;
     let mut added = Vec::new();
-    if old.blocks.is_empty() && of.sections.chunks.len() > 1 {
+    if old.blocks.is_empty() && of.sections.chunks.len() > 1 && bulk::is_light(blob, &of) {
         added = bulk::add_all(blob, &of, &base.schema.get(id).name, &mut tables, work)?;
         return Ok((tables.finish(old.index.clone()), TypeChanges { added, removed }));
     }

@@ -11,7 +11,7 @@ use crate::error::{StateError, StateResult};
 use crate::key::{self, Key, KeyPart};
 use crate::state::State;
 use grotto_format::schema::{Schema, TypeId, evolve};
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What a cycle is told.
@@ -51,6 +51,8 @@ pub struct Cycle {
     pub(super) op_bytes: Vec<u8>,
     /// Base records that must be dead in the end: replaced or deleted ones of incremental cycles.
     pub(super) doomed: HashSet<(TypeId, u32)>,
+    /// Base records that an upsert of an incremental cycle names as they are, and its position.
+    pub(super) unchanged: HashMap<(TypeId, u32), u64>,
     source: String,
     top_level: Vec<bool>,
 }
@@ -89,6 +91,7 @@ impl Cycle {
             ops: Vec::new(),
             op_bytes: Vec::new(),
             doomed: HashSet::new(),
+            unchanged: HashMap::new(),
             source: String::new(),
             top_level,
         })

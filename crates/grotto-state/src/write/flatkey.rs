@@ -74,6 +74,11 @@ impl<'a> FlatKey<'a> {
         Ok(Self { parts })
     }
 
+    /// A key that is known already.
+    pub(crate) fn of(parts: Vec<KeyPart<'a>>) -> Self {
+        Self { parts }
+    }
+
     pub(crate) fn parts(&self) -> &[KeyPart<'a>] {
         &self.parts
     }

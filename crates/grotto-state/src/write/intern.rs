@@ -6,7 +6,6 @@
 use super::cycle::Cycle;
 use super::flatkey::{FlatKey, element_hash, flat_error};
 use crate::error::StateResult;
-use crate::key::Key;
 use crate::record::Record;
 use grotto_format::batch::Value;
 use grotto_format::checksum;
@@ -142,6 +141,9 @@ impl Cycle {
                         }
                         (FlatValue::Nested(_), _) => Cell::Null,
                     };
+                    if !matches!(self.scratch.cells[first + position], Cell::Null) {
+                        return Err(fail(FlatError { at: 0, what: "each field of the type at most once" }));
+                    }
                     self.scratch.cells[first + position] = cell;
                 }
                 Ok(true)
@@ -251,8 +253,7 @@ impl Cycle {
         let key = FlatKey::read(&self.schema, row.id, key_info, row.flat, &|| self.position(source.position))?;
         let (hash, content) = (key.hash_of(), row.content_hash(&info.seeds));
         let stage = &self.stages[row.id.index()];
-        let same = |staged: &u32| stage.keys[*staged as usize] == hash && self.staged_key_is(row.id, *staged, &key);
-        if let Some(staged) = stage.table.find(hash, same).copied() {
+        if let Some(staged) = self.staged_with_key(row.id, &key, hash) {
             if stage.hashes[staged as usize] == content && self.equals_staged(&row, staged) {
                 return Ok(Some(stage.ordinals[staged as usize]));
             }
@@ -262,6 +263,8 @@ impl Cycle {
         let base = std::sync::Arc::clone(&self.base);
         let replaced = base.find_hashed(row.id, key_info, &key, hash);
         if let Some(record) = replaced.filter(|record| row.equals(record)) {
+            // Deleted by an earlier change, brought back by this one.
+            self.doomed.remove(&(row.id, record.ordinal()));
             return Ok(Some(record.ordinal()));
         }
         if how == Resolve::Find {

@@ -6,10 +6,11 @@
 //! Records of other types that something refers to live exactly as long as that lasts.
 
 use super::cycle::{Cycle, Mode, key_parts};
+use super::flatkey::FlatKey;
 use super::for_each_reference;
 use super::intern::{Resolve, Source};
 use crate::error::{StateError, StateResult};
-use crate::key;
+use crate::key::{self, KeyPart};
 use grotto_format::schema::TypeId;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -36,20 +37,49 @@ impl Cycle {
                         Some(record) => self.equals_base(record, flat, 0)?,
                         None => false,
                     };
-                    if !same {
-                        let source = Source { position: op.position, depth: 0 };
-                        self.resolve(op.id, flat, Resolve::Create, source)?;
+                    match found.filter(|_| same) {
+                        Some(record) => _ = self.unchanged.insert((op.id, record.ordinal()), op.position),
+                        None => {
+                            let source = Source { position: op.position, depth: 0 };
+                            self.resolve(op.id, flat, Resolve::Create, source)?;
+                        }
                     }
                 }
-                (None, Some(record)) => {
-                    self.doomed.insert((op.id, record.ordinal()));
+                (None, found) => {
+                    self.refuse_staged(op.id, parts)?;
+                    self.doomed.extend(found.map(|record| (op.id, record.ordinal())));
                 }
-                (None, None) => {}
             }
         }
+        self.doom_replaced()
+    }
+
+    /// Refuses to delete a key that an earlier change of the cycle brought within another record. A
+    /// later one would bring it back.
+    fn refuse_staged(&self, id: TypeId, parts: Vec<KeyPart<'_>>) -> StateResult<()> {
+        let key = FlatKey::of(parts);
+        if self.staged_with_key(id, &key, key.hash_of()).is_none() {
+            return Ok(());
+        }
+        let info = self.base.infos[id.index()].key.as_ref();
+        let shown = info.map_or(String::new(), |info| key::show(info, key.parts()));
+        Err(StateError::Invalid(format!(
+            "type {}: key {shown} cannot be deleted: other records of the cycle refer to it",
+            self.schema.get(id).name
+        )))
+    }
+
+    /// Records whose key was taken over must die, unless the cycle says in two ways what they hold.
+    fn doom_replaced(&mut self) -> StateResult<()> {
         for (position, stage) in self.stages.iter().enumerate() {
             let id = TypeId(position as u16);
-            self.doomed.extend(stage.replaces.iter().map(|(_, ordinal)| (id, *ordinal)));
+            for (row, ordinal) in &stage.replaces {
+                if let Some(named) = self.unchanged.get(&(id, *ordinal)) {
+                    let first = self.position(*named);
+                    return Err(self.replaced_twice(id, *ordinal, first, stage.positions[*row as usize]));
+                }
+                self.doomed.insert((id, *ordinal));
+            }
         }
         Ok(())
     }
@@ -58,7 +88,7 @@ impl Cycle {
     pub(super) fn bury(&mut self) -> StateResult<()> {
         self.leave_removed_types();
         let roots: Vec<(TypeId, u32)> = match self.mode {
-            Mode::Incremental => self.doomed.iter().copied().collect(),
+            Mode::Incremental => self.doomed.iter().copied().chain(self.orphans()).collect(),
             Mode::Full => self.missing(),
         };
         for (id, ordinal) in roots {
@@ -83,6 +113,18 @@ impl Cycle {
                 self.base.ordinals(id).filter(move |o| !stage.is_kept(*o)).map(move |o| (id, o))
             })
             .collect()
+    }
+
+    /// Records of types that used to stand by themselves and now live only by being referred to.
+    fn orphans(&self) -> Vec<(TypeId, u32)> {
+        let before = self.before.schema();
+        let newly = |id: &TypeId| {
+            let old = self.old_of[id.index()].map(|old| TypeId(old as u16));
+            !self.is_top_level(*id) && old.is_some_and(|old| before.is_top_level(old))
+        };
+        let changed = !Arc::ptr_eq(&self.before, &self.base);
+        let types = self.schema.ids().filter(|id| changed && newly(id));
+        types.flat_map(|id| self.base.ordinals(id).map(move |ordinal| (id, ordinal))).collect()
     }
 
     /// Takes back the references of records whose type the new schema lacks.
@@ -150,36 +192,45 @@ impl Cycle {
             let id = TypeId(position as u16);
             for (row, ordinal) in &stage.replaces {
                 if !stage.dead.contains(ordinal) {
-                    return Err(self.still_there(id, *ordinal, Some(stage.positions[*row as usize])));
+                    let first = match stage.seen.get(*ordinal as usize) {
+                        Some(named) if *named > 0 => self.position(u64::from(*named) - 1),
+                        _ => {
+                            let count = self.references(id, *ordinal);
+                            format!("the published record, to which {count} other records refer")
+                        }
+                    };
+                    return Err(self.replaced_twice(id, *ordinal, first, stage.positions[*row as usize]));
                 }
             }
         }
         match self.doomed.iter().find(|(id, ordinal)| !self.stages[id.index()].dead.contains(ordinal)) {
-            Some((id, ordinal)) => Err(self.still_there(*id, *ordinal, None)),
+            Some((id, ordinal)) => {
+                let (name, count) = (&self.schema.get(*id).name, self.references(*id, *ordinal));
+                let key = self.key_of_base(*id, *ordinal);
+                Err(StateError::Invalid(format!(
+                    "type {name}: key {key} cannot be deleted: {count} other records refer to it"
+                )))
+            }
             None => Ok(()),
         }
     }
 
-    fn still_there(&self, id: TypeId, ordinal: u32, replaced_at: Option<u64>) -> StateError {
-        let type_name = self.schema.get(id).name.clone();
+    fn replaced_twice(&self, id: TypeId, ordinal: u32, first: String, second: u64) -> StateError {
+        StateError::DuplicateKey {
+            type_name: self.schema.get(id).name.clone(),
+            key: self.key_of_base(id, ordinal),
+            first,
+            second: self.position(second),
+        }
+    }
+
+    /// The key of a record of the base, for messages.
+    fn key_of_base(&self, id: TypeId, ordinal: u32) -> String {
         let info = self.base.infos[id.index()].key.as_ref();
-        let record = self.base.row(id, ordinal);
-        let key = info.zip(record).map(|(info, record)| {
+        let shown = info.zip(self.base.row(id, ordinal)).map(|(info, record)| {
             let parts: Vec<_> = info.paths.iter().filter_map(|path| key::read_part(&record, path)).collect();
             key::show(info, &parts)
         });
-        let key = key.unwrap_or_default();
-        let count = self.references(id, ordinal);
-        match replaced_at {
-            Some(position) => StateError::DuplicateKey {
-                type_name,
-                key,
-                first: format!("the published record, to which {count} other records refer"),
-                second: self.position(position),
-            },
-            None => StateError::Invalid(format!(
-                "type {type_name}: key {key} cannot be deleted: {count} other records refer to it"
-            )),
-        }
+        shown.unwrap_or_default()
     }
 }

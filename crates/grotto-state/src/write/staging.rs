@@ -90,8 +90,15 @@ impl Cycle {
         batch.columns.iter().enumerate().all(|(i, column)| column.value(staged as usize) == row.value(i))
     }
 
+    /// The staged record with a key.
+    pub(super) fn staged_with_key(&self, id: TypeId, key: &FlatKey<'_>, hash: u64) -> Option<u32> {
+        let stage = &self.stages[id.index()];
+        let same = |staged: &u32| stage.keys[*staged as usize] == hash && self.staged_key_is(id, *staged, key);
+        stage.table.find(hash, same).copied()
+    }
+
     /// Whether a staged record has this key: parts may be behind references.
-    pub(super) fn staged_key_is(&self, id: TypeId, staged: u32, key: &FlatKey<'_>) -> bool {
+    fn staged_key_is(&self, id: TypeId, staged: u32, key: &FlatKey<'_>) -> bool {
         let Some(info) = self.base.infos[id.index()].key.as_ref() else { return false };
         info.paths.iter().enumerate().all(|(i, path)| self.staged_part(id, staged, &path.steps) == Some(key.part(i)))
     }

@@ -157,17 +157,26 @@ fn more_blocks_than_there_can_be_layouts_load_and_read_back() {
     let mut forge = Forge::snapshot("A @PrimaryKey(id) { long id; }", 9);
     let blocks = 70_000_u32;
     for block in 0..blocks {
-        forge.chunk(0, block, run_of_ordinals(block * 512, 1), vec![constant(i64::from(block) * 512)]);
+        forge.chunk(
+            0,
+            block,
+            run_of_ordinals(block * 512, 1),
+            vec![constant(i64::from(block) * 512)],
+        );
     }
     forge.header.types[0].live = u64::from(blocks);
-    let Err(StateError::Checksum { found, .. }) = super::apply(&State::empty(), &forge.seal()) else {
+    let Err(StateError::Checksum { found, .. }) = super::apply(&State::empty(), &forge.seal())
+    else {
         panic!("expected nothing but the checksum to be wrong");
     };
     forge.header.to_checksum = found;
     let state = super::apply(&State::empty(), &forge.seal()).unwrap();
     let id = state.schema().find("A").unwrap();
     for block in (0..blocks).step_by(97) {
-        assert!(state.find(id, &(i64::from(block) * 512)).unwrap().is_some(), "block {block}");
+        assert!(
+            state.find(id, &(i64::from(block) * 512)).unwrap().is_some(),
+            "block {block}"
+        );
     }
 }
 

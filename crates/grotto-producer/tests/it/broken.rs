@@ -1,0 +1,69 @@
+//! Closures and validators that fail or panic: the committed state stays, the next cycle works.
+
+use crate::kit::{SCHEMA, TroubledStore, names, put};
+use grotto_format::Schema;
+use grotto_producer::{Candidate, ErrorKind, Producer, Validator};
+
+#[tokio::test]
+async fn a_closure_that_panics_fails_its_cycle_and_no_other() {
+    let producer = TroubledStore::new().producer(0).await;
+    put(&producer, 1, "one").await.unwrap().unwrap();
+    let version = producer.version();
+    let panicked = producer.run_cycle(|_| panic!("a bug of the caller")).await.unwrap_err();
+    assert_eq!(panicked.kind(), ErrorKind::Internal);
+    let failed = producer.metrics_text().unwrap();
+    assert!(failed.contains("grotto_producer_failed_cycles_total 1"), "{failed}");
+    assert_eq!((producer.version(), names(&producer.state()).len()), (version, 1));
+    put(&producer, 2, "two").await.unwrap().unwrap();
+    assert_eq!(names(&producer.state()).len(), 2);
+}
+
+struct Moody;
+
+impl Validator for Moody {
+    fn name(&self) -> &str {
+        "moody"
+    }
+
+    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), String> {
+        match candidate.next.total() {
+            2 => panic!("a bug of the validator"),
+            3 => Err("three is too many".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_validator_that_panics_or_refuses_keeps_the_last_version() {
+    let store = TroubledStore::new().store();
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let builder = Producer::builder("cities", store).schema(schema).snapshot_every(0);
+    let producer = builder.validator(Moody).open().await.unwrap();
+    put(&producer, 1, "one").await.unwrap().unwrap();
+    let version = producer.version();
+    assert_eq!(put(&producer, 2, "two").await.unwrap_err().kind(), ErrorKind::Internal);
+    let three = |cycle: &mut grotto_producer::IncrementalCycle| {
+        cycle.upsert_json("City", r#"{"id":2}"#, 1)?;
+        cycle.upsert_json("City", r#"{"id":3}"#, 2)
+    };
+    let refused = producer.run_incremental(three).await.unwrap_err();
+    assert_eq!(refused.to_string(), "validator moody: three is too many; nothing was published");
+    assert_eq!((producer.version(), names(&producer.state()).len()), (version, 1));
+    put(&producer, 1, "uno").await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_record_added_twice_fails_the_cycle_even_if_the_caller_goes_on() {
+    let producer = TroubledStore::new().producer(0).await;
+    let twice = |cycle: &mut grotto_producer::FullCycle| {
+        for position in [1, u64::MAX] {
+            let _ = cycle.add_json("City", r#"{"id":1,"name":"one"}"#, position);
+        }
+        Ok(())
+    };
+    for _ in 0..2 {
+        assert_eq!(producer.run_cycle(twice).await.unwrap_err().kind(), ErrorKind::Invalid);
+        put(&producer, 1, "one").await.unwrap();
+    }
+}

