@@ -29,6 +29,11 @@ pub(crate) fn open(name: &str, bar: &Bar) -> Outcome<Text> {
             "cannot {action}: expected a file, found a folder"
         )));
     }
+    if found.is_file() && found.len() == 0 && name.ends_with(".zst") {
+        return Err(Failure::invalid(format!(
+            "cannot {action}: expected zstd, found an empty file"
+        )));
+    }
     bar.of_bytes(found.len());
     plain_text(Box::new(bar.watch(file))).map_err(refused)
 }

@@ -22,13 +22,35 @@ use output::Out;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     start_log();
     let json = cli.json;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(json),
     }
+}
+
+/// A command line that makes no sense, or asks for help: nothing says yet whether answers are to be
+/// JSON but the arguments themselves.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let mut lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let message = lines.fold(first.replacen("error: ", "", 1), |all, line| {
+            format!("{all} {line}")
+        });
+        return Failure::invalid(message)
+            .hint("`--help` tells what is expected")
+            .report(true);
+    }
+    // Nobody is left to tell if the stream is closed.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// One thread drives everything; libraries bring their own for heavy work. A pool of threads would

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Outcome};
 use serde::Serialize;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes gathered before they are written.
@@ -40,32 +40,39 @@ impl Drop for Unfinished {
 impl Out {
     /// The standard output of the process.
     pub(crate) fn stdout(json: bool) -> Self {
-        let to = BufWriter::with_capacity(BUFFER, Box::new(std::io::stdout()) as Box<dyn Write>);
-        Self {
-            to,
-            json,
-            file: None,
-        }
+        Self::new(Box::new(std::io::stdout()), json, None)
     }
 
     /// A file, replaced in one step by [`Out::finish`]; what was there stays until then.
+    ///
+    /// A device or a pipe is written as it is: nothing may take its place. Links are followed.
     pub(crate) fn file(path: &Path, json: bool) -> Outcome<Self> {
+        let action = format!("write {}", path.display());
+        let refused = |e: std::io::Error| Failure::io(&action, &e);
+        let path = match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(refused(ErrorKind::IsADirectory.into())),
+            Ok(found) if !found.is_file() => {
+                let opened = File::options().write(true).open(path).map_err(refused)?;
+                return Ok(Self::new(Box::new(opened), json, None));
+            }
+            Ok(_) => path.canonicalize().map_err(refused)?,
+            Err(_) => path.to_owned(),
+        };
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.tmp", std::process::id()));
         let temporary = path.with_file_name(name);
-        let created = File::create(&temporary)
-            .map_err(|e| Failure::io(&format!("write {}", path.display()), &e))?;
-        let to = BufWriter::with_capacity(BUFFER, Box::new(created) as Box<dyn Write>);
+        let created = File::create(&temporary).map_err(refused)?;
         let file = Unfinished {
             temporary,
-            path: path.to_owned(),
+            path,
             done: false,
         };
-        Ok(Self {
-            to,
-            json,
-            file: Some(file),
-        })
+        Ok(Self::new(Box::new(created), json, Some(file)))
+    }
+
+    fn new(to: Box<dyn Write>, json: bool, file: Option<Unfinished>) -> Self {
+        let to = BufWriter::with_capacity(BUFFER, to);
+        Self { to, json, file }
     }
 
     /// Whether the user asked for JSON.

@@ -13,6 +13,9 @@ use grotto::store::{Dataset, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Refreshes in a row, so that a busy publisher does not keep a command from its answer.
+const MOST_REFRESHES: usize = 64;
+
 /// What to read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReadArgs {
@@ -87,6 +90,10 @@ pub(crate) async fn consumer(dataset: &Dataset, version: Option<u64>) -> Outcome
     if wanted == 0 {
         return Ok(builder().open().await?);
     }
+    if version.is_some() && newest.is_none_or(|newest| wanted > newest) {
+        let message = format!("dataset {}: version {wanted} is not in the log", dataset.name());
+        return Err(Failure::not_found(message));
+    }
     let error = match builder().open_at(wanted).await {
         Ok(consumer) => return Ok(consumer),
         Err(error) => error,
@@ -147,8 +154,16 @@ async fn refreshed(dir: &Path, target: &Target) -> Outcome<(Arc<State>, Option<F
     let dataset = target.open().await?;
     let builder = Consumer::builder(dataset.name(), dataset.store().clone()).state_dir(dir);
     let consumer = builder.open().await?;
-    let failure = consumer.refresh().await.err().map(Failure::from);
-    Ok((consumer.state(), failure))
+    // A refresh that met trouble on its way may end early: only one that finds nothing to do says
+    // that this is the newest version.
+    for _ in 0..MOST_REFRESHES {
+        match consumer.refresh().await {
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(error) => return Ok((consumer.state(), Some(error.into()))),
+        }
+    }
+    Ok((consumer.state(), None))
 }
 
 /// Its keeper brings news by itself: nothing to remark.

@@ -6,9 +6,9 @@ use crate::consumer::Consumer;
 use crate::dir::StateDir;
 use crate::error::Result;
 use crate::place::{HeapPlace, Place};
-use crate::refresh::Goal;
 use crate::report::RefreshReport;
 use crate::shared::{Listener, Shared, blocking};
+use crate::target::{Goal, was_written};
 use grotto_env::Env;
 use grotto_state::State;
 use grotto_store::{Dataset, Store};
@@ -85,24 +85,28 @@ impl Builder {
     pub async fn start(self) -> Result<Consumer> {
         let interval = self.poll_interval;
         let shared = self.assemble().await?;
-        if shared.served().version() == 0 {
+        if !was_written(&shared.served()) {
             shared.refresh(Goal::Start).await?;
         }
         Ok(Consumer::polling(shared, interval))
     }
 
     /// Loads the newest version and does not poll: for commands that end soon. While the store
-    /// does not answer, a state found in the state directory is served as it is.
+    /// does not answer or nothing leads on, a state found in the state directory is served as it is;
+    /// [`Consumer::refresh`] then tells why it may not be the newest.
     ///
     /// # Errors
     /// As [`Builder::start`].
     pub async fn open(self) -> Result<Consumer> {
         let shared = self.assemble().await?;
+        // Decided on what was here before: how far a failed refresh came does not make it good.
+        let found = was_written(&shared.served());
         if let Err(error) = shared.refresh(Goal::Start).await {
-            let version = shared.served().version();
-            if version == 0 {
+            let served = shared.served();
+            if !found || !shared.is_sound(&served) {
                 return Err(error);
             }
+            let version = served.version();
             tracing::warn!(%error, dataset = shared.dataset.name(), version, "serving the local state, which may not be the newest");
         }
         Ok(Consumer::quiet(shared))

@@ -30,6 +30,7 @@ mod compare;
 mod consumer;
 mod dir;
 mod error;
+mod fault;
 mod metrics;
 mod place;
 mod poll;
@@ -38,6 +39,7 @@ mod report;
 mod route;
 mod shared;
 mod step;
+mod target;
 mod watch;
 
 pub use attach::Attached;

@@ -31,6 +31,18 @@ impl Place {
         }
     }
 
+    /// Compares the bytes of a state with those that were sealed: files can be damaged under their
+    /// maps, which nobody notices before the next boot.
+    ///
+    /// # Errors
+    /// Names the segment that is not what it was.
+    pub(crate) fn check(&self, state: &State) -> Result<()> {
+        match self {
+            Self::Heap(_) => Ok(()),
+            Self::Dir(dir) => dir.check(state),
+        }
+    }
+
     /// Forgets what was sealed since the last publication.
     pub(crate) fn roll_back(&mut self) {
         if let Self::Dir(dir) = self {

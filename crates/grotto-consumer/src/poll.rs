@@ -2,8 +2,8 @@
 //!
 //! Owns: when to look. Never: what to do about news.
 
-use crate::refresh::Goal;
 use crate::shared::Shared;
+use crate::target::Goal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;

@@ -8,10 +8,12 @@
 
 use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::Fault;
 use crate::report::{RefreshReport, StepKind, StepReport};
-use crate::route::{self, Routes};
+use crate::route::Routes;
 use crate::shared::{Shared, blocking};
 use crate::step::{Job, Promise};
+use crate::target::{Goal, was_written};
 use bytes::Bytes;
 use grotto_state::{Changes, State};
 use grotto_store::LogEntry;
@@ -21,26 +23,6 @@ use std::time::Duration;
 
 /// Blobs that are worked around within one refresh.
 const MOST_FAULTS: usize = 64;
-
-/// Where a refresh is to lead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Goal {
-    /// The newest version, or the pinned one.
-    Newest,
-    /// The same, and makes sure that the dataset is still the one that the state is of.
-    Start,
-    /// This version; the consumer stays there.
-    Pin(u64),
-    /// The newest version; the consumer follows the log again.
-    Follow,
-}
-
-/// A step that failed.
-struct Fault {
-    error: Error,
-    /// The blob to do without.
-    blob: Option<String>,
-}
 
 impl Shared {
     /// Refreshes on a task of its own: a caller that stops waiting does not stop it halfway.
@@ -88,69 +70,6 @@ impl Shared {
         }
         outcome.map(|()| report)
     }
-
-    /// The entry to go to; `None` if it is served already.
-    async fn find_target(&self, goal: Goal, served: &State) -> Result<Option<LogEntry>> {
-        let (version, intact) = (served.version(), !served.is_damaged());
-        let target = match goal {
-            Goal::Pin(pinned) if pinned == version && intact => None,
-            Goal::Pin(pinned) => Some(self.entry_of(pinned).await?),
-            Goal::Newest | Goal::Follow if version > 0 && intact => {
-                route::news(&self.dataset, version).await?
-            }
-            _ => self.head_for(version, intact).await?,
-        };
-        let newest = target.as_ref().map_or(version, |target| target.version);
-        if !matches!(goal, Goal::Pin(_)) {
-            self.metrics.newest(newest);
-        }
-        Ok(target)
-    }
-
-    /// The head, if it is of another dataset than the served state, is past it, or replaces it.
-    async fn head_for(&self, version: u64, intact: bool) -> Result<Option<LogEntry>> {
-        let Some(head) = self.dataset.head().await? else {
-            if version > 0 {
-                let dataset = self.dataset.name();
-                tracing::warn!(
-                    dataset,
-                    version,
-                    "the store has no log of this dataset: serving what is here"
-                );
-            }
-            return Ok(None);
-        };
-        if head.version > version
-            || !self.is_same_dataset(&head)
-            || (!intact && head.version == version)
-        {
-            return Ok(Some(head));
-        }
-        if head.version < version {
-            return Err(Error::corrupt(format!(
-                "dataset {}: the log ends at version {}, below version {version} that is served",
-                self.dataset.name(),
-                head.version
-            )));
-        }
-        Ok(None)
-    }
-
-    async fn entry_of(&self, version: u64) -> Result<LogEntry> {
-        let entry = self.dataset.read_entry(version).await?;
-        entry.ok_or_else(|| {
-            Error::invalid(format!(
-                "dataset {}: version {version} is not in the log",
-                self.dataset.name()
-            ))
-        })
-    }
-
-    /// A dataset that was removed and created again has another identity under the same name.
-    fn is_same_dataset(&self, entry: &LogEntry) -> bool {
-        let known = self.dataset_id();
-        known.is_empty() || known == entry.dataset_id
-    }
 }
 
 /// A refresh under way.
@@ -163,6 +82,8 @@ struct Run<'a> {
     at: Arc<State>,
     /// What was served is of no use: it is damaged, or of another dataset.
     afresh: bool,
+    /// The state that is then of no use.
+    useless: Arc<State>,
     report: RefreshReport,
     changes: Composer,
     began: Duration,
@@ -170,13 +91,13 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(shared: &'a Arc<Shared>, first: Arc<State>, target: LogEntry) -> Self {
-        let afresh = first.is_damaged() || !shared.is_same_dataset(&target);
+        let afresh = !shared.is_sound(&first) || !shared.is_same_dataset(&target);
         if afresh {
             let dataset = shared.dataset.name();
             tracing::warn!(
                 dataset,
                 version = first.version(),
-                "the served state is damaged or of another dataset: loading afresh"
+                "the served state is damaged, not what the log says, or of another dataset: loading afresh"
             );
         }
         let mut changes = Composer::default();
@@ -198,6 +119,7 @@ impl<'a> Run<'a> {
             shared,
             target,
             at,
+            useless: Arc::clone(&first),
             first,
             afresh,
             report,
@@ -226,6 +148,12 @@ impl<'a> Run<'a> {
             let Some(blob) = fault.blob else {
                 return Err(fault.error);
             };
+            if fault.misfit && !self.afresh {
+                if let Err(damage) = self.check_served().await {
+                    self.discard(damage);
+                    continue;
+                }
+            }
             let dataset = shared.dataset.name();
             tracing::warn!(error = %fault.error, dataset, blob, "trying to do without a blob");
             shared.metrics.error(fault.error.kind());
@@ -235,6 +163,24 @@ impl<'a> Run<'a> {
             self.go_back();
         }
         Err(worst.unwrap_or_else(|| Error::internal("the refresh made no progress")))
+    }
+
+    /// Whether the served state is still the bytes that were written.
+    async fn check_served(&self) -> Result<()> {
+        let shared = Arc::clone(self.shared);
+        blocking(move || shared.keeper().place.check(&shared.served())).await?
+    }
+
+    /// What is served is damaged: it is loaded afresh, and no blob is to blame.
+    fn discard(&mut self, damage: Error) {
+        let dataset = self.shared.dataset.name();
+        tracing::warn!(error = %damage, dataset, "the served state is damaged: loading afresh");
+        self.shared.metrics.error(damage.kind());
+        self.report.recovered.push(damage.to_string());
+        self.afresh = true;
+        self.useless = self.shared.served();
+        self.at = Arc::new(State::empty());
+        self.changes.snapshot();
     }
 
     /// A plan from where we are, or, when there is none, from nothing.
@@ -269,7 +215,7 @@ impl<'a> Run<'a> {
 
     /// Whether a state is one that this refresh may go on from.
     fn is_published(&self, served: &Arc<State>) -> bool {
-        !self.afresh || !Arc::ptr_eq(served, &self.first)
+        !self.afresh || !Arc::ptr_eq(served, &self.useless)
     }
 
     /// Applies the steps of a plan; the next blob is fetched while one is applied.
@@ -286,7 +232,7 @@ impl<'a> Run<'a> {
             let (applied, fetched) = tokio::join!(work, self.fetch(plan.steps.get(position + 1)));
             let applied = applied
                 .and_then(|applied| applied)
-                .map_err(|error| Fault::new(error, step));
+                .map_err(|error| Fault::misfit(error, step));
             let apply = self.shared.env.clock.monotonic().saturating_sub(began);
             let done = StepReport {
                 kind: StepKind::of(step),
@@ -324,14 +270,17 @@ impl<'a> Run<'a> {
         Job {
             base: Arc::clone(&self.at),
             bytes,
-            publish: last || self.is_on_the_way(step.to()),
-            promise: last.then_some(Promise {
-                state_checksum: self.target.state_checksum,
-                schema_hash: self.target.schema_hash,
-            }),
+            publish: last || self.is_worth_serving(step),
+            promise: last.then(|| Promise::of(&self.target)),
             dataset_id: self.target.dataset_id.clone(),
             step: step.clone(),
         }
+    }
+
+    /// A fence before the first commit is on the way too, but its empty state would only pretend that
+    /// there is something.
+    fn is_worth_serving(&self, step: &Step) -> bool {
+        self.is_on_the_way(step.to()) && (step.blob().is_some() || was_written(&self.at))
     }
 
     /// Whether a version lies between what is served and the target: a snapshot on the way may be
@@ -371,13 +320,5 @@ impl<'a> Run<'a> {
         let (first, changes) = (self.first, self.changes);
         self.report.changes = blocking(move || changes.finish(&first, &served)).await?;
         Ok(Some(self.report))
-    }
-}
-
-impl Fault {
-    fn new(error: Error, step: &Step) -> Self {
-        let worth = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
-        let blob = step.blob().filter(|_| worth).map(|blob| blob.name.clone());
-        Self { error, blob }
     }
 }

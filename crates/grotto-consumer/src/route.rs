@@ -6,6 +6,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use grotto_store::plan::{Known, Plan, plan};
 use grotto_store::{Dataset, LogEntry, Next};
+use std::collections::BTreeSet;
 
 /// Entries read one by one before the head is looked up.
 const CLIMB: usize = 4;
@@ -65,6 +66,10 @@ pub(crate) struct Routes<'a> {
     oldest: Oldest,
     snapshots_known: bool,
     newest_snapshot: u64,
+    /// Versions of the snapshots past the target, from which reverse deltas may lead down to it.
+    above: BTreeSet<u64>,
+    /// From the target up to here all reverse deltas are known that can be learned.
+    explored: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +77,13 @@ struct Oldest {
     since: u64,
     /// `None` once nothing older can be learned.
     read_next: Option<u64>,
+}
+
+/// What lies in a slot of the log.
+enum Found {
+    Entry(Box<LogEntry>),
+    Nothing,
+    Damage,
 }
 
 impl Oldest {
@@ -103,6 +115,8 @@ impl<'a> Routes<'a> {
                 .snapshot
                 .as_ref()
                 .map_or(0, |snapshot| snapshot.version),
+            above: BTreeSet::new(),
+            explored: target.version,
         }
     }
 
@@ -117,31 +131,56 @@ impl<'a> Routes<'a> {
     /// `Missing` when no known blobs lead there.
     pub(crate) async fn plan(&mut self, from: u64) -> Result<Plan> {
         if from > self.target {
-            self.learn_way_back(from).await?;
+            self.learn_way_back(from, WALK).await?;
         } else if from == 0 {
             self.learn_snapshots().await?;
             self.walk_to(self.newest_snapshot, WALK).await?;
         } else {
             self.walk_to(from, WALK).await?;
         }
-        if let Some(plan) = plan(Some(from), self.target, &self.known) {
+        if let Some(plan) = self.known_way(from) {
             return Ok(plan);
         }
         self.learn_snapshots().await?;
-        if let Some(plan) = plan(Some(from), self.target, &self.known) {
+        if let Some(plan) = self.known_way(from) {
             return Ok(plan);
         }
         self.walk_to(0, LONG_WALK).await?;
-        plan(Some(from), self.target, &self.known).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Missing,
-                format!(
-                    "dataset {}: no intact blobs lead from version {from} to version {}",
-                    self.dataset.name(),
-                    self.target
-                ),
-            )
-        })
+        if let Some(plan) = self.known_way(from) {
+            return Ok(plan);
+        }
+        if let Some(plan) = self.way_from_above(from).await? {
+            return Ok(plan);
+        }
+        Err(Error::new(
+            ErrorKind::Missing,
+            format!(
+                "dataset {}: no intact blobs lead from version {from} to version {}",
+                self.dataset.name(),
+                self.target
+            ),
+        ))
+    }
+
+    fn known_way(&self, from: u64) -> Option<Plan> {
+        plan(Some(from), self.target, &self.known)
+    }
+
+    /// The way down from a newer version: the one we are at, or that of a snapshot. The nearest is
+    /// tried first, as each is as far a walk through the log as it lies above the target.
+    async fn way_from_above(&mut self, from: u64) -> Result<Option<Plan>> {
+        let mut tops = self.above.clone();
+        tops.extend(Some(from).filter(|from| *from > self.target));
+        for top in tops {
+            if top > self.explored {
+                self.learn_way_back(top, LONG_WALK).await?;
+                self.explored = top;
+            }
+            if let Some(plan) = self.known_way(from) {
+                return Ok(Some(plan));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads older entries until the learned deltas begin at `version` or before it.
@@ -154,43 +193,66 @@ impl<'a> Routes<'a> {
             else {
                 break;
             };
-            let read = match self.dataset.read_entry(next).await {
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::warn!(%error, "a damaged log entry hides the deltas before it");
-                    None
-                }
-                other => other?,
+            let mut older = Oldest {
+                read_next: None,
+                ..self.oldest
             };
-            let older = read.map(|entry| {
+            if let Found::Entry(entry) = self.read_or_warn(next).await? {
                 self.known.learn_entry(&entry);
-                Oldest::of(&entry)
-            });
-            self.oldest = match older {
-                Some(older) if older.since < self.oldest.since => older,
-                _ => Oldest {
-                    read_next: None,
-                    ..self.oldest
-                },
-            };
+                older = Some(Oldest::of(&entry))
+                    .filter(|found| found.since < older.since)
+                    .unwrap_or(older);
+            }
+            self.oldest = older;
         }
         Ok(())
     }
 
-    /// The entry of the version we are at, or the head, tells of the reverse deltas below it.
-    async fn learn_way_back(&mut self, from: u64) -> Result<()> {
-        let top = match self.dataset.read_entry(from).await? {
-            Some(entry) => Some(entry),
-            None => self.dataset.head().await?,
+    /// Learns of the reverse deltas from `top` down to what is explored, by reading `most` entries
+    /// or fewer.
+    async fn learn_way_back(&mut self, top: u64, most: usize) -> Result<()> {
+        let Some(entry) = self.entry_at_or_above(top).await? else {
+            return Ok(());
         };
-        let Some(top) = top else { return Ok(()) };
-        self.known.learn_entry(&top);
+        self.known.learn_entry(&entry);
         let below = self.oldest;
-        self.oldest = Oldest::of(&top);
-        self.walk_to(self.target, WALK).await?;
+        self.oldest = Oldest::of(&entry);
+        self.walk_to(self.explored, most).await?;
         if self.oldest.since > below.since {
             self.oldest = below;
         }
         Ok(())
+    }
+
+    /// The entry of a version. Where it is damaged or gone, the next ones tell the same; the last
+    /// resort is the head.
+    async fn entry_at_or_above(&self, version: u64) -> Result<Option<LogEntry>> {
+        for slot in version..=version.saturating_add(CLIMB as u64) {
+            match self.read_or_warn(slot).await? {
+                Found::Entry(entry) => return Ok(Some(*entry)),
+                Found::Nothing => break,
+                Found::Damage => {}
+            }
+        }
+        match self.dataset.head().await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(%error, "the head of the log is damaged");
+                Ok(None)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn read_or_warn(&self, version: u64) -> Result<Found> {
+        match self.dataset.read_entry(version).await {
+            Ok(Some(entry)) => Ok(Found::Entry(Box::new(entry))),
+            Ok(None) => Ok(Found::Nothing),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(%error, "a damaged log entry hides the deltas before it");
+                Ok(Found::Damage)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn learn_snapshots(&mut self) -> Result<()> {
@@ -200,6 +262,8 @@ impl<'a> Routes<'a> {
         for entry in self.dataset.snapshot_entries().await? {
             if entry.version <= self.target {
                 self.newest_snapshot = self.newest_snapshot.max(entry.version);
+            } else {
+                self.above.insert(entry.version);
             }
             self.known.learn_snapshot(entry.version, entry.blob);
         }

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     /// Held during a refresh: one at a time. Holds the version that the consumer is pinned to.
     pub(crate) gate: tokio::sync::Mutex<Option<u64>>,
     served: ArcSwap<State>,
+    /// The served state contradicts the log.
+    distrusted: AtomicBool,
     versions: watch::Sender<u64>,
     keeper: Mutex<Keeper>,
     listeners: RwLock<Vec<Listener>>,
@@ -66,6 +69,7 @@ impl Shared {
         Self {
             metrics,
             gate: tokio::sync::Mutex::new(None),
+            distrusted: AtomicBool::new(false),
             versions: watch::Sender::new(state.version()),
             served: ArcSwap::from_pointee(state),
             keeper: Mutex::new(Keeper { place, dataset_id }),
@@ -100,9 +104,20 @@ impl Shared {
         keeper.place.publish(state, dataset_id)?;
         keeper.dataset_id = dataset_id.to_owned();
         self.served.store(Arc::clone(state));
+        self.distrusted.store(false, Ordering::Relaxed);
         self.versions.send_replace(state.version());
         self.metrics.served(state.version(), state.total());
         Ok(())
+    }
+
+    /// Whether the served state may be gone on from: no read met damage, the log does not contradict.
+    pub(crate) fn is_sound(&self, served: &State) -> bool {
+        !served.is_damaged() && !self.distrusted.load(Ordering::Relaxed)
+    }
+
+    /// Has the next refresh load what is served afresh.
+    pub(crate) fn distrust(&self) {
+        self.distrusted.store(true, Ordering::Relaxed);
     }
 
     /// Waits until the served version is at least `version`; `false` if that can no longer happen.

@@ -8,7 +8,9 @@ use crate::shared::Shared;
 use bytes::Bytes;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind};
 use grotto_state::{Changes, State};
+use grotto_store::LogEntry;
 use grotto_store::plan::Step;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A step and what it needs.
@@ -27,10 +29,49 @@ pub(crate) struct Job {
 }
 
 /// What a log entry says about its state.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Promise {
-    pub(crate) state_checksum: u64,
-    pub(crate) schema_hash: u64,
+    state_checksum: u64,
+    schema_hash: u64,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Promise {
+    pub(crate) fn of(entry: &LogEntry) -> Self {
+        Self {
+            state_checksum: entry.state_checksum,
+            schema_hash: entry.schema_hash,
+            counts: entry.counts.clone(),
+        }
+    }
+
+    /// Whether a state is the one that the log means.
+    pub(crate) fn check(&self, state: &State) -> Result<()> {
+        let version = state.version();
+        let (expected, found) = (self.state_checksum, state.checksum());
+        if found != expected {
+            return Err(Error::corrupt(format!(
+                "version {version}: state checksum expected {expected:016x} by the log, found {found:016x}"
+            )));
+        }
+        let (expected, found) = (self.schema_hash, state.schema_hash());
+        // The log of a dataset without any commit knows no schema.
+        if found != expected && state.total() > 0 {
+            return Err(Error::corrupt(format!(
+                "version {version}: schema hash expected {expected:016x} by the log, found {found:016x}"
+            )));
+        }
+        for (name, expected) in &self.counts {
+            let ty = state.schema().find(name);
+            let found = ty.map_or(0, |ty| state.count(ty));
+            if found != *expected {
+                return Err(Error::corrupt(format!(
+                    "version {version}: expected {expected} records of {name} by the log, found {found}"
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Shared {
@@ -40,7 +81,9 @@ impl Shared {
         let mut keeper = self.keeper();
         let done: Result<_> = (|| {
             let (state, changes) = build(self.dataset.name(), &job, &mut keeper.place)?;
-            check_promise(&state, job.promise)?;
+            if let Some(promise) = &job.promise {
+                promise.check(&state)?;
+            }
             let state = Arc::new(state);
             if job.publish {
                 self.publish(&mut keeper, &state, &job.dataset_id)?;
@@ -97,29 +140,6 @@ fn check_header(dataset: &str, header: &BlobHeader, step: &Step) -> Result<(), S
             header.from,
             header.to
         ));
-    }
-    Ok(())
-}
-
-fn check_promise(state: &State, promise: Option<Promise>) -> Result<()> {
-    let Some(promise) = promise else {
-        return Ok(());
-    };
-    let version = state.version();
-    let found = state.checksum();
-    if found != promise.state_checksum {
-        let expected = promise.state_checksum;
-        return Err(Error::corrupt(format!(
-            "version {version}: state checksum expected {expected:016x} by the log, found {found:016x}"
-        )));
-    }
-    let found = state.schema_hash();
-    // The log of a dataset without any commit knows no schema.
-    if found != promise.schema_hash && state.total() > 0 {
-        let expected = promise.schema_hash;
-        return Err(Error::corrupt(format!(
-            "version {version}: schema hash expected {expected:016x} by the log, found {found:016x}"
-        )));
     }
     Ok(())
 }

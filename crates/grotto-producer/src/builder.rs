@@ -15,6 +15,9 @@ use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+/// More threads than this only cost memory.
+const MAX_THREADS: usize = 256;
+
 /// zstd level of blobs: the best ratio that still compresses at the speed a cycle needs.
 const DEFAULT_LEVEL: i32 = 3;
 const DEFAULT_SNAPSHOT_EVERY: u64 = 25;
@@ -107,10 +110,10 @@ impl ProducerBuilder {
         self
     }
 
-    /// Threads that decode and encode. Default: one per processor, at most 8.
+    /// Threads that decode and encode, 1 to 256. Default: one per processor, at most 8.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
-        self.settings.threads = threads.max(1);
+        self.settings.threads = threads.clamp(1, MAX_THREADS);
         self
     }
 

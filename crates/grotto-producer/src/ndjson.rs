@@ -179,8 +179,9 @@ fn read_chunks(
             progress(total);
         }
         if read > 0 {
-            match bytes.iter().rposition(|byte| *byte == b'\n') {
-                Some(end) => rest = bytes.split_off(end + 1),
+            // What was left over has no end of line: a long line is searched once, not per piece.
+            match bytes[before..].iter().rposition(|byte| *byte == b'\n') {
+                Some(end) => rest = bytes.split_off(before + end + 1),
                 None if bytes.len() > MAX_LINE => {
                     let message = format!("{source} line {first_line}: expected at most {MAX_LINE} bytes in a line");
                     return Err(Error::invalid(message));

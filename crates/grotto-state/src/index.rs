@@ -156,6 +156,11 @@ impl Index {
     }
 }
 
+/// Entries of a page.
+pub(crate) fn entries_in(page: &[u8]) -> u64 {
+    page.chunks(LINE).flat_map(|line| &line[..SLOTS]).filter(|print| **print != 0).count() as u64
+}
+
 /// The pages of an index, each once.
 pub(crate) fn each_page(index: &Index) -> impl Iterator<Item = Loc> + '_ {
     let mut last = Loc::NONE;

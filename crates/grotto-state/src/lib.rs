@@ -13,6 +13,7 @@
 mod apply;
 mod bitmap;
 mod block;
+mod check;
 mod encode;
 mod error;
 mod evolve;

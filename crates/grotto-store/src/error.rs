@@ -132,7 +132,9 @@ impl Error {
 /// Whether the host refused, which trying again does not change.
 fn is_denied(error: &(dyn StdError + 'static)) -> bool {
     use std::io::ErrorKind as K;
-    std::iter::successors(Some(error), |error| error.source())
+    std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| {
+        (*error).source()
+    })
         .filter_map(|error| error.downcast_ref::<std::io::Error>())
         .any(|cause| matches!(cause.kind(), K::PermissionDenied | K::ReadOnlyFilesystem))
 }

@@ -12,6 +12,8 @@ mod value;
 use crate::failure::{Failure, Outcome};
 use grotto::store::StoreUrl;
 use serde::Deserialize;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use unique::Unique;
@@ -150,12 +152,22 @@ impl Settings {
 /// Reads a small text file.
 pub(crate) fn read_text(path: &Path, what: &str, limit: u64) -> Outcome<String> {
     let action = format!("read {what} {}", path.display());
-    let length = std::fs::metadata(path)
-        .map_err(|e| Failure::io(&action, &e))?
-        .len();
-    if length > limit {
-        let message = format!("cannot {action}: expected at most {limit} bytes, found {length}");
+    let refused = |e: std::io::Error| Failure::io(&action, &e);
+    // A device or a pipe has no length to be asked for, and may have no end.
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(refused)?;
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(refused)?;
+    if bytes.len() as u64 > limit {
+        let message = format!("cannot {action}: expected at most {limit} bytes, found more");
         return Err(Failure::invalid(message));
     }
-    std::fs::read_to_string(path).map_err(|e| Failure::io(&action, &e))
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        Failure::invalid(format!(
+            "cannot {action}: line {line}: expected utf-8 text, found other bytes"
+        ))
+    })
 }

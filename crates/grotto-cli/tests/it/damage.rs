@@ -143,3 +143,35 @@ fn inspect_shows_a_blob_by_name_and_by_file_and_refuses_a_damaged_one() {
         .refused(3);
     assert!(complaint.contains("delta/none.delta"), "{complaint}");
 }
+
+#[test]
+fn an_altered_snapshot_announcement_is_found_and_named() {
+    let bench = three_versions();
+    let file = bench.path("store/items/snapshots/00000000000000000004.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"epoch\":2", "\"epoch\":9")).unwrap();
+    let run = bench.run("verify --store store");
+    assert_eq!(run.code, 5, "{}", run.err);
+    assert!(
+        run.err.contains("snapshots/00000000000000000004.json"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn a_state_directory_that_cannot_reach_the_newest_version_says_so_at_once() {
+    let bench = three_versions();
+    bench.run("export --store store --state-dir state").ok();
+    for round in 0..3 {
+        let text = format!("{{\"id\":1,\"size\":{round}}}\n");
+        bench.publish(&text, "").ok();
+    }
+    let entry = bench.path("store/items/log/00000000000000000012.json");
+    let text = std::fs::read_to_string(&entry).unwrap();
+    std::fs::write(&entry, text.replace("\"epoch\":6", "\"epoch\":9")).unwrap();
+    let run = bench.run("export --store store --state-dir state");
+    assert_eq!((run.code, run.out.lines().count()), (0, 1), "{}", run.err);
+    let expected = "note: serving version 11 as it is: items/log/00000000000000000012.json";
+    assert!(run.err.starts_with(expected), "{}", run.err);
+}

@@ -234,3 +234,40 @@ fn the_demo_answers_in_json_and_keeps_its_folder_when_told_to() {
         complaint.err
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn an_output_that_is_a_link_or_a_pipe_stays_one() {
+    let bench = two_versions();
+    bench.write("real.ndjson", "before");
+    std::os::unix::fs::symlink(bench.path("real.ndjson"), bench.path("link")).unwrap();
+    let run = bench.run("export --store store --output link");
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(bench.path("link").is_symlink());
+    let written = std::fs::read_to_string(bench.path("real.ndjson")).unwrap();
+    assert_eq!(values(&written).len(), 2);
+    // A pipe of the process itself stands for every file that is not a plain one.
+    let run = bench.run("export --store store --output /dev/stdout");
+    assert_eq!((run.code, run.out), (0, written), "{}", run.err);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_refused_in_json_as_well() {
+    let bench = Bench::new();
+    for line in ["publish --json", "--json bogus", "export --nope --json"] {
+        let complaint = bench.run(line).refused(2);
+        let value: Value = serde_json::from_str(&complaint).unwrap();
+        assert_eq!(value["exit_code"], 2, "{complaint}");
+        assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    }
+}
+
+#[test]
+fn a_version_that_was_never_published_is_not_found() {
+    let bench = two_versions();
+    let complaint = bench.run("export --store store --version 99").refused(3);
+    assert_eq!(
+        complaint,
+        "error: dataset items: version 99 is not in the log\n"
+    );
+}

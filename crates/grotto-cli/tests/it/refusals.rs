@@ -256,3 +256,38 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
         "{complaint}"
     );
 }
+
+#[test]
+fn an_empty_file_is_no_zstd_input() {
+    let bench = Bench::with_schema();
+    bench.write("none.zst", "");
+    let line = "publish --store store --dataset items --schema item.schema --input none.zst";
+    let complaint = bench.run(line).refused(2);
+    let expected = "error: cannot read input none.zst: expected zstd, found an empty file\n";
+    assert_eq!(complaint, expected);
+    assert!(!bench.path("store").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_schema_without_an_end_is_refused() {
+    let bench = Bench::new();
+    bench.write("in.ndjson", "{}");
+    let line = "publish --store store --dataset items --schema /dev/zero --input in.ndjson";
+    let complaint = bench.run(line).refused(2);
+    let expected =
+        "error: cannot read schema /dev/zero: expected at most 1048576 bytes, found more\n";
+    assert_eq!(complaint, expected);
+}
+
+#[test]
+fn a_schema_that_is_no_text_is_refused_with_its_line() {
+    let bench = Bench::new();
+    bench.write("in.ndjson", "{}");
+    std::fs::write(bench.path("x.schema"), b"A {\n  int \xff;\n}").unwrap();
+    let line = "publish --store store --dataset items --schema x.schema --input in.ndjson";
+    let complaint = bench.run(line).refused(2);
+    let expected =
+        "error: cannot read schema x.schema: line 2: expected utf-8 text, found other bytes\n";
+    assert_eq!(complaint, expected);
+}

@@ -206,6 +206,23 @@ impl StateDir {
         })
     }
 
+    /// Compares the checksums of a state's segments with those of their files when they were sealed.
+    pub(crate) fn check(&self, state: &State) -> Result<()> {
+        for segment in state.segments() {
+            let file = self.files.get(&segment.name());
+            let expected = file.map(|file| file.checksum);
+            let found = xxh3_64(segment.bytes());
+            if expected.is_some_and(|expected| expected != found) {
+                return Err(Error::corrupt(format!(
+                    "{}: the file was altered: checksum expected {:016x}, found {found:016x}",
+                    self.paths.segment(segment.name()).display(),
+                    expected.unwrap_or_default()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets what was sealed since the last publication: the refresh failed.
     pub(crate) fn roll_back(&mut self) {
         for name in std::mem::take(&mut self.sealed) {

@@ -48,6 +48,29 @@ async fn a_restart_fetches_no_blob_that_it_does_not_need() {
 }
 
 #[tokio::test]
+async fn a_damaged_local_state_is_loaded_afresh_and_no_blob_is_blamed() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    builder(&kit).open().await.unwrap().shutdown().await;
+    // In the boot in which they were written nobody looks at the segments again.
+    for file in std::fs::read_dir(kit.state_dir().join("segments")).unwrap() {
+        let path = file.unwrap().path();
+        let length = std::fs::read(&path).unwrap().len();
+        std::fs::write(&path, vec![0; length]).unwrap();
+    }
+    publisher.publish(3).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+    publisher.publish(2).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+    consumer.shutdown().await;
+    let consumer = builder(&kit).open().await.unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
 async fn a_started_consumer_catches_up_in_the_background() {
     let kit = Kit::new();
     let mut publisher = kit.publisher().await;

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::segment::HeapSeal;
+use crate::state::State;
 use crate::state::TypeInfo;
 use grotto_format::batch::{Batch, Value, encode_ordinals};
 use grotto_format::blob::{self, Blob, BlobHeader, BlobKind, BlobWriter, SectionKind};

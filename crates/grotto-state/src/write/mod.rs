@@ -42,7 +42,7 @@ pub(crate) struct Children {
 #[derive(Debug)]
 pub struct WriteState {
     state: Arc<State>,
-    children: Arc<Vec<Children>>,
+    pub(crate) children: Arc<Vec<Children>>,
 }
 
 impl WriteState {

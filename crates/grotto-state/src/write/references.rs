@@ -24,6 +24,15 @@ impl References {
             .unwrap_or(0)
     }
 
+    /// Records that something refers to, and how often.
+    pub(crate) fn nonzero(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let pages = self.pages.iter().enumerate().filter_map(|(number, page)| Some((number, page.as_ref()?)));
+        let counts = pages.flat_map(|(number, page)| {
+            page.iter().enumerate().map(move |(at, count)| ((number * PAGE + at) as u32, *count))
+        });
+        counts.filter(|(_, count)| *count > 0)
+    }
+
     /// Counts `by` more references, or fewer.
     pub(crate) fn add(&mut self, ordinal: u32, by: i64) {
         let (page, at) = place(ordinal);

@@ -86,11 +86,13 @@ impl Chain {
             let expected = &self.states[number + 1];
             assert_eq!(state.checksum(), expected.checksum());
             assert_eq!(dump(&state), dump(expected));
+            state.check_invariants().unwrap();
             let snapshot = encode_snapshot(&state, &options(state.version())).unwrap();
             let snapshot = Blob::parse(snapshot.into()).unwrap();
             let loaded = State::empty().apply(&snapshot, &mut HeapSeal::default()).unwrap().0;
             assert_eq!(loaded.checksum(), expected.checksum());
             assert_eq!(dump(&loaded), dump(expected));
+            loaded.check_invariants().unwrap();
         }
         for (number, reverse) in self.reverses.iter().enumerate().rev() {
             let Some(reverse) = reverse else { break };
@@ -98,6 +100,7 @@ impl Chain {
             state = state.apply(&blob, &mut HeapSeal::default()).unwrap().0;
             assert_eq!(state.checksum(), self.states[number].checksum());
             assert_eq!(dump(&state), dump(&self.states[number]));
+            state.check_invariants().unwrap();
         }
     }
 }

@@ -7,8 +7,10 @@
 )]
 
 mod model;
+mod rare;
 mod churn;
 mod engine;
 mod hostile;
 mod vectors;
+mod webs;
 mod emptied;

@@ -62,8 +62,11 @@ impl<'a> Walk<'a> {
                 self.entries.insert(version, entry);
             }
         }
-        for entry in self.dataset.snapshot_entries().await? {
-            self.snapshots.insert(entry.version, entry);
+        for version in self.dataset.snapshot_versions().await? {
+            let entry = self.dataset.snapshot_entry(version).await;
+            if let Some(entry) = self.tolerate(entry)?.flatten() {
+                self.snapshots.insert(version, entry);
+            }
         }
         let boundary = self
             .dataset

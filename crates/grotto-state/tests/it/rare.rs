@@ -1,0 +1,137 @@
+//! Paths that few datasets take.
+
+use crate::engine::{Chain, flat, options};
+use grotto_format::blob::Blob;
+use grotto_format::schema::Schema;
+use grotto_state::{HeapSeal, Mode, State, StateError, WriteState, encode_snapshot};
+use std::sync::Arc;
+
+fn schema(text: &str) -> Arc<Schema> {
+    Arc::new(Schema::parse(text).unwrap())
+}
+
+fn reload(state: &State) -> State {
+    let bytes = encode_snapshot(state, &options(state.version())).unwrap();
+    State::empty().apply(&Blob::parse(bytes.into()).unwrap(), &mut HeapSeal::default()).unwrap().0
+}
+
+const NESTED: &str = "A @PrimaryKey(id) { long id; K k; } K @PrimaryKey(code) { int code; string text; }";
+
+fn a(id: i64, text: &str) -> String {
+    format!(r#"{{"id":{id},"k":{{"code":1,"text":"{text}"}}}}"#)
+}
+
+#[test]
+fn a_key_deleted_and_then_brought_back_within_another_record_lives() {
+    let schema = schema(NESTED);
+    for text in ["same", "other"] {
+        let mut chain = Chain::new();
+        chain.full(&schema, &[("K", r#"{"code":1,"text":"same"}"#.into())]).unwrap();
+        assert!(chain.incremental(&schema, &[("K", Err(1)), ("A", Ok(a(7, text)))]).unwrap());
+        let state = chain.write.state();
+        let k = state.find(schema.find("K").unwrap(), &1).unwrap().unwrap();
+        assert_eq!(k.text(1), text);
+        chain.write.check_invariants().unwrap();
+        chain.verify();
+    }
+}
+
+#[test]
+fn a_key_brought_within_another_record_and_then_deleted_is_refused() {
+    let schema = schema(NESTED);
+    for text in ["same", "other"] {
+        let mut chain = Chain::new();
+        chain.full(&schema, &[("K", r#"{"code":1,"text":"same"}"#.into())]).unwrap();
+        let error = chain.incremental(&schema, &[("A", Ok(a(7, text))), ("K", Err(1))]).unwrap_err();
+        assert!(error.to_string().contains("key 1 cannot be deleted"), "{error}");
+        assert!(chain.incremental(&schema, &[("K", Err(1))]).unwrap(), "the failed cycle left no trace");
+    }
+}
+
+#[test]
+fn a_key_named_as_it_is_and_nested_otherwise_is_refused_in_any_order() {
+    let schema = schema(NESTED);
+    let mut chain = Chain::new();
+    let old = ("K", r#"{"code":1,"text":"same"}"#.to_owned());
+    chain.full(&schema, std::slice::from_ref(&old)).unwrap();
+    let mut changes = vec![("K", Ok(old.1.clone())), ("A", Ok(a(7, "other")))];
+    for _ in 0..2 {
+        let error = chain.incremental(&schema, &changes).unwrap_err();
+        assert!(matches!(error, StateError::DuplicateKey { .. }), "{error}");
+        changes.reverse();
+    }
+    let mut records = vec![old, ("A", a(7, "other"))];
+    for expected in ["record 1 and record 2", "record 2 and record 1"] {
+        let error = chain.full(&schema, &records).unwrap_err();
+        assert_eq!(error.to_string(), format!("type K: duplicate key 1: {expected}"));
+        records.reverse();
+    }
+}
+
+#[test]
+fn a_dataset_that_was_emptied_can_be_returned_to() {
+    let schema = schema("R @PrimaryKey(k) { long k; }");
+    let mut chain = Chain::new();
+    chain.full(&schema, &[("R", r#"{"k":1}"#.into())]).unwrap();
+    chain.full(&schema, &[]).unwrap();
+    chain.full(&schema, &[("R", r#"{"k":2}"#.into())]).unwrap();
+    assert!(chain.reverses[0].is_none() && chain.reverses[1..].iter().all(Option::is_some));
+    chain.verify();
+}
+
+#[test]
+fn records_of_many_empty_fields_fit_into_chunks() {
+    let fields: String = (0..700).map(|i| format!("string f{i};")).collect();
+    let schema = schema(&format!("R @PrimaryKey(k) {{ long k; {fields} }}"));
+    let records: Vec<_> = (0..50_000).map(|k| ("R", format!(r#"{{"k":{k}}}"#))).collect();
+    let mut chain = Chain::new();
+    chain.full(&schema, &records).unwrap();
+    assert_eq!(reload(chain.write.state()).checksum(), chain.write.state().checksum());
+}
+
+#[test]
+fn loading_many_blocks_of_rising_keys_shares_layouts() {
+    let schema = schema("R @PrimaryKey(k) { long k; }");
+    let records: Vec<_> = (0..3_000_000_i64).step_by(3).map(|k| ("R", format!(r#"{{"k":{k}}}"#))).collect();
+    let mut chain = Chain::new();
+    let id = schema.find("R").unwrap();
+    let mut cycle = chain.write.begin(&schema, Mode::Full).unwrap();
+    for (line, (_, text)) in records.iter().enumerate() {
+        cycle.add(id, &flat(&schema, id, text), line as u64).unwrap();
+    }
+    let encoded = cycle.finish(&options(1)).unwrap();
+    chain.commit(encoded);
+    let loaded = reload(chain.write.state());
+    panic!("{} {}", loaded.most_layouts(), loaded.ordinal_limit(id));
+}
+
+#[test]
+fn records_that_grow_do_not_outgrow_their_blocks() {
+    let schema = schema("R @PrimaryKey(k) { long k; string text; }");
+    let mut chain = Chain::new();
+    // Blocks are sized for the first records.
+    chain.full(&schema, &[("R", r#"{"k":0}"#.into())]).unwrap();
+    let text = "x".repeat(40_000);
+    for batch in 0..4_i64 {
+        let changes: Vec<_> =
+            (0..200).map(|i| ("R", Ok(format!(r#"{{"k":{},"text":"{text}"}}"#, batch * 200 + i)))).collect();
+        chain.incremental(&schema, &changes).unwrap();
+    }
+    let touched = chain.incremental(&schema, &[("R", Ok(r#"{"k":1,"text":"short"}"#.into()))]).unwrap();
+    assert!(touched);
+    let state = chain.write.state();
+    let largest = state.segments().map(|segment| segment.bytes().len()).max();
+    assert!(largest < Some(12 << 20), "{largest:?} bytes written at once for 8 MB of records");
+    chain.write.check_invariants().unwrap();
+    assert_eq!(reload(state).checksum(), state.checksum());
+}
+
+#[test]
+fn a_write_state_that_starts_from_a_chain_knows_what_one_from_a_snapshot_knows() {
+    let schema = schema(NESTED);
+    let mut chain = Chain::new();
+    chain.full(&schema, &[("A", a(1, "x")), ("A", a(2, "x"))]).unwrap();
+    chain.incremental(&schema, &[("A", Err(1))]).unwrap();
+    WriteState::new(Arc::clone(chain.write.state())).check_invariants().unwrap();
+    chain.write.check_invariants().unwrap();
+}
