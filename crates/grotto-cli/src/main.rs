@@ -39,7 +39,10 @@ fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let text = error.to_string();
-        let mut lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+        let mut lines = text
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
         let message = lines.fold(first.replacen("error: ", "", 1), |all, line| {
             format!("{all} {line}")

@@ -91,7 +91,10 @@ pub(crate) async fn consumer(dataset: &Dataset, version: Option<u64>) -> Outcome
         return Ok(builder().open().await?);
     }
     if version.is_some() && newest.is_none_or(|newest| wanted > newest) {
-        let message = format!("dataset {}: version {wanted} is not in the log", dataset.name());
+        let message = format!(
+            "dataset {}: version {wanted} is not in the log",
+            dataset.name()
+        );
         return Err(Failure::not_found(message));
     }
     let error = match builder().open_at(wanted).await {

@@ -135,8 +135,8 @@ fn is_denied(error: &(dyn StdError + 'static)) -> bool {
     std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| {
         (*error).source()
     })
-        .filter_map(|error| error.downcast_ref::<std::io::Error>())
-        .any(|cause| matches!(cause.kind(), K::PermissionDenied | K::ReadOnlyFilesystem))
+    .filter_map(|error| error.downcast_ref::<std::io::Error>())
+    .any(|cause| matches!(cause.kind(), K::PermissionDenied | K::ReadOnlyFilesystem))
 }
 
 #[cfg(test)]

@@ -261,13 +261,3 @@ fn a_command_line_that_makes_no_sense_is_refused_in_json_as_well() {
         assert_eq!(complaint.lines().count(), 1, "{complaint}");
     }
 }
-
-#[test]
-fn a_version_that_was_never_published_is_not_found() {
-    let bench = two_versions();
-    let complaint = bench.run("export --store store --version 99").refused(3);
-    assert_eq!(
-        complaint,
-        "error: dataset items: version 99 is not in the log\n"
-    );
-}

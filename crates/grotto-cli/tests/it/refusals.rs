@@ -243,7 +243,7 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
         complaint,
         "error: key Item.id: expected long, found \"x\"\n"
     );
-    let complaint = bench.run("export --store store --version 9").refused(2);
+    let complaint = bench.run("export --store store --version 9").refused(3);
     assert_eq!(
         complaint,
         "error: dataset items: version 9 is not in the log\n"
