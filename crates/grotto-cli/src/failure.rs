@@ -125,6 +125,12 @@ impl Failure {
         self
     }
 
+    /// Whether blobs are damaged or gone: what they would say is unknown.
+    pub(crate) fn is_loss(&self) -> bool {
+        use ErrorKind::{Corrupt, Missing};
+        matches!(self.kind, Kind::Of(Corrupt | Missing))
+    }
+
     /// What happened, on one line.
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -189,7 +195,7 @@ fn plain(error: &std::io::Error) -> String {
 }
 
 /// Messages may quote input; a terminal must not obey it, and a log must not see two lines.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let visible = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(visible).collect()
 }

@@ -9,7 +9,7 @@ use crate::output::note;
 use crate::target::{Target, TargetArgs, nothing_published};
 use grotto::consumer::{Attached, Consumer};
 use grotto::state::State;
-use grotto::store::{Dataset, ErrorKind};
+use grotto::store::Dataset;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,77 +79,64 @@ impl ReadArgs {
     }
 }
 
-/// A consumer on the heap, at the version or the newest.
-///
-/// Where deltas or snapshots that lead up to an old version are gone or damaged, the way may still be
-/// open from above: to the newest version, and back by reverse deltas.
+/// A consumer on the heap, at the version or the newest. Version 0 is the empty state.
 pub(crate) async fn consumer(dataset: &Dataset, version: Option<u64>) -> Outcome<Consumer> {
-    let builder = || Consumer::builder(dataset.name(), dataset.store().clone());
-    let newest = dataset.head().await?.map(|head| head.version);
-    let wanted = version.or(newest).unwrap_or(0);
-    if wanted == 0 {
-        return Ok(builder().open().await?);
-    }
-    if version.is_some() && newest.is_none_or(|newest| wanted > newest) {
-        let message = format!(
-            "dataset {}: version {wanted} is not in the log",
-            dataset.name()
-        );
-        return Err(Failure::not_found(message));
-    }
-    let error = match builder().open_at(wanted).await {
-        Ok(consumer) => return Ok(consumer),
-        Err(error) => error,
+    let builder = Consumer::builder(dataset.name(), dataset.store().clone());
+    let Some(version) = version else {
+        return Ok(builder.open().await?);
     };
-    let blocked = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
-    if let (true, Some(newest)) = (blocked, newest.filter(|newest| *newest > wanted)) {
-        tracing::warn!(%error, version = wanted, "going by way of the newest version");
-        if let Ok(consumer) = builder().open_at(newest).await {
-            consumer.refresh_to(wanted).await?;
-            return Ok(consumer);
-        }
+    let newest = dataset.head().await?.map_or(0, |head| head.version);
+    if version > newest {
+        return Err(not_in_log(dataset, version));
     }
-    Err(error.into())
+    Ok(builder.open_at(version).await?)
+}
+
+fn not_in_log(dataset: &Dataset, version: u64) -> Failure {
+    let name = dataset.name();
+    Failure::not_found(format!(
+        "dataset {name}: version {version} is not in the log"
+    ))
 }
 
 async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Arc<State>> {
     let dataset = target.open().await?;
-    Ok(consumer(&dataset, version).await?.state())
+    match version {
+        // The empty state is one to compare with, not one to read.
+        Some(0) => Err(not_in_log(&dataset, 0)),
+        _ => Ok(consumer(&dataset, version).await?.state()),
+    }
 }
 
 /// The newest state, by way of the directory.
 async fn newest_in(dir: &Path, target: &Target) -> Outcome<Arc<State>> {
-    let held = Consumer::attach(dir).ok();
-    let failure = match (refreshed(dir, target).await, &held) {
-        (Ok((state, None)), _) => return Ok(state),
-        // Opening puts up with a store that does not lead on; that is right only if something was
-        // there before.
-        (Ok((_, Some(failure))), None) => return Err(failure),
-        (Ok((state, Some(failure))), Some(_)) => {
-            note(format_args!(
-                "serving version {} as it is: {}",
-                state.version(),
-                failure.message()
-            ));
+    let failure = match refreshed(dir, target).await {
+        Ok((state, failure)) => {
+            if let Some(failure) = failure {
+                note_stale(&state, &failure);
+            }
             return Ok(state);
         }
-        (Err(failure), _) => failure,
+        // What is there was asked for its worth already.
+        Err(failure) if failure.is_loss() => return Err(failure),
+        Err(failure) => failure,
     };
     // Another process keeps it, it cannot be written, or the store is away: what it holds is still
     // good to read.
-    let Some(attached) = held else {
+    let Ok(attached) = Consumer::attach(dir) else {
         return Err(failure);
     };
     check_name(&attached, target.dataset.as_deref(), dir)?;
     let state = attached.state();
     if !is_kept_by_another(&failure) {
-        note(format_args!(
-            "serving version {} as it is: {}",
-            state.version(),
-            failure.message()
-        ));
+        note_stale(&state, &failure);
     }
     Ok(state)
+}
+
+fn note_stale(state: &State, failure: &Failure) {
+    let (version, reason) = (state.version(), failure.message());
+    note(format_args!("serving version {version} as it is: {reason}"));
 }
 
 /// The state after a refresh, and why it may not be the newest.

@@ -3,8 +3,8 @@
 //! Owns: net added and removed ordinals. Never: costs more than the steps changed, unless a
 //! snapshot lies between and both states must be compared.
 
-use crate::compare;
-use grotto_state::format::schema::Schema;
+use crate::compare::Comparison;
+use grotto_state::format::schema::{Schema, TypeId};
 use grotto_state::{Changes, State, TypeChanges};
 use std::collections::BTreeMap;
 
@@ -44,13 +44,16 @@ impl Composer {
 
     /// The net changes from `first` to `last`.
     pub(crate) fn finish(self, first: &State, last: &State) -> BTreeMap<String, TypeChanges> {
+        let comparison = Comparison::new(first, last);
         let mut types = if self.compare {
-            compare::states(first, last)
+            comparison.all()
         } else {
             self.types
         };
-        for (name, change) in &mut types {
-            drop_unchanged(name, change, first, last);
+        for (name, change) in types.iter_mut().filter(|_| !self.compare) {
+            if let Some(ty) = last.schema().find(name) {
+                drop_unchanged(ty, change, &comparison);
+            }
         }
         types.retain(|_, change| !(change.added.is_empty() && change.removed.is_empty()));
         types
@@ -65,21 +68,14 @@ fn follow(net: &mut TypeChanges, then: &TypeChanges) {
 }
 
 /// An ordinal that lost its record and got an equal one back has not changed.
-fn drop_unchanged(name: &str, change: &mut TypeChanges, first: &State, last: &State) {
+fn drop_unchanged(ty: TypeId, change: &mut TypeChanges, comparison: &Comparison<'_>) {
     let (added, removed) = (&change.added, &change.removed);
-    let both = minus(added, &minus(added, removed));
-    if both.is_empty() {
-        return;
+    let mut same = minus(added, &minus(added, removed));
+    same.retain(|ordinal| comparison.is_same(ty, *ordinal));
+    if !same.is_empty() {
+        change.added = minus(&change.added, &same);
+        change.removed = minus(&change.removed, &same);
     }
-    let Some(compare) = compare::Comparison::new(name, first, last) else {
-        return;
-    };
-    let same: Vec<u32> = both
-        .into_iter()
-        .filter(|ordinal| compare.is_same(*ordinal))
-        .collect();
-    change.added = minus(&change.added, &same);
-    change.removed = minus(&change.removed, &same);
 }
 
 /// Members of `a` that are not in `b`; all rising.

@@ -1,135 +1,166 @@
 //! Comparing two states record by record.
 //!
-//! Owns: which ordinals hold another record than before. Costs a pass over both states: only for
-//! refreshes that loaded a snapshot.
+//! Owns: which ordinals hold another record than before. A record is the same if all that can be
+//! read through it is: ordinals of what it refers to are used again over time. Costs a pass over
+//! both states when asked for all of them: only for refreshes that loaded a snapshot.
 
-use grotto_state::format::batch::{ColumnKind, columns_of};
-use grotto_state::format::schema::{TypeId, TypeSchema};
+mod columns;
+
+use columns::{Columns, Content};
+use grotto_state::format::schema::{FieldType, TypeId};
 use grotto_state::{Record, State, TypeChanges};
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 
-/// The changes of all types of `last`.
-pub(crate) fn states(first: &State, last: &State) -> BTreeMap<String, TypeChanges> {
-    let types = last.schema().types().iter();
-    types
-        .map(|ty| (ty.name.clone(), changes_of(&ty.name, first, last)))
-        .collect()
-}
+/// Records within records that are followed. No publisher nests as deep; damaged states may.
+const MOST_DEPTH: usize = 128;
 
-fn changes_of(name: &str, first: &State, last: &State) -> TypeChanges {
-    let mut change = TypeChanges::default();
-    let Some(new) = last.schema().find(name) else {
-        return change;
-    };
-    let Some(compare) = Comparison::new(name, first, last) else {
-        change.added = last.ordinals(new).collect();
-        return change;
-    };
-    let mut before = first.ordinals(compare.old).peekable();
-    for ordinal in last.ordinals(new) {
-        while let Some(gone) = before.next_if(|old| *old < ordinal) {
-            change.removed.push(gone);
-        }
-        if before.next_if_eq(&ordinal).is_none() {
-            change.added.push(ordinal);
-        } else if !compare.is_same(ordinal) {
-            change.removed.push(ordinal);
-            change.added.push(ordinal);
-        }
-    }
-    change.removed.extend(before);
-    change
-}
-
-/// Compares the records of a type that both states have.
+/// Compares the records of two states.
 pub(crate) struct Comparison<'a> {
     first: &'a State,
     last: &'a State,
-    old: TypeId,
-    new: TypeId,
-    columns: Columns,
+    /// By type of `last`.
+    types: Vec<Pair>,
 }
 
-/// Which column is which, and what it holds.
-struct Columns {
-    common: Vec<(usize, usize, ColumnKind)>,
-    only_old: Vec<usize>,
-    only_new: Vec<usize>,
+/// A type of `last` and the type of `first` that has its name.
+#[derive(Default)]
+struct Pair {
+    /// `None` inside if there was no such type.
+    old: OnceCell<Option<(TypeId, Columns)>>,
+    /// What is known of each ordinal; empty until something is.
+    verdicts: RefCell<Vec<Verdict>>,
 }
+
+/// What is known of an ordinal: a byte, zero first, as untouched zeroes cost no memory.
+type Verdict = u8;
+const SAME: Verdict = 1;
+/// Also while it is being found out: a record that leads to itself is damaged.
+const DIFFERENT: Verdict = 2;
 
 impl<'a> Comparison<'a> {
-    pub(crate) fn new(name: &str, first: &'a State, last: &'a State) -> Option<Self> {
-        let (old, new) = (first.schema().find(name)?, last.schema().find(name)?);
-        let columns = Columns::match_up(first.schema().get(old), last.schema().get(new));
-        Some(Self {
-            first,
-            last,
-            old,
-            new,
-            columns,
-        })
+    /// Costs nothing until something is asked.
+    pub(crate) fn new(first: &'a State, last: &'a State) -> Self {
+        let types = last.schema().ids().map(|_| Pair::default()).collect();
+        Self { first, last, types }
     }
 
-    /// Whether an ordinal holds the same record in both states. Fields that only one of the
-    /// schemas has count as null in the other.
-    pub(crate) fn is_same(&self, ordinal: u32) -> bool {
-        match (
-            self.first.record(self.old, ordinal),
-            self.last.record(self.new, ordinal),
-        ) {
-            (Some(old), Some(new)) => self.columns.is_same(&old, &new),
-            (old, new) => old.is_none() && new.is_none(),
-        }
+    /// The changes of all types of `last`.
+    pub(crate) fn all(&self) -> BTreeMap<String, TypeChanges> {
+        let schema = self.last.schema();
+        let name = |ty: TypeId| schema.get(ty).name.clone();
+        let types = schema.ids();
+        types.map(|ty| (name(ty), self.changes_of(ty))).collect()
     }
-}
 
-impl Columns {
-    fn match_up(old: &TypeSchema, new: &TypeSchema) -> Self {
-        let (names, new_names) = (names_of(old), names_of(new));
-        let kinds = columns_of(new);
-        let mut columns = Self {
-            common: Vec::new(),
-            only_old: Vec::new(),
-            only_new: Vec::new(),
+    /// Whether an ordinal of a type of `last` holds the same record in both states. Fields that only
+    /// one of the schemas has count as null in the other.
+    pub(crate) fn is_same(&self, ty: TypeId, ordinal: u32) -> bool {
+        self.is_same_within(ty, ordinal, MOST_DEPTH)
+    }
+
+    fn changes_of(&self, ty: TypeId) -> TypeChanges {
+        let mut change = TypeChanges::default();
+        let Some((old, _)) = self.pair(ty) else {
+            change.added = self.last.ordinals(ty).collect();
+            return change;
         };
-        for (position, kind) in kinds.into_iter().enumerate() {
-            let name = new_names.get(position);
-            match names.iter().position(|other| Some(other) == name) {
-                Some(before) => columns.common.push((before, position, kind)),
-                None => columns.only_new.push(position),
+        let mut before = self.first.ordinals(*old).peekable();
+        for ordinal in self.last.ordinals(ty) {
+            while let Some(gone) = before.next_if(|old| *old < ordinal) {
+                change.removed.push(gone);
+            }
+            if before.next_if_eq(&ordinal).is_none() {
+                change.added.push(ordinal);
+            } else if !self.is_same(ty, ordinal) {
+                change.removed.push(ordinal);
+                change.added.push(ordinal);
             }
         }
-        let dropped = names
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| !new_names.contains(name));
-        columns.only_old = dropped.map(|(position, _)| position).collect();
-        columns
+        change.removed.extend(before);
+        change
     }
 
-    fn is_same(&self, old: &Record<'_>, new: &Record<'_>) -> bool {
-        let equal = |(a, b, kind): &(usize, usize, ColumnKind)| {
-            old.is_null(*a) == new.is_null(*b)
-                && match kind {
-                    ColumnKind::Fixed(_) => old.word(*a) == new.word(*b),
-                    ColumnKind::Var(_) => old.var(*a) == new.var(*b),
-                    ColumnKind::Elements(_) => old.elements(*a).eq(new.elements(*b)),
-                }
+    fn pair(&self, ty: TypeId) -> Option<&(TypeId, Columns)> {
+        let pair = self.types.get(ty.index())?;
+        let find = || {
+            let (first, last) = (self.first.schema(), self.last.schema());
+            let old = first.find(&last.get(ty).name)?;
+            Some((old, Columns::match_up((first, old), (last, ty))))
         };
-        self.common.iter().all(equal)
-            && self.only_old.iter().all(|column| old.is_null(*column))
-            && self.only_new.iter().all(|column| new.is_null(*column))
+        pair.old.get_or_init(find).as_ref()
     }
-}
 
-/// Names of a type's columns: those of its fields, or one without a name for the elements.
-fn names_of(ty: &TypeSchema) -> Vec<&str> {
-    match ty.object() {
-        Some(object) => object
-            .fields
-            .iter()
-            .map(|field| field.name.as_str())
-            .collect(),
-        None => vec![""],
+    fn is_same_within(&self, ty: TypeId, ordinal: u32, depth: usize) -> bool {
+        let (Some(pair), Some(depth)) = (self.types.get(ty.index()), depth.checked_sub(1)) else {
+            return false;
+        };
+        let at = ordinal as usize;
+        // Not held while other records are looked at, which may be of the same type.
+        {
+            let mut verdicts = pair.verdicts.borrow_mut();
+            if verdicts.is_empty() {
+                *verdicts = vec![0; self.last.ordinal_limit(ty) as usize];
+            }
+            match verdicts.get_mut(at) {
+                Some(verdict @ 0) => *verdict = DIFFERENT,
+                Some(verdict) => return *verdict == SAME,
+                // The new state has no record there.
+                None => return false,
+            }
+        }
+        let same = self.find_out(ty, ordinal, depth);
+        if let Some(verdict) = pair.verdicts.borrow_mut().get_mut(at).filter(|_| same) {
+            *verdict = SAME;
+        }
+        same
+    }
+
+    fn find_out(&self, ty: TypeId, ordinal: u32, depth: usize) -> bool {
+        let Some((old, columns)) = self.pair(ty) else {
+            return false;
+        };
+        match (
+            self.first.record(*old, ordinal),
+            self.last.record(ty, ordinal),
+        ) {
+            (Some(old), Some(new)) => self.is_equal(columns, &old, &new, depth),
+            // A reference that leads nowhere: damage.
+            _ => false,
+        }
+    }
+
+    fn is_equal(
+        &self,
+        columns: &Columns,
+        old: &Record<'_>,
+        new: &Record<'_>,
+        depth: usize,
+    ) -> bool {
+        let leads_to_same =
+            |target: TypeId, ordinal: u32| self.is_same_within(target, ordinal, depth);
+        let equal = |(a, b, content): &(usize, usize, Content)| {
+            if old.is_null(*a) || new.is_null(*b) {
+                return old.is_null(*a) && new.is_null(*b);
+            }
+            match content {
+                Content::Scalar(FieldType::String | FieldType::Bytes) => old.var(*a) == new.var(*b),
+                Content::Scalar(_) => old.word(*a) == new.word(*b),
+                Content::Reference(to) => {
+                    let ordinal = new.word(*b);
+                    old.word(*a) == ordinal && leads_to_same(*to, ordinal as u32)
+                }
+                Content::Elements(targets) => {
+                    let targets = targets.iter().cycle();
+                    old.elements(*a).eq(new.elements(*b))
+                        && targets
+                            .zip(new.elements(*b))
+                            .all(|(to, ordinal)| leads_to_same(*to, ordinal))
+                }
+            }
+        };
+        columns.common.iter().all(equal)
+            && columns.only_old.iter().all(|column| old.is_null(*column))
+            && columns.only_new.iter().all(|column| new.is_null(*column))
     }
 }

@@ -148,11 +148,12 @@ impl<'a> Run<'a> {
             let Some(blob) = fault.blob else {
                 return Err(fault.error);
             };
-            if fault.misfit && !self.afresh {
-                if let Err(damage) = self.check_served().await {
-                    self.discard(damage);
-                    continue;
-                }
+            if fault.misfit
+                && !self.afresh
+                && let Err(damage) = self.check_served().await
+            {
+                self.discard(damage);
+                continue;
             }
             let dataset = shared.dataset.name();
             tracing::warn!(error = %fault.error, dataset, blob, "trying to do without a blob");

@@ -42,7 +42,9 @@ pub(crate) struct Settings {
 
 impl ProducerBuilder {
     pub(crate) fn new(name: &str, store: Store) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        let threads = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(8);
         Self {
             name: name.to_owned(),
             store,
@@ -132,10 +134,24 @@ impl ProducerBuilder {
         let schema = match self.schema {
             Some(schema) => Arc::new(schema),
             None if head.is_some() => Arc::clone(state.schema()),
-            None => return Err(Error::invalid(format!("dataset {} is empty: expected a schema", self.name))),
+            None => {
+                return Err(Error::invalid(format!(
+                    "dataset {} is empty: expected a schema",
+                    self.name
+                )));
+            }
         };
-        let snapshot = head.as_ref().and_then(|head| head.snapshot.as_ref()).map_or(0, |s| s.version);
-        let announced = writer.dataset().snapshot_entries().await?.iter().map(|s| s.version).max();
+        let snapshot = head
+            .as_ref()
+            .and_then(|head| head.snapshot.as_ref())
+            .map_or(0, |s| s.version);
+        let announced = writer
+            .dataset()
+            .snapshot_entries()
+            .await?
+            .iter()
+            .map(|s| s.version)
+            .max();
         let mut write = WriteState::new(Arc::new(state));
         write.skip_to(writer.next_version() - 1);
         let mut registry = Registry::default();
@@ -151,7 +167,11 @@ impl ProducerBuilder {
             snapshots: tokio::sync::Mutex::default(),
             last_snapshot: AtomicU64::new(snapshot.max(announced.unwrap_or(0))),
         };
-        let core = Core { write, schema, pending: None };
+        let core = Core {
+            write,
+            schema,
+            pending: None,
+        };
         Ok(Producer::assemble(shared, core))
     }
 }

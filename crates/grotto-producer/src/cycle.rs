@@ -31,7 +31,10 @@ pub struct IncrementalCycle {
 fn type_id(schema: &Schema, name: &str) -> Result<TypeId> {
     schema.find(name).ok_or_else(|| {
         let names: Vec<&str> = schema.types().iter().map(|t| t.name.as_str()).collect();
-        Error::invalid(format!("no type {name}: expected one of {}", names.join(", ")))
+        Error::invalid(format!(
+            "no type {name}: expected one of {}",
+            names.join(", ")
+        ))
     })
 }
 
@@ -42,7 +45,12 @@ fn decode_json(schema: &Schema, id: TypeId, text: &str, flat: &mut FlatBuilder) 
 
 impl FullCycle {
     pub(crate) fn new(cycle: Cycle) -> Self {
-        Self { cycle, flat: FlatBuilder::new(), records: 0, failed: None }
+        Self {
+            cycle,
+            flat: FlatBuilder::new(),
+            records: 0,
+            failed: None,
+        }
     }
 
     /// The schema of the cycle.
@@ -71,7 +79,8 @@ impl FullCycle {
         let id = type_id(self.schema(), type_name)?;
         let mut flat = std::mem::take(&mut self.flat);
         let schema = Arc::clone(self.schema());
-        let added = decode_json(&schema, id, text, &mut flat).and_then(|()| self.add_flat(id, flat.bytes(), position));
+        let added = decode_json(&schema, id, text, &mut flat)
+            .and_then(|()| self.add_flat(id, flat.bytes(), position));
         self.flat = flat;
         added
     }
@@ -100,7 +109,8 @@ impl FullCycle {
         self.records += 1;
         self.cycle.add(id, flat, position).map_err(|error| {
             let error = Error::from(error);
-            self.failed.get_or_insert_with(|| error.message().to_owned());
+            self.failed
+                .get_or_insert_with(|| error.message().to_owned());
             error
         })
     }
@@ -109,9 +119,15 @@ impl FullCycle {
     ///
     /// # Errors
     /// The error of `fill`, or of adding.
-    pub fn transaction<T>(&mut self, fill: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
+    pub fn transaction<T>(
+        &mut self,
+        fill: impl FnOnce(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
         let schema = Arc::clone(self.schema());
-        let mut transaction = Transaction { schema, records: Vec::new() };
+        let mut transaction = Transaction {
+            schema,
+            records: Vec::new(),
+        };
         let value = fill(&mut transaction)?;
         for (id, flat, position) in transaction.records {
             self.add_flat(id, &flat, position)?;
@@ -161,7 +177,11 @@ impl Transaction {
 
 impl IncrementalCycle {
     pub(crate) fn new(cycle: Cycle) -> Self {
-        Self { cycle, flat: FlatBuilder::new(), records: 0 }
+        Self {
+            cycle,
+            flat: FlatBuilder::new(),
+            records: 0,
+        }
     }
 
     /// The schema of the cycle.
@@ -189,7 +209,8 @@ impl IncrementalCycle {
         let id = type_id(self.schema(), type_name)?;
         let mut flat = std::mem::take(&mut self.flat);
         let schema = Arc::clone(self.schema());
-        let done = decode_json(&schema, id, text, &mut flat).and_then(|()| self.upsert_flat(id, flat.bytes(), position));
+        let done = decode_json(&schema, id, text, &mut flat)
+            .and_then(|()| self.upsert_flat(id, flat.bytes(), position));
         self.flat = flat;
         done
     }
@@ -204,7 +225,8 @@ impl IncrementalCycle {
         flat.clear();
         let position = self.records + 1;
         let encoded = encoder.encode(record, &mut flat).map_err(Error::from);
-        let done = encoded.and_then(|()| self.upsert_flat(encoder.type_id(), flat.bytes(), position));
+        let done =
+            encoded.and_then(|()| self.upsert_flat(encoder.type_id(), flat.bytes(), position));
         self.flat = flat;
         done
     }

@@ -23,7 +23,11 @@ impl Error {
     /// An error without a cause below.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// The request is wrong.
@@ -58,7 +62,11 @@ impl Error {
 
 impl From<grotto_store::Error> for Error {
     fn from(error: grotto_store::Error) -> Self {
-        Self { kind: error.kind(), message: error.message().to_owned(), source: Some(Box::new(error)) }
+        Self {
+            kind: error.kind(),
+            message: error.message().to_owned(),
+            source: Some(Box::new(error)),
+        }
     }
 }
 
@@ -78,12 +86,20 @@ impl From<StateError> for Error {
             | StateError::Invalid(_)
             | StateError::Limit(_) => ErrorKind::Invalid,
         };
-        Self { kind, message: error.to_string(), source: Some(Box::new(error)) }
+        Self {
+            kind,
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
     }
 }
 
 impl From<SchemaError> for Error {
     fn from(error: SchemaError) -> Self {
-        Self { kind: ErrorKind::Invalid, message: error.to_string(), source: Some(Box::new(error)) }
+        Self {
+            kind: ErrorKind::Invalid,
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
     }
 }

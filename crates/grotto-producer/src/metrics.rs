@@ -36,20 +36,50 @@ impl Metrics {
         };
         let registry = registry.sub_registry_with_prefix("grotto_producer");
         let counters = [
-            ("records", "Records added, upserted or deleted by cycles", &metrics.records),
+            (
+                "records",
+                "Records added, upserted or deleted by cycles",
+                &metrics.records,
+            ),
             ("versions", "Versions committed", &metrics.versions),
-            ("quiet_cycles", "Cycles that found no change", &metrics.quiet_cycles),
-            ("failed_cycles", "Cycles that failed", &metrics.failed_cycles),
+            (
+                "quiet_cycles",
+                "Cycles that found no change",
+                &metrics.quiet_cycles,
+            ),
+            (
+                "failed_cycles",
+                "Cycles that failed",
+                &metrics.failed_cycles,
+            ),
             ("snapshots", "Snapshots written", &metrics.snapshots),
-            ("failed_snapshots", "Snapshots that failed", &metrics.failed_snapshots),
+            (
+                "failed_snapshots",
+                "Snapshots that failed",
+                &metrics.failed_snapshots,
+            ),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
-        registry.register_with_unit("written", "Bytes of blobs uploaded", Unit::Bytes, metrics.bytes.clone());
-        registry.register("version", "Newest version committed", metrics.version.clone());
+        registry.register_with_unit(
+            "written",
+            "Bytes of blobs uploaded",
+            Unit::Bytes,
+            metrics.bytes.clone(),
+        );
+        registry.register(
+            "version",
+            "Newest version committed",
+            metrics.version.clone(),
+        );
         let help = "Time of a cycle from its first record to its commit";
-        registry.register_with_unit("cycle_duration", help, Unit::Seconds, metrics.cycle_seconds.clone());
+        registry.register_with_unit(
+            "cycle_duration",
+            help,
+            Unit::Seconds,
+            metrics.cycle_seconds.clone(),
+        );
         metrics
     }
 }

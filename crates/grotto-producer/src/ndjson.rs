@@ -42,7 +42,11 @@ pub struct NdjsonInput {
 
 impl std::fmt::Debug for NdjsonInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "NdjsonInput({} of {}, {:?})", self.type_name, self.source_name, self.mode)
+        write!(
+            f,
+            "NdjsonInput({} of {}, {:?})",
+            self.type_name, self.source_name, self.mode
+        )
     }
 }
 
@@ -84,10 +88,19 @@ impl Producer {
                 self.run_cycle(move |cycle| {
                     cycle.set_source(&input.source_name);
                     let schema = Arc::clone(cycle.schema());
-                    decode(input, &schema, threads, &mut |line, flat| match line.change {
-                        Change::Record(id, span) => cycle.add_flat(id, &flat[span], line.position),
-                        Change::Delete(..) => Err(Error::internal("a full-state cycle met a delete")),
-                    })
+                    decode(
+                        input,
+                        &schema,
+                        threads,
+                        &mut |line, flat| match line.change {
+                            Change::Record(id, span) => {
+                                cycle.add_flat(id, &flat[span], line.position)
+                            }
+                            Change::Delete(..) => {
+                                Err(Error::internal("a full-state cycle met a delete"))
+                            }
+                        },
+                    )
                 })
                 .await
             }
@@ -95,13 +108,20 @@ impl Producer {
                 self.run_incremental(move |cycle| {
                     cycle.set_source(&input.source_name);
                     let schema = Arc::clone(cycle.schema());
-                    decode(input, &schema, threads, &mut |line, flat| match line.change {
-                        Change::Record(id, span) => cycle.upsert_flat(id, &flat[span], line.position),
-                        Change::Delete(id, key) => {
-                            let parts: Vec<KeyPart<'_>> = key.iter().map(key_part).collect();
-                            cycle.delete(&schema.get(id).name, parts.as_slice())
-                        }
-                    })
+                    decode(
+                        input,
+                        &schema,
+                        threads,
+                        &mut |line, flat| match line.change {
+                            Change::Record(id, span) => {
+                                cycle.upsert_flat(id, &flat[span], line.position)
+                            }
+                            Change::Delete(id, key) => {
+                                let parts: Vec<KeyPart<'_>> = key.iter().map(key_part).collect();
+                                cycle.delete(&schema.get(id).name, parts.as_slice())
+                            }
+                        },
+                    )
                 })
                 .await
             }
@@ -123,10 +143,19 @@ fn decode(
     threads: usize,
     take: &mut dyn FnMut(Line, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let NdjsonInput { type_name, source_name, reader, mode, progress } = input;
+    let NdjsonInput {
+        type_name,
+        source_name,
+        reader,
+        mode,
+        progress,
+    } = input;
     let Some(id) = schema.find(&type_name) else {
         let names: Vec<&str> = schema.types().iter().map(|t| t.name.as_str()).collect();
-        return Err(Error::invalid(format!("no type {type_name}: expected one of {}", names.join(", "))));
+        return Err(Error::invalid(format!(
+            "no type {type_name}: expected one of {}",
+            names.join(", ")
+        )));
     };
     let (texts, to_decode) = bounded::<Text>(threads * 2);
     let (results, decoded) = bounded::<Decoded>(threads * 2);
@@ -141,12 +170,17 @@ fn decode(
         // close and everybody stops.
         drop((to_decode, results));
         let taken = take_in_order(decoded, take);
-        let read = read.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let read = read
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         taken.and(read)
     })
 }
 
-fn take_in_order(decoded: Receiver<Decoded>, take: &mut dyn FnMut(Line, &[u8]) -> Result<()>) -> Result<()> {
+fn take_in_order(
+    decoded: Receiver<Decoded>,
+    take: &mut dyn FnMut(Line, &[u8]) -> Result<()>,
+) -> Result<()> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
     for chunk in decoded {
@@ -173,7 +207,11 @@ fn read_chunks(
         let before = bytes.len();
         let limit = CHUNK.saturating_sub(before).max(CHUNK / 4) as u64;
         let read = reader.by_ref().take(limit).read_to_end(&mut bytes);
-        let read = read.map_err(|e| Error::invalid(format!("{source}: cannot be read after line {first_line}: {e}")))?;
+        let read = read.map_err(|e| {
+            Error::invalid(format!(
+                "{source}: cannot be read after line {first_line}: {e}"
+            ))
+        })?;
         total += read as u64;
         if let Some(progress) = &progress {
             progress(total);
@@ -183,7 +221,9 @@ fn read_chunks(
             match bytes[before..].iter().rposition(|byte| *byte == b'\n') {
                 Some(end) => rest = bytes.split_off(before + end + 1),
                 None if bytes.len() > MAX_LINE => {
-                    let message = format!("{source} line {first_line}: expected at most {MAX_LINE} bytes in a line");
+                    let message = format!(
+                        "{source} line {first_line}: expected at most {MAX_LINE} bytes in a line"
+                    );
                     return Err(Error::invalid(message));
                 }
                 None => {
@@ -193,7 +233,15 @@ fn read_chunks(
             }
         }
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-        if !bytes.is_empty() && texts.send(Text { number, first_line, bytes }).is_err() {
+        if !bytes.is_empty()
+            && texts
+                .send(Text {
+                    number,
+                    first_line,
+                    bytes,
+                })
+                .is_err()
+        {
             // Nobody takes lines any more: the cycle failed and says why.
             return Ok(());
         }
@@ -217,7 +265,11 @@ fn decode_chunks(
     for text in texts {
         builder.clear();
         let lines = decode_lines(&text, &mut builder, schema, id, mode, source);
-        let decoded = Decoded { number: text.number, lines, flat: builder.bytes().to_vec() };
+        let decoded = Decoded {
+            number: text.number,
+            lines,
+            flat: builder.bytes().to_vec(),
+        };
         if results.send(decoded).is_err() {
             return;
         }
@@ -269,7 +321,11 @@ struct Operation<'a> {
 }
 
 fn change(line: &[u8], builder: &mut FlatBuilder, schema: &Schema, id: TypeId) -> Result<Change> {
-    let has_op_field = schema.get(id).fields().iter().any(|field| field.name == "op");
+    let has_op_field = schema
+        .get(id)
+        .fields()
+        .iter()
+        .any(|field| field.name == "op");
     let names_op = line.windows(4).any(|w| w == b"\"op\"");
     if has_op_field || !names_op {
         return record(line, builder, schema, id);
@@ -278,22 +334,28 @@ fn change(line: &[u8], builder: &mut FlatBuilder, schema: &Schema, id: TypeId) -
         Ok(operation) => operation,
         // Not an operation after all: the message of the record decoder is the better one.
         Err(error) => {
-            return record(line, builder, schema, id)
-                .map_err(|_| Error::invalid(format!("expected a record or an operation: {error}")));
+            return record(line, builder, schema, id).map_err(|_| {
+                Error::invalid(format!("expected a record or an operation: {error}"))
+            });
         }
     };
     let id = match operation.type_name {
-        Some(name) => schema.find(name).ok_or_else(|| Error::invalid(format!("no type {name} in the schema")))?,
+        Some(name) => schema
+            .find(name)
+            .ok_or_else(|| Error::invalid(format!("no type {name} in the schema")))?,
         None => id,
     };
     match (operation.op, operation.record, operation.key) {
         ("upsert", Some(text), None) => record(text.get().as_bytes(), builder, schema, id),
         ("delete", None, Some(key)) => {
-            let key = json::decode_key(schema, id, key.get()).map_err(|e| Error::invalid(e.to_string()))?;
+            let key = json::decode_key(schema, id, key.get())
+                .map_err(|e| Error::invalid(e.to_string()))?;
             Ok(Change::Delete(id, key))
         }
         ("upsert", ..) => Err(Error::invalid("op upsert: expected a record and no key")),
         ("delete", ..) => Err(Error::invalid("op delete: expected a key and no record")),
-        (other, ..) => Err(Error::invalid(format!("expected op upsert or delete, found {other:?}"))),
+        (other, ..) => Err(Error::invalid(format!(
+            "expected op upsert or delete, found {other:?}"
+        ))),
     }
 }

@@ -56,7 +56,12 @@ pub(crate) struct Worked {
 
 impl std::fmt::Debug for Producer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Producer({} at version {})", self.shared.name, self.version())
+        write!(
+            f,
+            "Producer({} at version {})",
+            self.shared.name,
+            self.version()
+        )
     }
 }
 
@@ -68,7 +73,10 @@ impl Producer {
     }
 
     pub(crate) fn assemble(shared: Shared, core: Core) -> Self {
-        Self { shared: Arc::new(shared), core: Arc::new(tokio::sync::Mutex::new(core)) }
+        Self {
+            shared: Arc::new(shared),
+            core: Arc::new(tokio::sync::Mutex::new(core)),
+        }
     }
 
     /// The committed state.
@@ -152,22 +160,31 @@ impl Producer {
             (core, worked)
         };
         let joined = tokio::task::spawn_blocking(blocking).await;
-        let (mut core, worked) = joined.map_err(|e| Error::internal(format!("the cycle stopped: {e}")))?;
+        let (mut core, worked) =
+            joined.map_err(|e| Error::internal(format!("the cycle stopped: {e}")))?;
         self.publish(&mut core, worked?).await
     }
 
     /// Version that the next delta starts from: the head, or the fence that comes before the commit.
     fn base_version(&self) -> u64 {
         let next = self.shared.writer.next_version();
-        if self.shared.writer.epoch().is_some() { next - 1 } else { next }
+        if self.shared.writer.epoch().is_some() {
+            next - 1
+        } else {
+            next
+        }
     }
 
     /// Commits what is pending, or finds out what became of it. It stays pending for as long as there
     /// is no answer, also when this future is dropped.
     pub(crate) async fn settle(&self, core: &mut Core) -> Result<()> {
-        let Some((_, fields)) = &core.pending else { return Ok(()) };
+        let Some((_, fields)) = &core.pending else {
+            return Ok(());
+        };
         let answer = self.shared.writer.commit(fields.clone()).await;
-        let unknown = |error: &grotto_store::Error| matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt);
+        let unknown = |error: &grotto_store::Error| {
+            matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt)
+        };
         if answer.as_ref().is_err_and(unknown) {
             return answer.map(|_| ()).map_err(Error::from);
         }
@@ -195,7 +212,8 @@ impl Producer {
         let mut snapshots = self.shared.snapshots.lock().await;
         let mut written = Vec::new();
         while let Some(joined) = snapshots.join_next().await {
-            written.push(joined.map_err(|e| Error::internal(format!("the snapshot stopped: {e}")))??);
+            written
+                .push(joined.map_err(|e| Error::internal(format!("the snapshot stopped: {e}")))??);
         }
         Ok(written)
     }
@@ -249,7 +267,11 @@ impl Shared {
             encode: self.env.clock.monotonic() - populated,
             ..Times::default()
         };
-        Ok(Worked { encoded, records, times })
+        Ok(Worked {
+            encoded,
+            records,
+            times,
+        })
     }
 
     fn validate(&self, core: &Core, encoded: &Encoded) -> Result<()> {
@@ -261,7 +283,10 @@ impl Shared {
         };
         for validator in &self.settings.validators {
             validator.validate(&candidate).map_err(|reason| {
-                Error::invalid(format!("validator {}: {reason}; nothing was published", validator.name()))
+                Error::invalid(format!(
+                    "validator {}: {reason}; nothing was published",
+                    validator.name()
+                ))
             })?;
         }
         Ok(())

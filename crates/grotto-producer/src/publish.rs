@@ -49,8 +49,19 @@ pub struct Times {
 }
 
 impl Producer {
-    pub(crate) async fn publish(&self, core: &mut Core, worked: Worked) -> Result<Option<Published>> {
-        let Worked { encoded: Some(mut encoded), records, mut times } = worked else { return Ok(None) };
+    pub(crate) async fn publish(
+        &self,
+        core: &mut Core,
+        worked: Worked,
+    ) -> Result<Option<Published>> {
+        let Worked {
+            encoded: Some(mut encoded),
+            records,
+            mut times,
+        } = worked
+        else {
+            return Ok(None);
+        };
         let clock = &self.shared.env.clock;
         let start = clock.monotonic();
         let version = encoded.next.version();
@@ -58,13 +69,22 @@ impl Producer {
         let (delta, reverse) = self.upload(&mut encoded, version).await?;
         let uploaded = clock.monotonic();
         let (delta_bytes, reverse_bytes) = (delta.length, reverse.as_ref().map(|r| r.length));
-        self.shared.metrics.bytes.inc_by(delta_bytes + reverse_bytes.unwrap_or(0));
+        self.shared
+            .metrics
+            .bytes
+            .inc_by(delta_bytes + reverse_bytes.unwrap_or(0));
         let counts = encoded.counts.clone();
         let state_checksum = encoded.next.checksum();
         let fields = CommitFields {
-            blobs: EntryBlobs { delta: Some(delta), reverse },
+            blobs: EntryBlobs {
+                delta: Some(delta),
+                reverse,
+            },
             state_checksum,
-            counts: counts.iter().map(|c| (c.type_name.clone(), c.live)).collect(),
+            counts: counts
+                .iter()
+                .map(|c| (c.type_name.clone(), c.live))
+                .collect(),
             schema_hash: encoded.next.schema_hash(),
             sources: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -74,12 +94,28 @@ impl Producer {
         times.upload = uploaded - start;
         times.commit = committed - uploaded;
         let total = times.populate + times.encode + times.upload + times.commit;
-        self.shared.metrics.cycle_seconds.observe(total.as_secs_f64());
+        self.shared
+            .metrics
+            .cycle_seconds
+            .observe(total.as_secs_f64());
         self.shared.writer.heartbeat().await;
         let snapshot_started = self.start_snapshot_if_due(core);
-        tracing::info!(dataset = self.shared.name, version, records, delta_bytes, "version committed");
+        tracing::info!(
+            dataset = self.shared.name,
+            version,
+            records,
+            delta_bytes,
+            "version committed"
+        );
         let published = Published {
-            version, records, counts, delta_bytes, reverse_bytes, snapshot_started, state_checksum, times,
+            version,
+            records,
+            counts,
+            delta_bytes,
+            reverse_bytes,
+            snapshot_started,
+            state_checksum,
+            times,
         };
         Ok(Some(published))
     }
@@ -93,17 +129,31 @@ impl Producer {
         if writer.next_version() == version {
             return Ok(());
         }
-        let message = format!("expected to commit version {version}, but the log is at {}", writer.next_version() - 1);
+        let message = format!(
+            "expected to commit version {version}, but the log is at {}",
+            writer.next_version() - 1
+        );
         Err(Error::new(ErrorKind::Fenced, message))
     }
 
-    async fn upload(&self, encoded: &mut Encoded, version: u64) -> Result<(BlobRef, Option<BlobRef>)> {
+    async fn upload(
+        &self,
+        encoded: &mut Encoded,
+        version: u64,
+    ) -> Result<(BlobRef, Option<BlobRef>)> {
         let writer = &self.shared.writer;
-        let delta = writer.upload(BlobKind::Delta, version, std::mem::take(&mut encoded.delta).into());
+        let delta = writer.upload(
+            BlobKind::Delta,
+            version,
+            std::mem::take(&mut encoded.delta).into(),
+        );
         let reverse = encoded.reverse.take();
         let reverse = async {
             match reverse {
-                Some(bytes) => writer.upload(BlobKind::Reverse, version, bytes.into()).await.map(Some),
+                Some(bytes) => writer
+                    .upload(BlobKind::Reverse, version, bytes.into())
+                    .await
+                    .map(Some),
                 None => Ok(None),
             }
         };

@@ -11,7 +11,9 @@ use grotto_store::{BlobRef, Dataset, ErrorKind, LogEntry};
 
 /// Loads the state of `head`; the empty state without one.
 pub(crate) async fn restore(dataset: &Dataset, head: Option<&LogEntry>) -> Result<State> {
-    let Some(head) = head else { return Ok(State::empty()) };
+    let Some(head) = head else {
+        return Ok(State::empty());
+    };
     let mut known = Known::new();
     for snapshot in dataset.snapshot_entries().await? {
         known.learn_snapshot(snapshot.version, snapshot.blob);
@@ -35,7 +37,11 @@ pub(crate) async fn restore(dataset: &Dataset, head: Option<&LogEntry>) -> Resul
         }
     }
     Err(first_failure.unwrap_or_else(|| {
-        let message = format!("no blobs lead to version {} of {}", head.version, dataset.name());
+        let message = format!(
+            "no blobs lead to version {} of {}",
+            head.version,
+            dataset.name()
+        );
         Error::new(ErrorKind::Missing, message)
     }))
 }
@@ -45,31 +51,49 @@ fn check(state: State, head: &LogEntry) -> Result<State> {
         return Ok(state.at_version(head.version));
     }
     let (expected, found) = (head.state_checksum, state.checksum());
-    let message = format!("version {}: expected state checksum {expected:016x}, found {found:016x}", head.version);
+    let message = format!(
+        "version {}: expected state checksum {expected:016x}, found {found:016x}",
+        head.version
+    );
     Err(Error::new(ErrorKind::Corrupt, message))
 }
 
 /// Takes the steps of a plan; an error names the blob that failed.
-async fn follow(dataset: &Dataset, plan: &Plan) -> std::result::Result<State, (Option<String>, Error)> {
+async fn follow(
+    dataset: &Dataset,
+    plan: &Plan,
+) -> std::result::Result<State, (Option<String>, Error)> {
     let mut state = State::empty();
     for step in &plan.steps {
         state = match step {
             Step::Skip { to, .. } => state.at_version(*to),
             Step::Snapshot { blob, .. } => apply(dataset, State::empty(), blob).await?,
-            Step::Delta { blob, .. } | Step::Reverse { blob, .. } => apply(dataset, state, blob).await?,
+            Step::Delta { blob, .. } | Step::Reverse { blob, .. } => {
+                apply(dataset, state, blob).await?
+            }
         };
     }
     Ok(state)
 }
 
-async fn apply(dataset: &Dataset, state: State, blob: &BlobRef) -> std::result::Result<State, (Option<String>, Error)> {
+async fn apply(
+    dataset: &Dataset,
+    state: State,
+    blob: &BlobRef,
+) -> std::result::Result<State, (Option<String>, Error)> {
     let name = blob.name.clone();
     let failed = |error: Error| (Some(name.clone()), error.at(&format!("blob {name}")));
-    let bytes = dataset.fetch_blob(blob).await.map_err(|e| failed(e.into()))?;
+    let bytes = dataset
+        .fetch_blob(blob)
+        .await
+        .map_err(|e| failed(e.into()))?;
     let work = move || {
-        let blob = Blob::parse(bytes).map_err(|e| Error::from(grotto_state::StateError::from(e)))?;
+        let blob =
+            Blob::parse(bytes).map_err(|e| Error::from(grotto_state::StateError::from(e)))?;
         Ok(state.apply(&blob, &mut HeapSeal::default())?.0)
     };
     let applied = tokio::task::spawn_blocking(work).await;
-    applied.map_err(|e| (None, Error::internal(format!("restoring stopped: {e}"))))?.map_err(failed)
+    applied
+        .map_err(|e| (None, Error::internal(format!("restoring stopped: {e}"))))?
+        .map_err(failed)
 }

@@ -21,7 +21,9 @@ impl Producer {
             return false;
         }
         // Taken means that somebody waits for a snapshot that is being written.
-        let Ok(mut running) = self.shared.snapshots.try_lock() else { return false };
+        let Ok(mut running) = self.shared.snapshots.try_lock() else {
+            return false;
+        };
         if !running.is_empty() {
             // Those that ended are collected here unless somebody waits for them with `finish`.
             while running.try_join_next().is_some() {}
@@ -36,7 +38,10 @@ impl Producer {
 }
 
 impl Shared {
-    pub(crate) async fn write_snapshot(self: Arc<Self>, state: Arc<State>) -> Result<SnapshotEntry> {
+    pub(crate) async fn write_snapshot(
+        self: Arc<Self>,
+        state: Arc<State>,
+    ) -> Result<SnapshotEntry> {
         let version = state.version();
         let outcome = self.try_write_snapshot(state).await;
         match &outcome {
@@ -56,12 +61,18 @@ impl Shared {
     async fn try_write_snapshot(&self, state: Arc<State>) -> Result<SnapshotEntry> {
         let version = state.version();
         if state.schema().types().is_empty() {
-            return Err(Error::invalid("nothing was committed yet: expected a version to write a snapshot of"));
+            return Err(Error::invalid(
+                "nothing was committed yet: expected a version to write a snapshot of",
+            ));
         }
         let options = self.options(version);
         let encoded = tokio::task::spawn_blocking(move || encode_snapshot(&state, &options)).await;
-        let bytes = encoded.map_err(|e| Error::internal(format!("encoding the snapshot stopped: {e}")))??;
-        let blob = self.writer.upload(BlobKind::Snapshot, version, bytes.into()).await?;
+        let bytes = encoded
+            .map_err(|e| Error::internal(format!("encoding the snapshot stopped: {e}")))??;
+        let blob = self
+            .writer
+            .upload(BlobKind::Snapshot, version, bytes.into())
+            .await?;
         Ok(self.writer.announce_snapshot(version, blob).await?)
     }
 }

@@ -49,8 +49,15 @@ impl Validator for RecordCountDrift {
     fn validate(&self, candidate: &Candidate<'_>) -> Result<(), String> {
         for id in candidate.next.schema().ids() {
             let ty = candidate.next.schema().get(id);
-            let wanted = self.type_name.as_ref().map_or(ty.key().is_some(), |name| *name == ty.name);
-            let before = candidate.before.schema().find(&ty.name).map_or(0, |old| candidate.before.count(old));
+            let wanted = self
+                .type_name
+                .as_ref()
+                .map_or(ty.key().is_some(), |name| *name == ty.name);
+            let before = candidate
+                .before
+                .schema()
+                .find(&ty.name)
+                .map_or(0, |old| candidate.before.count(old));
             let after = candidate.next.count(id);
             let percent = (after as f64 - before as f64).abs() / before as f64 * 100.0;
             if wanted && before > 0 && percent > self.max_percent {
@@ -79,10 +86,17 @@ impl Validator for MinimumCount {
     }
 
     fn validate(&self, candidate: &Candidate<'_>) -> Result<(), String> {
-        let found = candidate.next.schema().find(&self.type_name).map_or(0, |id: TypeId| candidate.next.count(id));
+        let found = candidate
+            .next
+            .schema()
+            .find(&self.type_name)
+            .map_or(0, |id: TypeId| candidate.next.count(id));
         if found >= self.minimum {
             return Ok(());
         }
-        Err(format!("type {}: expected at least {} records, found {found}", self.type_name, self.minimum))
+        Err(format!(
+            "type {}: expected at least {} records, found {found}",
+            self.type_name, self.minimum
+        ))
     }
 }

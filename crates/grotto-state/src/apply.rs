@@ -6,6 +6,7 @@
 
 mod bulk;
 mod change;
+mod indexes;
 mod sections;
 mod work;
 
@@ -52,15 +53,24 @@ impl State {
         let mut blocks = 0;
         for (position, sections) in sections.iter().enumerate() {
             let id = TypeId(position as u16);
-            let (ty, change) = change::apply_type(&base, id, header.types[position].shift, blob, sections, &mut work)?;
+            let (ty, change) = change::apply_type(
+                &base,
+                id,
+                header.types[position].shift,
+                blob,
+                sections,
+                &mut work,
+            )?;
             blocks += ty.blocks.len();
             if blocks > MAX_BLOCKS {
-                return Err(StateError::Limit(format!("{MAX_BLOCKS} blocks of all types")));
+                return Err(StateError::Limit(format!(
+                    "{MAX_BLOCKS} blocks of all types"
+                )));
             }
             types.push(ty);
             changes.types.push(change);
         }
-        let next = change::index_phase(&base, types, &changes, header.to, work)?;
+        let next = indexes::index_phase(&base, types, &changes, header.to, work)?;
         check_to(&next, header)?;
         Ok((next.without_dropped(), changes))
     }
@@ -73,15 +83,31 @@ impl State {
             BlobKind::Header => false,
         };
         if !direction {
-            return Err(mismatch(header, "expected versions in the direction of its kind".into()));
+            return Err(mismatch(
+                header,
+                "expected versions in the direction of its kind".into(),
+            ));
         }
-        let found = format!("version {}, checksum {:016x}", self.version, self.checksum());
-        let expected = format!("version {}, checksum {:016x}", header.from, header.from_checksum);
+        let found = format!(
+            "version {}, checksum {:016x}",
+            self.version,
+            self.checksum()
+        );
+        let expected = format!(
+            "version {}, checksum {:016x}",
+            header.from, header.from_checksum
+        );
         let version = header.from == self.version;
-        if version && header.from_checksum == self.checksum() && header.from_schema_hash == self.schema_hash {
+        if version
+            && header.from_checksum == self.checksum()
+            && header.from_schema_hash == self.schema_hash
+        {
             return Ok(());
         }
-        Err(mismatch(header, format!("expected a state at {expected}, found {found}")))
+        Err(mismatch(
+            header,
+            format!("expected a state at {expected}, found {found}"),
+        ))
     }
 
     fn under_schema_of(&self, header: &BlobHeader) -> StateResult<Self> {
@@ -94,11 +120,17 @@ impl State {
         };
         if base.schema_hash != header.schema_hash {
             let (expected, found) = (header.schema_hash, base.schema_hash);
-            return Err(mismatch(header, format!("expected schema {expected:016x}, found {found:016x}")));
+            return Err(mismatch(
+                header,
+                format!("expected schema {expected:016x}, found {found:016x}"),
+            ));
         }
         if header.types.len() != base.types.len() {
             let (expected, found) = (base.types.len(), header.types.len());
-            return Err(mismatch(header, format!("expected {expected} types, found {found}")));
+            return Err(mismatch(
+                header,
+                format!("expected {expected} types, found {found}"),
+            ));
         }
         Ok(base)
     }
@@ -107,13 +139,21 @@ impl State {
 fn check_to(next: &State, header: &BlobHeader) -> StateResult<()> {
     if next.checksum() != header.to_checksum {
         let (expected, found) = (header.to_checksum, next.checksum());
-        return Err(StateError::Checksum { version: header.to, expected, found });
+        return Err(StateError::Checksum {
+            version: header.to,
+            expected,
+            found,
+        });
     }
     for (position, info) in header.types.iter().enumerate() {
         let id = TypeId(position as u16);
         if next.count(id) != info.live {
             let name = &next.schema.get(id).name;
-            let reason = format!("expected {} records of {name}, found {}", info.live, next.count(id));
+            let reason = format!(
+                "expected {} records of {name}, found {}",
+                info.live,
+                next.count(id)
+            );
             return Err(mismatch(header, reason));
         }
     }
@@ -121,7 +161,12 @@ fn check_to(next: &State, header: &BlobHeader) -> StateResult<()> {
 }
 
 pub(crate) fn mismatch(header: &BlobHeader, reason: String) -> StateError {
-    StateError::Mismatch { kind: header.kind.name(), from: header.from, to: header.to, reason }
+    StateError::Mismatch {
+        kind: header.kind.name(),
+        from: header.from,
+        to: header.to,
+        reason,
+    }
 }
 
 /// The sections of one type, and what its columns look like.
@@ -133,5 +178,7 @@ struct TypeWork<'a> {
 
 /// Threads that a load may use, this one included.
 fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(8)
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8)
 }

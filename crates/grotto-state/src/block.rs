@@ -59,7 +59,10 @@ pub(crate) struct Written {
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|w| w.try_into().ok()).map_or(0, u32::from_le_bytes)
+    bytes
+        .get(at..at + 4)
+        .and_then(|w| w.try_into().ok())
+        .map_or(0, u32::from_le_bytes)
 }
 
 impl<'a> BlockRef<'a> {
@@ -91,11 +94,20 @@ impl<'a> BlockRef<'a> {
     }
 
     fn live_heap(&self, kinds: &[ColumnKind], positions: &[u32]) -> u64 {
-        let columns = self.layout.slots.iter().zip(kinds).filter(|(_, k)| !matches!(k, ColumnKind::Fixed(_)));
+        let columns = self
+            .layout
+            .slots
+            .iter()
+            .zip(kinds)
+            .filter(|(_, k)| !matches!(k, ColumnKind::Fixed(_)));
         columns
             .map(|(slots, kind)| {
-                let lengths = positions.iter().map(|p| slots.length.read(self.bytes, self.row(*p)));
-                lengths.map(|length| Self::heap_bytes(slots, *kind, length)).sum::<u64>()
+                let lengths = positions
+                    .iter()
+                    .map(|p| slots.length.read(self.bytes, self.row(*p)));
+                lengths
+                    .map(|length| Self::heap_bytes(slots, *kind, length))
+                    .sum::<u64>()
             })
             .sum()
     }
@@ -120,7 +132,9 @@ pub(crate) fn estimate_bytes(batch: &Batch) -> u64 {
     let column = |data: &ColumnData| match data {
         ColumnData::Fixed(words) => words.len() as u64 * 4,
         ColumnData::Var { ends, bytes } => ends.len() as u64 * 3 + bytes.len() as u64,
-        ColumnData::Elements { ends, ordinals } => ends.len() as u64 * 4 + ordinals.len() as u64 * 3,
+        ColumnData::Elements { ends, ordinals } => {
+            ends.len() as u64 * 4 + ordinals.len() as u64 * 3
+        }
     };
     batch.columns.iter().map(|c| column(&c.data)).sum()
 }

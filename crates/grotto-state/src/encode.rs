@@ -6,7 +6,8 @@
 use crate::error::{StateError, StateResult};
 use crate::state::State;
 use grotto_format::batch::{
-    Batch, Column, ColumnData, ColumnKind, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, MAX_ELEMENTS, Value, encode_ordinals,
+    Batch, Column, ColumnData, ColumnKind, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS,
+    MAX_ELEMENTS, Value, encode_ordinals,
 };
 use grotto_format::blob::{BlobHeader, BlobKind, BlobWriter, PackedSection, SectionKind, TypeInfo};
 use grotto_format::schema::{Schema, TypeId};
@@ -48,7 +49,11 @@ const CUT_BYTES: u64 = 32 << 20;
 
 /// Cuts rising ordinals into chunks of whole blocks, at least one each. `weight` is told positions
 /// of `ordinals` and gives the bytes that the record takes, roughly.
-pub(crate) fn chunks(ordinals: &[u32], shift: u8, weight: impl Fn(usize) -> u64) -> Vec<std::ops::Range<usize>> {
+pub(crate) fn chunks(
+    ordinals: &[u32],
+    shift: u8,
+    weight: impl Fn(usize) -> u64,
+) -> Vec<std::ops::Range<usize>> {
     let mut chunks = Vec::new();
     let (mut start, mut at, mut bytes) = (0, 0, 0_u64);
     while at < ordinals.len() {
@@ -69,19 +74,31 @@ pub(crate) fn chunks(ordinals: &[u32], shift: u8, weight: impl Fn(usize) -> u64)
 /// Bytes that a row of a batch takes, roughly.
 pub(crate) fn weight_of_row(batch: &Batch, row: u32) -> u64 {
     let row = row as usize;
-    let span = |ends: &[usize]| (ends[row] - row.checked_sub(1).map_or(0, |before| ends[before])) as u64;
+    let span =
+        |ends: &[usize]| (ends[row] - row.checked_sub(1).map_or(0, |before| ends[before])) as u64;
     let weight = |data: &ColumnData| match data {
         ColumnData::Fixed(_) => 8,
         // Also a value without bytes is a cell, and a chunk has only so many of them.
         ColumnData::Var { ends, .. } => 1 + span(ends),
         ColumnData::Elements { ends, .. } => 1 + 4 * span(ends),
     };
-    batch.columns.iter().map(|column| weight(&column.data)).sum()
+    batch
+        .columns
+        .iter()
+        .map(|column| weight(&column.data))
+        .sum()
 }
 
 /// Bytes that a stored record takes, roughly.
-pub(crate) fn weight_of_record(state: &State, id: TypeId, ordinal: u32, kinds: &[ColumnKind]) -> u64 {
-    let Some(record) = state.row(id, ordinal) else { return 0 };
+pub(crate) fn weight_of_record(
+    state: &State,
+    id: TypeId,
+    ordinal: u32,
+    kinds: &[ColumnKind],
+) -> u64 {
+    let Some(record) = state.row(id, ordinal) else {
+        return 0;
+    };
     let weight = |(column, kind): (usize, &ColumnKind)| match kind {
         ColumnKind::Fixed(_) => 8,
         ColumnKind::Var(_) => 1 + record.length(column),
@@ -118,7 +135,13 @@ pub(crate) fn batch_of(state: &State, id: TypeId, ordinals: &[u32], kinds: &[Col
 fn encode_job(job: &Job<'_>, level: Option<i32>) -> StateResult<Vec<PackedSection>> {
     let mut raw = Vec::new();
     encode_ordinals(job.ordinals, &mut raw);
-    let mut sections = vec![PackedSection::new(job.type_id, job.chunk, SectionKind::Added, raw, level)];
+    let mut sections = vec![PackedSection::new(
+        job.type_id,
+        job.chunk,
+        SectionKind::Added,
+        raw,
+        level,
+    )];
     let stored;
     let all: Vec<u32>;
     let (batch, rows) = match job.origin {
@@ -142,7 +165,13 @@ fn encode_job(job: &Job<'_>, level: Option<i32>) -> StateResult<Vec<PackedSectio
 }
 
 /// Refuses what readers would refuse. Chunks are cut far below, unless a single block outgrows them.
-fn check_limits(job: &Job<'_>, position: usize, column: &Column, rows: &[u32], total: u64) -> StateResult<()> {
+fn check_limits(
+    job: &Job<'_>,
+    position: usize,
+    column: &Column,
+    rows: &[u32],
+    total: u64,
+) -> StateResult<()> {
     let elements = match &column.data {
         ColumnData::Elements { .. } => rows.iter().map(|row| elements_of(column, *row)).sum(),
         _ => 0,
@@ -166,13 +195,18 @@ fn elements_of(column: &Column, row: u32) -> usize {
 }
 
 /// Encodes jobs on several threads; the sections come in order of the jobs.
-pub(crate) fn encode_all(jobs: &[Job<'_>], options: &EncodeOptions) -> StateResult<Vec<PackedSection>> {
+pub(crate) fn encode_all(
+    jobs: &[Job<'_>],
+    options: &EncodeOptions,
+) -> StateResult<Vec<PackedSection>> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
         loop {
             let position = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(position) else { return done };
+            let Some(job) = jobs.get(position) else {
+                return done;
+            };
             done.push((position, encode_job(job, options.level)));
         }
     };
@@ -201,11 +235,18 @@ pub(crate) fn encode_all(jobs: &[Job<'_>], options: &EncodeOptions) -> StateResu
 /// # Errors
 /// When a column outgrows a section.
 pub fn encode_snapshot(state: &State, options: &EncodeOptions) -> StateResult<Vec<u8>> {
-    let lists: Vec<Vec<u32>> = state.schema().ids().map(|id| state.ordinals(id).collect()).collect();
+    let lists: Vec<Vec<u32>> = state
+        .schema()
+        .ids()
+        .map(|id| state.ordinals(id).collect())
+        .collect();
     let mut jobs = Vec::new();
     for (position, ordinals) in lists.iter().enumerate() {
         let ty = &state.types[position];
-        let (id, kinds) = (TypeId(position as u16), state.infos[position].kinds.as_slice());
+        let (id, kinds) = (
+            TypeId(position as u16),
+            state.infos[position].kinds.as_slice(),
+        );
         let weight = |at: usize| weight_of_record(state, id, ordinals[at], kinds);
         for (chunk, range) in chunks(ordinals, ty.shift, weight).into_iter().enumerate() {
             jobs.push(Job {
@@ -231,10 +272,19 @@ pub fn encode_snapshot(state: &State, options: &EncodeOptions) -> StateResult<Ve
         sections: Vec::new(),
     };
     let mut writer = BlobWriter::new(header, options.level);
-    encode_all(&jobs, options)?.into_iter().for_each(|section| writer.packed(section));
+    encode_all(&jobs, options)?
+        .into_iter()
+        .for_each(|section| writer.packed(section));
     Ok(writer.finish())
 }
 
 pub(crate) fn type_infos(state: &State) -> Vec<TypeInfo> {
-    state.types.iter().map(|ty| TypeInfo { shift: ty.shift, live: ty.live }).collect()
+    state
+        .types
+        .iter()
+        .map(|ty| TypeInfo {
+            shift: ty.shift,
+            live: ty.live,
+        })
+        .collect()
 }

@@ -20,12 +20,14 @@ impl State {
     /// # Errors
     /// When the new schema cannot follow the present one.
     pub fn evolved(&self, schema: &Arc<Schema>) -> StateResult<Self> {
-        let evolution =
-            evolve(&self.schema, schema).map_err(|refused| StateError::Incompatible(refused.to_string()))?;
+        let evolution = evolve(&self.schema, schema)
+            .map_err(|refused| StateError::Incompatible(refused.to_string()))?;
         let infos = TypeInfo::of_schema(schema);
         let mut types = Vec::with_capacity(evolution.types.len());
         for (change, info) in evolution.types.iter().zip(infos.iter()) {
-            let old = change.old.and_then(|id| Some((self.types.get(id.index())?, self.infos.get(id.index())?)));
+            let old = change
+                .old
+                .and_then(|id| Some((self.types.get(id.index())?, self.infos.get(id.index())?)));
             types.push(match old {
                 Some((ty, before)) => moved(ty, before, change),
                 None => TypeState::empty(DEFAULT_SHIFT, info.key.is_some()),
@@ -35,13 +37,21 @@ impl State {
         for gone in &evolution.removed_types {
             self.give_up(*gone, &mut segments);
         }
-        Ok(Self::assemble(self.version, Arc::clone(schema), infos, types, segments))
+        Ok(Self::assemble(
+            self.version,
+            Arc::clone(schema),
+            infos,
+            types,
+            segments,
+        ))
     }
 
     /// Takes everything of a type off the live bytes of its segments, which would never be emptied
     /// otherwise.
     fn give_up(&self, gone: TypeId, segments: &mut [Segment]) {
-        let Some(ty) = self.types.get(gone.index()) else { return };
+        let Some(ty) = self.types.get(gone.index()) else {
+            return;
+        };
         self.each_item(ty, &mut |loc, length| {
             if let Some(segment) = segments.get_mut(usize::from(loc.segment)) {
                 segment.live = segment.live.saturating_sub(length as u64);
@@ -51,8 +61,16 @@ impl State {
 
     /// Calls `visit` with every block, bitmap page and index page of a type, and its length.
     pub(crate) fn each_item(&self, ty: &TypeState, visit: &mut dyn FnMut(Loc, usize)) {
-        for (number, loc) in ty.blocks.iter().enumerate().filter(|(_, loc)| !loc.is_none()) {
-            visit(*loc, self.block_of(ty, number).map_or(0, |block| block.length()));
+        for (number, loc) in ty
+            .blocks
+            .iter()
+            .enumerate()
+            .filter(|(_, loc)| !loc.is_none())
+        {
+            visit(
+                *loc,
+                self.block_of(ty, number).map_or(0, |block| block.length()),
+            );
         }
         for loc in ty.bitmaps.iter().filter(|loc| !loc.is_none()) {
             visit(*loc, page_bytes(ty.shift));
@@ -66,7 +84,10 @@ impl State {
     pub(crate) fn without_dropped(mut self) -> Self {
         for ty in &mut self.types {
             if ty.layouts.iter().any(|layout| !layout.dropped.is_empty()) {
-                let layouts = ty.layouts.iter().map(|l| Layout { dropped: Vec::new(), ..l.clone() });
+                let layouts = ty.layouts.iter().map(|l| Layout {
+                    dropped: Vec::new(),
+                    ..l.clone()
+                });
                 ty.layouts = Arc::new(layouts.collect());
             }
         }
@@ -75,11 +96,19 @@ impl State {
 }
 
 fn moved(ty: &TypeState, before: &TypeInfo, change: &TypeChange) -> TypeState {
-    if before.kinds.iter().any(|kind| matches!(kind, ColumnKind::Elements(_))) {
+    if before
+        .kinds
+        .iter()
+        .any(|kind| matches!(kind, ColumnKind::Elements(_)))
+    {
         return ty.clone();
     }
     let layout = |layout: &Layout| {
-        let at = |old: &Option<usize>| old.and_then(|c| layout.slots.get(c)).copied().unwrap_or(Slots::ABSENT);
+        let at = |old: &Option<usize>| {
+            old.and_then(|c| layout.slots.get(c))
+                .copied()
+                .unwrap_or(Slots::ABSENT)
+        };
         let gone = (0..layout.slots.len()).filter(|c| !change.fields.contains(&Some(*c)));
         let mut dropped = layout.dropped.clone();
         dropped.extend(gone.map(|column| Dropped {
@@ -87,8 +116,15 @@ fn moved(ty: &TypeState, before: &TypeInfo, change: &TypeChange) -> TypeState {
             kind: u8::from(matches!(before.kinds[column], ColumnKind::Var(_))),
             slots: layout.slots[column],
         }));
-        Layout { row: layout.row, slots: change.fields.iter().map(at).collect(), dropped }
+        Layout {
+            row: layout.row,
+            slots: change.fields.iter().map(at).collect(),
+            dropped,
+        }
     };
     let layouts = ty.layouts.iter().map(layout).collect();
-    TypeState { layouts: Arc::new(layouts), ..ty.clone() }
+    TypeState {
+        layouts: Arc::new(layouts),
+        ..ty.clone()
+    }
 }

@@ -21,7 +21,11 @@ pub(crate) fn fold(types: &mut [TypeState], work: &mut Work<'_>) -> StateResult<
         return Ok(());
     }
     let budget = MIN_BUDGET.max(2 * work.buffer.bytes.len());
-    let mut mover = Mover { work, victims, budget };
+    let mut mover = Mover {
+        work,
+        victims,
+        budget,
+    };
     for ty in types {
         mover.blocks(ty)?;
         mover.bitmaps(ty)?;
@@ -35,13 +39,19 @@ fn victims(work: &Work<'_>) -> Vec<bool> {
     let slot = usize::from(work.slot);
     let sealed = |i: usize| i != slot && !work.segments[i].bytes.is_empty();
     let half_dead = |i: usize| work.segments[i].live * 2 < work.segments[i].bytes.len() as u64;
-    let mut victims: Vec<bool> = (0..work.segments.len()).map(|i| sealed(i) && half_dead(i)).collect();
-    let mut rest: Vec<usize> = (0..victims.len()).filter(|i| sealed(*i) && !victims[*i]).collect();
+    let mut victims: Vec<bool> = (0..work.segments.len())
+        .map(|i| sealed(i) && half_dead(i))
+        .collect();
+    let mut rest: Vec<usize> = (0..victims.len())
+        .filter(|i| sealed(*i) && !victims[*i])
+        .collect();
     if rest.len() > MAX_SEGMENTS {
         rest.sort_unstable_by_key(|i| work.segments[*i].live);
         // Half of them at once, so that folding is rare and each byte moves a logarithmic number
         // of times.
-        rest.iter().take(rest.len() - MAX_SEGMENTS / 2).for_each(|i| victims[*i] = true);
+        rest.iter()
+            .take(rest.len() - MAX_SEGMENTS / 2)
+            .for_each(|i| victims[*i] = true);
     }
     victims
 }
@@ -54,12 +64,16 @@ struct Mover<'w, 'a> {
 
 impl Mover<'_, '_> {
     fn wants(&self, loc: Loc) -> bool {
-        !loc.is_none() && self.budget > 0 && self.victims.get(usize::from(loc.segment)) == Some(&true)
+        !loc.is_none()
+            && self.budget > 0
+            && self.victims.get(usize::from(loc.segment)) == Some(&true)
     }
 
     fn move_item(&mut self, loc: Loc, length: usize) -> StateResult<Loc> {
         let bytes = self.work.segments[usize::from(loc.segment)].bytes.clone();
-        let Some(item) = bytes.get(loc.start()..loc.start() + length) else { return Ok(loc) };
+        let Some(item) = bytes.get(loc.start()..loc.start() + length) else {
+            return Ok(loc);
+        };
         self.budget = self.budget.saturating_sub(length);
         self.work.free(loc, length);
         self.work.put(item, loc.tag)
@@ -72,7 +86,8 @@ impl Mover<'_, '_> {
         let mut blocks = ty.blocks.to_vec();
         for (number, loc) in blocks.iter_mut().enumerate() {
             if self.wants(*loc) {
-                let length = crate::state::block_in(&self.work.segments, ty, number).map_or(0, |b| b.length());
+                let length = crate::state::block_in(&self.work.segments, ty, number)
+                    .map_or(0, |b| b.length());
                 *loc = self.move_item(*loc, length)?;
             }
         }
@@ -95,7 +110,11 @@ impl Mover<'_, '_> {
     }
 
     fn index(&mut self, ty: &mut TypeState) -> StateResult<()> {
-        let Some(index) = ty.index.as_mut().filter(|index| index.pages.iter().any(|loc| self.wants(*loc))) else {
+        let Some(index) = ty
+            .index
+            .as_mut()
+            .filter(|index| index.pages.iter().any(|loc| self.wants(*loc)))
+        else {
             return Ok(());
         };
         let mut pages = index.pages.to_vec();

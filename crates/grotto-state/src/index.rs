@@ -44,7 +44,10 @@ pub(crate) struct Index {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { pages: Arc::new([Loc::NONE]), depth: 0 }
+        Self {
+            pages: Arc::new([Loc::NONE]),
+            depth: 0,
+        }
     }
 }
 
@@ -114,7 +117,9 @@ impl Candidates<'_> {
 #[inline]
 fn hits(page: &[u8], line: usize, print: u8) -> u16 {
     let at = line * LINE;
-    let Some(head) = page.get(at..at + 16) else { return 0 };
+    let Some(head) = page.get(at..at + 16) else {
+        return 0;
+    };
     let low = head[..8].try_into().map_or(0, u64::from_le_bytes);
     let high = head[8..12].try_into().map_or(0, u32::from_le_bytes);
     gather(matching(low, print)) | (gather(matching(u64::from(high), print)) & 0xf) << 8
@@ -129,7 +134,9 @@ fn gather(marks: u64) -> u16 {
 #[inline]
 fn ordinal_at(page: &[u8], line: usize, slot: usize) -> u32 {
     let at = line * LINE + ORDINALS + 4 * slot;
-    page.get(at..at + 4).and_then(|o| o.try_into().ok()).map_or(u32::MAX, u32::from_le_bytes)
+    page.get(at..at + 4)
+        .and_then(|o| o.try_into().ok())
+        .map_or(u32::MAX, u32::from_le_bytes)
 }
 
 impl Index {
@@ -141,30 +148,57 @@ impl Index {
 
     #[inline]
     pub(crate) fn page_of<'a>(&self, segments: &'a [Segment], hash: u64) -> &'a [u8] {
-        let Some(loc) = self.pages.get(self.entry(hash)) else { return &[] };
-        let Some(segment) = segments.get(usize::from(loc.segment)) else { return &[] };
-        segment.bytes.get(loc.start()..loc.start() + usize::from(loc.tag) * LINE).unwrap_or_default()
+        let Some(loc) = self.pages.get(self.entry(hash)) else {
+            return &[];
+        };
+        let Some(segment) = segments.get(usize::from(loc.segment)) else {
+            return &[];
+        };
+        segment
+            .bytes
+            .get(loc.start()..loc.start() + usize::from(loc.tag) * LINE)
+            .unwrap_or_default()
     }
 
     /// Ordinals that may have a key with this hash.
     #[inline]
     pub(crate) fn candidates<'a>(&self, segments: &'a [Segment], hash: u64) -> Candidates<'a> {
         let page = self.page_of(segments, hash);
-        let line = if page.is_empty() { 0 } else { home(hash, page.len() / LINE) };
-        let left = page.get(line * LINE + REACH).map_or(0, |reach| usize::from(*reach) + 1);
-        Candidates { page, line, left, print: fingerprint(hash), hits: 0, current: 0 }
+        let line = if page.is_empty() {
+            0
+        } else {
+            home(hash, page.len() / LINE)
+        };
+        let left = page
+            .get(line * LINE + REACH)
+            .map_or(0, |reach| usize::from(*reach) + 1);
+        Candidates {
+            page,
+            line,
+            left,
+            print: fingerprint(hash),
+            hits: 0,
+            current: 0,
+        }
     }
 }
 
 /// Entries of a page.
 pub(crate) fn entries_in(page: &[u8]) -> u64 {
-    page.chunks(LINE).flat_map(|line| &line[..SLOTS]).filter(|print| **print != 0).count() as u64
+    page.chunks(LINE)
+        .flat_map(|line| &line[..SLOTS])
+        .filter(|print| **print != 0)
+        .count() as u64
 }
 
 /// The pages of an index, each once.
 pub(crate) fn each_page(index: &Index) -> impl Iterator<Item = Loc> + '_ {
     let mut last = Loc::NONE;
-    index.pages.iter().copied().filter(move |loc| std::mem::replace(&mut last, *loc) != *loc && !loc.is_none())
+    index
+        .pages
+        .iter()
+        .copied()
+        .filter(move |loc| std::mem::replace(&mut last, *loc) != *loc && !loc.is_none())
 }
 
 /// What went wrong with an index; the state cannot be built.

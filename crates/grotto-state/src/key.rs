@@ -29,12 +29,18 @@ impl KeyInfo {
             steps: p.steps.clone(),
             leaf: p.leaf,
         };
-        Self { paths: spec.paths.iter().map(path).collect() }
+        Self {
+            paths: spec.paths.iter().map(path).collect(),
+        }
     }
 
     /// Columns of key parts that are fields of the record itself.
     pub(crate) fn own_columns(&self) -> Vec<u16> {
-        self.paths.iter().filter(|p| p.steps.len() == 1).map(|p| p.steps[0]).collect()
+        self.paths
+            .iter()
+            .filter(|p| p.steps.len() == 1)
+            .map(|p| p.steps[0])
+            .collect()
     }
 }
 
@@ -49,7 +55,11 @@ impl KeyPath {
             }
             leaf = Some(ty);
         }
-        Some(Self { text: String::new(), steps: steps.to_vec(), leaf: leaf? })
+        Some(Self {
+            text: String::new(),
+            steps: steps.to_vec(),
+            leaf: leaf?,
+        })
     }
 }
 
@@ -78,7 +88,12 @@ pub(crate) fn read_part<'a>(record: &Record<'a>, path: &KeyPath) -> Option<KeyPa
     let mut record = *record;
     for step in way {
         let schema = record.state().schema();
-        let FieldType::Reference(to) = schema.get(record.type_id()).fields().get(usize::from(*step))?.ty else {
+        let FieldType::Reference(to) = schema
+            .get(record.type_id())
+            .fields()
+            .get(usize::from(*step))?
+            .ty
+        else {
             return None;
         };
         record = record.follow(usize::from(*step), to)?;
@@ -95,7 +110,9 @@ pub(crate) fn read_part<'a>(record: &Record<'a>, path: &KeyPath) -> Option<KeyPa
 
 /// The key hash of a record; `None` when part of the key is null.
 pub(crate) fn hash_record(record: &Record<'_>, info: &KeyInfo) -> Option<u64> {
-    info.paths.iter().try_fold(KEY_SEED, |hash, path| Some(read_part(record, path)?.mix(hash)))
+    info.paths.iter().try_fold(KEY_SEED, |hash, path| {
+        Some(read_part(record, path)?.mix(hash))
+    })
 }
 
 /// The key hash of parts.
@@ -105,7 +122,12 @@ pub(crate) fn hash_parts(parts: &[KeyPart<'_>]) -> u64 {
 
 /// How messages show a key.
 pub(crate) fn show(info: &KeyInfo, parts: &[KeyPart<'_>]) -> String {
-    let texts: Vec<String> = info.paths.iter().zip(parts).map(|(path, part)| show_part(path.leaf, *part)).collect();
+    let texts: Vec<String> = info
+        .paths
+        .iter()
+        .zip(parts)
+        .map(|(path, part)| show_part(path.leaf, *part))
+        .collect();
     texts.join(", ")
 }
 
@@ -202,24 +224,44 @@ impl<K: Key + ?Sized> Key for &K {
 
 /// Refuses a key of the wrong shape, which could never be found.
 #[inline]
-pub(crate) fn check<K: Key + ?Sized>(info: &KeyInfo, key: &K, schema: &Schema, id: TypeId) -> StateResult<()> {
+pub(crate) fn check<K: Key + ?Sized>(
+    info: &KeyInfo,
+    key: &K,
+    schema: &Schema,
+    id: TypeId,
+) -> StateResult<()> {
     let fits = key.arity() == info.paths.len()
         && info.paths.iter().enumerate().all(|(i, path)| {
             let text = matches!(path.leaf, FieldType::String | FieldType::Bytes);
             matches!(key.part(i), KeyPart::Var(_)) == text
         });
-    if fits { Ok(()) } else { Err(wrong_shape(info, schema.get(id))) }
+    if fits {
+        Ok(())
+    } else {
+        Err(wrong_shape(info, schema.get(id)))
+    }
 }
 
 #[cold]
 fn wrong_shape(info: &KeyInfo, ty: &TypeSchema) -> StateError {
-    let parts: Vec<String> = info.paths.iter().map(|p| format!("{} ({:?})", p.text, p.leaf)).collect();
-    StateError::Invalid(format!("type {}: expected a key of {}", ty.name, parts.join(", ")))
+    let parts: Vec<String> = info
+        .paths
+        .iter()
+        .map(|p| format!("{} ({:?})", p.text, p.leaf))
+        .collect();
+    StateError::Invalid(format!(
+        "type {}: expected a key of {}",
+        ty.name,
+        parts.join(", ")
+    ))
 }
 
 #[inline]
 pub(crate) fn matches<K: Key + ?Sized>(record: &Record<'_>, info: &KeyInfo, key: &K) -> bool {
-    info.paths.iter().enumerate().all(|(i, path)| read_part(record, path) == Some(key.part(i)))
+    info.paths
+        .iter()
+        .enumerate()
+        .all(|(i, path)| read_part(record, path) == Some(key.part(i)))
 }
 
 impl State {
@@ -228,9 +270,20 @@ impl State {
     /// # Errors
     /// When the type has no primary key, or the key has another shape.
     #[inline]
-    pub fn find<K: Key + ?Sized>(&self, type_id: TypeId, key: &K) -> StateResult<Option<Record<'_>>> {
-        let Some(info) = self.infos.get(type_id.index()).and_then(|info| info.key.as_ref()) else {
-            return Err(StateError::Invalid(format!("type {} has no primary key", self.schema.get(type_id).name)));
+    pub fn find<K: Key + ?Sized>(
+        &self,
+        type_id: TypeId,
+        key: &K,
+    ) -> StateResult<Option<Record<'_>>> {
+        let Some(info) = self
+            .infos
+            .get(type_id.index())
+            .and_then(|info| info.key.as_ref())
+        else {
+            return Err(StateError::Invalid(format!(
+                "type {} has no primary key",
+                self.schema.get(type_id).name
+            )));
         };
         check(info, key, &self.schema, type_id)?;
         Ok(self.find_hashed(type_id, info, key, key.hash()))

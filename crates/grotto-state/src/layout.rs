@@ -7,6 +7,12 @@
 //! and not the dataset. Every field is read with one unaligned load, a shift and a mask; no branch
 //! depends on the data just loaded, so lookups overlap.
 
+mod share;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use share::choose;
+
 use crate::block::{HEADER, MAX_BLOCK};
 use grotto_format::batch::ColumnKind;
 
@@ -22,7 +28,12 @@ pub(crate) struct BitSlot {
 impl BitSlot {
     /// A slot that takes no room and always reads as `value`.
     const fn constant(value: u64) -> Self {
-        Self { byte: 0, shift: 0, mask: 0, base: value }
+        Self {
+            byte: 0,
+            shift: 0,
+            mask: 0,
+            base: value,
+        }
     }
 
     /// Reads the slot of the row that starts at `row`.
@@ -111,7 +122,13 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    pub(crate) const NONE: Self = Self { min: 0, max: 0, length: 0, element: 0, null: false };
+    pub(crate) const NONE: Self = Self {
+        min: 0,
+        max: 0,
+        length: 0,
+        element: 0,
+        null: false,
+    };
 }
 
 /// How much of a block is not up to its layout.
@@ -133,32 +150,72 @@ pub(crate) fn bits(value: u64) -> u32 {
     u64::BITS - value.leading_zeros()
 }
 
+impl BitSlot {
+    /// Whether a read of it stays within a row and a word.
+    fn is_sound(&self, row: u32) -> bool {
+        let bits = u64::from(self.shift) + u64::from(bits(self.mask));
+        self.mask == 0 && self.shift == 0
+            || bits <= 64 && u64::from(self.byte) * 8 + bits <= u64::from(row) * 8
+    }
+}
+
 impl Layout {
+    /// Whether reads by it stay within a row, for layouts that come from a file.
+    pub(crate) fn is_sound(&self) -> bool {
+        let slots = self
+            .slots
+            .iter()
+            .chain(self.dropped.iter().map(|dropped| &dropped.slots));
+        slots.into_iter().all(|slots| {
+            let rows = [&slots.main, &slots.length, &slots.null]
+                .into_iter()
+                .all(|slot| slot.is_sound(self.row));
+            rows && slots.element <= 32
+                && slots.length.base == 0
+                && slots.length.mask <= MAX_BLOCK.next_power_of_two() * 8
+        })
+    }
+
     /// A layout without columns.
-    pub(crate) const NONE: &'static Self = &Self { row: 1, slots: Vec::new(), dropped: Vec::new() };
+    pub(crate) const NONE: &'static Self = &Self {
+        row: 1,
+        slots: Vec::new(),
+        dropped: Vec::new(),
+    };
 
     /// Whether values that ask for `needs` can be stored.
     pub(crate) fn fits(&self, kinds: &[ColumnKind], needs: &[Need]) -> bool {
         self.dropped.is_empty()
             && self.slots.len() == needs.len()
-            && self.slots.iter().zip(needs).zip(kinds).all(|((slots, need), kind)| {
-                let null = !need.null || slots.null.mask == 1;
-                null && slots.null.base == 0 && match kind {
-                    ColumnKind::Fixed(_) => slots.main.holds(need.min, need.max),
-                    ColumnKind::Var(_) => slots.main.holds(0, need.max) && slots.length.holds(0, need.length),
-                    ColumnKind::Elements(_) => {
-                        slots.main.holds(0, need.max)
-                            && slots.length.holds(0, need.length)
-                            && bits(u64::from(need.element)) <= slots.element
-                    }
-                }
-            })
+            && self
+                .slots
+                .iter()
+                .zip(needs)
+                .zip(kinds)
+                .all(|((slots, need), kind)| {
+                    let null = !need.null || slots.null.mask == 1;
+                    null && slots.null.base == 0
+                        && match kind {
+                            ColumnKind::Fixed(_) => slots.main.holds(need.min, need.max),
+                            ColumnKind::Var(_) => {
+                                slots.main.holds(0, need.max) && slots.length.holds(0, need.length)
+                            }
+                            ColumnKind::Elements(_) => {
+                                slots.main.holds(0, need.max)
+                                    && slots.length.holds(0, need.length)
+                                    && bits(u64::from(need.element)) <= slots.element
+                            }
+                        }
+                })
     }
 
     /// Whether every value of a block can be found: wider rows push the heap further out.
     fn reaches(&self, kinds: &[ColumnKind], extent: Extent) -> bool {
         let end = extent.end(u64::from(self.row));
-        self.slots.iter().zip(kinds).all(|(s, kind)| matches!(kind, ColumnKind::Fixed(_)) || s.main.holds(0, end))
+        self.slots
+            .iter()
+            .zip(kinds)
+            .all(|(s, kind)| matches!(kind, ColumnKind::Fixed(_)) || s.main.holds(0, end))
     }
 
     /// The tightest layout for `needs`, with bases rounded so that neighbouring blocks can share
@@ -193,7 +250,11 @@ impl Layout {
                 slot.null = packer.slot(1, 0, false);
             }
         }
-        Self { row: packer.bit.div_ceil(8).max(1), slots, dropped: Vec::new() }
+        Self {
+            row: packer.bit.div_ceil(8).max(1),
+            slots,
+            dropped: Vec::new(),
+        }
     }
 }
 
@@ -222,7 +283,11 @@ fn frame(min: u64, max: u64) -> (u64, u32) {
     let width = bits((high - low) as u64);
     for width in width..=57 {
         let granule = 1_i128 << width.saturating_sub(2);
-        let base = if low >= 0 && high < 1 << width { 0 } else { low.div_euclid(granule) * granule };
+        let base = if low >= 0 && high < 1 << width {
+            0
+        } else {
+            low.div_euclid(granule) * granule
+        };
         if high - base < 1 << width {
             return (base as i64 as u64, width);
         }
@@ -242,151 +307,18 @@ impl Packer {
         if aligned || width > 57 {
             self.bit = self.bit.next_multiple_of(8);
         }
-        let mask = if width >= 64 { u64::MAX } else { (1 << width) - 1 };
-        let slot = BitSlot { byte: self.bit / 8, shift: self.bit % 8, mask, base };
+        let mask = if width >= 64 {
+            u64::MAX
+        } else {
+            (1 << width) - 1
+        };
+        let slot = BitSlot {
+            byte: self.bit / 8,
+            shift: self.bit % 8,
+            mask,
+            base,
+        };
         self.bit += width;
         slot
-    }
-}
-
-/// Tight layouts of one type; beyond that, blocks share wider ones.
-const MAX_LAYOUTS: usize = 256;
-
-/// Finds or adds a layout that holds `needs`; returns its position.
-pub(crate) fn choose(
-    layouts: &mut Vec<Layout>,
-    kinds: &[ColumnKind],
-    needs: &[Need],
-    first: &[u16],
-    extent: Extent,
-) -> usize {
-    let ideal = Layout::tightest(kinds, needs, first);
-    let holds = |layout: &Layout| layout.fits(kinds, needs) && layout.reaches(kinds, extent);
-    let best = layouts.iter().enumerate().filter(|(_, l)| holds(l)).min_by_key(|(_, l)| l.row);
-    if let Some((position, layout)) = best {
-        // One spare byte in a row of 32 is cheaper than another layout.
-        if layout.row <= ideal.row + ideal.row / 32 || layouts.len() >= MAX_LAYOUTS {
-            return position;
-        }
-    }
-    layouts.push(match layouts.len() >= MAX_LAYOUTS {
-        true => Layout::tightest(kinds, &widened(layouts, kinds, needs), first),
-        false => ideal,
-    });
-    layouts.len() - 1
-}
-
-/// What all layouts together hold, `needs` included, with room to grow where `needs` passes it: rising
-/// values then ask for another layout only each time they double.
-fn widened(layouts: &[Layout], kinds: &[ColumnKind], needs: &[Need]) -> Vec<Need> {
-    let mut wide = needs.to_vec();
-    for (column, (need, kind)) in wide.iter_mut().zip(kinds).enumerate() {
-        let slots = layouts.iter().filter_map(|layout| layout.slots.get(column)).filter(|s| s.null.base == 0);
-        let hull = slots.fold(None, |hull: Option<Hull>, s| Some(hull.map_or(Hull::of(s), |h| h.and(&Hull::of(s)))));
-        let Some(hull) = hull else { continue };
-        need.null |= hull.null;
-        need.length = grown(hull.length, need.length);
-        need.element = grown(hull.element, u64::from(need.element)).min(u64::from(u32::MAX)) as u32;
-        match kind {
-            ColumnKind::Fixed(_) => (need.min, need.max) = hull.grown(need.min as i64, need.max as i64),
-            // Every start there can be, because a wider row moves them all.
-            _ => need.max = MAX_BLOCK,
-        }
-    }
-    wide
-}
-
-/// Twice `need` once it passes what there was.
-fn grown(had: u64, need: u64) -> u64 {
-    if need > had { need.saturating_mul(2) } else { had }
-}
-
-/// What one column of some layouts holds.
-struct Hull {
-    min: i64,
-    max: i64,
-    length: u64,
-    element: u64,
-    null: bool,
-}
-
-impl Hull {
-    fn of(slots: &Slots) -> Self {
-        let base = slots.main.base as i64;
-        let (min, max) = match slots.main.mask {
-            u64::MAX => (i64::MIN, i64::MAX),
-            mask => (base, base.saturating_add_unsigned(mask)),
-        };
-        let element = (1_u64 << slots.element.min(32)) - 1;
-        Self { min, max, length: slots.length.mask, element, null: slots.null.mask == 1 }
-    }
-
-    fn and(self, other: &Self) -> Self {
-        Self {
-            min: self.min.min(other.min),
-            max: self.max.max(other.max),
-            length: self.length.max(other.length),
-            element: self.element.max(other.element),
-            null: self.null || other.null,
-        }
-    }
-
-    fn grown(&self, min: i64, max: i64) -> (u64, u64) {
-        let range = (self.max.max(max)).saturating_sub(self.min.min(min));
-        let low = if min < self.min { min.saturating_sub(range) } else { self.min };
-        let high = if max > self.max { max.saturating_add(range) } else { self.max };
-        (low as u64, high as u64)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn need(min: i64, max: i64) -> Need {
-        Need { min: min as u64, max: max as u64, ..Need::NONE }
-    }
-
-    #[test]
-    fn words_of_every_width_come_back() {
-        for width in 1..=64_u32 {
-            let high = if width == 64 { i64::MAX } else { ((1_u128 << (width - 1)) as i64).wrapping_sub(1).max(0) };
-            for low in [0, -high, i64::MIN] {
-                let kinds = [ColumnKind::Fixed(0); 3];
-                let needs = [need(0, 1), need(low, high), need(-5, 5)];
-                let layout = Layout::tightest(&kinds, &needs, &[]);
-                assert!(layout.fits(&kinds, &needs), "width {width} low {low}");
-                let mut row = vec![0; layout.row as usize + 8];
-                for (slots, value) in layout.slots.iter().zip([1, low, -5]) {
-                    slots.main.write(&mut row, 0, value as u64);
-                }
-                let back: Vec<i64> = layout.slots.iter().map(|s| s.main.read(&row, 0) as i64).collect();
-                assert_eq!(back, [1, low, -5]);
-            }
-        }
-    }
-
-    #[test]
-    fn an_outlier_gets_a_layout_of_its_own() {
-        let kinds = [ColumnKind::Fixed(0)];
-        let mut layouts = Vec::new();
-        let extent = Extent { rows: 1, heap: 0 };
-        let narrow = choose(&mut layouts, &kinds, &[need(0, 1000)], &[], extent);
-        let wide = choose(&mut layouts, &kinds, &[need(0, 1 << 40)], &[], extent);
-        assert_ne!(narrow, wide);
-        assert_eq!(choose(&mut layouts, &kinds, &[need(3, 900)], &[], extent), narrow);
-    }
-
-    #[test]
-    fn blocks_of_rising_values_do_not_each_get_a_layout() {
-        let kinds = [ColumnKind::Fixed(0), ColumnKind::Var(true)];
-        let mut layouts = Vec::new();
-        for block in 0..100_000_i64 {
-            let extent = Extent { rows: 2048, heap: 1000 };
-            let needs = [need(block * 2048, block * 2048 + 2047), Need { max: extent.end(8), length: 9, ..Need::NONE }];
-            let position = choose(&mut layouts, &kinds, &needs, &[0], extent);
-            assert!(layouts[position].fits(&kinds, &needs) && layouts[position].reaches(&kinds, extent), "block {block}");
-        }
-        assert!(layouts.len() < MAX_LAYOUTS + 64, "{} layouts", layouts.len());
     }
 }

@@ -73,7 +73,10 @@ impl State {
             depth: ty.index.as_ref().map_or(0, |index| index.depth),
             blocks: words(&ty.blocks),
             bitmaps: words(&ty.bitmaps),
-            index: ty.index.as_ref().map_or(Vec::new(), |index| words(&index.pages)),
+            index: ty
+                .index
+                .as_ref()
+                .map_or(Vec::new(), |index| words(&index.pages)),
             layouts: ty.layouts.to_vec(),
         });
         Parts {
@@ -99,22 +102,36 @@ impl State {
         };
         let infos = TypeInfo::of_schema(&schema);
         if infos.len() != parts.types.len() {
-            return Err(StateError::Damaged(format!("expected {} types, found {}", infos.len(), parts.types.len())));
+            return Err(StateError::Damaged(format!(
+                "expected {} types, found {}",
+                infos.len(),
+                parts.types.len()
+            )));
         }
         let mut segments = Vec::with_capacity(parts.segments.len());
         for part in &parts.segments {
             segments.push(match part.length {
                 0 => Segment::FREE,
-                _ => Segment { bytes: open(part)?, name: part.name, live: part.live },
+                _ => Segment {
+                    bytes: open(part)?,
+                    name: part.name,
+                    live: part.live,
+                },
             });
         }
         let types = parts.types.into_iter().zip(infos.iter());
-        let types = types.map(|(part, info)| part.put_together(info, &segments)).collect::<StateResult<Vec<_>>>()?;
+        let types = types
+            .map(|(part, info)| part.put_together(info, &segments))
+            .collect::<StateResult<Vec<_>>>()?;
         let state = Self::assemble(parts.version, Arc::new(schema), infos, types, segments);
         if state.checksum() == parts.checksum {
             Ok(state)
         } else {
-            Err(StateError::Damaged(format!("expected checksum {:016x}, found {:016x}", parts.checksum, state.checksum())))
+            Err(StateError::Damaged(format!(
+                "expected checksum {:016x}, found {:016x}",
+                parts.checksum,
+                state.checksum()
+            )))
         }
     }
 }
@@ -125,11 +142,24 @@ impl TypePart {
         if !(9..=16).contains(&self.shift) {
             return Err(damaged("a block shift of 9 to 16"));
         }
-        if self.layouts.iter().any(|layout| layout.slots.len() != info.kinds.len()) {
-            return Err(damaged("layouts with every column"));
+        if self
+            .layouts
+            .iter()
+            .any(|layout| layout.slots.len() != info.kinds.len() || !layout.is_sound())
+        {
+            return Err(damaged("layouts with every column, within their rows"));
         }
-        let index = info.key.as_ref().map(|_| Index { pages: locs(&self.index), depth: self.depth });
-        if index.as_ref().is_some_and(|i| i.depth > 24 || i.pages.len() != 1 << i.depth) {
+        if self.live > (self.blocks.len() as u64) << self.shift {
+            return Err(damaged("no more records than blocks have room for"));
+        }
+        let index = info.key.as_ref().map(|_| Index {
+            pages: locs(&self.index),
+            depth: self.depth,
+        });
+        if index
+            .as_ref()
+            .is_some_and(|i| i.depth > 24 || i.pages.len() != 1 << i.depth)
+        {
             return Err(damaged("an index directory of a power of two"));
         }
         let ty = TypeState {
@@ -145,9 +175,20 @@ impl TypePart {
             let segment = segments.get(usize::from(loc.segment));
             loc.is_none() || segment.is_some_and(|s| loc.start() + length <= s.bytes.len())
         };
-        let blocks = ty.blocks.iter().all(|l| inside(l, 16) && (l.is_none() || usize::from(l.tag) < ty.layouts.len()));
+        let blocks = ty
+            .blocks
+            .iter()
+            .all(|l| inside(l, 16) && (l.is_none() || usize::from(l.tag) < ty.layouts.len()));
         let bitmaps = ty.bitmaps.iter().all(|l| inside(l, page_bytes(ty.shift)));
-        let pages = ty.index.iter().flat_map(|i| i.pages.iter()).all(|l| inside(l, usize::from(l.tag) * LINE));
-        if blocks && bitmaps && pages { Ok(ty) } else { Err(damaged("addresses within their segments")) }
+        let pages = ty
+            .index
+            .iter()
+            .flat_map(|i| i.pages.iter())
+            .all(|l| inside(l, usize::from(l.tag) * LINE));
+        if blocks && bitmaps && pages {
+            Ok(ty)
+        } else {
+            Err(damaged("addresses within their segments"))
+        }
     }
 }

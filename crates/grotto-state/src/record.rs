@@ -23,7 +23,12 @@ pub struct Record<'a> {
 
 impl std::fmt::Debug for Record<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} #{}", self.state.schema.get(self.type_id).name, self.ordinal)
+        write!(
+            f,
+            "{} #{}",
+            self.state.schema.get(self.type_id).name,
+            self.ordinal
+        )
     }
 }
 
@@ -39,7 +44,15 @@ impl<'a> Record<'a> {
         position: u32,
     ) -> Self {
         let row = block + HEADER + position as usize * layout.row as usize;
-        Self { state, bytes, layout, block, row, ordinal, type_id }
+        Self {
+            state,
+            bytes,
+            layout,
+            block,
+            row,
+            ordinal,
+            type_id,
+        }
     }
 
     /// The state it belongs to.
@@ -64,22 +77,30 @@ impl<'a> Record<'a> {
     #[inline]
     #[must_use]
     pub fn is_null(&self, column: usize) -> bool {
-        self.layout.slots.get(column).is_none_or(|slots| slots.null.read(self.bytes, self.row) == 1)
+        self.layout
+            .slots
+            .get(column)
+            .is_none_or(|slots| slots.null.read(self.bytes, self.row) == 1)
     }
 
     /// A fixed-width value as a 64-bit word: integers sign-extended, floats as bits, references as
-    /// ordinals. Zero for null and for columns that are not fixed.
+    /// ordinals. Means nothing for null and for columns that are not fixed: ask [`is_null`](Self::is_null).
     #[inline]
     #[must_use]
     pub fn word(&self, column: usize) -> u64 {
-        self.layout.slots.get(column).map_or(0, |slots| slots.main.read(self.bytes, self.row))
+        self.layout
+            .slots
+            .get(column)
+            .map_or(0, |slots| slots.main.read(self.bytes, self.row))
     }
 
     /// Text or bytes; empty for null.
     #[inline]
     #[must_use]
     pub fn var(&self, column: usize) -> &'a [u8] {
-        let Some(slots) = self.layout.slots.get(column) else { return &[] };
+        let Some(slots) = self.layout.slots.get(column) else {
+            return &[];
+        };
         if slots.length.read(self.bytes, self.row) == 0 {
             return &[];
         }
@@ -91,7 +112,10 @@ impl<'a> Record<'a> {
 
     /// Bytes of text, or number of elements; zero for null.
     pub(crate) fn length(&self, column: usize) -> u64 {
-        self.layout.slots.get(column).map_or(0, |slots| slots.length.read(self.bytes, self.row))
+        self.layout
+            .slots
+            .get(column)
+            .map_or(0, |slots| slots.length.read(self.bytes, self.row))
     }
 
     /// Text; empty for null. Text was validated when its blob was decoded; should the bytes have been
@@ -114,7 +138,9 @@ impl<'a> Record<'a> {
     #[inline]
     #[must_use]
     pub fn elements(&self, column: usize) -> Elements<'a> {
-        let Some(slots) = self.layout.slots.get(column) else { return Elements::EMPTY };
+        let Some(slots) = self.layout.slots.get(column) else {
+            return Elements::EMPTY;
+        };
         if slots.length.read(self.bytes, self.row) == 0 {
             return Elements::EMPTY;
         }
@@ -142,7 +168,9 @@ impl<'a> Record<'a> {
     /// way out.
     #[must_use]
     pub(crate) fn content_hash(&self) -> u64 {
-        let Some(info) = self.state.infos.get(self.type_id.index()) else { return 0 };
+        let Some(info) = self.state.infos.get(self.type_id.index()) else {
+            return 0;
+        };
         let mut sum = 0_u64;
         for (column, (kind, seed)) in info.kinds.iter().zip(&info.seeds).enumerate() {
             if !self.is_null(column) {
@@ -199,6 +227,9 @@ impl<'a> Record<'a> {
 
     /// Whether a field that the schema no longer has still holds a value.
     pub(crate) fn has_dropped_value(&self) -> bool {
-        self.layout.dropped.iter().any(|d| d.slots.null.read(self.bytes, self.row) == 0)
+        self.layout
+            .dropped
+            .iter()
+            .any(|d| d.slots.null.read(self.bytes, self.row) == 0)
     }
 }

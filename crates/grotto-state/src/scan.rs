@@ -30,7 +30,12 @@ pub struct Scan<'a> {
 
 impl std::fmt::Debug for Scan<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Scan({} from #{})", self.state.schema.get(self.type_id).name, self.base)
+        write!(
+            f,
+            "Scan({} from #{})",
+            self.state.schema.get(self.type_id).name,
+            self.base
+        )
     }
 }
 
@@ -97,14 +102,20 @@ impl Scan<'_> {
 
     /// Opens the next block; `false` after the last.
     fn open_block(&mut self) -> bool {
-        let Some(ty) = self.ty.filter(|ty| self.block < ty.blocks.len()) else { return false };
+        let Some(ty) = self.ty.filter(|ty| self.block < ty.blocks.len()) else {
+            return false;
+        };
         let number = self.block;
         self.block += 1;
-        let (Some(block), page) = (self.state.block_of(ty, number), self.state.bitmap_page(ty, number)) else {
+        let (Some(block), page) = (
+            self.state.block_of(ty, number),
+            self.state.bitmap_page(ty, number),
+        ) else {
             return true;
         };
         debug_assert!(page.len().is_multiple_of(8) && page.len() <= page_bytes(ty.shift));
-        (self.page, self.bytes, self.start, self.layout) = (page, block.bytes, block.start, block.layout);
+        (self.page, self.bytes, self.start, self.layout) =
+            (page, block.bytes, block.start, block.layout);
         // The first word adds 64 to it.
         self.base = ((number << ty.shift) as u32).wrapping_sub(64);
         true

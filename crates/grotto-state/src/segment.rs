@@ -21,7 +21,11 @@ pub(crate) struct Loc {
 
 impl Loc {
     /// No item: a block without rows.
-    pub(crate) const NONE: Self = Self { unit: u32::MAX, segment: u16::MAX, tag: 0 };
+    pub(crate) const NONE: Self = Self {
+        unit: u32::MAX,
+        segment: u16::MAX,
+        tag: 0,
+    };
 
     #[inline]
     pub(crate) fn start(self) -> usize {
@@ -37,7 +41,11 @@ impl Loc {
     }
 
     pub(crate) fn from_word(word: u64) -> Self {
-        Self { unit: word as u32, segment: (word >> 32) as u16, tag: (word >> 48) as u16 }
+        Self {
+            unit: word as u32,
+            segment: (word >> 32) as u16,
+            tag: (word >> 48) as u16,
+        }
     }
 }
 
@@ -54,7 +62,11 @@ pub struct Segment {
 
 impl Segment {
     /// A slot without a segment.
-    pub(crate) const FREE: Self = Self { bytes: Bytes::new(), name: 0, live: 0 };
+    pub(crate) const FREE: Self = Self {
+        bytes: Bytes::new(),
+        name: 0,
+        live: 0,
+    };
 
     /// Name given by whoever sealed it.
     #[must_use]
@@ -104,7 +116,10 @@ impl Seal for HeapSeal {
     fn seal(&mut self, mut bytes: Vec<u8>) -> std::io::Result<Sealed> {
         bytes.shrink_to_fit();
         self.next += 1;
-        Ok(Sealed { name: self.next, bytes: bytes.into() })
+        Ok(Sealed {
+            name: self.next,
+            bytes: bytes.into(),
+        })
     }
 }
 
@@ -127,7 +142,11 @@ impl Buffer {
 
     /// Address of the item that starts at `start`, in the segment of `slot`.
     pub(crate) fn loc(start: usize, slot: u16, tag: u16) -> Option<Loc> {
-        Some(Loc { unit: u32::try_from(start / ALIGN).ok()?, segment: slot, tag })
+        Some(Loc {
+            unit: u32::try_from(start / ALIGN).ok()?,
+            segment: slot,
+            tag,
+        })
     }
 
     pub(crate) fn put(&mut self, item: &[u8]) -> usize {

@@ -38,12 +38,21 @@ impl TypeInfo {
 
     fn new(ty: &TypeSchema) -> Self {
         let seeds = match ty.object() {
-            Some(object) => object.fields.iter().map(|f| checksum::field_seed(&ty.name, &f.name)).collect(),
+            Some(object) => object
+                .fields
+                .iter()
+                .map(|f| checksum::field_seed(&ty.name, &f.name))
+                .collect(),
             None => vec![checksum::field_seed(&ty.name, "")],
         };
         let key = ty.key().map(KeyInfo::new);
         let first = key.as_ref().map_or(Vec::new(), KeyInfo::own_columns);
-        Self { kinds: columns_of(ty), seeds, key, first }
+        Self {
+            kinds: columns_of(ty),
+            seeds,
+            key,
+            first,
+        }
     }
 }
 
@@ -93,7 +102,13 @@ impl State {
     /// The empty state at version 0: no types, no records. Every dataset starts here.
     #[must_use]
     pub fn empty() -> Self {
-        Self::assemble(0, Arc::new(Schema::default()), Arc::new([]), Vec::new(), Vec::new())
+        Self::assemble(
+            0,
+            Arc::new(Schema::default()),
+            Arc::new([]),
+            Vec::new(),
+            Vec::new(),
+        )
     }
 
     pub(crate) fn assemble(
@@ -104,7 +119,15 @@ impl State {
         segments: Vec<Segment>,
     ) -> Self {
         let schema_hash = schema.hash();
-        Self { version, schema, schema_hash, infos, types, segments, damaged: AtomicBool::new(false) }
+        Self {
+            version,
+            schema,
+            schema_hash,
+            infos,
+            types,
+            segments,
+            damaged: AtomicBool::new(false),
+        }
     }
 
     /// The same records at another version: what a log entry without blobs leads to.
@@ -142,7 +165,9 @@ impl State {
     /// The state checksum: the wrapping sum over all records of a hash of type, ordinal and content.
     #[must_use]
     pub fn checksum(&self) -> u64 {
-        self.types.iter().fold(0, |sum, ty| sum.wrapping_add(ty.checksum))
+        self.types
+            .iter()
+            .fold(0, |sum, ty| sum.wrapping_add(ty.checksum))
     }
 
     /// Number of live records of a type.
@@ -160,12 +185,16 @@ impl State {
     /// One more than the largest ordinal a type has room for.
     #[must_use]
     pub fn ordinal_limit(&self, type_id: TypeId) -> u32 {
-        self.types.get(type_id.index()).map_or(0, |ty| (ty.blocks.len() as u32) << ty.shift)
+        self.types
+            .get(type_id.index())
+            .map_or(0, |ty| (ty.blocks.len() as u32) << ty.shift)
     }
 
     /// Its segments, free slots left out.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.iter().filter(|segment| !segment.bytes.is_empty())
+        self.segments
+            .iter()
+            .filter(|segment| !segment.bytes.is_empty())
     }
 
     /// The position of a type.
@@ -174,8 +203,17 @@ impl State {
     /// When the schema has no such type.
     pub fn type_id(&self, name: &str) -> StateResult<TypeId> {
         self.schema.find(name).ok_or_else(|| {
-            let names: Vec<&str> = self.schema.types().iter().map(|t| t.name.as_str()).collect();
-            StateError::Invalid(format!("no type {name} at version {}: expected one of {}", self.version, names.join(", ")))
+            let names: Vec<&str> = self
+                .schema
+                .types()
+                .iter()
+                .map(|t| t.name.as_str())
+                .collect();
+            StateError::Invalid(format!(
+                "no type {name} at version {}: expected one of {}",
+                self.version,
+                names.join(", ")
+            ))
         })
     }
 
@@ -224,7 +262,11 @@ impl State {
     /// The record at a live ordinal.
     #[must_use]
     pub fn record(&self, type_id: TypeId, ordinal: u32) -> Option<Record<'_>> {
-        if self.is_live(type_id, ordinal) { self.row(type_id, ordinal) } else { None }
+        if self.is_live(type_id, ordinal) {
+            self.row(type_id, ordinal)
+        } else {
+            None
+        }
     }
 
     /// The record at an ordinal that is known to live: from an index, a bitmap or a reference.
@@ -234,13 +276,29 @@ impl State {
         let loc = *ty.blocks.get((ordinal >> ty.shift) as usize)?;
         let segment = self.segments.get(usize::from(loc.segment))?;
         let layout = ty.layouts.get(usize::from(loc.tag))?;
-        Some(Record::new(self, type_id, ordinal, &segment.bytes, loc.start(), layout, ordinal & ((1 << ty.shift) - 1)))
+        Some(Record::new(
+            self,
+            type_id,
+            ordinal,
+            &segment.bytes,
+            loc.start(),
+            layout,
+            ordinal & ((1 << ty.shift) - 1),
+        ))
     }
 }
 
-pub(crate) fn block_in<'a>(segments: &'a [Segment], ty: &'a TypeState, block: usize) -> Option<BlockRef<'a>> {
+pub(crate) fn block_in<'a>(
+    segments: &'a [Segment],
+    ty: &'a TypeState,
+    block: usize,
+) -> Option<BlockRef<'a>> {
     let loc = *ty.blocks.get(block)?;
     let segment = segments.get(usize::from(loc.segment))?;
     let layout = ty.layouts.get(usize::from(loc.tag))?;
-    Some(BlockRef { bytes: &segment.bytes, start: loc.start(), layout })
+    Some(BlockRef {
+        bytes: &segment.bytes,
+        start: loc.start(),
+        layout,
+    })
 }

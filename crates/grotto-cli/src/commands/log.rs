@@ -3,7 +3,7 @@
 //! Owns: how the commit log is shown. Never: fetches a blob.
 
 use crate::config::Role;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, one_line};
 use crate::output::Out;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::{self, Table};
@@ -87,7 +87,7 @@ fn row(entry: &LogEntry, snapshot: Option<&BlobRef>) -> Vec<String> {
     vec![
         kind(entry).to_owned(),
         text::date(entry.time_ms),
-        entry.writer.clone(),
+        one_line(&entry.writer),
         entry.version.to_string(),
         entry.epoch.to_string(),
         size(delta),

@@ -175,3 +175,28 @@ fn a_state_directory_that_cannot_reach_the_newest_version_says_so_at_once() {
     let expected = "note: serving version 11 as it is: items/log/00000000000000000012.json";
     assert!(run.err.starts_with(expected), "{}", run.err);
 }
+
+#[test]
+fn an_old_version_is_read_by_way_of_a_newer_snapshot() {
+    let bench = three_versions();
+    let old = bench.run("export --store store --version 2").ok();
+    for kind in ["delta", "snapshot"] {
+        let name = blobs(&bench, "store", kind).remove(0);
+        std::fs::remove_file(bench.path(&format!("store/items/{name}"))).unwrap();
+    }
+    assert_eq!(bench.run("export --store store --version 2").ok(), old);
+}
+
+#[test]
+fn version_0_is_empty_to_compare_with_and_nothing_to_read() {
+    let bench = three_versions();
+    let complaint = bench.run("export --store store --version 0").refused(3);
+    assert!(
+        complaint.contains("version 0 is not in the log"),
+        "{complaint}"
+    );
+    let text = bench
+        .run("diff --store store --json --summary 0 6")
+        .values();
+    assert_eq!(text[0]["types"][0]["added"], 200);
+}

@@ -261,3 +261,24 @@ fn a_command_line_that_makes_no_sense_is_refused_in_json_as_well() {
         assert_eq!(complaint.lines().count(), 1, "{complaint}");
     }
 }
+
+#[test]
+fn a_writer_whose_name_holds_control_characters_cannot_command_the_terminal() {
+    let bench = two_versions();
+    let line = [
+        "publish",
+        "--store",
+        "store",
+        "--dataset",
+        "items",
+        "--input",
+        "-",
+    ];
+    let mut command = bench.command(&line);
+    command.args(["--writer", "a\nb\u{1b}[31m"]);
+    command.stdin(std::process::Stdio::null());
+    assert!(command.status().unwrap().success());
+    let text = bench.run("log --store store").ok();
+    assert!(text.contains("a b [31m"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+}

@@ -113,3 +113,18 @@ fn a_directory_of_another_dataset_is_refused() {
         .refused(2);
     assert!(complaint.contains("items"), "{complaint}");
 }
+
+#[test]
+fn without_any_blob_a_new_state_directory_serves_nothing() {
+    let bench = Bench::with_schema();
+    bench.publish("{\"id\":1,\"size\":1}\n", "").ok();
+    for kind in ["delta", "snapshot", "snapshots"] {
+        // Not every kind is written for so little.
+        let _ = std::fs::remove_dir_all(bench.path(&format!("store/items/{kind}")));
+    }
+    for _ in 0..2 {
+        let run = bench.run(GET);
+        assert_eq!(run.code, 6, "{}", run.err);
+        assert!(run.out.is_empty(), "{}", run.out);
+    }
+}

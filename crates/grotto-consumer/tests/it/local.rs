@@ -1,7 +1,8 @@
 //! State directories: restart, one writer, failures on this side.
 
 use crate::kit::{DATASET, Kit, assert_same, flip, rounds};
-use grotto_consumer::{Builder, Consumer, ErrorKind};
+use grotto_consumer::{Builder, Consumer, ErrorKind, State};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -194,4 +195,76 @@ async fn a_directory_that_cannot_be_made_is_a_clear_error() {
         error.message().contains("expected a folder, found a file"),
         "{error}"
     );
+}
+
+/// Makes the text of a record something else than text, in the file that is mapped.
+fn damage_text(kit: &Kit, text: &str) {
+    let mut found = 0;
+    for file in std::fs::read_dir(kit.state_dir().join("segments")).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let mut places = bytes.windows(text.len());
+        if let Some(at) = places.position(|window| window == text.as_bytes()) {
+            let mut file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.seek(SeekFrom::Start(at as u64)).unwrap();
+            file.write_all(&[0xff]).unwrap();
+            found += 1;
+        }
+    }
+    assert_eq!(found, 1);
+}
+
+/// Reads the notes of all pairs, as a user would.
+fn read_notes(state: &State) {
+    let left = state.type_id("Left").unwrap();
+    assert!(
+        state
+            .scan(left)
+            .map(|record| record.text(2).len())
+            .sum::<usize>()
+            > 0
+    );
+}
+
+#[tokio::test]
+async fn a_state_whose_mapped_bytes_are_damaged_is_loaded_afresh_by_the_next_refresh() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    let version = publisher.publish(1).await.version;
+    let consumer = builder(&kit).open().await.unwrap();
+    damage_text(&kit, &format!("note {version} for pair 77"));
+    let damaged = consumer.state();
+    assert!(!damaged.is_damaged());
+    assert!(consumer.refresh().await.unwrap().is_none());
+    read_notes(&damaged);
+    assert!(damaged.is_damaged());
+    let report = consumer.refresh().await.unwrap().unwrap();
+    assert_eq!((report.from, report.to), (version, version));
+    assert!(!consumer.state().is_damaged());
+    assert_same(&consumer.state(), &publisher.state());
+    // Also what the next one finds in the directory.
+    consumer.shutdown().await;
+    let consumer = builder(&kit).open().await.unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn a_damaged_state_is_loaded_afresh_on_the_way_to_news_and_where_it_is_pinned() {
+    for pinned in [false, true] {
+        let kit = Kit::new();
+        let mut publisher = kit.publisher().await;
+        let version = publisher.publish(1).await.version;
+        let before = publisher.state();
+        let consumer = builder(&kit).open_at(version).await.unwrap();
+        if !pinned {
+            consumer.follow().await.unwrap();
+        }
+        damage_text(&kit, &format!("note {version} for pair 77"));
+        publisher.publish(100).await;
+        read_notes(&consumer.state());
+        consumer.refresh().await.unwrap().unwrap();
+        let expected = if pinned { before } else { publisher.state() };
+        assert!(!consumer.state().is_damaged());
+        assert_same(&consumer.state(), &expected);
+    }
 }

@@ -9,11 +9,20 @@ async fn a_closure_that_panics_fails_its_cycle_and_no_other() {
     let producer = TroubledStore::new().producer(0).await;
     put(&producer, 1, "one").await.unwrap().unwrap();
     let version = producer.version();
-    let panicked = producer.run_cycle(|_| panic!("a bug of the caller")).await.unwrap_err();
+    let panicked = producer
+        .run_cycle(|_| panic!("a bug of the caller"))
+        .await
+        .unwrap_err();
     assert_eq!(panicked.kind(), ErrorKind::Internal);
     let failed = producer.metrics_text().unwrap();
-    assert!(failed.contains("grotto_producer_failed_cycles_total 1"), "{failed}");
-    assert_eq!((producer.version(), names(&producer.state()).len()), (version, 1));
+    assert!(
+        failed.contains("grotto_producer_failed_cycles_total 1"),
+        "{failed}"
+    );
+    assert_eq!(
+        (producer.version(), names(&producer.state()).len()),
+        (version, 1)
+    );
     put(&producer, 2, "two").await.unwrap().unwrap();
     assert_eq!(names(&producer.state()).len(), 2);
 }
@@ -38,18 +47,29 @@ impl Validator for Moody {
 async fn a_validator_that_panics_or_refuses_keeps_the_last_version() {
     let store = TroubledStore::new().store();
     let schema = Schema::parse(SCHEMA).unwrap();
-    let builder = Producer::builder("cities", store).schema(schema).snapshot_every(0);
+    let builder = Producer::builder("cities", store)
+        .schema(schema)
+        .snapshot_every(0);
     let producer = builder.validator(Moody).open().await.unwrap();
     put(&producer, 1, "one").await.unwrap().unwrap();
     let version = producer.version();
-    assert_eq!(put(&producer, 2, "two").await.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(
+        put(&producer, 2, "two").await.unwrap_err().kind(),
+        ErrorKind::Internal
+    );
     let three = |cycle: &mut grotto_producer::IncrementalCycle| {
         cycle.upsert_json("City", r#"{"id":2}"#, 1)?;
         cycle.upsert_json("City", r#"{"id":3}"#, 2)
     };
     let refused = producer.run_incremental(three).await.unwrap_err();
-    assert_eq!(refused.to_string(), "validator moody: three is too many; nothing was published");
-    assert_eq!((producer.version(), names(&producer.state()).len()), (version, 1));
+    assert_eq!(
+        refused.to_string(),
+        "validator moody: three is too many; nothing was published"
+    );
+    assert_eq!(
+        (producer.version(), names(&producer.state()).len()),
+        (version, 1)
+    );
     put(&producer, 1, "uno").await.unwrap().unwrap();
 }
 
@@ -63,7 +83,10 @@ async fn a_record_added_twice_fails_the_cycle_even_if_the_caller_goes_on() {
         Ok(())
     };
     for _ in 0..2 {
-        assert_eq!(producer.run_cycle(twice).await.unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(
+            producer.run_cycle(twice).await.unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
         put(&producer, 1, "one").await.unwrap();
     }
 }

@@ -26,7 +26,10 @@ async fn interrupt(store: &Arc<TroubledStore>, trouble: Trouble, part: &'static 
     assert_eq!(names(&restored.state()), names(&held));
     assert_eq!(restored.state().checksum(), held.checksum());
     let all = names(&held);
-    assert!(all.contains(&(1, "uno".into())) && all.contains(&(3, "three".into())), "{all:?}");
+    assert!(
+        all.contains(&(1, "uno".into())) && all.contains(&(3, "three".into())),
+        "{all:?}"
+    );
 }
 
 #[tokio::test]
@@ -57,11 +60,19 @@ async fn a_commit_that_gets_no_answer_is_settled_by_the_next_cycle() {
     put(&producer, 1, "one").await.unwrap().unwrap();
     store.cause(Trouble::Fails, "/log/");
     let error = put(&producer, 2, "two").await.unwrap_err();
-    assert_eq!(error.kind(), grotto_producer::ErrorKind::Unavailable, "{error}");
+    assert_eq!(
+        error.kind(),
+        grotto_producer::ErrorKind::Unavailable,
+        "{error}"
+    );
     let before = producer.version();
     store.heal();
     put(&producer, 3, "three").await.unwrap().unwrap();
-    assert_eq!(producer.version(), before + 2, "the unanswered version, then the new one");
+    assert_eq!(
+        producer.version(),
+        before + 2,
+        "the unanswered version, then the new one"
+    );
     assert_eq!(names(&producer.state()).len(), 3);
     let held = producer.state().checksum();
     drop(producer);

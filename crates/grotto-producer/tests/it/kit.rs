@@ -11,8 +11,8 @@ use grotto_store::Store;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use parking_lot::Mutex;
 use std::fmt;
@@ -43,7 +43,11 @@ pub(crate) struct TroubledStore {
 
 impl TroubledStore {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { inner: InMemory::new(), trouble: Mutex::default(), met: Semaphore::new(0) })
+        Arc::new(Self {
+            inner: InMemory::new(),
+            trouble: Mutex::default(),
+            met: Semaphore::new(0),
+        })
     }
 
     pub(crate) fn cause(&self, trouble: Trouble, part: &'static str) {
@@ -60,7 +64,9 @@ impl TroubledStore {
 
     pub(crate) async fn producer(self: &Arc<Self>, snapshot_every: u64) -> Producer {
         let schema = Schema::parse(SCHEMA).unwrap();
-        let builder = Producer::builder("cities", self.store()).schema(schema).threads(1);
+        let builder = Producer::builder("cities", self.store())
+            .schema(schema)
+            .threads(1);
         builder.snapshot_every(snapshot_every).open().await.unwrap()
     }
 
@@ -74,12 +80,16 @@ impl TroubledStore {
 
 pub(crate) async fn put(producer: &Producer, id: i64, name: &str) -> Result<Option<Published>> {
     let text = format!(r#"{{"id":{id},"name":"{name}"}}"#);
-    producer.run_incremental(move |cycle| cycle.upsert_json("City", &text, 1)).await
+    producer
+        .run_incremental(move |cycle| cycle.upsert_json("City", &text, 1))
+        .await
 }
 
 pub(crate) fn names(state: &State) -> Vec<(i64, String)> {
-    let mut all: Vec<_> =
-        state.scan(TypeId(0)).map(|city| (city.word(0) as i64, city.text(1).to_owned())).collect();
+    let mut all: Vec<_> = state
+        .scan(TypeId(0))
+        .map(|city| (city.word(0) as i64, city.text(1).to_owned()))
+        .collect();
     all.sort();
     all
 }
@@ -104,7 +114,10 @@ impl ObjectStore for TroubledStore {
                 std::future::pending().await
             }
             Some(Trouble::Hangs) => std::future::pending().await,
-            Some(Trouble::Fails) => Err(Error::Generic { store: "TroubledStore", source: "no".into() }),
+            Some(Trouble::Fails) => Err(Error::Generic {
+                store: "TroubledStore",
+                source: "no".into(),
+            }),
             None => self.inner.put_opts(location, payload, options).await,
         }
     }
@@ -117,7 +130,11 @@ impl ObjectStore for TroubledStore {
         self.inner.put_multipart_opts(location, options).await
     }
 
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+    async fn get_opts(
+        &self,
+        location: &Path,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
         self.inner.get_opts(location, options).await
     }
 
@@ -136,7 +153,12 @@ impl ObjectStore for TroubledStore {
         self.inner.list_with_delimiter(prefix).await
     }
 
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+    async fn copy_opts(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
         self.inner.copy_opts(from, to, options).await
     }
 }

@@ -7,12 +7,32 @@ async fn a_snapshot_that_fails_is_tried_again_after_the_next_version() {
     let store = TroubledStore::new();
     let producer = store.producer(10).await;
     store.cause(Trouble::Fails, "/snapshot/");
-    assert!(put(&producer, 1, "one").await.unwrap().unwrap().snapshot_started);
+    assert!(
+        put(&producer, 1, "one")
+            .await
+            .unwrap()
+            .unwrap()
+            .snapshot_started
+    );
     assert!(producer.finish().await.is_err());
     store.heal();
-    assert!(put(&producer, 2, "two").await.unwrap().unwrap().snapshot_started, "the last one failed");
+    assert!(
+        put(&producer, 2, "two")
+            .await
+            .unwrap()
+            .unwrap()
+            .snapshot_started,
+        "the last one failed"
+    );
     assert_eq!(producer.finish().await.unwrap().len(), 1);
-    assert!(!put(&producer, 3, "three").await.unwrap().unwrap().snapshot_started, "not due yet");
+    assert!(
+        !put(&producer, 3, "three")
+            .await
+            .unwrap()
+            .unwrap()
+            .snapshot_started,
+        "not due yet"
+    );
 }
 
 #[tokio::test]

@@ -11,3 +11,4 @@ mod corruption;
 mod kit;
 mod model;
 mod processes;
+mod ways;

@@ -3,16 +3,14 @@
 use super::bulk;
 use super::sections::{self, Chunk, TypeSections};
 use super::work::Work;
-use super::{Changes, TypeChanges, TypeWork};
+use super::{TypeChanges, TypeWork};
 use crate::bitmap;
 use crate::block::{self, Added, BlockRef, BlockType};
 use crate::error::{StateError, StateResult};
-use crate::index::{self, Change, Index};
-use crate::key;
+use crate::index::Index;
 use crate::layout::Layout;
 use crate::segment::Loc;
 use crate::state::{State, TypeInfo, TypeState};
-use bytes::Bytes;
 use grotto_format::batch::{Batch, Value};
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
@@ -42,7 +40,11 @@ pub(super) fn apply_type(
     if sections.removed.is_none() && sections.chunks.is_empty() {
         return Ok((old.clone(), TypeChanges::default()));
     }
-    let of = TypeWork { id, info: &base.infos[id.index()], sections };
+    let of = TypeWork {
+        id,
+        info: &base.infos[id.index()],
+        sections,
+    };
     let mut tables = Tables {
         blocks: old.blocks.to_vec(),
         bitmaps: old.bitmaps.to_vec(),
@@ -55,11 +57,22 @@ pub(super) fn apply_type(
     let mut added = Vec::new();
     if old.blocks.is_empty() && of.sections.chunks.len() > 1 && bulk::is_light(blob, &of) {
         added = bulk::add_all(blob, &of, &base.schema.get(id).name, &mut tables, work)?;
-        return Ok((tables.finish(old.index.clone()), TypeChanges { added, removed }));
+        return Ok((
+            tables.finish(old.index.clone()),
+            TypeChanges { added, removed },
+        ));
     }
     for first in &of.sections.chunks {
         let chunk = sections::chunk(blob, of.info, *first)?;
-        add_chunk(base, &of, &chunk, added.last().copied(), &mut pages, &mut tables, work)?;
+        add_chunk(
+            base,
+            &of,
+            &chunk,
+            added.last().copied(),
+            &mut pages,
+            &mut tables,
+            work,
+        )?;
         added.extend_from_slice(&chunk.ordinals);
     }
     for (block, page) in pages {
@@ -68,7 +81,10 @@ pub(super) fn apply_type(
             drop_block(base, id, &mut tables, work, block);
         }
     }
-    Ok((tables.finish(old.index.clone()), TypeChanges { added, removed }))
+    Ok((
+        tables.finish(old.index.clone()),
+        TypeChanges { added, removed },
+    ))
 }
 
 /// The type as a refresh finds it: without records, blocks of any size may follow, so the tables,
@@ -78,7 +94,13 @@ fn started_over(old: &TypeState, shift: u8) -> TypeState {
         return old.clone();
     }
     let (blocks, bitmaps, layouts) = (Arc::default(), Arc::default(), Arc::default());
-    TypeState { shift, blocks, bitmaps, layouts, ..old.clone() }
+    TypeState {
+        shift,
+        blocks,
+        bitmaps,
+        layouts,
+        ..old.clone()
+    }
 }
 
 impl Tables {
@@ -98,37 +120,54 @@ impl Tables {
 type Pages = BTreeMap<usize, Vec<u8>>;
 
 /// Clears the bits of removed ordinals in copies of their pages.
-fn remove(base: &State, of: &TypeWork<'_>, blob: &Blob, tables: &mut Tables) -> StateResult<(Vec<u32>, Pages)> {
+fn remove(
+    base: &State,
+    of: &TypeWork<'_>,
+    blob: &Blob,
+    tables: &mut Tables,
+) -> StateResult<(Vec<u32>, Pages)> {
     let old = &base.types[of.id.index()];
     let removed = sections::removed(blob, of.sections, old.live)?;
     let mut pages = Pages::new();
     for ordinal in &removed {
         let block = (ordinal >> tables.shift) as usize;
         let position = ordinal & ((1 << tables.shift) - 1);
-        let page = pages.entry(block).or_insert_with(|| base.bitmap_page(old, block).to_vec());
-        let record = base.row(of.id, *ordinal).filter(|_| bitmap::is_set(page, position));
+        let page = pages
+            .entry(block)
+            .or_insert_with(|| base.bitmap_page(old, block).to_vec());
+        let record = base
+            .row(of.id, *ordinal)
+            .filter(|_| bitmap::is_set(page, position));
         let Some(record) = record else {
             let name = &base.schema.get(of.id).name;
             let reason = format!("expected {name} #{ordinal} to be live before it is removed");
             return Err(super::mismatch(&blob.header, reason));
         };
         bitmap::set(page, position, false);
-        tables.checksum = tables.checksum.wrapping_sub(checksum::record(record.content_hash(), *ordinal));
+        tables.checksum = tables
+            .checksum
+            .wrapping_sub(checksum::record(record.content_hash(), *ordinal));
     }
     tables.live = tables.live.saturating_sub(removed.len() as u64);
     Ok((removed, pages))
 }
 
-fn put_page(tables: &mut Tables, work: &mut Work<'_>, block: usize, page: &[u8]) -> StateResult<()> {
+fn put_page(
+    tables: &mut Tables,
+    work: &mut Work<'_>,
+    block: usize,
+    page: &[u8],
+) -> StateResult<()> {
     if tables.bitmaps.len() <= block {
         tables.bitmaps.resize(block + 1, Loc::NONE);
     }
     work.free_page(tables.bitmaps[block], tables.shift);
-    tables.bitmaps[block] = if bitmap::count(page) == 0 && tables.blocks.get(block).is_none_or(|b| b.is_none()) {
-        Loc::NONE
-    } else {
-        work.put(page, 0)?
-    };
+    tables.bitmaps[block] =
+        if bitmap::count(page) == 0 && tables.blocks.get(block).is_none_or(|b| b.is_none()) {
+            Loc::NONE
+        } else {
+            work.put(page, 0)?
+        };
     Ok(())
 }
 
@@ -155,15 +194,24 @@ fn add_chunk(
     whole_blocks(&base.schema.get(of.id).name, shift, before, &chunk.ordinals)?;
     for (row, ordinal) in chunk.ordinals.iter().enumerate() {
         let content = content_of_row(of.info, &chunk.batch, row);
-        tables.checksum = tables.checksum.wrapping_add(checksum::record(content, *ordinal));
+        tables.checksum = tables
+            .checksum
+            .wrapping_add(checksum::record(content, *ordinal));
     }
     tables.live += chunk.ordinals.len() as u64;
     let mut at = 0;
     while at < chunk.ordinals.len() {
         let number = chunk.ordinals[at] >> shift;
         let end = at + chunk.ordinals[at..].partition_point(|o| o >> shift == number);
-        let positions: Vec<u32> = chunk.ordinals[at..end].iter().map(|o| o & ((1 << shift) - 1)).collect();
-        let added = Added { positions: &positions, batch: &chunk.batch, first_row: at };
+        let positions: Vec<u32> = chunk.ordinals[at..end]
+            .iter()
+            .map(|o| o & ((1 << shift) - 1))
+            .collect();
+        let added = Added {
+            positions: &positions,
+            batch: &chunk.batch,
+            first_row: at,
+        };
         add_to_block(base, of, number as usize, &added, pages, tables, work)?;
         at = end;
     }
@@ -171,17 +219,25 @@ fn add_chunk(
 }
 
 /// Refuses a chunk that shares a block with the one before.
-pub(super) fn whole_blocks(name: &str, shift: u8, before: Option<u32>, ordinals: &[u32]) -> StateResult<()> {
+pub(super) fn whole_blocks(
+    name: &str,
+    shift: u8,
+    before: Option<u32>,
+    ordinals: &[u32],
+) -> StateResult<()> {
     match (before, ordinals.first()) {
-        (Some(before), Some(first)) if first >> shift <= before >> shift => {
-            Err(StateError::Damaged(format!("expected chunks of {name} to hold whole blocks")))
-        }
+        (Some(before), Some(first)) if first >> shift <= before >> shift => Err(
+            StateError::Damaged(format!("expected chunks of {name} to hold whole blocks")),
+        ),
         _ => Ok(()),
     }
 }
 
 pub(super) fn limit(block::TooLarge(bytes): block::TooLarge) -> StateError {
-    StateError::Limit(format!("{} bytes in one block, found {bytes}", block::MAX_BLOCK))
+    StateError::Limit(format!(
+        "{} bytes in one block, found {bytes}",
+        block::MAX_BLOCK
+    ))
 }
 
 fn add_to_block(
@@ -198,14 +254,21 @@ fn add_to_block(
     let mut page = page.unwrap_or_else(|| base.bitmap_page(old_type, number).to_vec());
     page.resize(bitmap::page_bytes(tables.shift), 0);
     let still_there = still_there(base, of, number, added);
-    let kept: Vec<u32> = if still_there { Vec::new() } else { bitmap::positions(&page).collect() };
+    let kept: Vec<u32> = if still_there {
+        Vec::new()
+    } else {
+        bitmap::positions(&page).collect()
+    };
     for position in added.positions {
         // An ordinal freed by this very blob is taken too: readers of the base hold its rows.
-        let taken = bitmap::is_set(&page, *position) || bitmap::is_set(base.bitmap_page(old_type, number), *position);
+        let taken = bitmap::is_set(&page, *position)
+            || bitmap::is_set(base.bitmap_page(old_type, number), *position);
         if taken {
             let ordinal = (number << tables.shift) as u32 + position;
             let name = &base.schema.get(of.id).name;
-            return Err(StateError::Damaged(format!("expected {name} #{ordinal} to be free before it is added")));
+            return Err(StateError::Damaged(format!(
+                "expected {name} #{ordinal} to be free before it is added"
+            )));
         }
         bitmap::set(&mut page, *position, true);
     }
@@ -217,7 +280,10 @@ fn add_to_block(
     }
     let loc = tables.blocks[number];
     let old = base.block_of(old_type, number).filter(|_| !loc.is_none());
-    let ty = BlockType { kinds: &of.info.kinds, first: &of.info.first };
+    let ty = BlockType {
+        kinds: &of.info.kinds,
+        first: &of.info.first,
+    };
     tables.blocks[number] = write_block(&ty, loc, old, &kept, added, &mut tables.layouts, work)?;
     put_page(tables, work, number, &page)?;
     work.spill()
@@ -228,11 +294,15 @@ fn add_to_block(
 /// without this, a reverse delta would copy every block that lost a record.
 fn still_there(base: &State, of: &TypeWork<'_>, number: usize, added: &Added<'_>) -> bool {
     let ty = &base.types[of.id.index()];
-    let Some(block) = base.block_of(ty, number) else { return false };
+    let Some(block) = base.block_of(ty, number) else {
+        return false;
+    };
     added.positions.iter().enumerate().all(|(i, position)| {
         let record = base.row(of.id, ((number as u32) << ty.shift) + position);
         *position < block.rows()
-            && record.is_some_and(|record| record.holds(&of.info.kinds, added.batch, added.first_row + i))
+            && record.is_some_and(|record| {
+                record.holds(&of.info.kinds, added.batch, added.first_row + i)
+            })
     })
 }
 
@@ -253,118 +323,23 @@ fn write_block(
     }
     let old = old.filter(|_| !kept.is_empty()).map(|old| (old, kept));
     let written = block::rebuild(ty, layouts, old, added, &mut work.buffer).map_err(limit)?;
-    let tag = u16::try_from(written.layout).map_err(|_| StateError::Limit("65,536 layouts of one type".into()))?;
+    let tag = u16::try_from(written.layout)
+        .map_err(|_| StateError::Limit("65,536 layouts of one type".into()))?;
     work.placed(written.start, tag)
 }
 
 /// Content hash of a row of a batch: as [`crate::Record::content_hash`] for stored records.
 pub(crate) fn content_of_row(info: &TypeInfo, batch: &Batch, row: usize) -> u64 {
-    batch.columns.iter().zip(&info.seeds).fold(0, |sum, (column, seed)| {
-        sum.wrapping_add(match column.value(row) {
-            Value::Null => 0,
-            Value::Fixed(word) => checksum::fixed(*seed, word),
-            Value::Var(bytes) => checksum::var(*seed, bytes),
-            Value::Elements(ordinals) => checksum::elements(*seed, ordinals.iter().copied()),
+    batch
+        .columns
+        .iter()
+        .zip(&info.seeds)
+        .fold(0, |sum, (column, seed)| {
+            sum.wrapping_add(match column.value(row) {
+                Value::Null => 0,
+                Value::Fixed(word) => checksum::fixed(*seed, word),
+                Value::Var(bytes) => checksum::var(*seed, bytes),
+                Value::Elements(ordinals) => checksum::elements(*seed, ordinals.iter().copied()),
+            })
         })
-    })
-}
-
-/// Patches the indexes, folds old segments and seals the new one.
-pub(super) fn index_phase(
-    base: &State,
-    types: Vec<TypeState>,
-    changes: &Changes,
-    version: u64,
-    mut work: Work<'_>,
-) -> StateResult<State> {
-    // Key parts may be read through references, so the blocks of all types must be readable first:
-    // the unsealed buffer takes part as a segment for as long as the indexes are built.
-    let slot = usize::from(work.slot);
-    let mut blocks = std::mem::take(&mut work.buffer.bytes);
-    let used = blocks.len();
-    blocks.extend_from_slice(&[0; 8]);
-    let mut segments = work.segments.clone();
-    segments[slot].bytes = Bytes::from(blocks);
-    let assembled = |types, segments| {
-        State::assemble(version, Arc::clone(&base.schema), Arc::clone(&base.infos), types, segments)
-    };
-    let mut next = assembled(types, segments);
-    let mut pages = crate::segment::Buffer::default();
-    for (position, change) in changes.types.iter().enumerate() {
-        let id = TypeId(position as u16);
-        if base.infos[position].key.is_some() && !(change.added.is_empty() && change.removed.is_empty()) {
-            let index = index_type(base, &next, id, change, used, &mut pages, &mut work)?;
-            next.types[position].index = Some(index);
-        }
-    }
-    let State { types, segments, .. } = next;
-    let mut blocks = take_back(segments, slot)?;
-    blocks.truncate(used);
-    blocks.resize(used.next_multiple_of(crate::segment::ALIGN), 0);
-    blocks.extend_from_slice(&pages.bytes);
-    work.buffer.bytes = blocks;
-    work.account(pages.bytes.len());
-    let mut types = types;
-    crate::fold::fold(&mut types, &mut work)?;
-    Ok(assembled(types, work.finish()?))
-}
-
-/// The buffer, back from its time as a segment; nobody else holds it.
-fn take_back(mut segments: Vec<crate::segment::Segment>, slot: usize) -> StateResult<Vec<u8>> {
-    if slot >= segments.len() {
-        return Err(StateError::Damaged("expected the slot of the new segment".into()));
-    }
-    Ok(Vec::from(segments.swap_remove(slot).bytes))
-}
-
-fn index_type(
-    base: &State,
-    next: &State,
-    id: TypeId,
-    change: &super::TypeChanges,
-    offset: usize,
-    pages: &mut crate::segment::Buffer,
-    work: &mut Work<'_>,
-) -> StateResult<Index> {
-    let Some(info) = base.infos[id.index()].key.as_ref() else { return Ok(Index::default()) };
-    let damage = |ordinal: u32| {
-        let name = &base.schema.get(id).name;
-        StateError::Damaged(format!("expected {name} #{ordinal} to have a primary key of its own in the index"))
-    };
-    let hash = |state: &State, ordinal: u32| {
-        state.row(id, ordinal).and_then(|r| key::hash_record(&r, info)).ok_or_else(|| damage(ordinal))
-    };
-    let from = offset.div_ceil(crate::segment::ALIGN);
-    let slot = work.slot;
-    let old = base.types[id.index()].index.clone().unwrap_or_default();
-    // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
-    if change.added.len() as u64 * 2 > base.types[id.index()].live {
-        index::each_page(&old).for_each(|loc| work.free_index_page(loc));
-        let built = bulk::index(next, id, info, pages, slot).map_err(|index::IndexDamage(ordinal)| damage(ordinal))?;
-        return Ok(moved(built, slot, from));
-    }
-    let mut list = Vec::with_capacity(change.added.len() + change.removed.len());
-    for ordinal in &change.removed {
-        list.push(Change { hash: hash(base, *ordinal)?, ordinal: *ordinal, add: false });
-    }
-    for ordinal in &change.added {
-        list.push(Change { hash: hash(next, *ordinal)?, ordinal: *ordinal, add: true });
-    }
-    let rehash = |ordinal| next.row(id, ordinal).and_then(|r| key::hash_record(&r, info));
-    let mut freed = Vec::new();
-    let patched = index::patch(&old, &base.segments, list, &rehash, pages, slot, &mut |loc| freed.push(loc));
-    freed.into_iter().for_each(|loc| work.free_index_page(loc));
-    let patched = patched.map_err(|index::IndexDamage(ordinal)| damage(ordinal))?;
-    Ok(moved(patched, slot, from))
-}
-
-/// Moves new pages from the offsets of their own buffer to where it is appended. The slot was free
-/// before, so whatever is in it is new.
-fn moved(mut index: Index, slot: u16, by: usize) -> Index {
-    let place = |loc: &Loc| match loc.segment == slot {
-        true => Loc { unit: loc.unit + by as u32, ..*loc },
-        false => *loc,
-    };
-    index.pages = index.pages.iter().map(place).collect();
-    index
 }

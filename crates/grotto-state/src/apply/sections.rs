@@ -5,7 +5,9 @@
 use super::mismatch;
 use crate::error::{StateError, StateResult};
 use crate::state::TypeInfo;
-use grotto_format::batch::{Batch, Column, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, decode_ordinals};
+use grotto_format::batch::{
+    Batch, Column, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, decode_ordinals,
+};
 use grotto_format::blob::{Blob, SectionKind};
 
 /// Positions of the sections of one type.
@@ -25,7 +27,9 @@ pub(super) struct Chunk {
 pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSections>> {
     let mut types: Vec<TypeSections> = infos.iter().map(|_| TypeSections::default()).collect();
     let table = &blob.header.sections;
-    let fail = |index: usize, reason: &str| Err(mismatch(&blob.header, format!("section {index}: {reason}")));
+    let fail = |index: usize, reason: &str| {
+        Err(mismatch(&blob.header, format!("section {index}: {reason}")))
+    };
     let mut at = 0;
     while at < table.len() {
         let section = &table[at];
@@ -52,7 +56,12 @@ pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSe
                 }
                 at += 1 + info.kinds.len();
             }
-            _ => return fail(at, "expected sections in order: removed, then chunks of ordinals and columns"),
+            _ => {
+                return fail(
+                    at,
+                    "expected sections in order: removed, then chunks of ordinals and columns",
+                );
+            }
         }
     }
     Ok(types)
@@ -61,23 +70,34 @@ pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSe
 /// Removed ordinals. Every one of them was `live`, so that bounds how many there can be; the caller
 /// checks each.
 pub(super) fn removed(blob: &Blob, sections: &TypeSections, live: u64) -> StateResult<Vec<u32>> {
-    let Some(index) = sections.removed else { return Ok(Vec::new()) };
+    let Some(index) = sections.removed else {
+        return Ok(Vec::new());
+    };
     let max = usize::try_from(live).unwrap_or(usize::MAX);
     decode_ordinals(&blob.section(index)?, max).map_err(|e| section_error(blob, index, e))
 }
 
 pub(super) fn chunk(blob: &Blob, info: &TypeInfo, first: usize) -> StateResult<Chunk> {
     // Before anything is decompressed.
-    let table = blob.header.sections.get(first..=first + info.kinds.len()).unwrap_or_default();
+    let table = blob
+        .header
+        .sections
+        .get(first..=first + info.kinds.len())
+        .unwrap_or_default();
     let raw: u64 = table.iter().map(|section| section.raw).sum();
     if raw > MAX_CHUNK_BYTES {
-        let reason = format!("section {first}: expected a chunk of at most {MAX_CHUNK_BYTES} bytes, found {raw}");
+        let reason = format!(
+            "section {first}: expected a chunk of at most {MAX_CHUNK_BYTES} bytes, found {raw}"
+        );
         return Err(mismatch(&blob.header, reason));
     }
-    let ordinals = decode_ordinals(&blob.section(first)?, MAX_CHUNK_ROWS).map_err(|e| section_error(blob, first, e))?;
+    let ordinals = decode_ordinals(&blob.section(first)?, MAX_CHUNK_ROWS)
+        .map_err(|e| section_error(blob, first, e))?;
     let cells = ordinals.len() * info.kinds.len();
     if cells > MAX_CHUNK_CELLS {
-        let reason = format!("section {first}: expected a chunk of at most {MAX_CHUNK_CELLS} values, found {cells}");
+        let reason = format!(
+            "section {first}: expected a chunk of at most {MAX_CHUNK_CELLS} values, found {cells}"
+        );
         return Err(mismatch(&blob.header, reason));
     }
     let mut columns = Vec::with_capacity(info.kinds.len());
@@ -87,12 +107,26 @@ pub(super) fn chunk(blob: &Blob, info: &TypeInfo, first: usize) -> StateResult<C
         columns.push(column.map_err(|e| section_error(blob, index, e))?);
     }
     let rows = ordinals.len();
-    Ok(Chunk { ordinals, batch: Batch { rows, columns } })
+    Ok(Chunk {
+        ordinals,
+        batch: Batch { rows, columns },
+    })
 }
 
 fn section_error(blob: &Blob, index: usize, source: grotto_format::WireError) -> StateError {
-    let what = blob.header.sections.get(index).map_or(String::new(), |section| {
-        format!("type {}, chunk {}, {:?}", section.type_id, section.chunk, section.kind)
-    });
-    StateError::Section { index, what, source }
+    let what = blob
+        .header
+        .sections
+        .get(index)
+        .map_or(String::new(), |section| {
+            format!(
+                "type {}, chunk {}, {:?}",
+                section.type_id, section.chunk, section.kind
+            )
+        });
+    StateError::Section {
+        index,
+        what,
+        source,
+    }
 }

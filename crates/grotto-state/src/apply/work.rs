@@ -20,13 +20,21 @@ pub(crate) struct Work<'a> {
 
 impl<'a> Work<'a> {
     pub(crate) fn new(base: &State, seal: &'a mut dyn Seal) -> Self {
-        let mut work = Self { segments: base.segments.clone(), buffer: Buffer::default(), slot: 0, seal };
+        let mut work = Self {
+            segments: base.segments.clone(),
+            buffer: Buffer::default(),
+            slot: 0,
+            seal,
+        };
         work.slot = work.free_slot();
         work
     }
 
     fn free_slot(&mut self) -> u16 {
-        let free = self.segments.iter().position(|segment| segment.bytes.is_empty() && segment.live == 0);
+        let free = self
+            .segments
+            .iter()
+            .position(|segment| segment.bytes.is_empty() && segment.live == 0);
         free.unwrap_or_else(|| {
             self.segments.push(Segment::FREE);
             self.segments.len() - 1
@@ -42,7 +50,8 @@ impl<'a> Work<'a> {
 
     /// Address of an item that starts at `start` of the buffer.
     pub(crate) fn loc(&self, start: usize, tag: u16) -> StateResult<Loc> {
-        Buffer::loc(start, self.slot, tag).ok_or_else(|| StateError::Limit("256 GiB in one segment".into()))
+        Buffer::loc(start, self.slot, tag)
+            .ok_or_else(|| StateError::Limit("256 GiB in one segment".into()))
     }
 
     pub(crate) fn put(&mut self, item: &[u8], tag: u16) -> StateResult<Loc> {
@@ -51,7 +60,11 @@ impl<'a> Work<'a> {
     }
 
     pub(crate) fn free(&mut self, loc: Loc, length: usize) {
-        if let Some(segment) = self.segments.get_mut(usize::from(loc.segment)).filter(|_| !loc.is_none()) {
+        if let Some(segment) = self
+            .segments
+            .get_mut(usize::from(loc.segment))
+            .filter(|_| !loc.is_none())
+        {
             segment.live = segment.live.saturating_sub(length as u64);
         }
     }
@@ -100,7 +113,11 @@ impl<'a> Work<'a> {
                 *segment = Segment::FREE;
             }
         }
-        while self.segments.last().is_some_and(|segment| segment.bytes.is_empty()) {
+        while self
+            .segments
+            .last()
+            .is_some_and(|segment| segment.bytes.is_empty())
+        {
             self.segments.pop();
         }
         Ok(self.segments)

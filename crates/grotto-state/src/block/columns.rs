@@ -11,7 +11,10 @@ use grotto_format::batch::{ColumnKind, Value};
 pub(super) enum RowData<'a> {
     Fixed(Vec<u64>),
     Var(Vec<&'a [u8]>),
-    Elements { ends: Vec<usize>, ordinals: Vec<u32> },
+    Elements {
+        ends: Vec<usize>,
+        ordinals: Vec<u32>,
+    },
 }
 
 pub(super) struct RowColumn<'a> {
@@ -26,10 +29,19 @@ pub(super) fn gather<'a>(
 ) -> Vec<RowColumn<'a>> {
     let mut columns = Vec::with_capacity(kinds.len());
     for (index, kind) in kinds.iter().enumerate() {
-        let mut column = RowColumn::new(*kind, added.positions.len() + old.map_or(0, |(_, kept)| kept.len()));
+        let mut column = RowColumn::new(
+            *kind,
+            added.positions.len() + old.map_or(0, |(_, kept)| kept.len()),
+        );
         if let Some((block, kept)) = old {
-            let slots = block.layout.slots.get(index).copied().unwrap_or(Slots::ABSENT);
-            kept.iter().for_each(|position| column.push_old(&block, block.row(*position), &slots));
+            let slots = block
+                .layout
+                .slots
+                .get(index)
+                .copied()
+                .unwrap_or(Slots::ABSENT);
+            kept.iter()
+                .for_each(|position| column.push_old(&block, block.row(*position), &slots));
         }
         if let Some(source) = added.batch.columns.get(index) {
             (0..added.positions.len()).for_each(|i| column.push(source.value(added.first_row + i)));
@@ -44,9 +56,15 @@ impl<'a> RowColumn<'a> {
         let data = match kind {
             ColumnKind::Fixed(_) => RowData::Fixed(Vec::with_capacity(rows)),
             ColumnKind::Var(_) => RowData::Var(Vec::with_capacity(rows)),
-            ColumnKind::Elements(_) => RowData::Elements { ends: Vec::with_capacity(rows), ordinals: Vec::new() },
+            ColumnKind::Elements(_) => RowData::Elements {
+                ends: Vec::with_capacity(rows),
+                ordinals: Vec::new(),
+            },
         };
-        Self { nulls: Vec::with_capacity(rows), data }
+        Self {
+            nulls: Vec::with_capacity(rows),
+            data,
+        }
     }
 
     fn push(&mut self, value: Value<'a>) {
@@ -85,12 +103,20 @@ impl<'a> RowColumn<'a> {
 
     /// What the column asks of a layout, and the most heap bytes it can take.
     pub(super) fn need(&self, kind: ColumnKind) -> (Need, u64) {
-        let mut need = Need { null: self.nulls.contains(&true), ..Need::NONE };
+        let mut need = Need {
+            null: self.nulls.contains(&true),
+            ..Need::NONE
+        };
         let heap = match &self.data {
             RowData::Fixed(words) => {
-                let values = words.iter().zip(&self.nulls).filter(|(_, null)| !**null).map(|(w, _)| *w as i64);
+                let values = words
+                    .iter()
+                    .zip(&self.nulls)
+                    .filter(|(_, null)| !**null)
+                    .map(|(w, _)| *w as i64);
                 if kind == ColumnKind::Fixed(0) {
-                    let (min, max) = values.fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(v), b.max(v)));
+                    let (min, max) =
+                        values.fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(v), b.max(v)));
                     if min <= max {
                         (need.min, need.max) = (min as u64, max as u64);
                     }
@@ -104,7 +130,12 @@ impl<'a> RowColumn<'a> {
             RowData::Elements { ends, ordinals } => {
                 need.element = ordinals.iter().copied().max().unwrap_or(0);
                 let starts = std::iter::once(&0).chain(ends);
-                need.length = ends.iter().zip(starts).map(|(e, s)| e - s).max().unwrap_or(0) as u64;
+                need.length = ends
+                    .iter()
+                    .zip(starts)
+                    .map(|(e, s)| e - s)
+                    .max()
+                    .unwrap_or(0) as u64;
                 ordinals.len() as u64 * 4 + ends.len() as u64
             }
         };
@@ -113,7 +144,15 @@ impl<'a> RowColumn<'a> {
 }
 
 impl RowColumn<'_> {
-    pub(super) fn write(&self, i: usize, slots: &Slots, bytes: &mut [u8], row: usize, heap_start: usize, heap: &mut Vec<u8>) {
+    pub(super) fn write(
+        &self,
+        i: usize,
+        slots: &Slots,
+        bytes: &mut [u8],
+        row: usize,
+        heap_start: usize,
+        heap: &mut Vec<u8>,
+    ) {
         if self.nulls[i] {
             slots.null.write(bytes, row, 1);
             return;
@@ -121,13 +160,17 @@ impl RowColumn<'_> {
         match &self.data {
             RowData::Fixed(words) => slots.main.write(bytes, row, words[i]),
             RowData::Var(values) => {
-                slots.main.write(bytes, row, (heap_start + heap.len()) as u64);
+                slots
+                    .main
+                    .write(bytes, row, (heap_start + heap.len()) as u64);
                 slots.length.write(bytes, row, values[i].len() as u64);
                 heap.extend_from_slice(values[i]);
             }
             RowData::Elements { ends, ordinals } => {
                 let first = if i == 0 { 0 } else { ends[i - 1] };
-                slots.main.write(bytes, row, (heap_start + heap.len()) as u64);
+                slots
+                    .main
+                    .write(bytes, row, (heap_start + heap.len()) as u64);
                 slots.length.write(bytes, row, (ends[i] - first) as u64);
                 pack_elements(&ordinals[first..ends[i]], slots.element, heap);
             }

@@ -19,22 +19,34 @@ pub(crate) fn patch(
     out: &mut Buffer,
 ) -> Option<usize> {
     let last = added.positions.iter().max().copied()?;
+    if HEADER as u64 + u64::from(old.rows()) * u64::from(old.layout.row) > old.length() as u64 {
+        // Its bytes contradict each other.
+        return None;
+    }
     let columns = gather(ty.kinds, None, added);
     let heap = (old.length() - old.heap_start().min(old.length())) as u64;
     let dead = heap.saturating_sub(old.live_heap(ty.kinds, kept));
-    let (mut needs, heaps): (Vec<Need>, Vec<u64>) =
-        columns.iter().zip(ty.kinds).map(|(column, kind)| column.need(*kind)).unzip();
+    let (mut needs, heaps): (Vec<Need>, Vec<u64>) = columns
+        .iter()
+        .zip(ty.kinds)
+        .map(|(column, kind)| column.need(*kind))
+        .unzip();
     let reach = old.length() as u64 + heaps.iter().sum::<u64>();
     for (need, kind) in needs.iter_mut().zip(ty.kinds) {
         if !matches!(kind, ColumnKind::Fixed(_)) {
             need.max = reach;
         }
     }
-    if last >= old.rows() || dead * 4 > heap || reach > MAX_BLOCK || !old.layout.fits(ty.kinds, &needs) {
+    if last >= old.rows()
+        || dead * 4 > heap
+        || reach > MAX_BLOCK
+        || !old.layout.fits(ty.kinds, &needs)
+    {
         return None;
     }
     let start = out.begin();
-    out.bytes.extend_from_slice(old.bytes.get(old.start..old.start + old.length())?);
+    out.bytes
+        .extend_from_slice(old.bytes.get(old.start..old.start + old.length())?);
     let row_bytes = old.layout.row as usize;
     let mut heap = Vec::new();
     for position in added.positions {

@@ -6,7 +6,12 @@ use crate::layout::Slots;
 
 /// Reads a value of a row; `None` when the bytes of the state are damaged.
 #[inline]
-pub(crate) fn read_var<'a>(bytes: &'a [u8], block: usize, row: usize, slots: &Slots) -> Option<&'a [u8]> {
+pub(crate) fn read_var<'a>(
+    bytes: &'a [u8],
+    block: usize,
+    row: usize,
+    slots: &Slots,
+) -> Option<&'a [u8]> {
     let start = block.wrapping_add(slots.main.read(bytes, row) as usize);
     bytes.get(start..start.checked_add(slots.length.read(bytes, row) as usize)?)
 }
@@ -21,7 +26,12 @@ pub struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    pub(crate) const EMPTY: Elements<'static> = Elements { bytes: &[], bit: 0, width: 0, left: 0 };
+    pub(crate) const EMPTY: Elements<'static> = Elements {
+        bytes: &[],
+        bit: 0,
+        width: 0,
+        left: 0,
+    };
 
     #[inline]
     pub(crate) fn read(bytes: &'a [u8], block: usize, row: usize, slots: &Slots) -> Option<Self> {
@@ -29,7 +39,12 @@ impl<'a> Elements<'a> {
         let left = slots.length.read(bytes, row) as usize;
         let width = slots.element as usize;
         let end = start.checked_add(left.checked_mul(width)?.div_ceil(8))?;
-        (start <= end && end <= bytes.len()).then_some(Self { bytes, bit: start * 8, width, left })
+        (start <= end && end <= bytes.len()).then_some(Self {
+            bytes,
+            bit: start * 8,
+            width,
+            left,
+        })
     }
 
     /// The element at a position.

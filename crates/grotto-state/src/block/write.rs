@@ -3,7 +3,9 @@
 //! Owns: choosing the layout of a block and laying out its rows and heap. Never patches.
 
 use super::columns::{RowColumn, gather};
-use super::{Added, BlockRef, BlockType, HEADER, LARGE, MAX_BLOCK, TooLarge, Written, finish_header};
+use super::{
+    Added, BlockRef, BlockType, HEADER, LARGE, MAX_BLOCK, TooLarge, Written, finish_header,
+};
 use crate::layout::{Extent, Layout, Need, choose};
 use crate::segment::Buffer;
 use grotto_format::batch::ColumnKind;
@@ -22,7 +24,11 @@ pub(crate) fn rebuild(
     let rows = positions.iter().max().map_or(0, |p| p + 1);
     let (index, heap_bytes) = fit(ty, layouts, &columns, rows);
     let layout = &layouts[index];
-    let bytes = Extent { rows, heap: heap_bytes }.end(u64::from(layout.row));
+    let bytes = Extent {
+        rows,
+        heap: heap_bytes,
+    }
+    .end(u64::from(layout.row));
     if bytes > MAX_BLOCK {
         return Err(TooLarge(bytes));
     }
@@ -44,13 +50,24 @@ pub(crate) fn rebuild(
     }
     out.bytes.extend_from_slice(&heap);
     finish_header(out, start, rows, heap_start + 8);
-    Ok(Written { start, layout: index })
+    Ok(Written {
+        start,
+        layout: index,
+    })
 }
 
 /// The layout for a block, and the most bytes that its heap can take.
-fn fit(ty: &BlockType<'_>, layouts: &mut Vec<Layout>, columns: &[RowColumn<'_>], rows: u32) -> (usize, u64) {
-    let (mut needs, heaps): (Vec<Need>, Vec<u64>) =
-        columns.iter().zip(ty.kinds).map(|(column, kind)| column.need(*kind)).unzip();
+fn fit(
+    ty: &BlockType<'_>,
+    layouts: &mut Vec<Layout>,
+    columns: &[RowColumn<'_>],
+    rows: u32,
+) -> (usize, u64) {
+    let (mut needs, heaps): (Vec<Need>, Vec<u64>) = columns
+        .iter()
+        .zip(ty.kinds)
+        .map(|(column, kind)| column.need(*kind))
+        .unzip();
     let heap: u64 = heaps.iter().sum();
     // Offsets must reach past the rows, whose size depends on the width of offsets: settle it in
     // two passes, the first with generous rows.
@@ -64,5 +81,8 @@ fn fit(ty: &BlockType<'_>, layouts: &mut Vec<Layout>, columns: &[RowColumn<'_>],
         }
         row = u64::from(Layout::tightest(ty.kinds, &needs, ty.first).row);
     }
-    (choose(layouts, ty.kinds, &needs, ty.first, Extent { rows, heap }), heap)
+    (
+        choose(layouts, ty.kinds, &needs, ty.first, Extent { rows, heap }),
+        heap,
+    )
 }

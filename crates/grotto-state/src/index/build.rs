@@ -35,7 +35,10 @@ fn page_with(entries: &[(u64, u32)]) -> Result<Page, IndexDamage> {
     let mut left_over = 0;
     for lines in lines..lines + MAX_LINES {
         let mut page = Page::with_lines(lines);
-        match entries.iter().find(|(hash, ordinal)| !page.add(*hash, *ordinal)) {
+        match entries
+            .iter()
+            .find(|(hash, ordinal)| !page.add(*hash, *ordinal))
+        {
             None if lines <= usize::from(u16::MAX) => return Ok(page),
             None => break,
             Some((_, ordinal)) => left_over = *ordinal,
@@ -65,7 +68,12 @@ pub(crate) fn build_pages_in(
     // Entries of these pages, brought together by counting: no comparison sort of millions.
     let page = |hash: u64| (hash >> 1 >> (63 - depth)) as u32;
     let mut ends = vec![0_usize; range.len() + 1];
-    let mine = || parts.iter().flatten().filter(|(hash, _)| range.contains(&page(*hash)));
+    let mine = || {
+        parts
+            .iter()
+            .flatten()
+            .filter(|(hash, _)| range.contains(&page(*hash)))
+    };
     for (hash, _) in mine() {
         ends[(page(*hash) - range.start) as usize + 1] += 1;
     }
@@ -87,4 +95,3 @@ pub(crate) fn build_pages_in(
     }
     Ok((out, built))
 }
-

@@ -15,12 +15,22 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn with_lines(lines: usize) -> Self {
-        Self { bytes: vec![0; lines * LINE], used: 0 }
+        Self {
+            bytes: vec![0; lines * LINE],
+            used: 0,
+        }
     }
 
     pub(super) fn copy_of(bytes: &[u8]) -> Self {
-        let used = bytes.chunks(LINE).flat_map(|line| &line[..SLOTS]).filter(|print| **print != 0).count();
-        Self { bytes: bytes.to_vec(), used }
+        let used = bytes
+            .chunks(LINE)
+            .flat_map(|line| &line[..SLOTS])
+            .filter(|print| **print != 0)
+            .count();
+        Self {
+            bytes: bytes.to_vec(),
+            used,
+        }
     }
 
     pub(super) fn lines(&self) -> usize {
@@ -40,7 +50,10 @@ impl Page {
         for step in 0..lines.min(usize::from(u8::MAX)) {
             let line = (first + step) % lines;
             let at = line * LINE;
-            if let Some(slot) = self.bytes[at..at + SLOTS].iter().position(|print| *print == 0) {
+            if let Some(slot) = self.bytes[at..at + SLOTS]
+                .iter()
+                .position(|print| *print == 0)
+            {
                 self.bytes[at + slot] = fingerprint(hash);
                 let place = at + ORDINALS + 4 * slot;
                 self.bytes[place..place + 4].copy_from_slice(&ordinal.to_le_bytes());
@@ -61,7 +74,9 @@ impl Page {
             while bits != 0 {
                 let slot = bits.trailing_zeros() as usize;
                 bits &= bits - 1;
-                if ordinal_at(&self.bytes, line, slot) == ordinal && self.bytes[line * LINE + slot] != 0 {
+                if ordinal_at(&self.bytes, line, slot) == ordinal
+                    && self.bytes[line * LINE + slot] != 0
+                {
                     self.bytes[line * LINE + slot] = 0;
                     self.used -= 1;
                     return true;
@@ -87,4 +102,3 @@ impl Page {
         all
     }
 }
-

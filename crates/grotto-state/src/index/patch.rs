@@ -30,7 +30,10 @@ pub(crate) fn patch(
     freed: &mut dyn FnMut(Loc),
 ) -> Result<Index, IndexDamage> {
     changes.sort_unstable_by_key(|change| (change.hash, change.add));
-    let mut directory = Directory { pages: index.pages.to_vec(), depth: index.depth };
+    let mut directory = Directory {
+        pages: index.pages.to_vec(),
+        depth: index.depth,
+    };
     let mut at = 0;
     while at < changes.len() {
         let entry = index.entry(changes[at].hash);
@@ -67,7 +70,10 @@ pub(crate) fn patch(
         }
         at = last;
     }
-    Ok(Index { pages: directory.pages.into(), depth: directory.depth })
+    Ok(Index {
+        pages: directory.pages.into(),
+        depth: directory.depth,
+    })
 }
 
 /// Entries of the directory that share the page of `entry`.
@@ -76,7 +82,10 @@ fn span_of(pages: &[Loc], entry: usize) -> std::ops::Range<usize> {
     // Pages cover aligned powers of two; pages without entries are all "none" and must not merge.
     while width * 2 <= pages.len() && !pages[entry].is_none() {
         let start = entry & !(width * 2 - 1);
-        if pages[start..start + width * 2].iter().any(|loc| *loc != pages[entry]) {
+        if pages[start..start + width * 2]
+            .iter()
+            .any(|loc| *loc != pages[entry])
+        {
             break;
         }
         width *= 2;
@@ -92,8 +101,16 @@ struct Directory {
 
 impl Directory {
     /// Puts new pages in the place of the entries `span` of the old directory.
-    fn replace(&mut self, old: &Index, span: std::ops::Range<usize>, new: &[Page], out: &mut Buffer, slot: u16) {
-        let need = new.len().trailing_zeros() as u8 + (old.depth - span.len().trailing_zeros() as u8);
+    fn replace(
+        &mut self,
+        old: &Index,
+        span: std::ops::Range<usize>,
+        new: &[Page],
+        out: &mut Buffer,
+        slot: u16,
+    ) {
+        let need =
+            new.len().trailing_zeros() as u8 + (old.depth - span.len().trailing_zeros() as u8);
         while self.depth < need {
             self.pages = self.pages.iter().flat_map(|loc| [*loc, *loc]).collect();
             self.depth += 1;
@@ -108,4 +125,3 @@ impl Directory {
         }
     }
 }
-

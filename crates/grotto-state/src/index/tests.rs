@@ -20,9 +20,16 @@ fn build(entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -> Result<Index,
     for range in [0..pages / 2, pages / 2..pages] {
         let (buffer, starts) = build_pages_in(&parts, depth, range)?;
         let start = out.put(&buffer.bytes);
-        locs.extend(starts.into_iter().map(|(at, lines)| Buffer::loc(start + at, slot, lines).unwrap()));
+        locs.extend(
+            starts
+                .into_iter()
+                .map(|(at, lines)| Buffer::loc(start + at, slot, lines).unwrap()),
+        );
     }
-    Ok(Index { pages: locs.into(), depth })
+    Ok(Index {
+        pages: locs.into(),
+        depth,
+    })
 }
 
 struct Harness {
@@ -36,25 +43,64 @@ impl Harness {
         let mut out = Buffer::default();
         let index = build(live.iter().map(|o| (hash(*o), *o)).collect(), &mut out, 0).unwrap();
         let bytes = out.finish().into();
-        Self { index, segments: vec![Segment { bytes, name: 1, live: 0 }], live }
+        Self {
+            index,
+            segments: vec![Segment {
+                bytes,
+                name: 1,
+                live: 0,
+            }],
+            live,
+        }
     }
 
     fn change(&mut self, remove: &[u32], add: &[u32]) {
-        let change = |add| move |o: &u32| Change { hash: hash(*o), ordinal: *o, add };
-        let changes = remove.iter().map(change(false)).chain(add.iter().map(change(true))).collect();
+        let change = |add| {
+            move |o: &u32| Change {
+                hash: hash(*o),
+                ordinal: *o,
+                add,
+            }
+        };
+        let changes = remove
+            .iter()
+            .map(change(false))
+            .chain(add.iter().map(change(true)))
+            .collect();
         let mut out = Buffer::default();
         let slot = self.segments.len() as u16;
         let rehash = |o| Some(hash(o));
-        self.index = patch(&self.index, &self.segments, changes, &rehash, &mut out, slot, &mut |_| {}).unwrap();
-        self.segments.push(Segment { bytes: out.finish().into(), name: 1, live: 0 });
+        self.index = patch(
+            &self.index,
+            &self.segments,
+            changes,
+            &rehash,
+            &mut out,
+            slot,
+            &mut |_| {},
+        )
+        .unwrap();
+        self.segments.push(Segment {
+            bytes: out.finish().into(),
+            name: 1,
+            live: 0,
+        });
         remove.iter().for_each(|o| assert!(self.live.remove(o)));
         self.live.extend(add);
     }
 
     fn check(&self, up_to: u32) {
         for ordinal in 0..up_to {
-            let found = self.index.candidates(&self.segments, hash(ordinal)).filter(|o| *o == ordinal).count();
-            assert_eq!(found, usize::from(self.live.contains(&ordinal)), "ordinal {ordinal}");
+            let found = self
+                .index
+                .candidates(&self.segments, hash(ordinal))
+                .filter(|o| *o == ordinal)
+                .count();
+            assert_eq!(
+                found,
+                usize::from(self.live.contains(&ordinal)),
+                "ordinal {ordinal}"
+            );
         }
     }
 }
@@ -84,8 +130,16 @@ fn growth_from_nothing_keeps_fill_high() {
         harness.change(&[], &(step * 100..(step + 1) * 100).collect::<Vec<_>>());
     }
     harness.check(21_000);
-    let unique: BTreeSet<u64> = harness.index.pages.iter().map(|loc| loc.to_word()).collect();
-    let lines: usize = unique.iter().map(|word| usize::from(Loc::from_word(*word).tag)).sum();
+    let unique: BTreeSet<u64> = harness
+        .index
+        .pages
+        .iter()
+        .map(|loc| loc.to_word())
+        .collect();
+    let lines: usize = unique
+        .iter()
+        .map(|word| usize::from(Loc::from_word(*word).tag))
+        .sum();
     let bytes = (lines * LINE) as f64 / 20_000.0;
     assert!(bytes < 9.0, "{bytes} bytes an entry");
 }
@@ -96,17 +150,43 @@ fn more_equal_hashes_than_a_page_can_hold_are_damage() {
     assert!(build(equal(3000), &mut Buffer::default(), 0).is_ok());
     assert!(build(equal(4000), &mut Buffer::default(), 0).is_err());
     let harness = Harness::build(BTreeSet::new());
-    let changes = (0..4000).map(|ordinal| Change { hash: 7, ordinal, add: true }).collect();
+    let changes = (0..4000)
+        .map(|ordinal| Change {
+            hash: 7,
+            ordinal,
+            add: true,
+        })
+        .collect();
     let mut out = Buffer::default();
-    let result = patch(&harness.index, &harness.segments, changes, &|_| Some(7), &mut out, 1, &mut |_| {});
+    let result = patch(
+        &harness.index,
+        &harness.segments,
+        changes,
+        &|_| Some(7),
+        &mut out,
+        1,
+        &mut |_| {},
+    );
     assert!(result.is_err());
 }
 
 #[test]
 fn removing_what_is_not_there_is_damage() {
     let harness = Harness::build((0..10).collect());
-    let changes = vec![Change { hash: hash(11), ordinal: 11, add: false }];
+    let changes = vec![Change {
+        hash: hash(11),
+        ordinal: 11,
+        add: false,
+    }];
     let mut out = Buffer::default();
-    let result = patch(&harness.index, &harness.segments, changes, &|_| None, &mut out, 1, &mut |_| {});
+    let result = patch(
+        &harness.index,
+        &harness.segments,
+        changes,
+        &|_| None,
+        &mut out,
+        1,
+        &mut |_| {},
+    );
     assert!(result.is_err());
 }

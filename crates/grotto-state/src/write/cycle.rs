@@ -65,18 +65,36 @@ impl Cycle {
         mode: Mode,
     ) -> StateResult<Self> {
         let same = before.schema().as_ref() == schema.as_ref();
-        let base = if same { Arc::clone(&before) } else { Arc::new(before.evolved(&schema)?) };
+        let base = if same {
+            Arc::clone(&before)
+        } else {
+            Arc::new(before.evolved(&schema)?)
+        };
         let schema = Arc::clone(base.schema());
-        let evolution = evolve(before.schema(), &schema).map_err(|e| StateError::Incompatible(e.to_string()))?;
+        let evolution = evolve(before.schema(), &schema)
+            .map_err(|e| StateError::Incompatible(e.to_string()))?;
         if evolution.removes_fields && mode == Mode::Incremental {
             return Err(StateError::Incompatible(
                 "removing a field changes every record that has it: run a full-state cycle with the new schema".into(),
             ));
         }
-        let old_of: Vec<Option<usize>> = evolution.types.iter().map(|t| t.old.map(TypeId::index)).collect();
-        let new_id = |old: usize| old_of.iter().position(|o| *o == Some(old)).map(|new| TypeId(new as u16));
+        let old_of: Vec<Option<usize>> = evolution
+            .types
+            .iter()
+            .map(|t| t.old.map(TypeId::index))
+            .collect();
+        let new_id = |old: usize| {
+            old_of
+                .iter()
+                .position(|o| *o == Some(old))
+                .map(|new| TypeId(new as u16))
+        };
         let new_of = (0..before.types.len()).map(new_id).collect();
-        let stages = base.infos.iter().map(|info| Stage::new(&info.kinds)).collect();
+        let stages = base
+            .infos
+            .iter()
+            .map(|info| Stage::new(&info.kinds))
+            .collect();
         let top_level = schema.ids().map(|id| schema.is_top_level(id)).collect();
         Ok(Self {
             mode,
@@ -122,8 +140,18 @@ impl Cycle {
         }
     }
 
-    pub(super) fn duplicate(&self, id: TypeId, key: &FlatKey<'_>, first: String, second: u64) -> StateError {
-        let info = self.base.infos.get(id.index()).and_then(|info| info.key.as_ref());
+    pub(super) fn duplicate(
+        &self,
+        id: TypeId,
+        key: &FlatKey<'_>,
+        first: String,
+        second: u64,
+    ) -> StateError {
+        let info = self
+            .base
+            .infos
+            .get(id.index())
+            .and_then(|info| info.key.as_ref());
         StateError::DuplicateKey {
             type_name: self.schema.get(id).name.clone(),
             key: info.map_or(String::new(), |info| key::show(info, key.parts())),
@@ -138,14 +166,22 @@ impl Cycle {
 
     /// References to a record of the base, counting this cycle's changes.
     pub(super) fn references(&self, id: TypeId, ordinal: u32) -> i64 {
-        let committed = self.old_of[id.index()].and_then(|old| Some(self.children.get(old)?.references.count(ordinal)));
-        let recount = self.stages[id.index()].recount.get(&ordinal).copied().unwrap_or(0);
+        let committed = self.old_of[id.index()]
+            .and_then(|old| Some(self.children.get(old)?.references.count(ordinal)));
+        let recount = self.stages[id.index()]
+            .recount
+            .get(&ordinal)
+            .copied()
+            .unwrap_or(0);
         i64::from(committed.unwrap_or(0)) + recount
     }
 
     fn check(&self, id: TypeId, mode: Mode, what: &str) -> StateResult<()> {
         if self.mode != mode {
-            return Err(StateError::Invalid(format!("expected no {what} in a cycle of mode {:?}", self.mode)));
+            return Err(StateError::Invalid(format!(
+                "expected no {what} in a cycle of mode {:?}",
+                self.mode
+            )));
         }
         let name = &self.schema.get(id).name;
         if !self.is_top_level(id) {
@@ -154,7 +190,9 @@ impl Cycle {
             )));
         }
         if mode == Mode::Incremental && self.schema.get(id).key().is_none() {
-            return Err(StateError::Invalid(format!("type {name} has no primary key: only full-state cycles can change it")));
+            return Err(StateError::Invalid(format!(
+                "type {name} has no primary key: only full-state cycles can change it"
+            )));
         }
         Ok(())
     }
@@ -186,7 +224,9 @@ impl Cycle {
 
     fn add_new(&mut self, id: TypeId, flat: &[u8], position: u64) -> StateResult<()> {
         let rows = self.stages[id.index()].batch.rows as u32;
-        let Some(ordinal) = self.resolve(id, flat, Resolve::Create, Source { position, depth: 0 })? else {
+        let Some(ordinal) =
+            self.resolve(id, flat, Resolve::Create, Source { position, depth: 0 })?
+        else {
             return Ok(());
         };
         let Some(row) = self.staged_row(id, ordinal) else {
@@ -214,12 +254,19 @@ impl Cycle {
         self.check(id, Mode::Incremental, "upsert")?;
         grotto_format::flat::validate(&self.schema, id, flat)
             .map_err(|e| super::flatkey::flat_error(&self.schema, id, e))?;
-        let Some(info) = self.base.infos[id.index()].key.as_ref() else { return Ok(()) };
+        let Some(info) = self.base.infos[id.index()].key.as_ref() else {
+            return Ok(());
+        };
         let key = FlatKey::read(&self.schema, id, info, flat, &|| self.position(position))?;
         let key = key_bytes(&key);
         let start = self.op_bytes.len();
         self.op_bytes.extend_from_slice(flat);
-        self.ops.push(Op { id, key, record: Some((start, flat.len())), position });
+        self.ops.push(Op {
+            id,
+            key,
+            record: Some((start, flat.len())),
+            position,
+        });
         Ok(())
     }
 
@@ -227,11 +274,23 @@ impl Cycle {
     ///
     /// # Errors
     /// When the type has no such key.
-    pub fn delete<K: Key + ?Sized>(&mut self, id: TypeId, key: &K, position: u64) -> StateResult<()> {
+    pub fn delete<K: Key + ?Sized>(
+        &mut self,
+        id: TypeId,
+        key: &K,
+        position: u64,
+    ) -> StateResult<()> {
         self.check(id, Mode::Incremental, "delete")?;
-        let Some(info) = self.base.infos[id.index()].key.as_ref() else { return Ok(()) };
+        let Some(info) = self.base.infos[id.index()].key.as_ref() else {
+            return Ok(());
+        };
         key::check(info, key, &self.schema, id)?;
-        self.ops.push(Op { id, key: key_bytes(key), record: None, position });
+        self.ops.push(Op {
+            id,
+            key: key_bytes(key),
+            record: None,
+            position,
+        });
         Ok(())
     }
 }
@@ -247,7 +306,10 @@ impl Cycle {
     /// Where an incremental cycle stands.
     #[must_use]
     pub fn savepoint(&self) -> Savepoint {
-        Savepoint { ops: self.ops.len(), bytes: self.op_bytes.len() }
+        Savepoint {
+            ops: self.ops.len(),
+            bytes: self.op_bytes.len(),
+        }
     }
 
     /// Forgets the upserts and deletes since a savepoint.
@@ -280,7 +342,9 @@ fn key_bytes<K: Key + ?Sized>(key: &K) -> Vec<u8> {
 pub(super) fn key_parts(mut bytes: &[u8]) -> Vec<KeyPart<'_>> {
     let mut parts = Vec::new();
     while let Some((tag, rest)) = bytes.split_first() {
-        let Some((word, rest)) = rest.split_first_chunk::<8>() else { break };
+        let Some((word, rest)) = rest.split_first_chunk::<8>() else {
+            break;
+        };
         let word = u64::from_le_bytes(*word);
         if *tag == 0 {
             parts.push(KeyPart::Fixed(word));

@@ -12,7 +12,12 @@ use grotto_format::schema::{FieldType, TypeKind};
 
 impl Cycle {
     /// Whether a flat record equals a base record to the last nested one.
-    pub(super) fn equals_base(&mut self, record: &Record<'_>, flat: &[u8], depth: usize) -> StateResult<bool> {
+    pub(super) fn equals_base(
+        &mut self,
+        record: &Record<'_>,
+        flat: &[u8],
+        depth: usize,
+    ) -> StateResult<bool> {
         if depth > MAX_DEPTH || record.has_dropped_value() {
             return Ok(false);
         }
@@ -25,13 +30,17 @@ impl Cycle {
                 let present = reader.object().map_err(fail)?;
                 for _ in 0..present {
                     let column = usize::from(reader.field().map_err(fail)?);
-                    let Some(field) = object.fields.get(column) else { return Ok(false) };
+                    let Some(field) = object.fields.get(column) else {
+                        return Ok(false);
+                    };
                     let value = reader.value(field.ty).map_err(fail)?;
                     if !self.equals_field(record, column, field.ty, value, depth)? {
                         return Ok(false);
                     }
                 }
-                let filled = (0..object.fields.len()).filter(|column| !record.is_null(*column)).count();
+                let filled = (0..object.fields.len())
+                    .filter(|column| !record.is_null(*column))
+                    .count();
                 Ok(filled == usize::from(present))
             }
             TypeKind::List { element } => {
@@ -73,7 +82,8 @@ impl Cycle {
         match (value, ty) {
             (FlatValue::Fixed(word), _) => Ok(record.word(column) == word),
             (FlatValue::Var(bytes), _) => Ok(record.var(column) == bytes),
-            (FlatValue::Nested(inner), FieldType::Reference(to)) => match record.follow(column, to) {
+            (FlatValue::Nested(inner), FieldType::Reference(to)) => match record.follow(column, to)
+            {
                 Some(child) => self.equals_base(&child, inner, depth + 1),
                 None => Ok(false),
             },

@@ -13,7 +13,7 @@ use crate::encode::{
 use crate::error::StateResult;
 use crate::segment::HeapSeal;
 use crate::state::{State, TypeState};
-use grotto_format::batch::encode_ordinals;
+use grotto_format::batch::{Batch, Column, ColumnData, encode_ordinals};
 use grotto_format::blob::{Blob, BlobHeader, BlobKind, BlobWriter, SectionKind, TypeInfo};
 use grotto_format::checksum;
 use grotto_format::schema::TypeId;
@@ -70,7 +70,10 @@ impl Cycle {
             self.apply_ops()?;
         }
         self.bury()?;
-        let quiet = self.stages.iter().all(|s| s.batch.rows == 0 && s.removed.is_empty());
+        let quiet = self
+            .stages
+            .iter()
+            .all(|s| s.batch.rows == 0 && s.removed.is_empty());
         if quiet && Arc::ptr_eq(&self.before, &self.base) {
             return Ok(None);
         }
@@ -85,7 +88,14 @@ impl Cycle {
         };
         let counts = self.counts(&next);
         let advance = self.advance();
-        Ok(Some(Encoded { delta: blob.bytes().to_vec(), reverse, next, changes, counts, advance }))
+        Ok(Some(Encoded {
+            delta: blob.bytes().to_vec(),
+            reverse,
+            next,
+            changes,
+            counts,
+            advance,
+        }))
     }
 
     fn encode_delta(&self, staged: &[Sorted], options: &EncodeOptions) -> StateResult<Vec<u8>> {
@@ -97,12 +107,17 @@ impl Cycle {
             let id = TypeId(position as u16);
             let ty = &self.base.types[position];
             let shift = block_shift(ty, stage);
-            let live = ty.live + stage.batch.rows as u64 - stage.removed.len() as u64;
+            // Saturating: a damaged state may count fewer records than it holds.
+            let live =
+                (ty.live + stage.batch.rows as u64).saturating_sub(stage.removed.len() as u64);
             types.push(TypeInfo { shift, live });
             to_checksum = to_checksum.wrapping_add(self.checksum_after(id, stage));
             removed.push((position as u16, stage.removed.as_slice()));
             let weight = |at: usize| weight_of_row(&stage.batch, sorted.rows[at]);
-            for (chunk, range) in chunks(&sorted.ordinals, shift, weight).into_iter().enumerate() {
+            for (chunk, range) in chunks(&sorted.ordinals, shift, weight)
+                .into_iter()
+                .enumerate()
+            {
                 jobs.push(Job {
                     type_id: position as u16,
                     chunk: chunk as u32,
@@ -139,14 +154,22 @@ impl Cycle {
             sum = sum.wrapping_add(checksum::record(*hash, *ordinal));
         }
         for ordinal in &stage.removed {
-            let content = self.base.row(id, *ordinal).map_or(0, |record| record.content_hash());
+            let content = self
+                .base
+                .row(id, *ordinal)
+                .map_or(0, |record| record.content_hash());
             sum = sum.wrapping_sub(checksum::record(content, *ordinal));
         }
         sum
     }
 
     /// The reverse delta; applied to the next state, it must give the one before.
-    fn encode_reverse(&self, next: &Arc<State>, changes: &Changes, options: &EncodeOptions) -> StateResult<Vec<u8>> {
+    fn encode_reverse(
+        &self,
+        next: &Arc<State>,
+        changes: &Changes,
+        options: &EncodeOptions,
+    ) -> StateResult<Vec<u8>> {
         let before = &self.before;
         let nothing = Vec::new();
         let whole: Vec<Vec<u32>> = before
@@ -161,10 +184,17 @@ impl Cycle {
         for old in before.schema().ids() {
             let position = old.index();
             let change = self.new_of[position].and_then(|new| changes.types.get(new.index()));
-            removed.push((old.0, change.map_or(nothing.as_slice(), |c| c.added.as_slice())));
+            removed.push((
+                old.0,
+                change.map_or(nothing.as_slice(), |c| c.added.as_slice()),
+            ));
             let added = change.map_or(whole[position].as_slice(), |c| c.removed.as_slice());
-            let weight = |at: usize| weight_of_record(before, old, added[at], &before.infos[position].kinds);
-            for (chunk, range) in chunks(added, before.types[position].shift, weight).into_iter().enumerate() {
+            let weight =
+                |at: usize| weight_of_record(before, old, added[at], &before.infos[position].kinds);
+            for (chunk, range) in chunks(added, before.types[position].shift, weight)
+                .into_iter()
+                .enumerate()
+            {
                 jobs.push(Job {
                     type_id: old.0,
                     chunk: chunk as u32,
@@ -217,18 +247,35 @@ impl Cycle {
             .map(|(position, stage)| {
                 let id = TypeId(position as u16);
                 let unkeyed = base.infos[position].key.is_none();
-                let hash = |ordinal: &u32| base.row(id, *ordinal).map_or(0, |record| record.content_hash());
+                let hash = |ordinal: &u32| {
+                    base.row(id, *ordinal)
+                        .map_or(0, |record| record.content_hash())
+                };
                 let mut recount: Vec<(u32, i64)> = stage.recount.into_iter().collect();
-                let new = stage.ordinals.iter().zip(&stage.references).filter(|(_, count)| **count > 0);
+                let new = stage
+                    .ordinals
+                    .iter()
+                    .zip(&stage.references)
+                    .filter(|(_, count)| **count > 0);
                 recount.extend(new.map(|(ordinal, count)| (*ordinal, i64::from(*count))));
                 let (forget, remember) = match unkeyed {
                     true => (
                         stage.removed.iter().map(|o| (*o, hash(o))).collect(),
-                        stage.ordinals.iter().copied().zip(stage.hashes.iter().copied()).collect(),
+                        stage
+                            .ordinals
+                            .iter()
+                            .copied()
+                            .zip(stage.hashes.iter().copied())
+                            .collect(),
                     ),
                     false => (Vec::new(), Vec::new()),
                 };
-                Advance { old: old_of[position], forget, remember, recount }
+                Advance {
+                    old: old_of[position],
+                    forget,
+                    remember,
+                    recount,
+                }
             })
             .collect()
     }
@@ -246,7 +293,10 @@ impl Sorted {
         if !stage.ordinals.is_sorted() {
             rows.sort_unstable_by_key(|row| stage.ordinals[*row as usize]);
         }
-        let ordinals = rows.iter().map(|row| stage.ordinals[*row as usize]).collect();
+        let ordinals = rows
+            .iter()
+            .map(|row| stage.ordinals[*row as usize])
+            .collect();
         Self { ordinals, rows }
     }
 }
@@ -258,7 +308,34 @@ fn block_shift(ty: &TypeState, stage: &Stage) -> u8 {
         return ty.shift;
     }
     let each = (estimate_bytes(&stage.batch) / stage.batch.rows as u64).max(1);
-    ((128 * 1024 / each).max(1).ilog2() as u8).clamp(9, 16)
+    let mut shift = ((128 * 1024 / each).max(1).ilog2() as u8).clamp(9, 16);
+    // Large records may come in a row: no block may be far from the others.
+    while shift > 9 && heaviest(&stage.batch, 1 << shift) > HEAVIEST {
+        shift -= 1;
+    }
+    shift
+}
+
+/// Most bytes of text and elements of a block, where its size can be chosen.
+const HEAVIEST: usize = 4 << 20;
+
+/// Most values' bytes of `size` rows side by side, of any one column.
+fn heaviest(batch: &Batch, size: usize) -> usize {
+    let of_ends = |ends: &[usize], each: usize| {
+        let starts = std::iter::once(0).chain(ends.iter().skip(size - 1).step_by(size).copied());
+        let stops = ends.iter().skip(size - 1).step_by(size).chain(ends.last());
+        stops
+            .zip(starts)
+            .map(|(stop, start)| (stop - start) * each)
+            .max()
+            .unwrap_or(0)
+    };
+    let of_column = |column: &Column| match &column.data {
+        ColumnData::Fixed(_) => 0,
+        ColumnData::Var { ends, .. } => of_ends(ends, 1),
+        ColumnData::Elements { ends, .. } => of_ends(ends, 3),
+    };
+    batch.columns.iter().map(of_column).max().unwrap_or(0)
 }
 
 fn write(
@@ -277,7 +354,10 @@ fn write(
             writer.section(*type_id, 0, SectionKind::Removed, raw);
         }
         while let Some(job) = jobs.next_if(|job| job.type_id == *type_id) {
-            sections.by_ref().take(1 + job.kinds.len()).for_each(|section| writer.packed(section));
+            sections
+                .by_ref()
+                .take(1 + job.kinds.len())
+                .for_each(|section| writer.packed(section));
         }
     }
     Ok(writer.finish())

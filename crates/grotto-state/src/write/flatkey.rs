@@ -15,20 +15,27 @@ pub(crate) fn part<'a>(
     flat: &'a [u8],
     steps: &[u16],
 ) -> Result<Option<KeyPart<'a>>, FlatError> {
-    let Some((step, rest)) = steps.split_first() else { return Ok(None) };
+    let Some((step, rest)) = steps.split_first() else {
+        return Ok(None);
+    };
     let fields = schema.get(type_id).fields();
     let mut reader = FlatReader::new(flat);
     for _ in 0..reader.object()? {
         let position = reader.field()?;
         let Some(field) = fields.get(usize::from(position)) else {
-            return Err(FlatError { at: 0, what: "fields of the type" });
+            return Err(FlatError {
+                at: 0,
+                what: "fields of the type",
+            });
         };
         let value = reader.value(field.ty)?;
         if position == *step {
             return match (value, field.ty) {
                 (FlatValue::Fixed(word), _) => Ok(Some(KeyPart::Fixed(word))),
                 (FlatValue::Var(bytes), _) => Ok(Some(KeyPart::Var(bytes))),
-                (FlatValue::Nested(inner), FieldType::Reference(to)) => part(schema, to, inner, rest),
+                (FlatValue::Nested(inner), FieldType::Reference(to)) => {
+                    part(schema, to, inner, rest)
+                }
                 (FlatValue::Nested(_), _) => Ok(None),
             };
         }
@@ -64,7 +71,8 @@ impl<'a> FlatKey<'a> {
     ) -> StateResult<Self> {
         let mut parts = Vec::with_capacity(info.paths.len());
         for path in &info.paths {
-            let found = part(schema, type_id, flat, &path.steps).map_err(|e| flat_error(schema, type_id, e))?;
+            let found = part(schema, type_id, flat, &path.steps)
+                .map_err(|e| flat_error(schema, type_id, e))?;
             parts.push(found.ok_or_else(|| StateError::NullKey {
                 type_name: schema.get(type_id).name.clone(),
                 path: path.text.clone(),
@@ -90,7 +98,12 @@ impl<'a> FlatKey<'a> {
 
 /// Hash by which an element is ordered within a set, or an entry within a map: over the declared
 /// hash key; nulls are skipped. Zero without a hash key, which leaves the order to the ordinal.
-pub(crate) fn element_hash(schema: &Schema, type_id: TypeId, flat: &[u8], key: &[FieldPath]) -> Result<u64, FlatError> {
+pub(crate) fn element_hash(
+    schema: &Schema,
+    type_id: TypeId,
+    flat: &[u8],
+    key: &[FieldPath],
+) -> Result<u64, FlatError> {
     if key.is_empty() {
         return Ok(0);
     }
@@ -106,5 +119,8 @@ pub(crate) fn element_hash(schema: &Schema, type_id: TypeId, flat: &[u8], key: &
 }
 
 pub(crate) fn flat_error(schema: &Schema, type_id: TypeId, source: FlatError) -> StateError {
-    StateError::Flat { type_name: schema.get(type_id).name.clone(), source }
+    StateError::Flat {
+        type_name: schema.get(type_id).name.clone(),
+        source,
+    }
 }

@@ -28,7 +28,10 @@ pub(super) struct Source {
 
 impl Source {
     fn nested(self) -> Self {
-        Self { depth: self.depth + 1, ..self }
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
     }
 }
 
@@ -63,9 +66,22 @@ impl<'a> Row<'a> {
         match self.cells.get(column) {
             Some(Cell::Fixed(word)) => Value::Fixed(*word),
             Some(Cell::Var { start, length }) => Value::Var(&self.flat[*start..start + length]),
-            Some(Cell::Elements { start, length }) => Value::Elements(&self.elements[*start..start + length]),
+            Some(Cell::Elements { start, length }) => {
+                Value::Elements(&self.elements[*start..start + length])
+            }
             _ => Value::Null,
         }
+    }
+
+    /// Bytes that the row takes in a block, roughly.
+    pub(super) fn weight(&self) -> u64 {
+        let weight = |cell: &Cell| match cell {
+            Cell::Null => 0,
+            Cell::Fixed(_) => 4,
+            Cell::Var { length, .. } => 3 + *length as u64,
+            Cell::Elements { length, .. } => 4 + 3 * *length as u64,
+        };
+        self.cells.iter().map(weight).sum()
     }
 
     fn content_hash(&self, seeds: &[u64]) -> u64 {
@@ -87,7 +103,9 @@ impl<'a> Row<'a> {
                     Value::Null => null,
                     Value::Fixed(word) => !null && record.word(column) == word,
                     Value::Var(bytes) => !null && record.var(column) == bytes,
-                    Value::Elements(ordinals) => !null && record.elements(column).eq(ordinals.iter().copied()),
+                    Value::Elements(ordinals) => {
+                        !null && record.elements(column).eq(ordinals.iter().copied())
+                    }
                 }
             })
     }
@@ -103,7 +121,10 @@ impl Cycle {
         source: Source,
     ) -> StateResult<Option<u32>> {
         if source.depth > MAX_DEPTH {
-            let error = FlatError { at: 0, what: "nesting of at most 64 records" };
+            let error = FlatError {
+                at: 0,
+                what: "nesting of at most 64 records",
+            };
             return Err(flat_error(&self.schema, id, error));
         }
         let (cells, elements) = (self.scratch.cells.len(), self.scratch.elements.len());
@@ -117,18 +138,29 @@ impl Cycle {
     }
 
     /// Pushes the cells of a record; `false` when a nested record was not found.
-    fn read_cells(&mut self, id: TypeId, flat: &[u8], how: Resolve, source: Source) -> StateResult<bool> {
+    fn read_cells(
+        &mut self,
+        id: TypeId,
+        flat: &[u8],
+        how: Resolve,
+        source: Source,
+    ) -> StateResult<bool> {
         let schema = std::sync::Arc::clone(&self.schema);
         match &schema.get(id).kind {
             TypeKind::Object(object) => {
                 let fail = |e| flat_error(&schema, id, e);
                 let first = self.scratch.cells.len();
-                self.scratch.cells.resize(first + object.fields.len(), Cell::Null);
+                self.scratch
+                    .cells
+                    .resize(first + object.fields.len(), Cell::Null);
                 let mut reader = FlatReader::new(flat);
                 for _ in 0..reader.object().map_err(fail)? {
                     let position = usize::from(reader.field().map_err(fail)?);
                     let Some(field) = object.fields.get(position) else {
-                        return Err(fail(FlatError { at: 0, what: "fields of the type" }));
+                        return Err(fail(FlatError {
+                            at: 0,
+                            what: "fields of the type",
+                        }));
                     };
                     let cell = match (reader.value(field.ty).map_err(fail)?, field.ty) {
                         (FlatValue::Fixed(word), _) => Cell::Fixed(word),
@@ -142,19 +174,26 @@ impl Cycle {
                         (FlatValue::Nested(_), _) => Cell::Null,
                     };
                     if !matches!(self.scratch.cells[first + position], Cell::Null) {
-                        return Err(fail(FlatError { at: 0, what: "each field of the type at most once" }));
+                        return Err(fail(FlatError {
+                            at: 0,
+                            what: "each field of the type at most once",
+                        }));
                     }
                     self.scratch.cells[first + position] = cell;
                 }
                 Ok(true)
             }
-            TypeKind::List { element } => self.read_elements(id, flat, (*element, None), None, how, source),
+            TypeKind::List { element } => {
+                self.read_elements(id, flat, (*element, None), None, how, source)
+            }
             TypeKind::Set { element, hash_key } => {
                 self.read_elements(id, flat, (*element, None), Some(hash_key), how, source)
             }
-            TypeKind::Map { key, value, hash_key } => {
-                self.read_elements(id, flat, (*key, Some(*value)), Some(hash_key), how, source)
-            }
+            TypeKind::Map {
+                key,
+                value,
+                hash_key,
+            } => self.read_elements(id, flat, (*key, Some(*value)), Some(hash_key), how, source),
         }
     }
 
@@ -175,13 +214,17 @@ impl Cycle {
         let mut list = Vec::with_capacity(count as usize);
         for _ in 0..count {
             let inner = reader.nested().map_err(fail)?;
-            let Some(ordinal) = self.resolve(of.0, inner, how, source.nested())? else { return Ok(false) };
+            let Some(ordinal) = self.resolve(of.0, inner, how, source.nested())? else {
+                return Ok(false);
+            };
             let value = match of.1 {
                 None => 0,
-                Some(ty) => match self.resolve(ty, reader.nested().map_err(fail)?, how, source.nested())? {
-                    Some(value) => value,
-                    None => return Ok(false),
-                },
+                Some(ty) => {
+                    match self.resolve(ty, reader.nested().map_err(fail)?, how, source.nested())? {
+                        Some(value) => value,
+                        None => return Ok(false),
+                    }
+                }
             };
             let hash = match hash_key {
                 Some(key) => element_hash(&schema, of.0, inner, key).map_err(fail)?,
@@ -193,7 +236,10 @@ impl Cycle {
             list.sort_unstable();
             list.dedup();
             if list.windows(2).any(|pair| pair[0].1 == pair[1].1) {
-                return Err(fail(FlatError { at: 0, what: "each key of a map once" }));
+                return Err(fail(FlatError {
+                    at: 0,
+                    what: "each key of a map once",
+                }));
             }
         }
         let start = self.scratch.elements.len();
@@ -217,7 +263,12 @@ impl Cycle {
         source: Source,
     ) -> StateResult<Option<u32>> {
         let scratch = std::mem::take(&mut self.scratch);
-        let row = Row { id, flat, cells: &scratch.cells[first..], elements: &scratch.elements };
+        let row = Row {
+            id,
+            flat,
+            cells: &scratch.cells[first..],
+            elements: &scratch.elements,
+        };
         let found = match self.base.infos[id.index()].key.is_some() {
             true => self.locate_keyed(row, how, source),
             false => self.locate_by_content(row, how, source),
@@ -226,17 +277,27 @@ impl Cycle {
         found
     }
 
-    fn locate_by_content(&mut self, row: Row<'_>, how: Resolve, source: Source) -> StateResult<Option<u32>> {
+    fn locate_by_content(
+        &mut self,
+        row: Row<'_>,
+        how: Resolve,
+        source: Source,
+    ) -> StateResult<Option<u32>> {
         let content = row.content_hash(&self.base.infos[row.id.index()].seeds);
         let base = &self.base;
         if let Some(children) = self.old_of[row.id.index()].and_then(|old| self.children.get(old)) {
-            let same = |ordinal: &u32| base.row(row.id, *ordinal).is_some_and(|record| row.equals(&record));
+            let same = |ordinal: &u32| {
+                base.row(row.id, *ordinal)
+                    .is_some_and(|record| row.equals(&record))
+            };
             if let Some(ordinal) = children.by_content.find(content, same) {
                 return Ok(Some(*ordinal));
             }
         }
         let stage = &self.stages[row.id.index()];
-        let same = |staged: &u32| stage.hashes[*staged as usize] == content && self.equals_staged(&row, *staged);
+        let same = |staged: &u32| {
+            stage.hashes[*staged as usize] == content && self.equals_staged(&row, *staged)
+        };
         if let Some(staged) = stage.table.find(content, same) {
             return Ok(Some(stage.ordinals[*staged as usize]));
         }
@@ -246,11 +307,20 @@ impl Cycle {
         }
     }
 
-    fn locate_keyed(&mut self, row: Row<'_>, how: Resolve, source: Source) -> StateResult<Option<u32>> {
+    fn locate_keyed(
+        &mut self,
+        row: Row<'_>,
+        how: Resolve,
+        source: Source,
+    ) -> StateResult<Option<u32>> {
         let infos = std::sync::Arc::clone(&self.base.infos);
         let info = &infos[row.id.index()];
-        let Some(key_info) = info.key.as_ref() else { return Ok(None) };
-        let key = FlatKey::read(&self.schema, row.id, key_info, row.flat, &|| self.position(source.position))?;
+        let Some(key_info) = info.key.as_ref() else {
+            return Ok(None);
+        };
+        let key = FlatKey::read(&self.schema, row.id, key_info, row.flat, &|| {
+            self.position(source.position)
+        })?;
         let (hash, content) = (key.hash_of(), row.content_hash(&info.seeds));
         let stage = &self.stages[row.id.index()];
         if let Some(staged) = self.staged_with_key(row.id, &key, hash) {
@@ -273,7 +343,9 @@ impl Cycle {
         let staged = self.stages[row.id.index()].batch.rows as u32;
         let ordinal = self.stage(row, content, Some(hash), source)?;
         if let Some(record) = replaced {
-            self.stages[row.id.index()].replaces.push((staged, record.ordinal()));
+            self.stages[row.id.index()]
+                .replaces
+                .push((staged, record.ordinal()));
         }
         Ok(Some(ordinal))
     }
@@ -283,7 +355,11 @@ impl Cycle {
 pub(super) fn element_type(kind: &TypeKind, position: usize) -> Option<TypeId> {
     match kind {
         TypeKind::List { element } | TypeKind::Set { element, .. } => Some(*element),
-        TypeKind::Map { key, value, .. } => Some(if position.is_multiple_of(2) { *key } else { *value }),
+        TypeKind::Map { key, value, .. } => Some(if position.is_multiple_of(2) {
+            *key
+        } else {
+            *value
+        }),
         TypeKind::Object(_) => None,
     }
 }
@@ -292,7 +368,13 @@ pub(super) fn element_type(kind: &TypeKind, position: usize) -> Option<TypeId> {
 fn span(whole: &[u8], part: &[u8]) -> Cell {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     if part.is_empty() || start > whole.len() {
-        return Cell::Var { start: 0, length: 0 };
+        return Cell::Var {
+            start: 0,
+            length: 0,
+        };
     }
-    Cell::Var { start, length: part.len() }
+    Cell::Var {
+        start,
+        length: part.len(),
+    }
 }

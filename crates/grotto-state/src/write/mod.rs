@@ -24,9 +24,9 @@ pub use finish::{Counts, Encoded};
 use crate::error::StateResult;
 use crate::record::Record;
 use crate::state::State;
-use references::References;
 use grotto_format::schema::{FieldType, Schema, TypeId, TypeKind};
 use hashbrown::HashTable;
+use references::References;
 use std::sync::Arc;
 
 /// What the producer knows about one type beyond its records.
@@ -58,10 +58,16 @@ impl WriteState {
                 table.reserve(state.count(id) as usize, |_| 0);
             }
             for ordinal in state.ordinals(id) {
-                let Some(record) = state.row(id, ordinal) else { continue };
+                let Some(record) = state.row(id, ordinal) else {
+                    continue;
+                };
                 if !keyed {
                     let hash = |ordinal: &u32| content_hash(&state, id, *ordinal);
-                    children[id.index()].by_content.insert_unique(record.content_hash(), ordinal, hash);
+                    children[id.index()].by_content.insert_unique(
+                        record.content_hash(),
+                        ordinal,
+                        hash,
+                    );
                 }
                 for_each_reference(&schema, &record, &mut |to, child| {
                     // What leads nowhere, in a damaged state, is not worth counting.
@@ -71,7 +77,10 @@ impl WriteState {
                 });
             }
         }
-        Self { state, children: Arc::new(children) }
+        Self {
+            state,
+            children: Arc::new(children),
+        }
     }
 
     /// The committed state.
@@ -90,7 +99,12 @@ impl WriteState {
     /// # Errors
     /// When the schema cannot follow the present one.
     pub fn begin(&self, schema: &Arc<Schema>, mode: Mode) -> StateResult<Cycle> {
-        Cycle::new(Arc::clone(&self.state), Arc::clone(&self.children), Arc::clone(schema), mode)
+        Cycle::new(
+            Arc::clone(&self.state),
+            Arc::clone(&self.children),
+            Arc::clone(schema),
+            mode,
+        )
     }
 
     /// Makes the outcome of a cycle the committed state, after its log entry was created.
@@ -100,7 +114,12 @@ impl WriteState {
         let old = Arc::make_mut(&mut self.children);
         let mut children: Vec<Children> = advance
             .iter()
-            .map(|ty| ty.old.and_then(|old_id| old.get_mut(old_id)).map(std::mem::take).unwrap_or_default())
+            .map(|ty| {
+                ty.old
+                    .and_then(|old_id| old.get_mut(old_id))
+                    .map(std::mem::take)
+                    .unwrap_or_default()
+            })
             .collect();
         for (position, (children, advance)) in children.iter_mut().zip(&advance).enumerate() {
             let id = TypeId(position as u16);
@@ -113,7 +132,9 @@ impl WriteState {
                 children.references.add(*ordinal, *by);
             }
             for (ordinal, hash) in &advance.remember {
-                children.by_content.insert_unique(*hash, *ordinal, |o| content_hash(&next, id, *o));
+                children
+                    .by_content
+                    .insert_unique(*hash, *ordinal, |o| content_hash(&next, id, *o));
             }
         }
         self.children = Arc::new(children);
@@ -122,11 +143,17 @@ impl WriteState {
 }
 
 fn content_hash(state: &State, id: TypeId, ordinal: u32) -> u64 {
-    state.row(id, ordinal).map_or(0, |record| record.content_hash())
+    state
+        .row(id, ordinal)
+        .map_or(0, |record| record.content_hash())
 }
 
 /// Calls `visit` for every reference a record holds.
-pub(crate) fn for_each_reference(schema: &Schema, record: &Record<'_>, visit: &mut dyn FnMut(TypeId, u32)) {
+pub(crate) fn for_each_reference(
+    schema: &Schema,
+    record: &Record<'_>,
+    visit: &mut dyn FnMut(TypeId, u32),
+) {
     match &schema.get(record.type_id()).kind {
         TypeKind::Object(object) => {
             for (column, field) in object.fields.iter().enumerate() {

@@ -26,9 +26,15 @@ impl References {
 
     /// Records that something refers to, and how often.
     pub(crate) fn nonzero(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        let pages = self.pages.iter().enumerate().filter_map(|(number, page)| Some((number, page.as_ref()?)));
+        let pages = self
+            .pages
+            .iter()
+            .enumerate()
+            .filter_map(|(number, page)| Some((number, page.as_ref()?)));
         let counts = pages.flat_map(|(number, page)| {
-            page.iter().enumerate().map(move |(at, count)| ((number * PAGE + at) as u32, *count))
+            page.iter()
+                .enumerate()
+                .map(move |(at, count)| ((number * PAGE + at) as u32, *count))
         });
         counts.filter(|(_, count)| *count > 0)
     }

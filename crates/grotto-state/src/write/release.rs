@@ -20,14 +20,19 @@ impl Cycle {
     pub(super) fn apply_ops(&mut self) -> StateResult<()> {
         let ops = std::mem::take(&mut self.ops);
         let bytes = std::mem::take(&mut self.op_bytes);
-        let last: HashMap<(TypeId, &[u8]), usize> =
-            ops.iter().enumerate().map(|(i, op)| ((op.id, op.key.as_slice()), i)).collect();
+        let last: HashMap<(TypeId, &[u8]), usize> = ops
+            .iter()
+            .enumerate()
+            .map(|(i, op)| ((op.id, op.key.as_slice()), i))
+            .collect();
         let base = Arc::clone(&self.base);
         for (i, op) in ops.iter().enumerate() {
             if last.get(&(op.id, op.key.as_slice())) != Some(&i) {
                 continue;
             }
-            let Some(info) = base.infos[op.id.index()].key.as_ref() else { continue };
+            let Some(info) = base.infos[op.id.index()].key.as_ref() else {
+                continue;
+            };
             let parts = key_parts(&op.key);
             let found = base.find_hashed(op.id, info, parts.as_slice(), key::hash_parts(&parts));
             match (op.record, found) {
@@ -38,16 +43,24 @@ impl Cycle {
                         None => false,
                     };
                     match found.filter(|_| same) {
-                        Some(record) => _ = self.unchanged.insert((op.id, record.ordinal()), op.position),
+                        Some(record) => {
+                            _ = self
+                                .unchanged
+                                .insert((op.id, record.ordinal()), op.position)
+                        }
                         None => {
-                            let source = Source { position: op.position, depth: 0 };
+                            let source = Source {
+                                position: op.position,
+                                depth: 0,
+                            };
                             self.resolve(op.id, flat, Resolve::Create, source)?;
                         }
                     }
                 }
                 (None, found) => {
                     self.refuse_staged(op.id, parts)?;
-                    self.doomed.extend(found.map(|record| (op.id, record.ordinal())));
+                    self.doomed
+                        .extend(found.map(|record| (op.id, record.ordinal())));
                 }
             }
         }
@@ -76,7 +89,12 @@ impl Cycle {
             for (row, ordinal) in &stage.replaces {
                 if let Some(named) = self.unchanged.get(&(id, *ordinal)) {
                     let first = self.position(*named);
-                    return Err(self.replaced_twice(id, *ordinal, first, stage.positions[*row as usize]));
+                    return Err(self.replaced_twice(
+                        id,
+                        *ordinal,
+                        first,
+                        stage.positions[*row as usize],
+                    ));
                 }
                 self.doomed.insert((id, *ordinal));
             }
@@ -106,11 +124,17 @@ impl Cycle {
     /// that refer to them, unless the schema changed what refers to what.
     fn missing(&self) -> Vec<(TypeId, u32)> {
         let changed = !Arc::ptr_eq(&self.before, &self.base);
-        let types = self.schema.ids().filter(|id| changed || self.is_top_level(*id));
+        let types = self
+            .schema
+            .ids()
+            .filter(|id| changed || self.is_top_level(*id));
         types
             .flat_map(|id| {
                 let stage = &self.stages[id.index()];
-                self.base.ordinals(id).filter(move |o| !stage.is_kept(*o)).map(move |o| (id, o))
+                self.base
+                    .ordinals(id)
+                    .filter(move |o| !stage.is_kept(*o))
+                    .map(move |o| (id, o))
             })
             .collect()
     }
@@ -124,7 +148,9 @@ impl Cycle {
         };
         let changed = !Arc::ptr_eq(&self.before, &self.base);
         let types = self.schema.ids().filter(|id| changed && newly(id));
-        types.flat_map(|id| self.base.ordinals(id).map(move |ordinal| (id, ordinal))).collect()
+        types
+            .flat_map(|id| self.base.ordinals(id).map(move |ordinal| (id, ordinal)))
+            .collect()
     }
 
     /// Takes back the references of records whose type the new schema lacks.
@@ -176,7 +202,9 @@ impl Cycle {
                 continue;
             }
             stage.removed.push(ordinal);
-            let Some(old) = self.old_of[id.index()] else { continue };
+            let Some(old) = self.old_of[id.index()] else {
+                continue;
+            };
             for (to, child) in self.references_of(TypeId(old as u16), ordinal) {
                 self.stages[to.index()].recount(child, -1);
                 if self.references(to, child) == 0 && self.may_die(to, child) {
@@ -199,11 +227,20 @@ impl Cycle {
                             format!("the published record, to which {count} other records refer")
                         }
                     };
-                    return Err(self.replaced_twice(id, *ordinal, first, stage.positions[*row as usize]));
+                    return Err(self.replaced_twice(
+                        id,
+                        *ordinal,
+                        first,
+                        stage.positions[*row as usize],
+                    ));
                 }
             }
         }
-        match self.doomed.iter().find(|(id, ordinal)| !self.stages[id.index()].dead.contains(ordinal)) {
+        match self
+            .doomed
+            .iter()
+            .find(|(id, ordinal)| !self.stages[id.index()].dead.contains(ordinal))
+        {
             Some((id, ordinal)) => {
                 let (name, count) = (&self.schema.get(*id).name, self.references(*id, *ordinal));
                 let key = self.key_of_base(*id, *ordinal);
@@ -228,7 +265,11 @@ impl Cycle {
     fn key_of_base(&self, id: TypeId, ordinal: u32) -> String {
         let info = self.base.infos[id.index()].key.as_ref();
         let shown = info.zip(self.base.row(id, ordinal)).map(|(info, record)| {
-            let parts: Vec<_> = info.paths.iter().filter_map(|path| key::read_part(&record, path)).collect();
+            let parts: Vec<_> = info
+                .paths
+                .iter()
+                .filter_map(|path| key::read_part(&record, path))
+                .collect();
             key::show(info, &parts)
         });
         shown.unwrap_or_default()

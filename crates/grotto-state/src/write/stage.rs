@@ -49,13 +49,18 @@ pub(crate) struct Named(Vec<u64>);
 
 impl Named {
     pub(crate) fn contains(&self, row: u32) -> bool {
-        self.0.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+        self.0
+            .get(row as usize / 64)
+            .is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 }
 
 impl Stage {
     pub(crate) fn new(kinds: &[ColumnKind]) -> Self {
-        Self { batch: Batch::new(kinds), ..Self::default() }
+        Self {
+            batch: Batch::new(kinds),
+            ..Self::default()
+        }
     }
 
     /// Notes that a new record was added by itself.
@@ -76,7 +81,9 @@ impl Stage {
     }
 
     pub(crate) fn is_kept(&self, ordinal: u32) -> bool {
-        self.kept.get(ordinal as usize / 64).is_some_and(|word| word >> (ordinal % 64) & 1 == 1)
+        self.kept
+            .get(ordinal as usize / 64)
+            .is_some_and(|word| word >> (ordinal % 64) & 1 == 1)
     }
 
     /// Notes that a base record was named at `position`; returns the position of an earlier naming.

@@ -7,16 +7,24 @@ use grotto_state::{HeapSeal, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const SCHEMA: &str = "P @PrimaryKey(id) { long id; string title; String kind; int stock; } String { string value; }";
+const SCHEMA: &str =
+    "P @PrimaryKey(id) { long id; string title; String kind; int stock; } String { string value; }";
 
 fn record(id: i64, revision: u64) -> String {
     let stock = (id as u64).wrapping_mul(31).wrapping_add(revision) % 10_000;
-    format!(r#"{{"id":{id},"title":"title {id} of revision {revision}","kind":"kind {}","stock":{stock}}}"#, id % 97)
+    format!(
+        r#"{{"id":{id},"title":"title {id} of revision {revision}","kind":"kind {}","stock":{stock}}}"#,
+        id % 97
+    )
 }
 
 fn bytes_of(state: &State) -> (u64, u64, usize) {
     let total = state.segments().map(|s| s.bytes().len() as u64).sum();
-    (total, state.segments().map(|s| s.live()).sum(), state.segments().count())
+    (
+        total,
+        state.segments().map(|s| s.live()).sum(),
+        state.segments().count(),
+    )
 }
 
 #[test]
@@ -24,15 +32,18 @@ fn hundreds_of_versions_cost_no_more_than_one() {
     let schema = Arc::new(Schema::parse(SCHEMA).unwrap());
     let mut chain = Chain::new();
     let mut model: BTreeMap<i64, u64> = (0..6000).map(|id| (id, 0)).collect();
-    let all: Vec<_> = model.iter().map(|(id, revision)| ("P", record(*id, *revision))).collect();
+    let all: Vec<_> = model
+        .iter()
+        .map(|(id, revision)| ("P", record(*id, *revision)))
+        .collect();
     chain.full(&schema, &all).unwrap();
     let mut next_id = 6000;
     for cycle in 1..=300_u64 {
         let mut changes = Vec::new();
         for pick in 0..60_u64 {
             let id = (cycle * 7919 + pick * 104_729) as i64 % next_id;
-            if model.contains_key(&id) {
-                model.insert(id, cycle);
+            if let Some(revision) = model.get_mut(&id) {
+                *revision = cycle;
                 changes.push(("P", Ok(record(id, cycle))));
             }
         }
@@ -51,11 +62,20 @@ fn hundreds_of_versions_cost_no_more_than_one() {
     let mut state = State::empty();
     let mut seal = HeapSeal::default();
     for delta in &chain.deltas {
-        state = state.apply(&Blob::parse(delta.clone().into()).unwrap(), &mut seal).unwrap().0;
+        state = state
+            .apply(&Blob::parse(delta.clone().into()).unwrap(), &mut seal)
+            .unwrap()
+            .0;
     }
     let newest = chain.states.last().unwrap();
     let snapshot = grotto_state::encode_snapshot(newest, &options(newest.version())).unwrap();
-    let fresh = State::empty().apply(&Blob::parse(snapshot.into()).unwrap(), &mut HeapSeal::default()).unwrap().0;
+    let fresh = State::empty()
+        .apply(
+            &Blob::parse(snapshot.into()).unwrap(),
+            &mut HeapSeal::default(),
+        )
+        .unwrap()
+        .0;
     assert_eq!(dump(&state), dump(&fresh));
     assert_eq!(state.count(schema.find("P").unwrap()), model.len() as u64);
     for (id, revision) in &model {
@@ -67,7 +87,10 @@ fn hundreds_of_versions_cost_no_more_than_one() {
     assert!(segments <= 50, "{segments} segments");
     // The fold budget is megabytes, so at this size no half-dead segment survives a refresh; what is
     // left of dead items and free rows stays within a small factor.
-    assert!(live < fresh_total * 2, "{live} live bytes against {fresh_total} fresh ones");
+    assert!(
+        live < fresh_total * 2,
+        "{live} live bytes against {fresh_total} fresh ones"
+    );
     assert!(total < live * 3, "{total} bytes for {live} live ones");
 }
 
@@ -77,20 +100,39 @@ fn a_type_of_many_chunks_loads_like_one_of_few() {
     let id = schema.find("N").unwrap();
     let line = |i: i64| ("N", format!(r#"{{"id":{i},"text":"t{}"}}"#, i % 1000));
     let mut chain = Chain::new();
-    chain.full(&schema, &(0..150_000).map(line).collect::<Vec<_>>()).unwrap();
-    chain.incremental(&schema, &[("N", Err(7)), ("N", Ok(line(150_001).1))]).unwrap();
+    chain
+        .full(&schema, &(0..150_000).map(line).collect::<Vec<_>>())
+        .unwrap();
+    chain
+        .incremental(&schema, &[("N", Err(7)), ("N", Ok(line(150_001).1))])
+        .unwrap();
     let newest = Arc::clone(chain.states.last().unwrap());
     let snapshot = grotto_state::encode_snapshot(&newest, &options(newest.version())).unwrap();
     let blob = Blob::parse(snapshot.into()).unwrap();
-    assert!(blob.header.sections.iter().any(|section| section.chunk > 1), "expected several chunks");
-    let loaded = State::empty().apply(&blob, &mut HeapSeal::default()).unwrap().0;
-    assert_eq!((loaded.checksum(), loaded.count(id)), (newest.checksum(), 150_000));
+    assert!(
+        blob.header.sections.iter().any(|section| section.chunk > 1),
+        "expected several chunks"
+    );
+    let loaded = State::empty()
+        .apply(&blob, &mut HeapSeal::default())
+        .unwrap()
+        .0;
+    assert_eq!(
+        (loaded.checksum(), loaded.count(id)),
+        (newest.checksum(), 150_000)
+    );
     for key in (0..150_000).chain([150_001]) {
         let found = loaded.find(id, &key).unwrap();
-        assert_eq!(found.map(|record| record.text(1)), (key != 7).then(|| format!("t{}", key % 1000)).as_deref());
+        assert_eq!(
+            found.map(|record| record.text(1)),
+            (key != 7).then(|| format!("t{}", key % 1000)).as_deref()
+        );
     }
     let (total, live, _) = bytes_of(&loaded);
-    assert!(live <= total && total - live < total / 50, "{live} live bytes of {total}");
+    assert!(
+        live <= total && total - live < total / 50,
+        "{live} live bytes of {total}"
+    );
     let back = Blob::parse(chain.reverses[1].clone().unwrap().into()).unwrap();
     let before = loaded.apply(&back, &mut HeapSeal::default()).unwrap().0;
     assert_eq!(before.checksum(), chain.states[1].checksum());

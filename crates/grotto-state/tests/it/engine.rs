@@ -4,7 +4,9 @@ use grotto_format::blob::Blob;
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
-use grotto_state::{EncodeOptions, Encoded, HeapSeal, Mode, State, StateError, WriteState, encode_snapshot};
+use grotto_state::{
+    EncodeOptions, Encoded, HeapSeal, Mode, State, StateError, WriteState, encode_snapshot,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,7 +19,12 @@ pub(crate) struct Chain {
 }
 
 pub(crate) fn options(version: u64) -> EncodeOptions {
-    EncodeOptions { dataset: "test".into(), version, level: Some(1), threads: 2 }
+    EncodeOptions {
+        dataset: "test".into(),
+        version,
+        level: Some(1),
+        threads: 2,
+    }
 }
 
 pub(crate) fn flat(schema: &Schema, id: TypeId, text: &str) -> Vec<u8> {
@@ -29,7 +36,12 @@ pub(crate) fn flat(schema: &Schema, id: TypeId, text: &str) -> Vec<u8> {
 impl Chain {
     pub(crate) fn new() -> Self {
         let empty = Arc::new(State::empty());
-        Self { write: WriteState::new(Arc::clone(&empty)), states: vec![empty], deltas: vec![], reverses: vec![] }
+        Self {
+            write: WriteState::new(Arc::clone(&empty)),
+            states: vec![empty],
+            deltas: vec![],
+            reverses: vec![],
+        }
     }
 
     pub(crate) fn commit(&mut self, encoded: Option<Encoded>) -> bool {
@@ -41,7 +53,11 @@ impl Chain {
         true
     }
 
-    pub(crate) fn full(&mut self, schema: &Arc<Schema>, records: &[(&str, String)]) -> Result<bool, StateError> {
+    pub(crate) fn full(
+        &mut self,
+        schema: &Arc<Schema>,
+        records: &[(&str, String)],
+    ) -> Result<bool, StateError> {
         let mut cycle = self.write.begin(schema, Mode::Full)?;
         for (line, (ty, text)) in records.iter().enumerate() {
             let id = schema.find(ty).unwrap();
@@ -53,7 +69,11 @@ impl Chain {
     }
 
     /// `Err` deletes by key.
-    pub(crate) fn incremental(&mut self, schema: &Arc<Schema>, changes: &[(&str, Result<String, i64>)]) -> Result<bool, StateError> {
+    pub(crate) fn incremental(
+        &mut self,
+        schema: &Arc<Schema>,
+        changes: &[(&str, Result<String, i64>)],
+    ) -> Result<bool, StateError> {
         let mut cycle = self.write.begin(schema, Mode::Incremental)?;
         for (line, (ty, change)) in changes.iter().enumerate() {
             let id = schema.find(ty).unwrap();
@@ -72,7 +92,9 @@ impl Chain {
         let state = self.write.state();
         let bytes = encode_snapshot(state, &options(state.version())).unwrap();
         let blob = Blob::parse(bytes.into()).unwrap();
-        let (state, _) = State::empty().apply(&blob, &mut HeapSeal::default()).unwrap();
+        let (state, _) = State::empty()
+            .apply(&blob, &mut HeapSeal::default())
+            .unwrap();
         assert_eq!(state.checksum(), self.write.state().checksum());
         self.write = WriteState::new(Arc::new(state));
     }
@@ -89,7 +111,10 @@ impl Chain {
             state.check_invariants().unwrap();
             let snapshot = encode_snapshot(&state, &options(state.version())).unwrap();
             let snapshot = Blob::parse(snapshot.into()).unwrap();
-            let loaded = State::empty().apply(&snapshot, &mut HeapSeal::default()).unwrap().0;
+            let loaded = State::empty()
+                .apply(&snapshot, &mut HeapSeal::default())
+                .unwrap()
+                .0;
             assert_eq!(loaded.checksum(), expected.checksum());
             assert_eq!(dump(&loaded), dump(expected));
             loaded.check_invariants().unwrap();
@@ -111,7 +136,11 @@ pub(crate) fn dump(state: &State) -> BTreeMap<(String, u32), String> {
     for id in state.schema().ids() {
         for ordinal in state.ordinals(id) {
             let mut builder = FlatBuilder::new();
-            state.record(id, ordinal).unwrap().to_flat(&mut builder).unwrap();
+            state
+                .record(id, ordinal)
+                .unwrap()
+                .to_flat(&mut builder)
+                .unwrap();
             let mut text = String::new();
             json::encode(state.schema(), id, builder.bytes(), &mut text).unwrap();
             all.insert((state.schema().get(id).name.clone(), ordinal), text);
@@ -127,7 +156,10 @@ const MOVIES: &str = "Movie @PrimaryKey(id) { long id; String title; ListOfActor
     Studio @PrimaryKey(name) { string name; String country; }";
 
 fn movie(id: i64, title: &str, actors: &[i64]) -> (&'static str, String) {
-    let cast: Vec<String> = actors.iter().map(|a| format!(r#"{{"id":{a},"name":"actor {a}"}}"#)).collect();
+    let cast: Vec<String> = actors
+        .iter()
+        .map(|a| format!(r#"{{"id":{a},"name":"actor {a}"}}"#))
+        .collect();
     let text = format!(
         r#"{{"id":{id},"title":"{title}","cast":[{}],"tags":["b","a","b"],"ratings":{{"x":{},"y":5}}}}"#,
         cast.join(","),
@@ -140,9 +172,14 @@ fn movie(id: i64, title: &str, actors: &[i64]) -> (&'static str, String) {
 fn every_path_to_every_version_agrees() {
     let schema = Arc::new(Schema::parse(MOVIES).unwrap());
     let mut chain = Chain::new();
-    let first: Vec<_> = (0..3000).map(|i| movie(i, &format!("t{}", i % 700), &[i % 50, i % 13])).collect();
+    let first: Vec<_> = (0..3000)
+        .map(|i| movie(i, &format!("t{}", i % 700), &[i % 50, i % 13]))
+        .collect();
     assert!(chain.full(&schema, &first).unwrap());
-    assert!(!chain.full(&schema, &first).unwrap(), "a cycle without change publishes nothing");
+    assert!(
+        !chain.full(&schema, &first).unwrap(),
+        "a cycle without change publishes nothing"
+    );
     let mut second = first.clone();
     second.retain(|(_, text)| !text.starts_with("{\"id\":7,"));
     second[10] = movie(11, "changed", &[1, 2, 3]);
@@ -150,8 +187,25 @@ fn every_path_to_every_version_agrees() {
     assert!(chain.full(&schema, &second).unwrap());
     chain.restart();
     assert!(!chain.full(&schema, &second).unwrap());
-    assert!(chain.incremental(&schema, &[("Movie", Err(20)), ("Movie", Ok(movie(21, "incremental", &[9]).1))]).unwrap());
-    assert_eq!(chain.states.last().unwrap().count(schema.find("Movie").unwrap()), 2999);
+    assert!(
+        chain
+            .incremental(
+                &schema,
+                &[
+                    ("Movie", Err(20)),
+                    ("Movie", Ok(movie(21, "incremental", &[9]).1))
+                ]
+            )
+            .unwrap()
+    );
+    assert_eq!(
+        chain
+            .states
+            .last()
+            .unwrap()
+            .count(schema.find("Movie").unwrap()),
+        2999
+    );
     chain.verify();
 }
 
@@ -159,14 +213,29 @@ fn every_path_to_every_version_agrees() {
 fn equal_records_are_stored_once_and_die_with_their_last_reference() {
     let schema = Arc::new(Schema::parse(MOVIES).unwrap());
     let mut chain = Chain::new();
-    chain.full(&schema, &[movie(1, "a", &[1]), movie(2, "a", &[1]), movie(3, "b", &[2])]).unwrap();
+    chain
+        .full(
+            &schema,
+            &[
+                movie(1, "a", &[1]),
+                movie(2, "a", &[1]),
+                movie(3, "b", &[2]),
+            ],
+        )
+        .unwrap();
     let count = |chain: &Chain, name: &str| chain.write.state().count(schema.find(name).unwrap());
-    assert_eq!((count(&chain, "Actor"), count(&chain, "ListOfActor")), (2, 2));
+    assert_eq!(
+        (count(&chain, "Actor"), count(&chain, "ListOfActor")),
+        (2, 2)
+    );
     chain.incremental(&schema, &[("Movie", Err(1))]).unwrap();
     assert_eq!(count(&chain, "Actor"), 2);
     chain.restart();
     chain.incremental(&schema, &[("Movie", Err(2))]).unwrap();
-    assert_eq!((count(&chain, "Actor"), count(&chain, "ListOfActor")), (1, 1));
+    assert_eq!(
+        (count(&chain, "Actor"), count(&chain, "ListOfActor")),
+        (1, 1)
+    );
     chain.verify();
 }
 
@@ -175,30 +244,58 @@ fn two_records_with_one_key_are_refused_with_both_positions() {
     let schema = Arc::new(Schema::parse(MOVIES).unwrap());
     let mut chain = Chain::new();
     for second in [movie(1, "a", &[]), movie(1, "b", &[])] {
-        let error = chain.full(&schema, &[movie(1, "a", &[]), movie(2, "a", &[]), second]).unwrap_err();
-        assert_eq!(error.to_string(), "type Movie: duplicate key 1: record 1 and record 3");
+        let error = chain
+            .full(&schema, &[movie(1, "a", &[]), movie(2, "a", &[]), second])
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "type Movie: duplicate key 1: record 1 and record 3"
+        );
     }
     chain.full(&schema, &[movie(1, "a", &[])]).unwrap();
     for second in [movie(1, "a", &[]), movie(1, "b", &[])] {
-        let error = chain.full(&schema, &[movie(1, "a", &[]), second]).unwrap_err();
-        assert_eq!(error.to_string(), "type Movie: duplicate key 1: record 1 and record 2");
+        let error = chain
+            .full(&schema, &[movie(1, "a", &[]), second])
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "type Movie: duplicate key 1: record 1 and record 2"
+        );
     }
-    assert!(!chain.full(&schema, &[movie(1, "a", &[])]).unwrap(), "a failed cycle leaves no trace");
+    assert!(
+        !chain.full(&schema, &[movie(1, "a", &[])]).unwrap(),
+        "a failed cycle leaves no trace"
+    );
 }
 
 #[test]
 fn a_nested_keyed_record_cannot_have_two_contents() {
     let schema = Arc::new(Schema::parse(MOVIES).unwrap());
     let with = |id: i64, country: &str| {
-        ("Movie", format!(r#"{{"id":{id},"studio":{{"name":"S","country":"{country}"}}}}"#))
+        (
+            "Movie",
+            format!(r#"{{"id":{id},"studio":{{"name":"S","country":"{country}"}}}}"#),
+        )
     };
     let mut chain = Chain::new();
-    assert!(matches!(chain.full(&schema, &[with(1, "x"), with(2, "y")]), Err(StateError::DuplicateKey { .. })));
+    assert!(matches!(
+        chain.full(&schema, &[with(1, "x"), with(2, "y")]),
+        Err(StateError::DuplicateKey { .. })
+    ));
     chain.full(&schema, &[with(1, "x"), with(2, "x")]).unwrap();
     // Record 2 still refers to the old studio.
-    let error = chain.incremental(&schema, &[("Movie", Ok(with(1, "y").1))]).unwrap_err();
+    let error = chain
+        .incremental(&schema, &[("Movie", Ok(with(1, "y").1))])
+        .unwrap_err();
     assert!(matches!(error, StateError::DuplicateKey { .. }), "{error}");
-    assert!(chain.incremental(&schema, &[("Movie", Ok(with(1, "y").1)), ("Movie", Ok(with(2, "y").1))]).unwrap());
+    assert!(
+        chain
+            .incremental(
+                &schema,
+                &[("Movie", Ok(with(1, "y").1)), ("Movie", Ok(with(2, "y").1))]
+            )
+            .unwrap()
+    );
     chain.verify();
 }
 
@@ -208,10 +305,18 @@ fn fields_and_types_come_and_go_by_delta() {
     let wide = "A @PrimaryKey(id) { long id; S extra; string name; int n; } S { string value; } B { int x; }";
     let wide = Arc::new(Schema::parse(wide).unwrap());
     let mut chain = Chain::new();
-    let old: Vec<_> = (0..100).map(|i| ("A", format!(r#"{{"id":{i},"name":"n{i}"}}"#))).collect();
+    let old: Vec<_> = (0..100)
+        .map(|i| ("A", format!(r#"{{"id":{i},"name":"n{i}"}}"#)))
+        .collect();
     chain.full(&narrow, &old).unwrap();
-    assert!(chain.full(&wide, &old).unwrap(), "a new schema is a new version");
-    assert!(chain.write.state().checksum() == chain.states[1].checksum(), "no record changed");
+    assert!(
+        chain.full(&wide, &old).unwrap(),
+        "a new schema is a new version"
+    );
+    assert!(
+        chain.write.state().checksum() == chain.states[1].checksum(),
+        "no record changed"
+    );
     let mut new = old.clone();
     new[5].1 = r#"{"id":5,"name":"n5","extra":"e","n":1}"#.into();
     new.push(("B", r#"{"x":1}"#.into()));
@@ -221,7 +326,10 @@ fn fields_and_types_come_and_go_by_delta() {
     assert_eq!(chain.write.state().total(), 100);
     chain.verify();
     let changed = Arc::new(Schema::parse("A @PrimaryKey(id) { long id; int name; }").unwrap());
-    assert!(matches!(chain.full(&changed, &[]), Err(StateError::Incompatible(_))));
+    assert!(matches!(
+        chain.full(&changed, &[]),
+        Err(StateError::Incompatible(_))
+    ));
 }
 
 #[test]
@@ -231,6 +339,8 @@ fn a_delta_for_another_state_is_refused() {
     chain.full(&schema, &[movie(1, "a", &[])]).unwrap();
     chain.full(&schema, &[movie(2, "a", &[])]).unwrap();
     let blob = Blob::parse(chain.deltas[1].clone().into()).unwrap();
-    let error = State::empty().apply(&blob, &mut HeapSeal::default()).unwrap_err();
+    let error = State::empty()
+        .apply(&blob, &mut HeapSeal::default())
+        .unwrap_err();
     assert!(matches!(error, StateError::Mismatch { .. }), "{error}");
 }

@@ -6,11 +6,11 @@
     reason = "tests fail by panicking, also in their helpers"
 )]
 
-mod model;
-mod rare;
 mod churn;
+mod emptied;
 mod engine;
 mod hostile;
+mod model;
+mod rare;
 mod vectors;
 mod webs;
-mod emptied;

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const SCHEMA: &str = "R @PrimaryKey(k) { long k; int i; double d; boolean b; string s; String r; Names names; }
+const SCHEMA: &str =
+    "R @PrimaryKey(k) { long k; int i; double d; boolean b; string s; String r; Names names; }
     String { string value; } Names List<String>;";
 const WIDER: &str = "R @PrimaryKey(k) { long k; string late; int i; double d; boolean b; string s; String r; Names names; }
     String { string value; } Names List<String>;";
@@ -21,15 +22,32 @@ enum Step {
 
 fn body() -> impl Strategy<Value = String> {
     let field = |name: &'static str, values: &'static [&'static str]| {
-        prop::sample::select(values).prop_map(move |v| if v.is_empty() { String::new() } else { format!(r#","{name}":{v}"#) })
+        prop::sample::select(values).prop_map(move |v| {
+            if v.is_empty() {
+                String::new()
+            } else {
+                format!(r#","{name}":{v}"#)
+            }
+        })
     };
     (
         field("i", &["", "0", "-2147483648", "2147483647", "7"]),
         field("d", &["", "0.5", "-0.0", "\"NaN\"", "1e300"]),
         field("b", &["", "true", "false"]),
-        field("s", &["", "\"\"", "\"text\"", "\"a much longer text that does not fit next to the others\""]),
+        field(
+            "s",
+            &[
+                "",
+                "\"\"",
+                "\"text\"",
+                "\"a much longer text that does not fit next to the others\"",
+            ],
+        ),
         field("r", &["", "\"shared\"", "\"x\"", "{\"value\":null}"]),
-        field("names", &["", "[]", "[\"x\"]", "[\"shared\",\"shared\",\"y\"]"]),
+        field(
+            "names",
+            &["", "[]", "[\"x\"]", "[\"shared\",\"shared\",\"y\"]"],
+        ),
     )
         .prop_map(|(a, b, c, d, e, f)| format!("{a}{b}{c}{d}{e}{f}"))
 }
@@ -53,7 +71,8 @@ fn record(key: i64, body: &str) -> String {
 fn canonical(schema: &Schema, text: &str) -> String {
     let id = schema.find("R").unwrap();
     let mut out = String::new();
-    grotto_format::json::encode(schema, id, &crate::engine::flat(schema, id, text), &mut out).unwrap();
+    grotto_format::json::encode(schema, id, &crate::engine::flat(schema, id, text), &mut out)
+        .unwrap();
     out
 }
 

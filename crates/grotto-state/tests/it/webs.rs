@@ -17,23 +17,36 @@ const REST: &str = "String { string value; } Names List<String>; Tags Set<String
 
 /// Schemas that may follow each other, and the fields of `A` in each.
 fn schemas() -> Vec<(Arc<Schema>, Vec<&'static str>)> {
-    let common = "long id; String label; K k; Names names; Tags tags; Plain plain; Ratings ratings;";
+    let common =
+        "long id; String label; K k; Names names; Tags tags; Plain plain; Ratings ratings;";
     let fields = vec!["id", "label", "k", "names", "tags", "plain", "ratings"];
     let with = |more: &[&'static str]| [fields.as_slice(), more].concat();
     let parse = |text: String| Arc::new(Schema::parse(&text).unwrap());
     let top = "Top { string a; String b; }";
     vec![
-        (parse(format!("A @PrimaryKey(id) {{ {common} Tree tree; }} {K} {top} {REST}")), with(&["tree"])),
         (
-            parse(format!("{REST} {top} A @PrimaryKey(id) {{ Top top; {common} Tree tree; string late; }} {K}")),
+            parse(format!(
+                "A @PrimaryKey(id) {{ {common} Tree tree; }} {K} {top} {REST}"
+            )),
+            with(&["tree"]),
+        ),
+        (
+            parse(format!(
+                "{REST} {top} A @PrimaryKey(id) {{ Top top; {common} Tree tree; string late; }} {K}"
+            )),
             with(&["tree", "top", "late"]),
         ),
         (
-            parse(format!("A @PrimaryKey(id) {{ {common} }} {K} {top} {}", REST.split("Tree {").next().unwrap())),
+            parse(format!(
+                "A @PrimaryKey(id) {{ {common} }} {K} {top} {}",
+                REST.split("Tree {").next().unwrap()
+            )),
             with(&[]),
         ),
         (
-            parse(format!("Solo {{ Score s; Names n; }} A @PrimaryKey(id) {{ {common} Tree tree; }} {K} {top} {REST}")),
+            parse(format!(
+                "Solo {{ Score s; Names n; }} A @PrimaryKey(id) {{ {common} Tree tree; }} {K} {top} {REST}"
+            )),
             with(&["tree"]),
         ),
     ]
@@ -50,7 +63,14 @@ impl Dice {
     }
 
     fn word(&mut self) -> String {
-        ["x", "yy", "shared", "", "a rather long text that will not fit next to the others"][self.roll(5) as usize].into()
+        [
+            "x",
+            "yy",
+            "shared",
+            "",
+            "a rather long text that will not fit next to the others",
+        ][self.roll(5) as usize]
+            .into()
     }
 
     fn words(&mut self) -> Vec<String> {
@@ -90,7 +110,11 @@ impl Model {
 
     fn referring(&self, code: i64) -> Vec<i64> {
         let refers = |record: &Record| record.get("k").and_then(Value::as_i64) == Some(code);
-        self.a.iter().filter(|(_, record)| refers(record)).map(|(id, _)| *id).collect()
+        self.a
+            .iter()
+            .filter(|(_, record)| refers(record))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     fn check(&self, chain: &Chain) {
@@ -98,22 +122,53 @@ impl Model {
         let state = chain.write.state();
         let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for ((ty, _), text) in dump(state) {
-            found.entry(ty).or_default().push(sorted(serde_json::from_str(&text).unwrap()));
+            found
+                .entry(ty)
+                .or_default()
+                .push(sorted(serde_json::from_str(&text).unwrap()));
         }
         let mut expect = |ty: &str, expected: Vec<Value>| {
             let order = |mut all: Vec<Value>| {
                 all.sort_by_key(Value::to_string);
                 all
             };
-            assert_eq!(order(found.remove(ty).unwrap_or_default()), order(expected), "{ty}");
+            assert_eq!(
+                order(found.remove(ty).unwrap_or_default()),
+                order(expected),
+                "{ty}"
+            );
         };
-        expect("A", self.a.values().map(|record| sorted(self.whole(record))).collect());
-        let nested = self.a.values().filter_map(|record| record.get("k")?.as_i64());
+        expect(
+            "A",
+            self.a
+                .values()
+                .map(|record| sorted(self.whole(record)))
+                .collect(),
+        );
+        let nested = self
+            .a
+            .values()
+            .filter_map(|record| record.get("k")?.as_i64());
         let codes: BTreeSet<i64> = self.k.iter().copied().chain(nested).collect();
-        expect("K", codes.iter().map(|code| sorted(self.texts[code].clone())).collect());
-        let nested = self.a.values().filter_map(|record| record.get("top")).map(Value::to_string);
+        expect(
+            "K",
+            codes
+                .iter()
+                .map(|code| sorted(self.texts[code].clone()))
+                .collect(),
+        );
+        let nested = self
+            .a
+            .values()
+            .filter_map(|record| record.get("top"))
+            .map(Value::to_string);
         let tops: BTreeSet<String> = self.top.iter().cloned().chain(nested).collect();
-        expect("Top", tops.iter().map(|text| serde_json::from_str(text).unwrap()).collect());
+        expect(
+            "Top",
+            tops.iter()
+                .map(|text| serde_json::from_str(text).unwrap())
+                .collect(),
+        );
     }
 }
 
@@ -145,11 +200,16 @@ impl World {
             "ratings": {dice.word(): dice.roll(3), dice.word(): dice.roll(3)},
             "tree": dice.tree(3), "top": top(dice), "late": dice.word(),
         });
-        let Value::Object(mut record) = all else { unreachable!() };
+        let Value::Object(mut record) = all else {
+            unreachable!()
+        };
         let fields = &self.fields;
         record.retain(|name, _| fields.contains(&name.as_str()) && dice.roll(4) > 0);
         if record.contains_key("k") {
-            model.texts.entry(code).or_insert_with(|| text_of(code, dice));
+            model
+                .texts
+                .entry(code)
+                .or_insert_with(|| text_of(code, dice));
         }
         record
     }
@@ -159,16 +219,24 @@ impl World {
         self.chain.commit(encoded);
         self.model = model;
         // A text of a key that nothing holds any more may be another one next time.
-        let nested: BTreeSet<i64> = self.model.a.values().filter_map(|r| r.get("k")?.as_i64()).collect();
+        let nested: BTreeSet<i64> = self
+            .model
+            .a
+            .values()
+            .filter_map(|r| r.get("k")?.as_i64())
+            .collect();
         let Model { texts, k, .. } = &mut self.model;
         texts.retain(|code, _| k.contains(code) || nested.contains(code));
     }
 
     fn full(&mut self) {
-        let mut model = Model { texts: self.model.texts.clone(), ..Model::default() };
+        let mut model = Model {
+            texts: self.model.texts.clone(),
+            ..Model::default()
+        };
         let change = self.dice.roll(8) as i64;
-        if model.texts.contains_key(&change) {
-            model.texts.insert(change, text_of(change, &mut self.dice));
+        if let Some(text) = model.texts.get_mut(&change) {
+            *text = text_of(change, &mut self.dice);
         }
         for (id, record) in self.model.a.clone() {
             if self.dice.roll(5) > 0 {
@@ -180,21 +248,45 @@ impl World {
         for _ in 0..self.dice.roll(6) {
             let record = self.a(&mut model);
             let id = self.dice.roll(30) as i64;
-            model.a.insert(id, record.into_iter().chain([("id".to_owned(), json!(id))]).collect());
+            model.a.insert(
+                id,
+                record
+                    .into_iter()
+                    .chain([("id".to_owned(), json!(id))])
+                    .collect(),
+            );
         }
         for code in 0..self.dice.roll(7) as i64 {
-            model.texts.entry(code).or_insert_with(|| text_of(code, &mut self.dice));
+            model
+                .texts
+                .entry(code)
+                .or_insert_with(|| text_of(code, &mut self.dice));
             model.k.insert(code);
         }
         if !self.fields.contains(&"top") {
-            model.top = (0..self.dice.roll(4)).map(|_| top(&mut self.dice).to_string()).collect();
+            model.top = (0..self.dice.roll(4))
+                .map(|_| top(&mut self.dice).to_string())
+                .collect();
         }
         let mut records: Vec<(&str, String)> = Vec::new();
-        records.extend(model.k.iter().map(|code| ("K", model.texts[code].to_string())));
+        records.extend(
+            model
+                .k
+                .iter()
+                .map(|code| ("K", model.texts[code].to_string())),
+        );
         records.extend(model.top.iter().map(|text| ("Top", text.clone())));
-        records.extend(model.a.values().map(|record| ("A", model.whole(record).to_string())));
+        records.extend(
+            model
+                .a
+                .values()
+                .map(|record| ("A", model.whole(record).to_string())),
+        );
         if self.schema.find("Solo").is_some() {
-            records.push(("Solo", json!({"s": 2, "n": ["only here", "shared"]}).to_string()));
+            records.push((
+                "Solo",
+                json!({"s": 2, "n": ["only here", "shared"]}).to_string(),
+            ));
         }
         if self.dice.roll(2) == 0 {
             records.reverse();
@@ -202,7 +294,9 @@ impl World {
         let mut cycle = self.chain.write.begin(&self.schema, Mode::Full).unwrap();
         for (line, (ty, text)) in records.iter().enumerate() {
             let id = self.schema.find(ty).unwrap();
-            cycle.add(id, &flat(&self.schema, id, text), line as u64).unwrap();
+            cycle
+                .add(id, &flat(&self.schema, id, text), line as u64)
+                .unwrap();
         }
         let outcome = cycle.finish(&self.next());
         self.commit(outcome, model);
@@ -227,13 +321,27 @@ impl World {
                 gone.insert(id);
             } else {
                 let record = self.a(&mut model);
-                model.a.insert(id, record.into_iter().chain([("id".to_owned(), json!(id))]).collect());
+                model.a.insert(
+                    id,
+                    record
+                        .into_iter()
+                        .chain([("id".to_owned(), json!(id))])
+                        .collect(),
+                );
                 touched.insert(id);
             }
         }
         let mut ops: Vec<(&str, Result<String, i64>)> = Vec::new();
-        ops.extend(gone.iter().filter(|id| !model.a.contains_key(id)).map(|id| ("A", Err(*id))));
-        ops.extend(touched.iter().filter_map(|id| Some(("A", Ok(model.whole(model.a.get(id)?).to_string())))));
+        ops.extend(
+            gone.iter()
+                .filter(|id| !model.a.contains_key(id))
+                .map(|id| ("A", Err(*id))),
+        );
+        ops.extend(
+            touched
+                .iter()
+                .filter_map(|id| Some(("A", Ok(model.whole(model.a.get(id)?).to_string())))),
+        );
         if changes {
             ops.push(("K", Ok(model.texts[&code].to_string())));
         }
@@ -246,12 +354,20 @@ impl World {
             victim = Some(code);
         }
         // Keys stay until they are deleted by name, or missing from a full cycle.
-        let nested: Vec<i64> = self.model.a.values().filter_map(|r| r.get("k")?.as_i64()).collect();
+        let nested: Vec<i64> = self
+            .model
+            .a
+            .values()
+            .filter_map(|r| r.get("k")?.as_i64())
+            .collect();
         model.k.extend(nested);
         let outcome = self.run(&ops);
         if let Some(code) = victim {
             if !model.referring(code).is_empty() {
-                assert!(outcome.is_err(), "a key that is referred to cannot be deleted");
+                assert!(
+                    outcome.is_err(),
+                    "a key that is referred to cannot be deleted"
+                );
                 return;
             }
             model.k.remove(&code);
@@ -279,7 +395,10 @@ impl World {
     fn evolve(&mut self) {
         let mut all = schemas();
         let (schema, fields) = all.swap_remove(self.dice.roll(4) as usize);
-        let (before, had) = (std::mem::replace(&mut self.schema, schema), std::mem::replace(&mut self.fields, fields));
+        let (before, had) = (
+            std::mem::replace(&mut self.schema, schema),
+            std::mem::replace(&mut self.fields, fields),
+        );
         let widens = had.iter().all(|field| self.fields.contains(field));
         if before.types().is_empty() || !widens || self.dice.roll(2) == 0 {
             return self.full();
@@ -309,7 +428,13 @@ fn top(dice: &mut Dice) -> Value {
 fn walk(seed: u64) {
     let (schema, fields) = schemas().swap_remove(0);
     let dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let mut world = World { dice, chain: Chain::new(), model: Model::default(), schema, fields };
+    let mut world = World {
+        dice,
+        chain: Chain::new(),
+        model: Model::default(),
+        schema,
+        fields,
+    };
     world.full();
     for _ in 0..25 {
         match world.dice.roll(12) {

@@ -7,6 +7,7 @@ mod bombs;
 mod crafted;
 mod forge;
 mod mutated;
+mod roots;
 
 use grotto_format::blob::Blob;
 use grotto_format::flat::FlatBuilder;

@@ -1,0 +1,83 @@
+//! Tests of layouts.
+
+use super::share::MAX_LAYOUTS;
+use super::*;
+
+fn need(min: i64, max: i64) -> Need {
+    Need {
+        min: min as u64,
+        max: max as u64,
+        ..Need::NONE
+    }
+}
+
+#[test]
+fn words_of_every_width_come_back() {
+    for width in 1..=64_u32 {
+        let high = if width == 64 {
+            i64::MAX
+        } else {
+            ((1_u128 << (width - 1)) as i64).wrapping_sub(1).max(0)
+        };
+        for low in [0, -high, i64::MIN] {
+            let kinds = [ColumnKind::Fixed(0); 3];
+            let needs = [need(0, 1), need(low, high), need(-5, 5)];
+            let layout = Layout::tightest(&kinds, &needs, &[]);
+            assert!(layout.fits(&kinds, &needs), "width {width} low {low}");
+            let mut row = vec![0; layout.row as usize + 8];
+            for (slots, value) in layout.slots.iter().zip([1, low, -5]) {
+                slots.main.write(&mut row, 0, value as u64);
+            }
+            let back: Vec<i64> = layout
+                .slots
+                .iter()
+                .map(|s| s.main.read(&row, 0) as i64)
+                .collect();
+            assert_eq!(back, [1, low, -5]);
+        }
+    }
+}
+
+#[test]
+fn an_outlier_gets_a_layout_of_its_own() {
+    let kinds = [ColumnKind::Fixed(0)];
+    let mut layouts = Vec::new();
+    let extent = Extent { rows: 1, heap: 0 };
+    let narrow = choose(&mut layouts, &kinds, &[need(0, 1000)], &[], extent);
+    let wide = choose(&mut layouts, &kinds, &[need(0, 1 << 40)], &[], extent);
+    assert_ne!(narrow, wide);
+    assert_eq!(
+        choose(&mut layouts, &kinds, &[need(3, 900)], &[], extent),
+        narrow
+    );
+}
+
+#[test]
+fn blocks_of_rising_values_do_not_each_get_a_layout() {
+    let kinds = [ColumnKind::Fixed(0), ColumnKind::Var(true)];
+    let mut layouts = Vec::new();
+    for block in 0..100_000_i64 {
+        let extent = Extent {
+            rows: 2048,
+            heap: 1000,
+        };
+        let needs = [
+            need(block * 2048, block * 2048 + 2047),
+            Need {
+                max: extent.end(8),
+                length: 9,
+                ..Need::NONE
+            },
+        ];
+        let position = choose(&mut layouts, &kinds, &needs, &[0], extent);
+        assert!(
+            layouts[position].fits(&kinds, &needs) && layouts[position].reaches(&kinds, extent),
+            "block {block}"
+        );
+    }
+    assert!(
+        layouts.len() < MAX_LAYOUTS + 64,
+        "{} layouts",
+        layouts.len()
+    );
+}
