@@ -8,8 +8,8 @@ use crate::producer::{Core, Producer, Shared};
 use crate::restore::restore;
 use crate::validate::Validator;
 use grotto_format::Schema;
-use grotto_state::WriteState;
-use grotto_store::{Dataset, Store, Writer, WriterOptions};
+use grotto_state::{State, WriteState};
+use grotto_store::{Dataset, ErrorKind, Store, Writer, WriterOptions};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ pub struct ProducerBuilder {
     schema: Option<Schema>,
     writer: WriterOptions,
     lazy_fence: bool,
+    start_over: bool,
     pub(crate) settings: Settings,
 }
 
@@ -51,6 +52,7 @@ impl ProducerBuilder {
             schema: None,
             writer: WriterOptions::default(),
             lazy_fence: false,
+            start_over: false,
             settings: Settings {
                 level: Some(DEFAULT_LEVEL),
                 snapshot_every: DEFAULT_SNAPSHOT_EVERY,
@@ -97,6 +99,15 @@ impl ProducerBuilder {
         self
     }
 
+    /// When the blobs that lead to the newest version are damaged or gone, begins anew instead of
+    /// failing to open: the next cycle must be a full-state one, and its version is published as a
+    /// snapshot instead of a delta. Consumers keep what they have until then.
+    #[must_use]
+    pub fn start_over(mut self, start_over: bool) -> Self {
+        self.start_over = start_over;
+        self
+    }
+
     /// Writes also to a store that does not refuse a second create. Only right where a single
     /// writer is certain by construction.
     #[must_use]
@@ -130,7 +141,14 @@ impl ProducerBuilder {
             true => Writer::prepare(dataset, self.writer).await?,
             false => Writer::acquire(dataset, self.writer).await?,
         };
-        let state = restore(writer.dataset(), head.as_ref()).await?;
+        let (state, starts_over) = match restore(writer.dataset(), head.as_ref()).await {
+            Ok(state) => (state, false),
+            Err(error) if self.start_over && is_lost(&error) => {
+                tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
+                (State::empty(), true)
+            }
+            Err(error) => return Err(error),
+        };
         let schema = match self.schema {
             Some(schema) => Arc::new(schema),
             None if head.is_some() => Arc::clone(state.schema()),
@@ -171,7 +189,13 @@ impl ProducerBuilder {
             write,
             schema,
             pending: None,
+            starts_over,
         };
         Ok(Producer::assemble(shared, core))
     }
+}
+
+/// Whether no retry brings the newest version back.
+fn is_lost(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing)
 }

@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) schema: Arc<Schema>,
     /// A cycle whose commit got no answer: it may or may not be in the log.
     pub(crate) pending: Option<(Encoded, CommitFields)>,
+    /// The newest version could not be restored: the next one is a beginning, not a difference.
+    pub(crate) starts_over: bool,
 }
 
 /// What the CPU part of a cycle gives.
@@ -152,6 +154,11 @@ impl Producer {
     {
         let mut core = Arc::clone(&self.core).lock_owned().await;
         self.settle(&mut core).await?;
+        if core.starts_over && mode == Mode::Incremental {
+            let message =
+                "the newest version cannot be restored: only a full-state cycle can start over";
+            return Err(Error::invalid(message));
+        }
         let from = self.base_version();
         core.write.skip_to(from);
         let shared = Arc::clone(&self.shared);

@@ -8,6 +8,7 @@ use crate::producer::{Core, Producer, Worked};
 use grotto_state::{Counts, Encoded};
 use grotto_store::{BlobKind, BlobRef, CommitFields, EntryBlobs, ErrorKind};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a commit without an answer is asked for again before the caller hears of it.
@@ -66,9 +67,23 @@ impl Producer {
         let start = clock.monotonic();
         let version = encoded.next.version();
         self.ensure_fence(version).await?;
-        let (delta, reverse) = self.upload(&mut encoded, version).await?;
+        let beginning = match core.starts_over {
+            true => Some(
+                self.shared
+                    .upload_snapshot(Arc::clone(&encoded.next))
+                    .await?,
+            ),
+            false => None,
+        };
+        let blobs = match beginning {
+            // A delta from nothing would fit no consumer: they all come by the snapshot.
+            Some(_) => EntryBlobs::default(),
+            None => self.upload(&mut encoded, version).await?,
+        };
         let uploaded = clock.monotonic();
-        let (delta_bytes, reverse_bytes) = (delta.length, reverse.as_ref().map(|r| r.length));
+        let length = |blob: &Option<BlobRef>| blob.as_ref().map(|blob| blob.length);
+        let (delta_bytes, reverse_bytes) =
+            (length(&blobs.delta).unwrap_or(0), length(&blobs.reverse));
         self.shared
             .metrics
             .bytes
@@ -76,10 +91,7 @@ impl Producer {
         let counts = encoded.counts.clone();
         let state_checksum = encoded.next.checksum();
         let fields = CommitFields {
-            blobs: EntryBlobs {
-                delta: Some(delta),
-                reverse,
-            },
+            blobs,
             state_checksum,
             counts: counts
                 .iter()
@@ -90,6 +102,10 @@ impl Producer {
             tags: BTreeMap::new(),
         };
         self.commit(core, encoded, fields).await?;
+        if let Some(blob) = beginning {
+            self.shared.writer.announce_snapshot(version, blob).await?;
+            core.starts_over = false;
+        }
         let committed = clock.monotonic();
         times.upload = uploaded - start;
         times.commit = committed - uploaded;
@@ -136,28 +152,27 @@ impl Producer {
         Err(Error::new(ErrorKind::Fenced, message))
     }
 
-    async fn upload(
-        &self,
-        encoded: &mut Encoded,
-        version: u64,
-    ) -> Result<(BlobRef, Option<BlobRef>)> {
+    async fn upload(&self, encoded: &mut Encoded, version: u64) -> Result<EntryBlobs> {
         let writer = &self.shared.writer;
-        let delta = writer.upload(
-            BlobKind::Delta,
-            version,
-            std::mem::take(&mut encoded.delta).into(),
-        );
+        let bytes = std::mem::take(&mut encoded.delta);
+        let delta = writer.upload(BlobKind::Delta, version, bytes.into());
         let reverse = encoded.reverse.take();
         let reverse = async {
             match reverse {
-                Some(bytes) => writer
-                    .upload(BlobKind::Reverse, version, bytes.into())
-                    .await
-                    .map(Some),
+                Some(bytes) => {
+                    let uploaded = writer
+                        .upload(BlobKind::Reverse, version, bytes.into())
+                        .await;
+                    uploaded.map(Some)
+                }
                 None => Ok(None),
             }
         };
-        Ok(tokio::try_join!(delta, reverse)?)
+        let (delta, reverse) = tokio::try_join!(delta, reverse)?;
+        Ok(EntryBlobs {
+            delta: Some(delta),
+            reverse,
+        })
     }
 
     /// Commits, asking again when there is no answer.

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use crate::producer::{Core, Producer, Shared};
 use grotto_state::{State, encode_snapshot};
-use grotto_store::{BlobKind, SnapshotEntry};
+use grotto_store::{BlobKind, BlobRef, SnapshotEntry};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -60,6 +60,13 @@ impl Shared {
 
     async fn try_write_snapshot(&self, state: Arc<State>) -> Result<SnapshotEntry> {
         let version = state.version();
+        let blob = self.upload_snapshot(state).await?;
+        Ok(self.writer.announce_snapshot(version, blob).await?)
+    }
+
+    /// Uploads a snapshot that nobody knows of yet.
+    pub(crate) async fn upload_snapshot(&self, state: Arc<State>) -> Result<BlobRef> {
+        let version = state.version();
         if state.schema().types().is_empty() {
             return Err(Error::invalid(
                 "nothing was committed yet: expected a version to write a snapshot of",
@@ -69,10 +76,9 @@ impl Shared {
         let encoded = tokio::task::spawn_blocking(move || encode_snapshot(&state, &options)).await;
         let bytes = encoded
             .map_err(|e| Error::internal(format!("encoding the snapshot stopped: {e}")))??;
-        let blob = self
+        Ok(self
             .writer
             .upload(BlobKind::Snapshot, version, bytes.into())
-            .await?;
-        Ok(self.writer.announce_snapshot(version, blob).await?)
+            .await?)
     }
 }

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::progress::Bar;
 use crate::target::{Target, TargetArgs};
-use grotto::producer::{Mode, Producer, ProducerBuilder, Published};
+use grotto::producer::{Candidate, Mode, Producer, ProducerBuilder, Published, Validator};
 use grotto::schema::Schema;
 use grotto::store::{SnapshotEntry, Store, StoreUrl};
 use std::path::{Path, PathBuf};
@@ -64,6 +64,12 @@ pub(crate) struct Args {
     /// Threads that decode and encode [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Publish a full input without records, which removes all there are
+    #[arg(long)]
+    allow_empty: bool,
+    /// When blobs of the newest version are damaged or gone: begin anew with this full input
+    #[arg(long, conflicts_with = "incremental")]
+    start_over: bool,
     /// Who publishes, for those who read the log [default: host and process]
     #[arg(long, value_name = "NAME")]
     writer: Option<String>,
@@ -201,7 +207,11 @@ fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> Produce
     let config = config.performance().unwrap_or(&default);
     let mut builder = builder
         .allow_unfenced(args.allow_unfenced)
+        .start_over(args.start_over)
         .writer_id(&writer(args));
+    if !args.allow_empty {
+        builder = builder.validator(NotEmptied);
+    }
     if let Some(versions) = args.snapshot_every.or(config.snapshot_frequency) {
         builder = builder.snapshot_every(versions);
     }
@@ -212,6 +222,25 @@ fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> Produce
         (Some(Level(level)), _) => builder.compression(level),
         (None, Some(false)) => builder.compression(None),
         (None, _) => builder,
+    }
+}
+
+/// An empty file is more often a mistake than a wish to remove everything.
+struct NotEmptied;
+
+impl Validator for NotEmptied {
+    fn name(&self) -> &str {
+        "not emptied"
+    }
+
+    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), String> {
+        if candidate.next.total() > 0 || candidate.before.total() == 0 {
+            return Ok(());
+        }
+        let before = candidate.before.total();
+        Err(format!(
+            "expected records, found none where there were {before}; --allow-empty removes them all"
+        ))
     }
 }
 
