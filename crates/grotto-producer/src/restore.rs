@@ -86,7 +86,8 @@ async fn apply(
     let bytes = dataset
         .fetch_blob(blob)
         .await
-        .map_err(|e| failed(e.into()))?;
+        // The store names the blob itself.
+        .map_err(|e| (Some(name.clone()), e.into()))?;
     let work = move || {
         let blob =
             Blob::parse(bytes).map_err(|e| Error::from(grotto_state::StateError::from(e)))?;

@@ -200,3 +200,32 @@ fn version_0_is_empty_to_compare_with_and_nothing_to_read() {
         .values();
     assert_eq!(text[0]["types"][0]["added"], 200);
 }
+
+#[test]
+fn publishing_begins_anew_when_the_newest_version_is_lost() {
+    let bench = Bench::with_schema();
+    let line = |id: i32, size: i32| format!("{{\"id\":{id},\"size\":{size}}}\n");
+    bench.publish(&line(1, 1), "").ok();
+    bench.publish(&line(1, 2), "").ok();
+    let newest = blobs(&bench, "store", "delta").pop().unwrap();
+    let file = bench.path(&format!("store/items/{newest}"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[60] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let refused = bench.publish(&line(1, 3), "").refused(5);
+    assert!(refused.contains("--start-over"), "{refused}");
+    bench.publish(&line(1, 3), "--start-over").ok();
+    assert_eq!(bench.run("export --store store").ok(), line(1, 3));
+    bench.publish(&line(1, 4), "").ok();
+    assert_eq!(bench.run("export --store store").ok(), line(1, 4));
+}
+
+#[test]
+fn a_full_input_without_records_needs_a_word() {
+    let bench = Bench::with_schema();
+    bench.publish("{\"id\":1}\n", "").ok();
+    let refused = bench.publish("", "").refused(2);
+    assert!(refused.contains("--allow-empty"), "{refused}");
+    bench.publish("", "--allow-empty").ok();
+    assert_eq!(bench.run("export --store store").ok(), "");
+}

@@ -275,7 +275,7 @@ fn a_writer_whose_name_holds_control_characters_cannot_command_the_terminal() {
         "-",
     ];
     let mut command = bench.command(&line);
-    command.args(["--writer", "a\nb\u{1b}[31m"]);
+    command.args(["--allow-empty", "--writer", "a\nb\u{1b}[31m"]);
     command.stdin(std::process::Stdio::null());
     assert!(command.status().unwrap().success());
     let text = bench.run("log --store store").ok();

@@ -11,7 +11,9 @@ use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::progress::Bar;
 use crate::target::{Target, TargetArgs};
-use grotto::producer::{Candidate, Mode, Producer, ProducerBuilder, Published, Validator};
+use grotto::producer::{
+    Candidate, ErrorKind, Mode, Producer, ProducerBuilder, Published, Validator,
+};
 use grotto::schema::Schema;
 use grotto::store::{SnapshotEntry, Store, StoreUrl};
 use std::path::{Path, PathBuf};
@@ -115,7 +117,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         .lazy_fence(true)
         .open()
         .await
-        .map_err(|e| with_schema_hint(e.into(), schema.is_none()))?;
+        .map_err(|e| with_hint(e, args, schema.is_none()))?;
     let type_name = type_name(args, schema.as_ref(), &producer)?;
     let mode = if args.incremental {
         Mode::Incremental
@@ -179,7 +181,12 @@ pub(crate) fn read_schema(path: &Path) -> Outcome<Schema> {
     Schema::parse(&text).map_err(|e| Failure::invalid(format!("{}: {e}", path.display())))
 }
 
-fn with_schema_hint(failure: Failure, missing: bool) -> Failure {
+fn with_hint(error: grotto::producer::Error, args: &Args, missing: bool) -> Failure {
+    let lost = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
+    let failure = Failure::from(error);
+    if lost && !args.start_over {
+        return failure.hint("with a full input, --start-over begins anew without what is damaged");
+    }
     if missing && failure.message().ends_with("expected a schema") {
         return failure.hint("describe the records in a file and give it with --schema");
     }

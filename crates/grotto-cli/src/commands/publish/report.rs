@@ -32,7 +32,10 @@ pub(super) fn published(
         table.row(row(counts));
     }
     table.lines().try_for_each(|line| out.line(line))?;
-    let mut blobs = format!("delta {}", bytes(published.delta_bytes));
+    let mut blobs = match published.delta_bytes {
+        0 => "begun anew with a snapshot instead of a delta".to_owned(),
+        length => format!("delta {}", bytes(length)),
+    };
     if let Some(length) = published.reverse_bytes {
         blobs.push_str(&format!(", reverse delta {}", bytes(length)));
     }
