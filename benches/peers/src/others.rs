@@ -45,7 +45,7 @@ pub(crate) fn grotto(settings: &Settings, workload: &str, figures: &mut Figures)
     Ok(())
 }
 
-/// Reads of the engines that run in one process; the maps once more on huge pages.
+/// Reads of the engines that run in one process, in turns; the maps once more on huge pages.
 pub(crate) fn reads(settings: &Settings, figures: &mut Figures) -> Result<()> {
     let command = |engines: &str, tag: &str| -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
@@ -59,7 +59,7 @@ pub(crate) fn reads(settings: &Settings, figures: &mut Figures) -> Result<()> {
         Ok(command)
     };
     figures.run(&mut command("", "")?)?;
-    let mut huge = command("hashmap,hashbrown", "+huge")?;
+    let mut huge = command("grotto_in_turn,hashmap,hashbrown", "+huge")?;
     // Grotto asks for huge pages by itself; this asks for them in glibc's allocator.
     figures.run(huge.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"))
 }

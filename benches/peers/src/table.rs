@@ -2,6 +2,7 @@
 //!
 //! Owns: what is divided by what. Never: hides a missing figure.
 
+use crate::engines::OURS;
 use crate::figures::Figures;
 use anyhow::Result;
 use std::io::Write;
@@ -260,7 +261,7 @@ fn rows(out: &mut impl Write, figures: &Figures, workload: &str, n: u64) -> Resu
     for row in ROWS {
         let (engine, metric) = row.theirs;
         let theirs = figures.median(engine, workload, n, metric);
-        let ours = figures.median("grotto", workload, n, row.ours);
+        let ours = figures.median(beside(engine), workload, n, row.ours);
         if workload != "flat" && engine != "hollow" {
             continue;
         }
@@ -300,6 +301,15 @@ fn rows(out: &mut impl Write, figures: &Figures, workload: &str, n: u64) -> Resu
         }
     }
     Ok(())
+}
+
+/// What ours is called where it was measured in the process and in turns with an engine.
+fn beside(engine: &str) -> &'static str {
+    match engine {
+        "hollow" => "grotto",
+        engine if engine.ends_with("+huge") => "grotto_in_turn+huge",
+        _ => OURS,
+    }
 }
 
 fn unit<'a>(figures: &'a Figures, metric: &str) -> &'a str {

@@ -36,6 +36,11 @@ impl BitSlot {
         }
     }
 
+    /// Whether it takes no room in the row.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.mask == 0
+    }
+
     /// Reads the slot of the row that starts at `row`.
     #[inline(always)]
     pub(crate) fn read(&self, bytes: &[u8], row: usize) -> u64 {

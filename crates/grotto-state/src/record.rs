@@ -200,6 +200,19 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Asks for the text and elements of the record, which are away from its row.
+    pub(crate) fn prefetch_values(&self) {
+        for slots in self
+            .layout
+            .slots
+            .iter()
+            .filter(|slots| !slots.length.is_constant())
+        {
+            let start = self.block + slots.main.read(self.bytes, self.row) as usize;
+            grotto_mmap::prefetch(self.bytes, start);
+        }
+    }
+
     /// Whether a row, maybe a dead one, holds exactly a row of a batch. What a dead row points at may
     /// be anything, so nothing is reported as damage here.
     pub(crate) fn holds(&self, kinds: &[ColumnKind], batch: &Batch, row: usize) -> bool {

@@ -39,23 +39,30 @@ fn chain<W: Workload>(engine: &mut Engine<W>, k: u64, count: usize) -> Result<Ch
     Ok(Chain { state, deltas })
 }
 
-/// Milliseconds to parse and to apply each delta, and the last state.
-fn walk(report: &Report, chain: Chain) -> Result<(Vec<f64>, Vec<f64>, Arc<State>)> {
-    let (mut parses, mut applies) = (Vec::new(), Vec::new());
-    let mut state = chain.state;
-    for delta in chain.deltas {
-        let (time, blob) = report.time(|| parse(delta));
-        parses.push(ms(time));
-        let blob: Blob = blob?;
-        let (time, next) = report.time(|| {
-            let next = Arc::new(apply(&state, &blob)?);
-            state = Arc::clone(&next);
-            anyhow::Ok(next)
-        });
-        next?;
-        applies.push(ms(time));
+/// Milliseconds to parse and to apply the deltas of a chain.
+#[derive(Default)]
+struct Times {
+    parses: Vec<f64>,
+    applies: Vec<f64>,
+}
+
+impl Chain {
+    /// Applies the next deltas, at most `count`.
+    fn walk(&mut self, report: &Report, count: usize, times: &mut Times) -> Result<()> {
+        for delta in self.deltas.drain(..count.min(self.deltas.len())) {
+            let (time, blob) = report.time(|| parse(delta));
+            times.parses.push(ms(time));
+            let blob: Blob = blob?;
+            let state = &mut self.state;
+            let (time, done) = report.time(|| {
+                *state = Arc::new(apply(state, &blob)?);
+                anyhow::Ok(())
+            });
+            done?;
+            times.applies.push(ms(time));
+        }
+        Ok(())
     }
-    Ok((parses, applies, state))
 }
 
 /// K = 10, 1,000 and 1 %.
@@ -75,11 +82,11 @@ pub(super) fn all<W: Workload>(
         if !report.wants_any(&[&apply, &parse, "bytes_per_record_after"]) {
             continue;
         }
-        let chain = chain(engine, k, runs)?;
-        let (parses, applies, state) = walk(report, chain)?;
-        report.print(&parse, k, "ms", parses)?;
-        report.print(&apply, k, "ms", applies)?;
-        last = Some(state);
+        let (mut chain, mut times) = (chain(engine, k, runs)?, Times::default());
+        chain.walk(report, runs, &mut times)?;
+        report.print(&parse, k, "ms", times.parses)?;
+        report.print(&apply, k, "ms", times.applies)?;
+        last = Some(chain.state);
     }
     let Some(state) = last else { return Ok(()) };
     anyhow::ensure!(
@@ -95,22 +102,29 @@ pub(super) fn all<W: Workload>(
     )
 }
 
-/// How much longer 1,000 changes take at N than at 100,000 records. Alternates between the two, so
-/// that both see the same machine.
+/// How much longer 1,000 changes take at N than at 100,000 records. Takes turns between the two, so
+/// that both see the same machine; each value compares the medians of one turn.
 pub(super) fn scaling<W: Workload>(report: &Report, settings: &Settings) -> Result<()> {
-    let small = chain_of::<W>(100_000, 40)?;
-    let large = chain_of::<W>(settings.n, 40)?;
+    const TURN: usize = 9;
+    let turns = settings.runs;
+    let mut small = chain_of::<W>(100_000, (turns + 1) * TURN)?;
+    let mut large = chain_of::<W>(settings.n, (turns + 1) * TURN)?;
     let mut ratios = Vec::new();
-    let ((_, small, _), (_, large, _)) = (walk(report, small)?, walk(report, large)?);
-    for (small, large) in small.chunks(8).zip(large.chunks(8)) {
-        let median = |times: &[f64]| {
-            let mut times = times.to_vec();
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        };
-        ratios.push(median(large) / median(small));
+    for turn in 0..=turns {
+        let (mut of_small, mut of_large) = (Times::default(), Times::default());
+        small.walk(report, TURN, &mut of_small)?;
+        large.walk(report, TURN, &mut of_large)?;
+        // The first turn only warms.
+        if turn > 0 {
+            ratios.push(middle(of_large.applies) / middle(of_small.applies));
+        }
     }
     report.print("apply_scaling", 1_000, "ratio", ratios)
+}
+
+fn middle(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn chain_of<W: Workload>(n: u64, count: usize) -> Result<Chain> {

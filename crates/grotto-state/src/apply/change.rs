@@ -119,6 +119,9 @@ impl Tables {
 
 type Pages = BTreeMap<usize, Vec<u8>>;
 
+/// How many records the reading of removed ones looks ahead.
+const AHEAD: usize = 8;
+
 /// Clears the bits of removed ordinals in copies of their pages.
 fn remove(
     base: &State,
@@ -129,7 +132,17 @@ fn remove(
     let old = &base.types[of.id.index()];
     let removed = sections::removed(blob, of.sections, old.live)?;
     let mut pages = Pages::new();
-    for ordinal in &removed {
+    for (number, ordinal) in removed.iter().enumerate() {
+        // Rows to be hashed are all over memory: the next ones are asked for while this one is read.
+        if let Some(ahead) = removed.get(number + 2 * AHEAD) {
+            base.prefetch_row(old, *ahead);
+        }
+        if let Some(record) = removed
+            .get(number + AHEAD)
+            .and_then(|o| base.row(of.id, *o))
+        {
+            record.prefetch_values();
+        }
         let block = (ordinal >> tables.shift) as usize;
         let position = ordinal & ((1 << tables.shift) - 1);
         let page = pages

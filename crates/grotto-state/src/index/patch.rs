@@ -4,8 +4,11 @@
 
 use super::build::build_pages;
 use super::page::Page;
-use super::{Index, IndexDamage};
+use super::{Index, IndexDamage, LINE};
 use crate::segment::{Buffer, Loc, Segment};
+
+/// How many changes ahead pages are asked for: each is copied whole, and they are all over memory.
+const AHEAD: usize = 6;
 
 /// One change to the index.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,12 @@ pub(crate) fn patch(
     };
     let mut at = 0;
     while at < changes.len() {
+        if let Some(ahead) = changes.get(at + AHEAD) {
+            let page = index.page_of(segments, ahead.hash);
+            (0..page.len())
+                .step_by(LINE)
+                .for_each(|line| grotto_mmap::prefetch(page, line));
+        }
         let entry = index.entry(changes[at].hash);
         let span = span_of(&index.pages, entry);
         let last = at + changes[at..].partition_point(|c| span.contains(&index.entry(c.hash)));

@@ -92,7 +92,7 @@ impl State {
         Ok(())
     }
 
-    fn prefetch_row(&self, ty: &TypeState, ordinal: u32) {
+    pub(crate) fn prefetch_row(&self, ty: &TypeState, ordinal: u32) {
         let Some(loc) = ty.blocks.get((ordinal >> ty.shift) as usize) else {
             return;
         };
