@@ -13,6 +13,9 @@ use grotto_format::schema::{FieldType, KeySpec, Schema, TypeId, TypeSchema};
 #[derive(Clone, Debug)]
 pub(crate) struct KeyInfo {
     pub(crate) paths: Vec<KeyPath>,
+    /// The column of a key that is one field of the record itself, and whether it is text or bytes:
+    /// most keys are such, and a lookup by them should not walk paths.
+    single: Option<(usize, bool)>,
 }
 
 #[derive(Clone, Debug)]
@@ -29,8 +32,16 @@ impl KeyInfo {
             steps: p.steps.clone(),
             leaf: p.leaf,
         };
+        let single = match spec.paths.as_slice() {
+            [only] if only.steps.len() == 1 => {
+                let var = matches!(only.leaf, FieldType::String | FieldType::Bytes);
+                Some((usize::from(only.steps[0]), var))
+            }
+            _ => None,
+        };
         Self {
             paths: spec.paths.iter().map(path).collect(),
+            single,
         }
     }
 
@@ -258,6 +269,9 @@ fn wrong_shape(info: &KeyInfo, ty: &TypeSchema) -> StateError {
 
 #[inline]
 pub(crate) fn matches<K: Key + ?Sized>(record: &Record<'_>, info: &KeyInfo, key: &K) -> bool {
+    if let Some((column, _)) = info.single {
+        return record.has(column, key.part(0));
+    }
     info.paths
         .iter()
         .enumerate()
@@ -285,8 +299,30 @@ impl State {
                 self.schema.get(type_id).name
             )));
         };
+        if let Some((column, var)) = info.single
+            && key.arity() == 1
+        {
+            let part = key.part(0);
+            if matches!(part, KeyPart::Var(_)) == var {
+                return Ok(self.find_single(type_id, column, part));
+            }
+        }
         check(info, key, &self.schema, type_id)?;
         Ok(self.find_hashed(type_id, info, key, key.hash()))
+    }
+
+    /// A lookup by a key of one column: few instructions, so that several fit into the processor's
+    /// window and their waits for memory overlap.
+    #[inline]
+    fn find_single(&self, type_id: TypeId, column: usize, part: KeyPart<'_>) -> Option<Record<'_>> {
+        let index = self.types.get(type_id.index())?.index.as_ref()?;
+        for ordinal in index.candidates(&self.segments, part.mix(KEY_SEED)) {
+            let record = self.row(type_id, ordinal);
+            if record.is_some_and(|record| record.has(column, part)) {
+                return record;
+            }
+        }
+        None
     }
 
     #[inline]

@@ -3,6 +3,7 @@
 //! Owns: the zero-copy reads everything else is built on. Never allocates.
 
 use crate::block::{Elements, HEADER, read_var};
+use crate::key::KeyPart;
 use crate::layout::Layout;
 use crate::state::State;
 use grotto_format::batch::{Batch, ColumnKind, Value};
@@ -196,6 +197,25 @@ impl<'a> Record<'a> {
             _ => {
                 let value = read_var(self.bytes, self.block, self.row, &dropped.slots);
                 checksum::var(dropped.seed, value.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Whether a column holds exactly this value.
+    #[inline]
+    pub(crate) fn has(&self, column: usize, part: KeyPart<'_>) -> bool {
+        let Some(slots) = self.layout.slots.get(column) else {
+            return false;
+        };
+        match part {
+            KeyPart::Fixed(word) => {
+                slots.main.read(self.bytes, self.row) == word
+                    && slots.null.read(self.bytes, self.row) == 0
+            }
+            KeyPart::Var(value) => {
+                slots.length.read(self.bytes, self.row) == value.len() as u64
+                    && slots.null.read(self.bytes, self.row) == 0
+                    && self.var(column) == value
             }
         }
     }
