@@ -2,7 +2,7 @@
 //!
 //! Owns: walking block by block. What a block needs (segment, layout, where its rows are) is looked up
 //! once per block and not once per record: on a million flat records that is the difference between
-//! 4.2 and 2 ns a record.
+//! 4.2 and 2.3 ns a record.
 
 use crate::bitmap::page_bytes;
 use crate::layout::Layout;
