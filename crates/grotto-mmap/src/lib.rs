@@ -1,4 +1,5 @@
-//! Sealed files and large buffers as [`Bytes`](bytes::Bytes), and prefetch hints.
+//! Sealed files and large buffers as [`Bytes`](bytes::Bytes), prefetch hints, and two inner loops that
+//! need the processor's help.
 //!
 //! Owns: every `unsafe` block of the project, each with its proof. Never: knows what the bytes
 //! mean, writes a file, or lets a reader see a mapping that could be unmapped under it: a mapping
@@ -9,9 +10,13 @@
 )]
 
 mod huge;
+mod lanes;
 mod prefetch;
 mod sealed;
+mod text;
 
 pub use huge::{HUGE_AT, huge_bytes};
+pub use lanes::equal_bytes;
 pub use prefetch::prefetch;
 pub use sealed::{map_sealed, map_sealed_path};
+pub use text::text;

@@ -24,7 +24,8 @@ pub(crate) use patch::{Change, patch};
 use crate::segment::{Loc, Segment};
 use std::sync::Arc;
 
-pub(crate) const LINE: usize = 64;
+/// Bytes of a line: what addresses count in.
+pub(crate) const LINE: usize = crate::segment::ALIGN;
 const SLOTS: usize = 12;
 const REACH: usize = 12;
 const ORDINALS: usize = 16;
@@ -59,16 +60,6 @@ fn fingerprint(hash: u64) -> u8 {
 #[inline]
 fn home(hash: u64, lines: usize) -> usize {
     (((hash & 0xffff_ffff) * lines as u64) >> 32) as usize
-}
-
-/// Marks exactly the bytes of `word` that equal `byte`, by their high bit. Exact, because a free slot
-/// keeps its last ordinal, which must never become a candidate again.
-#[inline]
-fn matching(word: u64, byte: u8) -> u64 {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const SEVEN: u64 = 0x7f * LOW;
-    let x = word ^ LOW.wrapping_mul(u64::from(byte));
-    !(((x & SEVEN) + SEVEN) | x | SEVEN)
 }
 
 /// Ordinals whose fingerprint matches, in probing order.
@@ -117,18 +108,13 @@ impl Candidates<'_> {
 #[inline]
 fn hits(page: &[u8], line: usize, print: u8) -> u16 {
     let at = line * LINE;
-    let Some(head) = page.get(at..at + 16) else {
-        return 0;
-    };
-    let low = head[..8].try_into().map_or(0, u64::from_le_bytes);
-    let high = head[8..12].try_into().map_or(0, u32::from_le_bytes);
-    gather(matching(low, print)) | (gather(matching(u64::from(high), print)) & 0xf) << 8
-}
-
-/// Collects the high bits of eight bytes into eight bits.
-#[inline]
-fn gather(marks: u64) -> u16 {
-    ((marks >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u16
+    match page
+        .get(at..at + LINE)
+        .and_then(|line| line.try_into().ok())
+    {
+        Some(line) => Line(line).hits(print),
+        None => 0,
+    }
 }
 
 #[inline]
@@ -137,6 +123,72 @@ fn ordinal_at(page: &[u8], line: usize, slot: usize) -> u32 {
     page.get(at..at + 4)
         .and_then(|o| o.try_into().ok())
         .map_or(u32::MAX, u32::from_le_bytes)
+}
+
+/// The line a key belongs to: most lookups end there.
+#[derive(Clone, Copy)]
+pub(crate) struct Line<'a>(&'a [u8; LINE]);
+
+impl Line<'_> {
+    /// Slots with a fingerprint, as bits. A free slot keeps its last ordinal but has no fingerprint.
+    #[inline(always)]
+    fn hits(self, print: u8) -> u16 {
+        let head = std::array::from_fn(|i| self.0[i]);
+        grotto_mmap::equal_bytes(&head, print) & ((1 << SLOTS) - 1)
+    }
+
+    /// The first ordinal that may have a key with this hash.
+    #[inline(always)]
+    pub(crate) fn first(self, hash: u64) -> Option<u32> {
+        let hits = self.hits(fingerprint(hash));
+        if hits == 0 {
+            return None;
+        }
+        let at = ORDINALS + 4 * hits.trailing_zeros() as usize;
+        let ordinal = self.0.get(at..at + 4)?;
+        Some(u32::from_le_bytes(ordinal.try_into().ok()?))
+    }
+
+    /// Whether keys that belong here may be in later lines.
+    #[inline(always)]
+    pub(crate) fn overflows(self) -> bool {
+        self.0[REACH] != 0
+    }
+}
+
+/// The directory of an index, for one lookup after the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Directory<'a> {
+    pages: &'a [Loc],
+    shift: u8,
+}
+
+impl<'a> Directory<'a> {
+    /// The directory of an index without pages.
+    pub(crate) const EMPTY: Directory<'static> = Directory {
+        pages: &[],
+        shift: 0,
+    };
+
+    /// The line that keys with this hash belong to; `None` while there is no page.
+    #[inline(always)]
+    pub(crate) fn line(self, segments: &'a [Segment], hash: u64) -> Option<Line<'a>> {
+        let loc = self.pages.get((hash >> 1 >> self.shift) as usize)?;
+        let segment = segments.get(usize::from(loc.segment))?;
+        let at = (loc.unit as usize + home(hash, usize::from(loc.tag))) * LINE;
+        Some(Line(segment.bytes.get(at..at + LINE)?.try_into().ok()?))
+    }
+
+    /// Asks for that line.
+    #[inline(always)]
+    pub(crate) fn prefetch(self, segments: &[Segment], hash: u64) {
+        if let Some(loc) = self.pages.get((hash >> 1 >> self.shift) as usize)
+            && let Some(segment) = segments.get(usize::from(loc.segment))
+        {
+            let at = (loc.unit as usize + home(hash, usize::from(loc.tag))) * LINE;
+            grotto_mmap::prefetch(&segment.bytes, at);
+        }
+    }
 }
 
 impl Index {
@@ -160,8 +212,16 @@ impl Index {
             .unwrap_or_default()
     }
 
-    /// Ordinals that may have a key with this hash.
+    /// What lookups need of it.
     #[inline]
+    pub(crate) fn directory(&self) -> Directory<'_> {
+        Directory {
+            pages: &self.pages,
+            shift: 63 - self.depth.min(MAX_DEPTH),
+        }
+    }
+
+    /// Ordinals that may have a key with this hash, in all lines.
     pub(crate) fn candidates<'a>(&self, segments: &'a [Segment], hash: u64) -> Candidates<'a> {
         let page = self.page_of(segments, hash);
         let line = if page.is_empty() {

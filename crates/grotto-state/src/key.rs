@@ -5,7 +5,6 @@
 
 use crate::error::{StateError, StateResult};
 use crate::record::Record;
-use crate::state::State;
 use grotto_format::checksum::{KEY_SEED, key_fixed, key_var};
 use grotto_format::schema::{FieldType, KeySpec, Schema, TypeId, TypeSchema};
 
@@ -15,7 +14,7 @@ pub(crate) struct KeyInfo {
     pub(crate) paths: Vec<KeyPath>,
     /// The column of a key that is one field of the record itself, and whether it is text or bytes:
     /// most keys are such, and a lookup by them should not walk paths.
-    single: Option<(usize, bool)>,
+    pub(crate) single: Option<(u16, bool)>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +34,7 @@ impl KeyInfo {
         let single = match spec.paths.as_slice() {
             [only] if only.steps.len() == 1 => {
                 let var = matches!(only.leaf, FieldType::String | FieldType::Bytes);
-                Some((usize::from(only.steps[0]), var))
+                Some((only.steps[0], var))
             }
             _ => None,
         };
@@ -84,7 +83,8 @@ pub enum KeyPart<'a> {
 }
 
 impl KeyPart<'_> {
-    fn mix(self, hash: u64) -> u64 {
+    #[inline(always)]
+    pub(crate) fn mix(self, hash: u64) -> u64 {
         match self {
             Self::Fixed(word) => key_fixed(hash, word),
             Self::Var(bytes) => key_var(hash, bytes),
@@ -270,73 +270,10 @@ fn wrong_shape(info: &KeyInfo, ty: &TypeSchema) -> StateError {
 #[inline]
 pub(crate) fn matches<K: Key + ?Sized>(record: &Record<'_>, info: &KeyInfo, key: &K) -> bool {
     if let Some((column, _)) = info.single {
-        return record.has(column, key.part(0));
+        return record.has(usize::from(column), key.part(0));
     }
     info.paths
         .iter()
         .enumerate()
         .all(|(i, path)| read_part(record, path) == Some(key.part(i)))
-}
-
-impl State {
-    /// The record with a primary key.
-    ///
-    /// # Errors
-    /// When the type has no primary key, or the key has another shape.
-    #[inline]
-    pub fn find<K: Key + ?Sized>(
-        &self,
-        type_id: TypeId,
-        key: &K,
-    ) -> StateResult<Option<Record<'_>>> {
-        let Some(info) = self
-            .infos
-            .get(type_id.index())
-            .and_then(|info| info.key.as_ref())
-        else {
-            return Err(StateError::Invalid(format!(
-                "type {} has no primary key",
-                self.schema.get(type_id).name
-            )));
-        };
-        if let Some((column, var)) = info.single
-            && key.arity() == 1
-        {
-            let part = key.part(0);
-            if matches!(part, KeyPart::Var(_)) == var {
-                return Ok(self.find_single(type_id, column, part));
-            }
-        }
-        check(info, key, &self.schema, type_id)?;
-        Ok(self.find_hashed(type_id, info, key, key.hash()))
-    }
-
-    /// A lookup by a key of one column: few instructions, so that several fit into the processor's
-    /// window and their waits for memory overlap.
-    #[inline]
-    fn find_single(&self, type_id: TypeId, column: usize, part: KeyPart<'_>) -> Option<Record<'_>> {
-        let index = self.types.get(type_id.index())?.index.as_ref()?;
-        for ordinal in index.candidates(&self.segments, part.mix(KEY_SEED)) {
-            let record = self.row(type_id, ordinal);
-            if record.is_some_and(|record| record.has(column, part)) {
-                return record;
-            }
-        }
-        None
-    }
-
-    #[inline]
-    pub(crate) fn find_hashed<K: Key + ?Sized>(
-        &self,
-        type_id: TypeId,
-        info: &KeyInfo,
-        key: &K,
-        hash: u64,
-    ) -> Option<Record<'_>> {
-        let index = self.types.get(type_id.index())?.index.as_ref()?;
-        index.candidates(&self.segments, hash).find_map(|ordinal| {
-            let record = self.row(type_id, ordinal)?;
-            matches(&record, info, key).then_some(record)
-        })
-    }
 }

@@ -17,6 +17,7 @@ mod check;
 mod encode;
 mod error;
 mod evolve;
+mod find;
 mod fold;
 mod index;
 mod key;

@@ -4,7 +4,7 @@
 
 use crate::block::{Elements, HEADER, read_var};
 use crate::key::KeyPart;
-use crate::layout::Layout;
+use crate::layout::{Layout, Slots};
 use crate::state::State;
 use grotto_format::batch::{Batch, ColumnKind, Value};
 use grotto_format::checksum;
@@ -14,12 +14,24 @@ use grotto_format::schema::TypeId;
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
     state: &'a State,
+    /// From the start of its block on.
     bytes: &'a [u8],
     layout: &'a Layout,
-    block: usize,
-    row: usize,
+    /// Where its row starts. Blocks are smaller than 4 GB, and sums of 32-bit numbers cannot overflow
+    /// an address, which spares every read a check.
+    row: u32,
     ordinal: u32,
     type_id: TypeId,
+}
+
+/// The valid part of damaged text.
+#[cold]
+fn damaged_text<'a>(state: &State, bytes: &'a [u8], start: u32, valid: usize) -> &'a str {
+    state.report_damage();
+    match grotto_mmap::text(bytes, start, valid as u32) {
+        Some(Ok(text)) => text,
+        _ => "",
+    }
 }
 
 impl std::fmt::Debug for Record<'_> {
@@ -34,26 +46,30 @@ impl std::fmt::Debug for Record<'_> {
 }
 
 impl<'a> Record<'a> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
         state: &'a State,
         type_id: TypeId,
         ordinal: u32,
-        bytes: &'a [u8],
-        block: usize,
+        block: &'a [u8],
         layout: &'a Layout,
         position: u32,
     ) -> Self {
-        let row = block + HEADER + position as usize * layout.row as usize;
         Self {
             state,
-            bytes,
+            bytes: block,
             layout,
-            block,
-            row,
+            row: position
+                .wrapping_mul(layout.row)
+                .wrapping_add(HEADER as u32),
             ordinal,
             type_id,
         }
+    }
+
+    #[inline(always)]
+    fn row(&self) -> usize {
+        self.row as usize
     }
 
     /// The state it belongs to.
@@ -81,7 +97,7 @@ impl<'a> Record<'a> {
         self.layout
             .slots
             .get(column)
-            .is_none_or(|slots| slots.null.read(self.bytes, self.row) == 1)
+            .is_none_or(|slots| slots.null.read(self.bytes, self.row()) == 1)
     }
 
     /// A fixed-width value as a 64-bit word: integers sign-extended, floats as bits, references as
@@ -92,7 +108,7 @@ impl<'a> Record<'a> {
         self.layout
             .slots
             .get(column)
-            .map_or(0, |slots| slots.main.read(self.bytes, self.row))
+            .map_or(0, |slots| slots.main.read(self.bytes, self.row()))
     }
 
     /// Text or bytes; empty for null.
@@ -102,10 +118,10 @@ impl<'a> Record<'a> {
         let Some(slots) = self.layout.slots.get(column) else {
             return &[];
         };
-        if slots.length.read(self.bytes, self.row) == 0 {
+        if slots.length.read(self.bytes, self.row()) == 0 {
             return &[];
         }
-        read_var(self.bytes, self.block, self.row, slots).unwrap_or_else(|| {
+        read_var(self.bytes, 0, self.row(), slots).unwrap_or_else(|| {
             self.state.report_damage();
             &[]
         })
@@ -116,7 +132,7 @@ impl<'a> Record<'a> {
         self.layout
             .slots
             .get(column)
-            .map_or(0, |slots| slots.length.read(self.bytes, self.row))
+            .map_or(0, |slots| slots.length.read(self.bytes, self.row()))
     }
 
     /// Text; empty for null. Text was validated when its blob was decoded; should the bytes have been
@@ -124,14 +140,17 @@ impl<'a> Record<'a> {
     #[inline]
     #[must_use]
     pub fn text(&self, column: usize) -> &'a str {
-        let bytes = self.var(column);
-        match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                self.state.report_damage();
-                let (valid, _) = bytes.split_at(error.valid_up_to());
-                std::str::from_utf8(valid).unwrap_or_default()
-            }
+        let Some(slots) = self.layout.slots.get(column) else {
+            return "";
+        };
+        // Neither passes 32 bits, since a block does not; damaged ones end up somewhere else within it.
+        let start = slots.main.read(self.bytes, self.row()) as u32;
+        let length = slots.length.read(self.bytes, self.row()) as u32;
+        match grotto_mmap::text(self.bytes, start, length) {
+            Some(Ok(text)) => text,
+            Some(Err(error)) => damaged_text(self.state, self.bytes, start, error.valid_up_to()),
+            None if length == 0 => "",
+            None => damaged_text(self.state, self.bytes, start, 0),
         }
     }
 
@@ -142,17 +161,17 @@ impl<'a> Record<'a> {
         let Some(slots) = self.layout.slots.get(column) else {
             return Elements::EMPTY;
         };
-        if slots.length.read(self.bytes, self.row) == 0 {
+        if slots.length.read(self.bytes, self.row()) == 0 {
             return Elements::EMPTY;
         }
-        Elements::read(self.bytes, self.block, self.row, slots).unwrap_or_else(|| {
+        Elements::read(self.bytes, 0, self.row(), slots).unwrap_or_else(|| {
             self.state.report_damage();
             Elements::EMPTY
         })
     }
 
     /// The record a reference column points at, of type `target`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn follow(&self, column: usize, target: TypeId) -> Option<Record<'a>> {
         if self.is_null(column) {
@@ -189,35 +208,45 @@ impl<'a> Record<'a> {
     }
 
     fn dropped_hash(&self, dropped: &crate::layout::Dropped) -> u64 {
-        if dropped.slots.null.read(self.bytes, self.row) == 1 {
+        if dropped.slots.null.read(self.bytes, self.row()) == 1 {
             return 0;
         }
         match dropped.kind {
-            0 => checksum::fixed(dropped.seed, dropped.slots.main.read(self.bytes, self.row)),
+            0 => checksum::fixed(
+                dropped.seed,
+                dropped.slots.main.read(self.bytes, self.row()),
+            ),
             _ => {
-                let value = read_var(self.bytes, self.block, self.row, &dropped.slots);
+                let value = read_var(self.bytes, 0, self.row(), &dropped.slots);
                 checksum::var(dropped.seed, value.unwrap_or_default())
             }
         }
     }
 
-    /// Whether a column holds exactly this value.
-    #[inline]
+    /// Whether a column that is not null holds exactly this value.
+    #[inline(always)]
     pub(crate) fn has(&self, column: usize, part: KeyPart<'_>) -> bool {
-        let Some(slots) = self.layout.slots.get(column) else {
-            return false;
-        };
+        let slots = self.layout.slots.get(column);
+        slots.is_some_and(|slots| self.holds_at(slots, part))
+    }
+
+    /// The same, for who has looked up where the column is.
+    #[inline(always)]
+    pub(crate) fn holds_at(&self, slots: &Slots, part: KeyPart<'_>) -> bool {
         match part {
-            KeyPart::Fixed(word) => {
-                slots.main.read(self.bytes, self.row) == word
-                    && slots.null.read(self.bytes, self.row) == 0
-            }
+            KeyPart::Fixed(word) => slots.main.read(self.bytes, self.row()) == word,
             KeyPart::Var(value) => {
-                slots.length.read(self.bytes, self.row) == value.len() as u64
-                    && slots.null.read(self.bytes, self.row) == 0
-                    && self.var(column) == value
+                slots.length.read(self.bytes, self.row()) == value.len() as u64
+                    && read_var(self.bytes, 0, self.row(), slots) == Some(value)
             }
         }
+    }
+
+    /// Asks for the row, which may reach into a second cache line.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        grotto_mmap::prefetch(self.bytes, self.row());
+        grotto_mmap::prefetch(self.bytes, self.row() + self.layout.row as usize);
     }
 
     /// Asks for the text and elements of the record, which are away from its row.
@@ -228,7 +257,7 @@ impl<'a> Record<'a> {
             .iter()
             .filter(|slots| !slots.length.is_constant())
         {
-            let start = self.block + slots.main.read(self.bytes, self.row) as usize;
+            let start = slots.main.read(self.bytes, self.row()) as usize;
             grotto_mmap::prefetch(self.bytes, start);
         }
     }
@@ -241,17 +270,17 @@ impl<'a> Record<'a> {
         }
         let columns = self.layout.slots.iter().zip(&batch.columns);
         columns.into_iter().all(|(slots, column)| {
-            let null = slots.null.read(self.bytes, self.row) == 1;
+            let null = slots.null.read(self.bytes, self.row()) == 1;
             match column.value(row) {
                 Value::Null => null,
-                Value::Fixed(word) => !null && slots.main.read(self.bytes, self.row) == word,
+                Value::Fixed(word) => !null && slots.main.read(self.bytes, self.row()) == word,
                 Value::Var(value) => {
                     !null
-                        && slots.length.read(self.bytes, self.row) == value.len() as u64
-                        && read_var(self.bytes, self.block, self.row, slots) == Some(value)
+                        && slots.length.read(self.bytes, self.row()) == value.len() as u64
+                        && read_var(self.bytes, 0, self.row(), slots) == Some(value)
                 }
                 Value::Elements(ordinals) => {
-                    let found = Elements::read(self.bytes, self.block, self.row, slots);
+                    let found = Elements::read(self.bytes, 0, self.row(), slots);
                     !null && found.is_some_and(|found| found.eq(ordinals.iter().copied()))
                 }
             }
@@ -263,6 +292,6 @@ impl<'a> Record<'a> {
         self.layout
             .dropped
             .iter()
-            .any(|d| d.slots.null.read(self.bytes, self.row) == 0)
+            .any(|d| d.slots.null.read(self.bytes, self.row()) == 0)
     }
 }

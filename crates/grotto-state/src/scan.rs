@@ -23,7 +23,6 @@ pub struct Scan<'a> {
     base: u32,
     bits: u64,
     bytes: &'a [u8],
-    start: usize,
     layout: &'a Layout,
     mask: u32,
 }
@@ -53,7 +52,6 @@ impl State {
             base: 0,
             bits: 0,
             bytes: &[],
-            start: 0,
             layout: Layout::NONE,
             mask: ty.map_or(0, |ty| (1 << ty.shift) - 1),
         }
@@ -70,19 +68,40 @@ impl<'a> Iterator for Scan<'a> {
         }
         let ordinal = self.base + self.bits.trailing_zeros();
         self.bits &= self.bits - 1;
-        Some(Record::new(
+        Some(self.at(ordinal))
+    }
+
+    /// All of them in one loop, in which what a block has in common stays in registers.
+    #[inline]
+    fn fold<B, F: FnMut(B, Record<'a>) -> B>(mut self, init: B, mut each: F) -> B {
+        let mut folded = init;
+        loop {
+            let mut bits = self.bits;
+            while bits != 0 {
+                folded = each(folded, self.at(self.base + bits.trailing_zeros()));
+                bits &= bits - 1;
+            }
+            if !self.advance() {
+                return folded;
+            }
+        }
+    }
+}
+
+impl<'a> Scan<'a> {
+    /// The record at an ordinal of the current block.
+    #[inline(always)]
+    fn at(&self, ordinal: u32) -> Record<'a> {
+        Record::new(
             self.state,
             self.type_id,
             ordinal,
             self.bytes,
-            self.start,
             self.layout,
             ordinal & self.mask,
-        ))
+        )
     }
-}
 
-impl Scan<'_> {
     /// Moves to the next word with a bit set.
     fn advance(&mut self) -> bool {
         loop {
@@ -114,8 +133,8 @@ impl Scan<'_> {
             return true;
         };
         debug_assert!(page.len().is_multiple_of(8) && page.len() <= page_bytes(ty.shift));
-        (self.page, self.bytes, self.start, self.layout) =
-            (page, block.bytes, block.start, block.layout);
+        let bytes = block.bytes.get(block.start..).unwrap_or_default();
+        (self.page, self.bytes, self.layout) = (page, bytes, block.layout);
         // The first word adds 64 to it.
         self.base = ((number << ty.shift) as u32).wrapping_sub(64);
         true

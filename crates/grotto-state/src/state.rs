@@ -280,8 +280,7 @@ impl State {
             self,
             type_id,
             ordinal,
-            &segment.bytes,
-            loc.start(),
+            segment.bytes.get(loc.start()..)?,
             layout,
             ordinal & ((1 << ty.shift) - 1),
         ))

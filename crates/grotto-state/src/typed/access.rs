@@ -2,11 +2,13 @@
 //!
 //! Owns: the entry points. Never searches an index itself.
 
-use super::bind::Bound;
+use super::bind::{Bound, Node};
 use super::cursor::Cursor;
 use super::value::{Element, RecordType};
 use crate::error::StateResult;
+use crate::find::Finder;
 use crate::key::Key;
+use crate::record::Record;
 use crate::state::State;
 use std::marker::PhantomData;
 
@@ -14,6 +16,9 @@ use std::marker::PhantomData;
 pub struct Typed<'a, T> {
     state: &'a State,
     bound: &'a Bound,
+    /// Of the type itself.
+    node: &'a Node,
+    finder: Finder<'a>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -36,10 +41,10 @@ impl<'a, T: RecordType> Typed<'a, T> {
     ///
     /// # Errors
     /// When the type has no primary key, or the key has another shape.
-    #[inline]
+    #[inline(always)]
     pub fn get<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<T::Ref<'a>>> {
-        let found = self.state.find(self.bound.type_id(), key)?;
-        Ok(found.map(|record| <T as Element>::read(Cursor::new(record, self.bound), 0)))
+        let found = self.finder.find(key)?;
+        Ok(found.map(|record| self.at(record)))
     }
 
     /// The records with these primary keys, in their order. Faster than one [`get`](Self::get)
@@ -48,18 +53,23 @@ impl<'a, T: RecordType> Typed<'a, T> {
     /// # Errors
     /// When the type has no primary key, or a key has another shape.
     pub fn get_many<K: Key>(&self, keys: &[K]) -> StateResult<Vec<Option<T::Ref<'a>>>> {
-        let (mut found, bound) = (Vec::with_capacity(keys.len()), self.bound);
-        self.state.for_each_found(bound.type_id(), keys, |record| {
-            found.push(record.map(|record| <T as Element>::read(Cursor::new(record, bound), 0)));
+        let mut found = Vec::with_capacity(keys.len());
+        self.finder.for_each(keys, |record| {
+            found.push(record.map(|record| self.at(record)));
         })?;
         Ok(found)
     }
 
     /// All records, by rising ordinal.
     pub fn iter(&self) -> impl Iterator<Item = T::Ref<'a>> + use<'a, T> {
-        let (state, bound) = (self.state, self.bound);
-        let records = state.scan(bound.type_id());
-        records.map(move |record| <T as Element>::read(Cursor::new(record, bound), 0))
+        let this = *self;
+        let records = self.state.scan(self.bound.type_id());
+        records.map(move |record| this.at(record))
+    }
+
+    #[inline(always)]
+    fn at(&self, record: Record<'a>) -> T::Ref<'a> {
+        <T as Element>::read(Cursor::new(record, self.node, self.bound), 0)
     }
 
     /// Number of records.
@@ -88,6 +98,8 @@ impl State {
         Ok(Typed {
             state: self,
             bound,
+            node: bound.node(bound.root()),
+            finder: Finder::new(self, bound.type_id()),
             of: PhantomData,
         })
     }

@@ -33,7 +33,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    pub(crate) const ABSENT: Self = Self {
+    pub(crate) const ABSENT: &'static Self = &Self {
         column: 0,
         form: Form::Absent,
         node: NodeId(u32::MAX),
@@ -60,9 +60,9 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) const ABSENT: &'static Self = &Self { slots: Vec::new() };
 
-    #[inline]
-    pub(crate) fn slot(&self, field: usize) -> Slot {
-        self.slots.get(field).copied().unwrap_or(Slot::ABSENT)
+    #[inline(always)]
+    pub(crate) fn slot(&self, field: usize) -> &Slot {
+        self.slots.get(field).unwrap_or(Slot::ABSENT)
     }
 }
 
@@ -294,7 +294,7 @@ impl Fields<'_, '_> {
                 );
                 return Err(StateError::Invalid(message));
             }
-            None => Slot::ABSENT,
+            None => *Slot::ABSENT,
         };
         self.slots.push(slot);
         Ok(())

@@ -32,11 +32,11 @@ impl<'a> Cursor<'a> {
         bound: Bound::ABSENT,
     };
 
-    #[inline]
-    pub(crate) fn new(record: Record<'a>, bound: &'a Bound) -> Self {
+    #[inline(always)]
+    pub(crate) fn new(record: Record<'a>, node: &'a Node, bound: &'a Bound) -> Self {
         Self {
             record: Some(record),
-            node: bound.node(bound.root()),
+            node,
             bound,
         }
     }
@@ -48,7 +48,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a field of a struct by its position in the struct.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn read<V: Value>(self, field: usize) -> V::Ref<'a> {
         V::read(self, self.node.slot(field))
@@ -59,11 +59,11 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// When records nest too deep or are too many.
     pub fn own<V: Value>(self, field: usize, owning: &mut Owning) -> StateResult<V> {
-        V::own(self, self.node.slot(field), owning)
+        V::own(self, *self.node.slot(field), owning)
     }
 
     pub(crate) fn slot(&self, field: usize) -> Slot {
-        self.node.slot(field)
+        *self.node.slot(field)
     }
 
     fn at(self, record: Option<Record<'a>>, node: NodeId) -> Self {
@@ -72,6 +72,29 @@ impl<'a> Cursor<'a> {
             node: self.bound.node(node),
             bound: self.bound,
         }
+    }
+
+    /// Where a field that is not in the record itself is read.
+    #[inline(always)]
+    pub(crate) fn elsewhere(self, slot: &Slot) -> Self {
+        // A copy to lend to the call: were the cursor itself lent, it would have to lie in memory, and
+        // every lookup in front of it would write it there.
+        let Self {
+            record,
+            node,
+            bound,
+        } = self;
+        Self {
+            record,
+            node,
+            bound,
+        }
+        .target(slot)
+    }
+
+    #[inline(never)]
+    fn target(&self, slot: &Slot) -> Self {
+        self.follow(*slot).unwrap_or(Self::ABSENT)
     }
 
     /// The record a field refers to; `None` for null.
@@ -96,7 +119,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Where a field that is not null is to be read: a cursor and a column.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn some<T: Element>(self, slot: Slot) -> Option<(Self, usize)> {
         match slot.form {
             Form::Absent => None,

@@ -191,7 +191,7 @@ impl ObjectWriter<'_, '_> {
     /// # Errors
     /// When a limit is passed.
     pub fn field<V: Value>(&mut self, value: &V) -> StateResult<()> {
-        let slot = self.out.bound.node(self.node).slot(self.next);
+        let slot = *self.out.bound.node(self.node).slot(self.next);
         self.next += 1;
         let Some(value) = value.present() else {
             return Ok(());

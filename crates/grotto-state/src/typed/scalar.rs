@@ -39,12 +39,16 @@ macro_rules! scalar {
                 binder.wrapper::<Self>(FieldType::$kind, id)
             }
 
-            #[inline]
+            #[inline(always)]
             fn read(at: Cursor<'_>, $column: usize) -> Self::Ref<'_> {
+                #[inline(always)]
                 fn read<'a>($record: Record<'a>, $column: usize) -> $reference {
                     $read
                 }
-                at.record().map_or(Default::default(), |record| read(record, $column))
+                match at.record() {
+                    Some(record) => read(record, $column),
+                    None => Default::default(),
+                }
             }
 
             fn own(at: Cursor<'_>, column: usize, _: &mut Owning) -> StateResult<Self> {

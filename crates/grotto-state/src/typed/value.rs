@@ -72,7 +72,7 @@ pub trait Value: Sized + 'static {
     type Inner: Element;
 
     /// Reads a field of the cursor's record.
-    fn read(at: Cursor<'_>, slot: Slot) -> Self::Ref<'_>;
+    fn read<'a>(at: Cursor<'a>, slot: &Slot) -> Self::Ref<'a>;
 
     /// Copies a field out.
     ///
@@ -88,12 +88,11 @@ impl<T: Element> Value for T {
     type Ref<'a> = T::Ref<'a>;
     type Inner = T;
 
-    #[inline]
-    fn read(at: Cursor<'_>, slot: Slot) -> T::Ref<'_> {
+    #[inline(always)]
+    fn read<'a>(at: Cursor<'a>, slot: &Slot) -> T::Ref<'a> {
         match slot.form {
             Form::Inline => T::read(at, slot.column()),
-            Form::Reference(_) => T::read(at.follow(slot).unwrap_or(Cursor::ABSENT), 0),
-            Form::Absent => T::read(Cursor::ABSENT, 0),
+            Form::Reference(_) | Form::Absent => T::read(at.elsewhere(slot), 0),
         }
     }
 
@@ -114,9 +113,9 @@ impl<T: Element> Value for Option<T> {
     type Ref<'a> = Option<T::Ref<'a>>;
     type Inner = T;
 
-    #[inline]
-    fn read(at: Cursor<'_>, slot: Slot) -> Option<T::Ref<'_>> {
-        let (at, column) = at.some::<T>(slot)?;
+    #[inline(always)]
+    fn read<'a>(at: Cursor<'a>, slot: &Slot) -> Option<T::Ref<'a>> {
+        let (at, column) = at.some::<T>(*slot)?;
         Some(T::read(at, column))
     }
 

@@ -5,9 +5,9 @@
 //! that the waits overlap. Never answers differently from [`State::find`].
 
 use crate::block::HEADER;
-use crate::error::{StateError, StateResult};
-use crate::index::Candidates;
-use crate::key::{self, Key, KeyInfo};
+use crate::error::StateResult;
+use crate::find::Finder;
+use crate::key::{self, Key};
 use crate::record::Record;
 use crate::state::{State, TypeState};
 use grotto_format::schema::TypeId;
@@ -15,12 +15,6 @@ use grotto_mmap::prefetch;
 
 /// Lookups in flight: more than memory can serve at once would only push each other out.
 const GROUP: usize = 16;
-
-/// A lookup in flight: the first ordinal that may be it, and those after it.
-struct Pending<'a> {
-    first: Option<u32>,
-    rest: Candidates<'a>,
-}
 
 impl State {
     /// The records with these primary keys, in the order of the keys. Faster than one
@@ -34,62 +28,8 @@ impl State {
         keys: &[K],
     ) -> StateResult<Vec<Option<Record<'_>>>> {
         let mut found = Vec::with_capacity(keys.len());
-        self.for_each_found(type_id, keys, |record| found.push(record))?;
+        Finder::new(self, type_id).for_each(keys, |record| found.push(record))?;
         Ok(found)
-    }
-
-    pub(crate) fn for_each_found<'a, K: Key>(
-        &'a self,
-        type_id: TypeId,
-        keys: &[K],
-        mut take: impl FnMut(Option<Record<'a>>),
-    ) -> StateResult<()> {
-        let info = self
-            .infos
-            .get(type_id.index())
-            .and_then(|info| info.key.as_ref());
-        let (Some(info), Some(ty)) = (info, self.ty(type_id)) else {
-            let name = &self.schema().get(type_id).name;
-            return Err(StateError::Invalid(format!(
-                "type {name} has no primary key"
-            )));
-        };
-        let mut pending = Vec::with_capacity(GROUP);
-        for group in keys.chunks(GROUP) {
-            self.look_up(type_id, info, ty, group, &mut pending)?;
-            for (key, pending) in group.iter().zip(pending.drain(..)) {
-                let ordinals = pending.first.into_iter().chain(pending.rest);
-                let mut records = ordinals.filter_map(|ordinal| self.row(type_id, ordinal));
-                take(records.find(|record| key::matches(record, info, key)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the index for a group of keys and asks for the rows it names.
-    fn look_up<'a, K: Key>(
-        &'a self,
-        type_id: TypeId,
-        info: &KeyInfo,
-        ty: &'a TypeState,
-        group: &[K],
-        pending: &mut Vec<Pending<'a>>,
-    ) -> StateResult<()> {
-        let Some(index) = &ty.index else {
-            return Ok(());
-        };
-        for key in group {
-            key::check(info, key, self.schema(), type_id)?;
-            let rest = index.candidates(&self.segments, key.hash());
-            pending.push(Pending { first: None, rest });
-        }
-        for lookup in pending {
-            lookup.first = lookup.rest.next();
-            if let Some(ordinal) = lookup.first {
-                self.prefetch_row(ty, ordinal);
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn prefetch_row(&self, ty: &TypeState, ordinal: u32) {
@@ -110,5 +50,38 @@ impl State {
         prefetch(segment.bytes(), start);
         // A row may reach into the next cache line.
         prefetch(segment.bytes(), start + row);
+    }
+}
+
+impl<'a> Finder<'a> {
+    /// Looks keys up and gives what was found, in the order of the keys.
+    pub(crate) fn for_each<K: Key>(
+        &self,
+        keys: &[K],
+        mut take: impl FnMut(Option<Record<'a>>),
+    ) -> StateResult<()> {
+        for group in keys.chunks(GROUP) {
+            let Some(first) = group.first() else { break };
+            let info = self.check(first)?;
+            let (mut hashes, mut firsts) = ([0; GROUP], [None; GROUP]);
+            for (key, hash) in group.iter().zip(&mut hashes) {
+                self.check(key)?;
+                *hash = key.hash();
+                self.prefetch_line(*hash);
+            }
+            for (hash, first) in hashes.iter().zip(&mut firsts).take(group.len()) {
+                *first = self.first(*hash);
+                if let Some(record) = first {
+                    record.prefetch();
+                }
+            }
+            for (key, first) in group.iter().zip(firsts) {
+                take(match first {
+                    Some(record) if key::matches(&record, info, key) => first,
+                    _ => self.search(key)?.and_then(|ordinal| self.row(ordinal)),
+                });
+            }
+        }
+        Ok(())
     }
 }
