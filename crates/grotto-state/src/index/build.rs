@@ -11,6 +11,11 @@ fn lines_for(count: usize) -> usize {
     (count * 5).div_ceil(SLOTS * 4).max(1)
 }
 
+/// Lines of a page that is laid out with `count` entries: some room is left for more.
+pub(super) fn fresh_lines(count: usize) -> usize {
+    lines_for(count + count / 16)
+}
+
 /// Lays entries out in as many pages as they need: a power of two.
 pub(super) fn build_pages(entries: &mut [(u64, u32)], local: u8) -> Result<Vec<Page>, IndexDamage> {
     let mut bits = 0_u8;
@@ -31,7 +36,7 @@ pub(super) fn build_pages(entries: &mut [(u64, u32)], local: u8) -> Result<Vec<P
 /// A page that holds the entries. Some more lines help against an unlucky spread; nothing helps
 /// against more equal hashes than a line reaches, which no honest dataset has.
 fn page_with(entries: &[(u64, u32)]) -> Result<Page, IndexDamage> {
-    let lines = lines_for(entries.len() + entries.len() / 16);
+    let lines = fresh_lines(entries.len());
     let mut left_over = 0;
     for lines in lines..lines + MAX_LINES {
         let mut page = Page::with_lines(lines);

@@ -2,6 +2,7 @@
 //!
 //! Owns: slots, lines and `reach` within a page. Never knows other pages.
 
+use super::build::fresh_lines;
 use super::{LINE, ORDINALS, REACH, SLOTS, fingerprint, hits, home, ordinal_at};
 
 /// A key may be this many lines past its own before its page is laid out anew.
@@ -90,6 +91,13 @@ impl Page {
     /// anew.
     pub(super) fn is_worn(&self) -> bool {
         self.bytes.chunks(LINE).any(|line| line[REACH] > MAX_REACH)
+    }
+
+    /// Whether a fifth of its lines would go if it were laid out anew: pages that only ever grew
+    /// would each keep the room of their fullest day. The margin keeps pages that gain and lose a few
+    /// entries from being laid out again and again, for which every entry is hashed anew.
+    pub(super) fn is_sparse(&self) -> bool {
+        fresh_lines(self.used) * 5 < self.lines() * 4
     }
 
     pub(super) fn ordinals(&self) -> Vec<u32> {

@@ -67,7 +67,7 @@ pub(crate) fn patch(
         if !old.is_none() {
             freed(old);
         }
-        if grown.is_empty() && !page.is_worn() {
+        if grown.is_empty() && !page.is_worn() && !page.is_sparse() {
             directory.replace(index, span, &[page], out, slot);
         } else {
             for ordinal in page.ordinals() {

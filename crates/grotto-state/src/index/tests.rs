@@ -89,6 +89,13 @@ impl Harness {
         self.live.extend(add);
     }
 
+    /// Bytes of all pages.
+    fn bytes(&self) -> usize {
+        each_page(&self.index)
+            .map(|loc| usize::from(loc.tag) * LINE)
+            .sum()
+    }
+
     fn check(&self, up_to: u32) {
         for ordinal in 0..up_to {
             let found = self
@@ -142,6 +149,33 @@ fn growth_from_nothing_keeps_fill_high() {
         .sum();
     let bytes = (lines * LINE) as f64 / 20_000.0;
     assert!(bytes < 9.0, "{bytes} bytes an entry");
+}
+
+#[test]
+fn an_index_that_lost_most_of_its_entries_gives_up_their_room() {
+    let mut harness = Harness::build((0..20_000).collect());
+    let before = harness.bytes();
+    for step in 0..15_u32 {
+        harness.change(&(step * 1000..(step + 1) * 1000).collect::<Vec<_>>(), &[]);
+    }
+    harness.check(20_000);
+    let after = harness.bytes();
+    assert!(after * 3 < before, "{before} bytes became {after}");
+}
+
+#[test]
+fn pages_that_gain_and_lose_entries_do_not_keep_the_room_of_their_fullest_day() {
+    let mut harness = Harness::build((0..20_000).collect());
+    let before = harness.bytes();
+    // The oldest tenth goes and as many new ones come: the pages of new keys are others each time.
+    for step in 0..100_u32 {
+        let gone: Vec<u32> = (step * 2000..(step + 1) * 2000).collect();
+        let new: Vec<u32> = gone.iter().map(|ordinal| ordinal + 20_000).collect();
+        harness.change(&gone, &new);
+    }
+    harness.check(20_000 + 100 * 2000);
+    let after = harness.bytes();
+    assert!(after * 100 < before * 106, "{before} bytes became {after}");
 }
 
 #[test]
