@@ -47,6 +47,15 @@ impl<W: Workload + 'static> Deployment<W> {
     /// # Errors
     /// When the folder cannot be written or the engine refuses a record.
     pub fn new(folder: Option<&Path>, model: Model<W>) -> Result<Self> {
+        // Snapshots come when a measurement needs one, not while another one runs.
+        Self::with_snapshots(folder, model, 0)
+    }
+
+    /// As [`new`](Self::new), with a snapshot in the background every so many versions.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_snapshots(folder: Option<&Path>, model: Model<W>, every: u64) -> Result<Self> {
         let mut name = tempfile::Builder::new();
         name.prefix("grotto-bench-");
         let place = match folder {
@@ -57,8 +66,9 @@ impl<W: Workload + 'static> Deployment<W> {
         let url = StoreUrl::Local(place.path().join("store"));
         std::fs::create_dir_all(place.path().join("store"))?;
         let builder = Producer::builder(DATASET, Store::open_writable(&url)?);
-        // Snapshots come when a measurement needs one, not while another one runs.
-        let builder = builder.schema(Schema::parse(W::SCHEMA)?).snapshot_every(0);
+        let builder = builder
+            .schema(Schema::parse(W::SCHEMA)?)
+            .snapshot_every(every);
         let producer = runtime.block_on(builder.open())?;
         let model = Arc::new(model);
         let records = Arc::clone(&model);
@@ -120,8 +130,16 @@ impl<W: Workload + 'static> Deployment<W> {
     /// # Errors
     /// When the engine refuses a change, or finds none.
     pub fn publish(&mut self, k: u64) -> Result<()> {
+        self.publish_step(|model| model.step(k))
+    }
+
+    /// Takes a change step and publishes it.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_step(&mut self, step: impl FnOnce(&mut Model<W>) -> Vec<Change>) -> Result<()> {
         let model = Arc::get_mut(&mut self.model).context("a cycle still holds the records")?;
-        let changes = model.step(k);
+        let changes = step(model);
         let records = Arc::clone(&self.model);
         let published = self.producer.run_incremental(move |cycle| {
             let id = cycle.schema().find(W::Typed::TYPE);

@@ -112,6 +112,15 @@ fn median(sorted: &[f64]) -> f64 {
     }
 }
 
+/// The middle of values; not a number if there are none.
+pub(crate) fn median_of(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    if values.is_empty() {
+        return f64::NAN;
+    }
+    median(&values)
+}
+
 /// Four digits behind the point: more is noise.
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4

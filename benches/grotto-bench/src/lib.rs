@@ -8,4 +8,5 @@ pub mod deploy;
 pub mod engine;
 pub mod figure;
 pub mod metric;
+pub mod soak;
 pub mod workload;

@@ -1,5 +1,5 @@
 //! The chores that are other programs with the right arguments: lint, test, docs,
-//! deny, ci. Never checks anything itself; that is `tidy`.
+//! deny, soak, ci. Never checks anything itself; that is `tidy`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -69,6 +69,16 @@ pub(crate) fn deny(root: &Path) -> Result<()> {
             "sources",
         ],
     )
+}
+
+/// A long run of producer and consumers. One arena for all threads: with one for each
+/// of them, what the C library keeps for later hides what the project keeps.
+pub(crate) fn soak(root: &Path, options: &[String]) -> Result<()> {
+    let build = ["run", "--release", "--package", "grotto-bench"];
+    let program = ["--bin", "grotto-soak", "--"];
+    let options = options.iter().map(String::as_str);
+    let arguments: Vec<&str> = build.into_iter().chain(program).chain(options).collect();
+    run_with(root, "cargo", &arguments, &[("MALLOC_ARENA_MAX", "1")])
 }
 
 /// What the continuous integration runs. The list of steps is in the script only.

@@ -21,12 +21,14 @@ use anyhow::{Context, Result};
 
 const USAGE: &str = "\
 usage: cargo xtask <chore>
+       cargo xtask soak [options, see --help]
 
   lint   formatting, then clippy on every target; any warning fails
   tidy   the rules of this repository that no compiler checks
   test   every test of the workspace
   docs   the API documentation; any warning fails
   deny   dependencies: advisories, bans, licences, sources (needs cargo-deny)
+  soak   2,000 cycles of churn; what grows that should not fails (a minute)
   ci     everything the continuous integration runs (.ci/run)
 ";
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<ExitCode> {
     let root = root()?;
     match arguments {
+        [chore, options @ ..] if chore == "soak" => chores::soak(&root, options)?,
         [chore] => match chore.as_str() {
             "lint" => chores::lint(&root)?,
             "tidy" => tidy::run(&root)?,

@@ -69,17 +69,23 @@ impl<W: Workload> Model<W> {
 
     /// Takes the next change step, with `k` changed, `k / 10` deleted and `k / 10` new records.
     pub fn step(&mut self, k: u64) -> Vec<Change> {
+        self.step_by(k, k / 10, k / 10)
+    }
+
+    /// Takes the next change step, with this many changed, deleted and new records; fewer are
+    /// changed or deleted when fewer live.
+    pub fn step_by(&mut self, changed: u64, deleted: u64, added: u64) -> Vec<Change> {
         self.step += 1;
         let mut rng = Rng(mix(0x4445_4C54_4100_0000_u64.wrapping_add(self.step)));
         let mut changes = Vec::new();
-        for _ in 0..k / 10 {
+        for _ in 0..deleted.min(self.live.len() as u64) {
             let position = rng.below(self.live.len() as u64) as usize;
             let (index, _) = self.live.swap_remove(position);
             self.records.swap_remove(position);
             changes.push(Change::Delete(id(index)));
         }
         let mut modified = HashSet::new();
-        while (modified.len() as u64) < k {
+        while (modified.len() as u64) < changed.min(self.live.len() as u64) {
             let position = rng.below(self.live.len() as u64) as usize;
             if !modified.insert(position) {
                 continue;
@@ -89,7 +95,7 @@ impl<W: Workload> Model<W> {
             self.records[position] = self.workload.record(*index, *revision);
             changes.push(Change::Put(position));
         }
-        for _ in 0..k / 10 {
+        for _ in 0..added {
             changes.push(Change::Put(self.records.len()));
             self.live.push((self.unused, 0));
             self.records.push(self.workload.record(self.unused, 0));

@@ -1,0 +1,59 @@
+//! `grotto-soak`: thousands of cycles, and whether anything grew that should not.
+//!
+//! Owns: the command line. Never: a measurement.
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use grotto_bench::soak::{Plan, run};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs a producer and two consumers for many cycles and compares the first sample with the last.
+/// Fails when something that should stay flat did not.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// `flat` or `catalog`.
+    #[arg(long, default_value = "flat")]
+    workload: String,
+    /// Cycles.
+    #[arg(long, default_value_t = 2_000)]
+    cycles: u64,
+    /// Records of the dataset.
+    #[arg(long, default_value_t = 200_000)]
+    records: u64,
+    /// Share of the records that a cycle changes; a tenth as many are deleted, and as many are new.
+    #[arg(long, default_value_t = 0.01)]
+    churn: f64,
+    /// Share of the records that goes and comes back between two samples.
+    #[arg(long, default_value_t = 0.0)]
+    tide: f64,
+    /// Cycles from one sample to the next.
+    #[arg(long, default_value_t = 100)]
+    every: u64,
+    /// Where the store and the state directory are made, such as /dev/shm.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Print one JSON object per sample instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let plan = Plan {
+        cycles: arguments.cycles,
+        records: arguments.records.max(1),
+        churn: arguments.churn,
+        tide: arguments.tide,
+        every: arguments.every.max(1),
+        folder: arguments.folder,
+        json: arguments.json,
+    };
+    match run(&arguments.workload, &plan) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("grotto-soak: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
