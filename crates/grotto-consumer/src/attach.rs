@@ -4,8 +4,8 @@
 
 use crate::dir::{Current, Image, Paths, ReadError, Segments, boot_id, read_current, read_image};
 use crate::error::{Error, Result};
+use crate::served::Served;
 use crate::watch::{Stop, Wake, Watch};
-use arc_swap::ArcSwap;
 use grotto_state::State;
 use parking_lot::{Condvar, Mutex};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub struct Attached {
 /// What the following thread shares with readers.
 #[derive(Debug)]
 struct Seen {
-    state: ArcSwap<State>,
+    served: Served,
     /// Counts changes, to wait for one.
     turn: Mutex<u64>,
     changed: Condvar,
@@ -65,9 +65,8 @@ impl Attached {
             )));
         };
         let dataset = image.dataset.clone();
-        let state = ArcSwap::from_pointee(image.state);
         let seen = Arc::new(Seen {
-            state,
+            served: Served::new(image.state),
             turn: Mutex::new(0),
             changed: Condvar::new(),
         });
@@ -94,7 +93,7 @@ impl Attached {
     /// The newest state. Wait-free; stays readable for as long as it is held.
     #[must_use]
     pub fn state(&self) -> Arc<State> {
-        self.seen.state.load_full()
+        self.seen.served.hold()
     }
 
     /// The version served now.
@@ -156,6 +155,7 @@ impl Follower {
                 }
                 Err(_) => {}
             }
+            self.seen.served.reclaim();
         }
     }
 
@@ -173,7 +173,7 @@ impl Follower {
         };
         self.current = image.current;
         self.segments = image.segments;
-        self.seen.state.store(Arc::new(image.state));
+        self.seen.served.replace(Arc::new(image.state));
         *self.seen.turn.lock() += 1;
         self.seen.changed.notify_all();
         Ok(())

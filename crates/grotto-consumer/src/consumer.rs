@@ -62,8 +62,9 @@ impl Consumer {
         }
     }
 
-    /// The state served now. Wait-free. It stays readable for as long as it is held, whatever
-    /// refreshes do meanwhile.
+    /// The state served now. Wait-free, and neither taking a state nor letting go of one allocates
+    /// or frees memory. It stays readable for as long as it is held, whatever refreshes do meanwhile;
+    /// the memory of a version goes with the first refresh after its last reader.
     #[must_use]
     pub fn state(&self) -> Arc<State> {
         self.shared.served()

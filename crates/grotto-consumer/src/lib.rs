@@ -37,6 +37,7 @@ mod poll;
 mod refresh;
 mod report;
 mod route;
+mod served;
 mod shared;
 mod step;
 mod target;

@@ -52,6 +52,7 @@ impl Shared {
             }
         }
         self.account(&outcome);
+        self.reclaim().await;
         outcome
     }
 

@@ -1,12 +1,12 @@
 //! What a consumer's handle, its poller and its refreshes share.
 //!
-//! Owns: the served state and the one way to replace it. Never: blocks a reader.
+//! Owns: what they share, and the order in which a state becomes visible. Never: blocks a reader.
 
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::report::RefreshReport;
-use arc_swap::ArcSwap;
+use crate::served::Served;
 use grotto_env::Env;
 use grotto_state::State;
 use grotto_store::Dataset;
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Held during a refresh: one at a time. Holds the version that the consumer is pinned to.
     pub(crate) gate: tokio::sync::Mutex<Option<u64>>,
-    served: ArcSwap<State>,
+    served: Served,
     /// The served state contradicts the log.
     distrusted: AtomicBool,
     versions: watch::Sender<u64>,
@@ -71,7 +71,7 @@ impl Shared {
             gate: tokio::sync::Mutex::new(None),
             distrusted: AtomicBool::new(false),
             versions: watch::Sender::new(state.version()),
-            served: ArcSwap::from_pointee(state),
+            served: Served::new(state),
             keeper: Mutex::new(Keeper { place, dataset_id }),
             listeners: RwLock::default(),
             fresh_at: Mutex::new(env.clock.monotonic()),
@@ -82,7 +82,7 @@ impl Shared {
 
     /// The served state, held.
     pub(crate) fn served(&self) -> Arc<State> {
-        self.served.load_full()
+        self.served.hold()
     }
 
     pub(crate) fn dataset_id(&self) -> String {
@@ -103,11 +103,22 @@ impl Shared {
     ) -> Result<()> {
         keeper.place.publish(state, dataset_id)?;
         keeper.dataset_id = dataset_id.to_owned();
-        self.served.store(Arc::clone(state));
+        self.served.replace(Arc::clone(state));
         self.distrusted.store(false, Ordering::Relaxed);
         self.versions.send_replace(state.version());
         self.metrics.served(state.version(), state.total());
         Ok(())
+    }
+
+    /// Frees replaced states that no reader holds any more, away from the runtime's own threads.
+    pub(crate) async fn reclaim(self: &Arc<Self>) {
+        if !self.served.has_garbage() {
+            return;
+        }
+        let shared = Arc::clone(self);
+        if let Err(error) = blocking(move || shared.served.reclaim()).await {
+            tracing::error!(%error, dataset = self.dataset.name(), "freeing old states ended early");
+        }
     }
 
     /// Whether the served state may be gone on from: no read met damage, the log does not contradict.

@@ -11,4 +11,5 @@ mod corruption;
 mod kit;
 mod model;
 mod processes;
+mod swap;
 mod ways;
