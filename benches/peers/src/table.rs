@@ -219,6 +219,11 @@ const ALONE: &[(&str, &str, Goal)] = &[
         "get_2threads_ratio",
         AtLeast(1.9),
     ),
+    (
+        "two reader threads against one, ten refreshes a second",
+        "get_2threads_refresh_ratio",
+        AtLeast(1.9),
+    ),
     ("restart to first read, ms", "restart_process", AtMost(20.0)),
     ("incremental cycle, ms", "incremental_cycle", AtMost(10.0)),
     (

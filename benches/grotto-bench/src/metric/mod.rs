@@ -6,6 +6,7 @@ mod apply;
 pub mod child;
 mod cycle;
 mod latency;
+mod pair;
 mod process;
 mod read;
 mod refresh;
@@ -51,6 +52,7 @@ pub const METRICS: &[&[&str]] = &[
     read::METRICS,
     read::MAPPED,
     process::METRICS,
+    pair::METRICS,
     refresh::METRICS,
 ];
 
@@ -132,6 +134,7 @@ fn measure<W: Workload + 'static>(settings: &Settings) -> Result<()> {
         read::METRICS,
         read::MAPPED,
         process::METRICS,
+        pair::METRICS,
         refresh::METRICS,
     ];
     if !any(in_memory) && !any(deployed) {
@@ -185,6 +188,9 @@ fn deployed_figures<W: Workload + 'static>(
     }
     if report.wants_any(process::METRICS) || report.wants_any(read::MAPPED) {
         process::all(report, settings, &deploy)?;
+    }
+    if report.wants_any(pair::METRICS) {
+        pair::all(report, settings, &mut deploy)?;
     }
     if report.wants_any(refresh::METRICS) {
         refresh::all(report, settings, &mut deploy)?;
