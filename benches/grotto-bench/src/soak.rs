@@ -76,13 +76,18 @@ impl Plan {
         }
     }
 
+    /// The first sample that counts: from when about as many records have changed as there are.
+    /// Before that blocks are as full as a load left them, and get emptier for good.
+    fn settled(&self) -> u64 {
+        let once = if self.churn > 0.0 {
+            (1.0 / self.churn).ceil() as u64
+        } else {
+            1
+        };
+        once.next_multiple_of(self.every)
+    }
+
     fn check(&self) -> Result<()> {
-        ensure!(
-            self.cycles >= 2 * self.every,
-            "{} cycles give less than two samples: expected at least {}",
-            self.cycles,
-            2 * self.every
-        );
         let share = |share: f64| (0.0..1.0).contains(&share);
         ensure!(
             share(self.churn) && share(self.tide),
@@ -98,6 +103,13 @@ impl Plan {
             "a churn of {} changes none of {} records",
             self.churn,
             self.records
+        );
+        let least = self.settled() + self.every;
+        ensure!(
+            self.cycles >= least,
+            "{} cycles are too few to compare two samples after every record has changed once: \
+             expected at least {least}",
+            self.cycles
         );
         Ok(())
     }
@@ -115,7 +127,8 @@ pub fn run(workload: &str, plan: &Plan) -> Result<()> {
         Catalog::NAME => Soak::<Catalog>::new(plan)?.run(plan)?,
         other => bail!("no workload {other}: expected flat or catalog"),
     };
-    let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
+    let first = samples.iter().find(|s| s.cycle >= plan.settled());
+    let (Some(first), Some(last)) = (first, samples.last()) else {
         bail!("no sample was taken");
     };
     drift::print(first, last, plan.json)?;
@@ -234,6 +247,21 @@ mod tests {
             least = least.min(now);
         }
         assert_eq!((now, least), (plan.records, 7_000));
+    }
+
+    #[test]
+    fn samples_count_from_when_every_record_has_changed_once() {
+        let plan = Plan {
+            every: 30,
+            ..plan(0.0)
+        };
+        assert_eq!(plan.settled(), 120);
+        assert!(plan.check().is_ok());
+        let short = Plan {
+            cycles: 149,
+            ..plan
+        };
+        assert!(short.check().is_err());
     }
 
     #[test]

@@ -50,5 +50,5 @@ fn a_run_too_short_to_compare_is_refused() {
     let output = soak(&["--cycles=50", "--every=30"]);
     assert!(!output.status.success());
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.contains("less than two samples"), "{error}");
+    assert!(error.contains("too few to compare"), "{error}");
 }
