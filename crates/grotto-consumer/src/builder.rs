@@ -5,12 +5,12 @@
 use crate::consumer::Consumer;
 use crate::dir::StateDir;
 use crate::error::Result;
-use crate::place::{HeapPlace, Place};
+use crate::place::Place;
 use crate::report::RefreshReport;
 use crate::shared::{Listener, Shared, blocking};
 use crate::target::{Goal, was_written};
 use grotto_env::Env;
-use grotto_state::State;
+use grotto_state::{HeapSeal, State};
 use grotto_store::{Dataset, Store};
 use std::fmt;
 use std::path::PathBuf;
@@ -125,7 +125,7 @@ impl Builder {
     async fn assemble(self) -> Result<Arc<Shared>> {
         let dataset = Dataset::open(self.store, &self.name)?;
         let (place, found) = match self.state_dir {
-            None => (Place::Heap(HeapPlace::default()), None),
+            None => (Place::Heap(HeapSeal::default()), None),
             Some(path) => {
                 let name = self.name;
                 let (dir, found) = blocking(move || StateDir::open(&path, &name)).await??;

@@ -4,22 +4,16 @@
 
 use crate::dir::StateDir;
 use crate::error::Result;
-use grotto_state::{Seal, Sealed, State};
+use grotto_state::{HeapSeal, HugeBuffer, Seal, Sealed, State};
 use std::io;
 
 /// Where segments go.
 #[derive(Debug)]
 pub(crate) enum Place {
     /// Memory of this process, gone when it ends.
-    Heap(HeapPlace),
+    Heap(HeapSeal),
     /// Files that other processes map and the next start finds.
     Dir(StateDir),
-}
-
-/// Segments on the heap; large ones on huge pages.
-#[derive(Debug, Default)]
-pub(crate) struct HeapPlace {
-    next: u64,
 }
 
 impl Place {
@@ -59,20 +53,10 @@ impl Place {
 }
 
 impl Seal for Place {
-    fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Sealed> {
+    fn seal(&mut self, bytes: HugeBuffer) -> io::Result<Sealed> {
         match self {
             Self::Heap(heap) => heap.seal(bytes),
             Self::Dir(dir) => dir.seal(bytes),
         }
-    }
-}
-
-impl Seal for HeapPlace {
-    fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Sealed> {
-        self.next += 1;
-        Ok(Sealed {
-            name: self.next,
-            bytes: grotto_mmap::huge_bytes(bytes),
-        })
     }
 }

@@ -9,13 +9,15 @@
     clippy::multiple_unsafe_ops_per_block
 )]
 
+mod buffer;
 mod huge;
 mod lanes;
 mod prefetch;
 mod sealed;
 mod text;
 
-pub use huge::{HUGE_AT, huge_bytes};
+pub use buffer::HugeBuffer;
+pub use huge::HUGE_AT;
 pub use lanes::equal_bytes;
 pub use prefetch::prefetch;
 pub use sealed::{map_sealed, map_sealed_path};

@@ -6,7 +6,9 @@
 
 mod bulk;
 mod change;
+mod content;
 mod indexes;
+mod rebuild;
 mod sections;
 mod work;
 
@@ -50,10 +52,11 @@ impl State {
         let mut work = Work::new(&base, seal);
         let mut changes = Changes::default();
         let mut types = Vec::with_capacity(base.types.len());
+        let mut keys = Vec::with_capacity(base.types.len());
         let mut blocks = 0;
         for (position, sections) in sections.iter().enumerate() {
             let id = TypeId(position as u16);
-            let (ty, change) = change::apply_type(
+            let (ty, change, loaded) = change::apply_type(
                 &base,
                 id,
                 header.types[position].shift,
@@ -69,8 +72,9 @@ impl State {
             }
             types.push(ty);
             changes.types.push(change);
+            keys.push(loaded);
         }
-        let next = indexes::index_phase(&base, types, &changes, header.to, work)?;
+        let next = indexes::index_phase(&base, types, &changes, keys, header.to, work)?;
         check_to(&next, header)?;
         Ok((next.without_dropped(), changes))
     }

@@ -10,6 +10,7 @@
 //! the block. A record's bytes never change: a new version of a block is a copy.
 
 mod columns;
+mod fresh;
 mod patch;
 mod read;
 mod write;
@@ -29,9 +30,6 @@ pub(crate) const HEADER: usize = 16;
 /// Most bytes of a block: half of what a chunk may hold, so that a state that deltas lead to can also
 /// be a snapshot.
 pub(crate) const MAX_BLOCK: u64 = MAX_CHUNK_BYTES / 2;
-
-/// From here on the buffer grows to the byte.
-const LARGE: u64 = 16 << 20;
 
 /// The bytes that a block would have taken.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ mod patch;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use build::{build_pages_in, depth_for};
+pub(crate) use build::{RUN_PARTS, Run, build_pages_in, build_parts, depth_for, is_deep};
 pub(crate) use patch::{Change, patch};
 
 use crate::segment::{Loc, Segment};

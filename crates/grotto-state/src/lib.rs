@@ -42,7 +42,7 @@ pub use key::{Key, KeyPart};
 pub use parts::{Parts, SegmentPart};
 pub use record::Record;
 pub use scan::Scan;
-pub use segment::{HeapSeal, Seal, Sealed, Segment};
+pub use segment::{HeapSeal, HugeBuffer, Seal, Sealed, Segment};
 pub use shape::Shape;
 pub use state::State;
 pub use typed::{Declarations, Encoder, RecordRef, RecordType, Typed};

@@ -4,6 +4,7 @@
 //! Never writes a file: sealing is the caller's, so that heap and mapped states share all code.
 
 use bytes::Bytes;
+pub use grotto_mmap::HugeBuffer;
 
 /// Items start at multiples of this many bytes, one cache line.
 pub(crate) const ALIGN: usize = 64;
@@ -103,7 +104,7 @@ pub trait Seal {
     /// # Errors
     /// When they cannot be stored, for example because the disk is full. The refresh then fails and
     /// nothing of it is visible.
-    fn seal(&mut self, bytes: Vec<u8>) -> std::io::Result<Sealed>;
+    fn seal(&mut self, bytes: HugeBuffer) -> std::io::Result<Sealed>;
 }
 
 /// Keeps segments on the heap.
@@ -113,12 +114,11 @@ pub struct HeapSeal {
 }
 
 impl Seal for HeapSeal {
-    fn seal(&mut self, mut bytes: Vec<u8>) -> std::io::Result<Sealed> {
-        bytes.shrink_to_fit();
+    fn seal(&mut self, bytes: HugeBuffer) -> std::io::Result<Sealed> {
         self.next += 1;
         Ok(Sealed {
             name: self.next,
-            bytes: bytes.into(),
+            bytes: bytes.freeze(),
         })
     }
 }
@@ -126,7 +126,7 @@ impl Seal for HeapSeal {
 /// Bytes of a block, bitmap page or index page being written.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: HugeBuffer,
 }
 
 /// Bytes that follow the last item, so that a word can be read at the end of any row.
@@ -136,7 +136,7 @@ impl Buffer {
     /// Starts an item; its bytes are appended to `bytes` afterwards.
     pub(crate) fn begin(&mut self) -> usize {
         let start = self.bytes.len().next_multiple_of(ALIGN);
-        self.bytes.resize(start, 0);
+        self.bytes.resize(start);
         start
     }
 
@@ -155,7 +155,7 @@ impl Buffer {
         start
     }
 
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> HugeBuffer {
         self.bytes.extend_from_slice(&[0; PADDING]);
         self.bytes
     }

@@ -26,7 +26,7 @@ pub(crate) use files::Paths;
 pub(crate) use read::{Image, ReadError, Segments, boot_id, read_current, read_image};
 
 use crate::error::{Error, Result};
-use grotto_state::{Seal, Sealed, State};
+use grotto_state::{HugeBuffer, Seal, Sealed, State};
 use lock::DirLock;
 use root::{Root, SegmentFile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -260,7 +260,15 @@ impl StateDir {
 }
 
 impl Seal for StateDir {
-    fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Sealed> {
+    fn seal(&mut self, bytes: HugeBuffer) -> io::Result<Sealed> {
+        Self::seal(self, bytes)
+    }
+}
+
+impl StateDir {
+    /// Writes a segment file and maps it.
+    fn seal(&mut self, bytes: impl Into<HugeBuffer>) -> io::Result<Sealed> {
+        let bytes = bytes.into();
         let name = self.next_segment;
         let path = self.paths.segment(name);
         let file = files::write_whole(&path, &bytes).map_err(|e| named(&path, &e))?;

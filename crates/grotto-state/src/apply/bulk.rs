@@ -1,40 +1,63 @@
 //! Loading a type that has no block yet: chunks hold whole blocks, so they are decoded and laid out
 //! side by side, and only put together in order.
 //!
-//! Owns: the threads of a load; none outlives the call. Gives exactly what taking one chunk after
-//! the other gives.
+//! Owns: the threads of a load; none outlives the call. Each writes into a buffer of its own, which
+//! becomes a segment as it is. Gives the records that taking one chunk after the other gives.
 
-use super::change::{Tables, content_of_row, limit, whole_blocks};
+use super::change::{Tables, limit, whole_blocks};
+use super::content;
 use super::sections::{self, Chunk};
-use super::work::Work;
+use super::work::{Open, Work};
 use super::{TypeWork, threads};
 use crate::bitmap;
 use crate::block::{self, Added, BlockType};
 use crate::error::{StateError, StateResult};
-use crate::index::{self, Index};
-use crate::key::{self, KeyInfo};
+use crate::index::Run;
 use crate::layout::Layout;
-use crate::segment::{ALIGN, Buffer, Loc};
-use crate::state::State;
+use crate::segment::Loc;
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
-use grotto_format::schema::TypeId;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-/// One chunk, laid out as blocks and bitmap pages at the start of a buffer.
+/// One chunk, laid out as blocks and bitmap pages in a buffer.
 struct Built {
     ordinals: Vec<u32>,
     checksum: u64,
-    buffer: Buffer,
-    /// Per block: number, start, layout (of `layouts`), start of its bitmap page.
-    blocks: Vec<(u32, usize, usize, usize)>,
+    /// Where the buffer becomes a segment.
+    slot: u16,
+    blocks: Vec<BuiltBlock>,
     layouts: Vec<Layout>,
     /// How many of `layouts` the type had when the chunk was begun; they are the type's first ones.
     known: usize,
     /// Bytes of items, padding between them left out.
     used: usize,
+    /// Keys by hash, if they could be read from the chunk.
+    keys: Option<Run>,
+}
+
+struct BuiltBlock {
+    number: u32,
+    block: Loc,
+    /// Position among the layouts of the chunk.
+    layout: usize,
+    page: Loc,
+}
+
+/// What threads tell the one that puts chunks together.
+enum Message {
+    Chunk(usize, StateResult<Built>),
+    /// Nothing more goes into this buffer.
+    Full(Open),
+    /// There are no more chunks; something more may go into this buffer.
+    Rest(Open),
+}
+
+/// Records that were loaded: their ordinals, and all their keys if the chunks had them.
+pub(super) struct Loaded {
+    pub(super) ordinals: Vec<u32>,
+    pub(super) keys: Option<Vec<Run>>,
 }
 
 /// More raw bytes in a chunk, or more columns, and chunks are taken one at a time: several of them side by
@@ -70,144 +93,214 @@ fn known(layouts: &Known) -> std::sync::MutexGuard<'_, Arc<Vec<Layout>>> {
     layouts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Adds all chunks of a type; returns the ordinals.
+/// What the threads of a load share.
+struct Shared<'a> {
+    blob: &'a Blob,
+    of: &'a TypeWork<'a>,
+    shift: u8,
+    layouts: Known,
+    next: AtomicUsize,
+    next_slot: AtomicU16,
+}
+
+/// Adds all chunks of a type.
 pub(super) fn add_all(
     blob: &Blob,
     of: &TypeWork<'_>,
     name: &str,
     tables: &mut Tables,
     work: &mut Work<'_>,
-) -> StateResult<Vec<u32>> {
-    let next = AtomicUsize::new(0);
-    let shift = tables.shift;
-    let layouts = Known::new(Arc::new(tables.layouts.clone()));
+) -> StateResult<Loaded> {
+    let count = threads().min(of.sections.chunks.len());
+    let buffers = work.lend(count);
+    let shared = Shared {
+        blob,
+        of,
+        shift: tables.shift,
+        layouts: Known::new(Arc::new(tables.layouts.clone())),
+        next: AtomicUsize::new(0),
+        next_slot: AtomicU16::new(work.segments.len() as u16),
+    };
     std::thread::scope(|scope| {
-        // Bounded, so that a slow sealing thread keeps few chunks in memory.
-        let (results, built) = mpsc::sync_channel(threads());
-        for _ in 0..threads() {
-            let (results, next, layouts) = (results.clone(), &next, &layouts);
-            scope.spawn(move || {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(first) = of.sections.chunks.get(number) else {
-                        return;
-                    };
-                    let chunk = sections::chunk(blob, of.info, *first);
-                    let so_far = Arc::clone(&known(layouts));
-                    let chunk = chunk.and_then(|chunk| build(of, shift, chunk, &so_far));
-                    if results.send((number, chunk)).is_err() {
-                        return;
-                    }
-                }
-            });
+        // Bounded, so that a slow sealing thread keeps few full buffers in memory.
+        let (results, built) = mpsc::sync_channel(count);
+        for open in buffers {
+            let (results, shared) = (results.clone(), &shared);
+            scope.spawn(move || shared.build_all(open, &results));
         }
         drop(results);
-        put_together(built, name, &layouts, tables, work)
+        put_together(built, name, &shared.layouts, tables, work)
     })
 }
 
+impl Shared<'_> {
+    /// Builds one chunk after the other until there are none, or nobody wants them any more.
+    fn build_all(&self, mut open: Open, results: &mpsc::SyncSender<Message>) {
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(first) = self.of.sections.chunks.get(number) else {
+                // Nobody waits for it after an error.
+                let _ = results.send(Message::Rest(open));
+                return;
+            };
+            let so_far = Arc::clone(&known(&self.layouts));
+            let chunk = sections::chunk(self.blob, self.of.info, *first)
+                .and_then(|chunk| build(self.of, self.shift, chunk, &so_far, &mut open));
+            if results.send(Message::Chunk(number, chunk)).is_err() {
+                return;
+            }
+            if open.is_full() {
+                let slot = self.next_slot.fetch_add(1, Ordering::Relaxed);
+                let buffer = Default::default();
+                let full = std::mem::replace(&mut open, Open { slot, buffer });
+                if results.send(Message::Full(full)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
 fn put_together(
-    built: mpsc::Receiver<(usize, StateResult<Built>)>,
+    messages: mpsc::Receiver<Message>,
     name: &str,
     layouts: &Known,
     tables: &mut Tables,
     work: &mut Work<'_>,
-) -> StateResult<Vec<u32>> {
-    let mut waiting = BTreeMap::new();
-    let (mut next, mut ordinals) = (0, Vec::new());
-    for (number, chunk) in built {
-        waiting.insert(number, chunk?);
-        while let Some(chunk) = waiting.remove(&next) {
+) -> StateResult<Loaded> {
+    let (mut waiting, mut next) = (BTreeMap::new(), 0);
+    let (mut ordinals, mut rest): (Vec<u32>, _) = (Vec::new(), Vec::new());
+    let mut keys = Some(Vec::new());
+    for message in messages {
+        match message {
+            Message::Chunk(number, chunk) => {
+                // Without the bytes of its blocks, so that a slow chunk may keep many waiting.
+                waiting.insert(number, chunk?);
+            }
+            Message::Full(open) => work.seal_open(open)?,
+            Message::Rest(open) => rest.push(open),
+        }
+        while let Some(mut chunk) = waiting.remove(&next) {
             next += 1;
-            whole_blocks(
-                name,
-                tables.shift,
-                ordinals.last().copied(),
-                &chunk.ordinals,
-            )?;
+            let before = ordinals.last().copied();
+            whole_blocks(name, tables.shift, before, &chunk.ordinals)?;
             let before = tables.layouts.len();
             append(&chunk, tables, work)?;
             if tables.layouts.len() > before {
                 *known(layouts) = Arc::new(tables.layouts.clone());
             }
             ordinals.extend_from_slice(&chunk.ordinals);
+            match (&mut keys, chunk.keys.take()) {
+                (Some(runs), Some(run)) => runs.push(run),
+                _ => keys = None,
+            }
         }
     }
-    Ok(ordinals)
+    work.take_back(rest);
+    Ok(Loaded { ordinals, keys })
 }
 
-/// Lays a chunk out in a buffer of its own.
-fn build(of: &TypeWork<'_>, shift: u8, chunk: Chunk, layouts: &[Layout]) -> StateResult<Built> {
+/// Lays a chunk out in a buffer.
+fn build(
+    of: &TypeWork<'_>,
+    shift: u8,
+    chunk: Chunk,
+    layouts: &[Layout],
+    open: &mut Open,
+) -> StateResult<Built> {
     let ty = BlockType {
         kinds: &of.info.kinds,
         first: &of.info.first,
     };
+    let keys = of.info.key.as_ref();
+    let keys = keys.and_then(|key| content::keys(key, &chunk.batch));
     let mut built = Built {
         ordinals: Vec::new(),
         checksum: 0,
-        buffer: Buffer::default(),
+        slot: open.slot,
         blocks: Vec::new(),
         layouts: layouts.to_vec(),
         known: layouts.len(),
         used: 0,
+        keys: keys.map(|hashes| Run::of(&hashes, &chunk.ordinals)),
     };
-    let mut at = 0;
+    let (mut at, mut positions) = (0, Vec::new());
     while at < chunk.ordinals.len() {
         let number = chunk.ordinals[at] >> shift;
         let end = at + chunk.ordinals[at..].partition_point(|o| o >> shift == number);
-        let positions: Vec<u32> = chunk.ordinals[at..end]
+        let ordinals = &chunk.ordinals[at..end];
+        positions.clear();
+        positions.extend(ordinals.iter().map(|o| o & ((1 << shift) - 1)));
+        for (content, ordinal) in content::contents(of.info, &chunk.batch, at..end)
             .iter()
-            .map(|o| o & ((1 << shift) - 1))
-            .collect();
-        let mut page = vec![0; bitmap::page_bytes(shift)];
-        for (row, position) in (at..end).zip(&positions) {
-            bitmap::set(&mut page, *position, true);
-            let content = content_of_row(of.info, &chunk.batch, row);
-            built.checksum = built
-                .checksum
-                .wrapping_add(checksum::record(content, chunk.ordinals[row]));
+            .zip(ordinals)
+        {
+            let record = checksum::record(*content, *ordinal);
+            built.checksum = built.checksum.wrapping_add(record);
         }
         let added = Added {
             positions: &positions,
             batch: &chunk.batch,
             first_row: at,
         };
-        let written = block::rebuild(&ty, &mut built.layouts, None, &added, &mut built.buffer)
-            .map_err(limit)?;
-        built.used += built.buffer.bytes.len() - written.start + page.len();
-        let page_start = built.buffer.put(&page);
-        built
-            .blocks
-            .push((number, written.start, written.layout, page_start));
+        built.add(&ty, number, &added, shift, open)?;
         at = end;
     }
     built.ordinals = chunk.ordinals;
     Ok(built)
 }
 
-/// Adds a chunk to the segment being written.
+impl Built {
+    /// Adds a block and its bitmap page.
+    fn add(
+        &mut self,
+        ty: &BlockType<'_>,
+        number: u32,
+        added: &Added<'_>,
+        shift: u8,
+        open: &mut Open,
+    ) -> StateResult<()> {
+        let out = &mut open.buffer;
+        let written = block::rebuild(ty, &mut self.layouts, None, added, out).map_err(limit)?;
+        let mut page = vec![0; bitmap::page_bytes(shift)];
+        added
+            .positions
+            .iter()
+            .for_each(|position| bitmap::set(&mut page, *position, true));
+        self.used += out.bytes.len() - written.start + page.len();
+        let page = out.put(&page);
+        self.blocks.push(BuiltBlock {
+            number,
+            block: open.loc(written.start, 0)?,
+            layout: written.layout,
+            page: open.loc(page, 0)?,
+        });
+        Ok(())
+    }
+}
+
+/// Enters a chunk into the tables.
 fn append(chunk: &Built, tables: &mut Tables, work: &mut Work<'_>) -> StateResult<()> {
     let (_, new) = chunk.layouts.split_at(chunk.known.min(chunk.layouts.len()));
     let new = new.iter().map(|layout| shared(&mut tables.layouts, layout));
     let layouts: Vec<usize> = (0..chunk.known).chain(new).collect();
-    let start = work.buffer.put(&chunk.buffer.bytes);
-    work.account(chunk.used);
-    for (number, block, layout, page) in &chunk.blocks {
-        let number = *number as usize;
+    work.account(chunk.slot, chunk.used);
+    for built in &chunk.blocks {
+        let number = built.number as usize;
         if tables.blocks.len() <= number {
             tables.blocks.resize(number + 1, Loc::NONE);
             tables.bitmaps.resize(number + 1, Loc::NONE);
         }
         let tag = layouts
-            .get(*layout)
+            .get(built.layout)
             .and_then(|layout| u16::try_from(*layout).ok());
         let tag = tag.ok_or_else(|| StateError::Limit("65,536 layouts of one type".into()))?;
-        tables.blocks[number] = work.loc(start + block, tag)?;
-        tables.bitmaps[number] = work.loc(start + page, 0)?;
+        tables.blocks[number] = Loc { tag, ..built.block };
+        tables.bitmaps[number] = built.page;
     }
     tables.live += chunk.ordinals.len() as u64;
     tables.checksum = tables.checksum.wrapping_add(chunk.checksum);
-    work.spill()
+    Ok(())
 }
 
 /// Position of a layout among those of the type.
@@ -219,82 +312,4 @@ fn shared(layouts: &mut Vec<Layout>, layout: &Layout) -> usize {
             layouts.push(layout.clone());
             layouts.len() - 1
         })
-}
-
-/// Builds the index of a type from scratch: keys hashed side by side, then pages.
-pub(super) fn index(
-    next: &State,
-    id: TypeId,
-    info: &KeyInfo,
-    out: &mut Buffer,
-    slot: u16,
-) -> Result<Index, index::IndexDamage> {
-    let threads = if next.count(id) < SMALL { 1 } else { threads() };
-    let blocks = next.ordinal_limit(id) >> next.types[id.index()].shift;
-    let hashed = |part: u32| -> Result<Vec<(u64, u32)>, index::IndexDamage> {
-        let shift = next.types[id.index()].shift;
-        let (first, last) = (
-            blocks * part / threads as u32,
-            blocks * (part + 1) / threads as u32,
-        );
-        let mut entries = Vec::with_capacity((next.count(id) as usize) / threads + 1);
-        for block in first..last {
-            let page = next.bitmap_page(&next.types[id.index()], block as usize);
-            for position in bitmap::positions(page) {
-                let ordinal = (block << shift) + position;
-                let hash = next
-                    .row(id, ordinal)
-                    .and_then(|record| key::hash_record(&record, info));
-                entries.push((hash.ok_or(index::IndexDamage(ordinal))?, ordinal));
-            }
-        }
-        Ok(entries)
-    };
-    let parts = side_by_side(threads, hashed)
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
-    let depth = index::depth_for(parts.iter().map(Vec::len).sum());
-    let pages = 1_u32 << depth;
-    let built = side_by_side(threads.min(pages as usize), |part| {
-        let count = threads.min(pages as usize) as u32;
-        index::build_pages_in(
-            &parts,
-            depth,
-            pages * part / count..pages * (part + 1) / count,
-        )
-    });
-    let mut locs = Vec::with_capacity(pages as usize);
-    for part in built {
-        let (buffer, starts) = part?;
-        let start = out.put(&buffer.bytes);
-        for (at, lines) in starts {
-            locs.push(Buffer::loc(start + at, slot, lines).unwrap_or(Loc::NONE));
-        }
-    }
-    debug_assert_eq!(ALIGN, index::LINE, "pages need no padding");
-    Ok(Index {
-        pages: locs.into(),
-        depth,
-    })
-}
-
-/// Types with fewer records are not worth a thread.
-const SMALL: u64 = 1 << 16;
-
-/// Runs `work` for parts `0..count` on as many threads, this one included.
-fn side_by_side<T: Send>(count: usize, work: impl Fn(u32) -> T + Sync) -> Vec<T> {
-    std::thread::scope(|scope| {
-        let work = &work;
-        let others: Vec<_> = (1..count)
-            .map(|part| scope.spawn(move || work(part as u32)))
-            .collect();
-        let mut done = vec![work(0)];
-        for other in others {
-            match other.join() {
-                Ok(part) => done.push(part),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        done
-    })
 }

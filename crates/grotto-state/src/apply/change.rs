@@ -1,17 +1,17 @@
 //! The change of one type: removed ordinals, added records, touched blocks and bitmap pages, index.
 
 use super::bulk;
+use super::content;
 use super::sections::{self, Chunk, TypeSections};
 use super::work::Work;
 use super::{TypeChanges, TypeWork};
 use crate::bitmap;
 use crate::block::{self, Added, BlockRef, BlockType};
 use crate::error::{StateError, StateResult};
-use crate::index::Index;
+use crate::index::{Index, Run};
 use crate::layout::Layout;
 use crate::segment::Loc;
-use crate::state::{State, TypeInfo, TypeState};
-use grotto_format::batch::{Batch, Value};
+use crate::state::{State, TypeState};
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
 use grotto_format::schema::TypeId;
@@ -28,6 +28,8 @@ pub(super) struct Tables {
     pub(super) shift: u8,
 }
 
+/// Applies what a blob says about one type. A load also gives the keys it met, if all of them were
+/// in its chunks.
 pub(super) fn apply_type(
     base: &State,
     id: TypeId,
@@ -35,10 +37,10 @@ pub(super) fn apply_type(
     blob: &Blob,
     sections: &TypeSections,
     work: &mut Work<'_>,
-) -> StateResult<(TypeState, TypeChanges)> {
+) -> StateResult<(TypeState, TypeChanges, Option<Vec<Run>>)> {
     let old = &started_over(&base.types[id.index()], shift);
     if sections.removed.is_none() && sections.chunks.is_empty() {
-        return Ok((old.clone(), TypeChanges::default()));
+        return Ok((old.clone(), TypeChanges::default(), None));
     }
     let of = TypeWork {
         id,
@@ -56,10 +58,12 @@ pub(super) fn apply_type(
     let (removed, mut pages) = remove(base, &of, blob, &mut tables)?;
     let mut added = Vec::new();
     if old.blocks.is_empty() && of.sections.chunks.len() > 1 && bulk::is_light(blob, &of) {
-        added = bulk::add_all(blob, &of, &base.schema.get(id).name, &mut tables, work)?;
+        let loaded = bulk::add_all(blob, &of, &base.schema.get(id).name, &mut tables, work)?;
+        let added = loaded.ordinals;
         return Ok((
             tables.finish(old.index.clone()),
             TypeChanges { added, removed },
+            loaded.keys,
         ));
     }
     for first in &of.sections.chunks {
@@ -84,6 +88,7 @@ pub(super) fn apply_type(
     Ok((
         tables.finish(old.index.clone()),
         TypeChanges { added, removed },
+        None,
     ))
 }
 
@@ -205,11 +210,10 @@ fn add_chunk(
 ) -> StateResult<()> {
     let shift = tables.shift;
     whole_blocks(&base.schema.get(of.id).name, shift, before, &chunk.ordinals)?;
-    for (row, ordinal) in chunk.ordinals.iter().enumerate() {
-        let content = content_of_row(of.info, &chunk.batch, row);
-        tables.checksum = tables
-            .checksum
-            .wrapping_add(checksum::record(content, *ordinal));
+    let contents = content::contents(of.info, &chunk.batch, 0..chunk.ordinals.len());
+    for (content, ordinal) in contents.iter().zip(&chunk.ordinals) {
+        let record = checksum::record(*content, *ordinal);
+        tables.checksum = tables.checksum.wrapping_add(record);
     }
     tables.live += chunk.ordinals.len() as u64;
     let mut at = 0;
@@ -339,20 +343,4 @@ fn write_block(
     let tag = u16::try_from(written.layout)
         .map_err(|_| StateError::Limit("65,536 layouts of one type".into()))?;
     work.placed(written.start, tag)
-}
-
-/// Content hash of a row of a batch: as [`crate::Record::content_hash`] for stored records.
-pub(crate) fn content_of_row(info: &TypeInfo, batch: &Batch, row: usize) -> u64 {
-    batch
-        .columns
-        .iter()
-        .zip(&info.seeds)
-        .fold(0, |sum, (column, seed)| {
-            sum.wrapping_add(match column.value(row) {
-                Value::Null => 0,
-                Value::Fixed(word) => checksum::fixed(*seed, word),
-                Value::Var(bytes) => checksum::var(*seed, bytes),
-                Value::Elements(ordinals) => checksum::elements(*seed, ordinals.iter().copied()),
-            })
-        })
 }

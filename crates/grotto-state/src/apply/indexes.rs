@@ -2,75 +2,126 @@
 //!
 //! Owns: the order in which that happens. Never touches blocks of the types but to move them.
 
-use super::work::Work;
-use super::{Changes, bulk};
+use super::work::{Open, Work};
+use super::{Changes, rebuild};
 use crate::error::{StateError, StateResult};
-use crate::index::{self, Change, Index};
+use crate::index::{self, Change, Index, IndexDamage, Run};
 use crate::key;
-use crate::segment::Loc;
+use crate::segment::{ALIGN, Buffer, HugeBuffer, Loc, Segment};
 use crate::state::{State, TypeState};
 use bytes::Bytes;
 use grotto_format::schema::TypeId;
 use std::sync::Arc;
 
-/// Patches the indexes, folds old segments and seals the new one.
+/// Patches the indexes, folds old segments and seals the new one. `keys` are those that a load has
+/// met, by type.
 pub(super) fn index_phase(
     base: &State,
-    types: Vec<TypeState>,
+    mut types: Vec<TypeState>,
     changes: &Changes,
+    keys: Vec<Option<Vec<Run>>>,
     version: u64,
     mut work: Work<'_>,
 ) -> StateResult<State> {
-    // Key parts may be read through references, so the blocks of all types must be readable first:
-    // the unsealed buffer takes part as a segment for as long as the indexes are built.
-    let slot = usize::from(work.slot);
-    let mut blocks = std::mem::take(&mut work.buffer.bytes);
-    let used = blocks.len();
-    blocks.extend_from_slice(&[0; 8]);
-    let mut segments = work.segments.clone();
-    segments[slot].bytes = Bytes::from(blocks);
-    let assembled = |types, segments| {
-        State::assemble(
-            version,
-            Arc::clone(&base.schema),
-            Arc::clone(&base.infos),
-            types,
-            segments,
-        )
-    };
-    let mut next = assembled(types, segments);
-    let mut pages = crate::segment::Buffer::default();
-    for (position, change) in changes.types.iter().enumerate() {
+    let mut left = Vec::new();
+    for (position, (keys, change)) in keys.into_iter().zip(&changes.types).enumerate() {
         let id = TypeId(position as u16);
-        if base.infos[position].key.is_some()
-            && !(change.added.is_empty() && change.removed.is_empty())
-        {
-            let index = index_type(base, &next, id, change, used, &mut pages, &mut work)?;
-            next.types[position].index = Some(index);
+        let changed = !(change.added.is_empty() && change.removed.is_empty());
+        if let Some(runs) = keys {
+            free_pages(base, id, &mut work);
+            let built = rebuild::of_runs(runs, &mut work).map_err(|e| damage(base, id, e))?;
+            types[position].index = Some(built);
+        } else if base.infos[position].key.is_some() && changed {
+            left.push(id);
         }
     }
-    let State {
-        types, segments, ..
-    } = next;
-    let mut blocks = take_back(segments, slot)?;
-    blocks.truncate(used);
-    blocks.resize(used.next_multiple_of(crate::segment::ALIGN), 0);
-    blocks.extend_from_slice(&pages.bytes);
-    work.buffer.bytes = blocks;
-    work.account(pages.bytes.len());
-    let mut types = types;
+    let assembled = |types, segments| {
+        let (schema, infos) = (Arc::clone(&base.schema), Arc::clone(&base.infos));
+        State::assemble(version, schema, infos, types, segments)
+    };
+    if !left.is_empty() {
+        types = read_and_index(base, types, changes, &left, &assembled, &mut work)?;
+    }
     crate::fold::fold(&mut types, &mut work)?;
     Ok(assembled(types, work.finish()?))
 }
 
-/// The buffer, back from its time as a segment; nobody else holds it.
-fn take_back(mut segments: Vec<crate::segment::Segment>, slot: usize) -> StateResult<Vec<u8>> {
-    if slot >= segments.len() {
-        return Err(StateError::Damaged(
-            "expected the slot of the new segment".into(),
-        ));
+/// A buffer while it takes part as a segment.
+struct Lent(Arc<HugeBuffer>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
-    Ok(Vec::from(segments.swap_remove(slot).bytes))
+}
+
+/// Indexes types whose keys are read from their records. Key parts may be read through references,
+/// so the blocks of all types must be readable: unsealed buffers take part as segments meanwhile.
+fn read_and_index(
+    base: &State,
+    types: Vec<TypeState>,
+    changes: &Changes,
+    left: &[TypeId],
+    assembled: &dyn Fn(Vec<TypeState>, Vec<Segment>) -> State,
+    work: &mut Work<'_>,
+) -> StateResult<Vec<TypeState>> {
+    let mut lent = Vec::new();
+    let mut segments = work.segments.clone();
+    let slot = work.slot;
+    for mut open in work.lend(work.spare.len() + 1) {
+        let used = open.buffer.bytes.len();
+        open.buffer.bytes.resize(used + 8);
+        let bytes = Arc::new(open.buffer.bytes);
+        segments[usize::from(open.slot)].bytes = Bytes::from_owner(Lent(Arc::clone(&bytes)));
+        lent.push((open.slot, bytes, used));
+    }
+    let offset = lent.first().map_or(0, |(_, _, used)| *used);
+    let mut next = assembled(types, segments);
+    let mut pages = Buffer::default();
+    for id in left {
+        let place = Place { offset, slot };
+        let change = &changes.types[id.index()];
+        let index = index_type(base, &next, *id, change, place, &mut pages, work)?;
+        next.types[id.index()].index = Some(index);
+    }
+    let State {
+        types, segments, ..
+    } = next;
+    drop(segments);
+    let mut open = Vec::new();
+    for (slot, bytes, used) in lent.into_iter().rev() {
+        let mut bytes = Arc::into_inner(bytes).ok_or_else(|| {
+            StateError::Damaged("expected nobody else to hold an unsealed segment".into())
+        })?;
+        bytes.resize(used);
+        let buffer = Buffer { bytes };
+        open.push(Open { slot, buffer });
+    }
+    work.take_back(open);
+    work.buffer.put(&pages.bytes);
+    work.account(work.slot, pages.bytes.len());
+    Ok(types)
+}
+
+/// Where new pages go: behind what is in the buffer of the segment.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: usize,
+    slot: u16,
+}
+
+fn damage(base: &State, id: TypeId, IndexDamage(ordinal): IndexDamage) -> StateError {
+    let name = &base.schema.get(id).name;
+    StateError::Damaged(format!(
+        "expected {name} #{ordinal} to have a primary key of its own in the index"
+    ))
+}
+
+/// Gives up the pages of the index that a type had.
+fn free_pages(base: &State, id: TypeId, work: &mut Work<'_>) {
+    if let Some(old) = &base.types[id.index()].index {
+        index::each_page(old).for_each(|loc| work.free_index_page(loc));
+    }
 }
 
 fn index_type(
@@ -78,33 +129,26 @@ fn index_type(
     next: &State,
     id: TypeId,
     change: &super::TypeChanges,
-    offset: usize,
-    pages: &mut crate::segment::Buffer,
+    Place { offset, slot }: Place,
+    pages: &mut Buffer,
     work: &mut Work<'_>,
 ) -> StateResult<Index> {
     let Some(info) = base.infos[id.index()].key.as_ref() else {
         return Ok(Index::default());
     };
-    let damage = |ordinal: u32| {
-        let name = &base.schema.get(id).name;
-        StateError::Damaged(format!(
-            "expected {name} #{ordinal} to have a primary key of its own in the index"
-        ))
-    };
+    let damage = |damaged| damage(base, id, damaged);
     let hash = |state: &State, ordinal: u32| {
         state
             .row(id, ordinal)
             .and_then(|r| key::hash_record(&r, info))
-            .ok_or_else(|| damage(ordinal))
+            .ok_or_else(|| damage(IndexDamage(ordinal)))
     };
-    let from = offset.div_ceil(crate::segment::ALIGN);
-    let slot = work.slot;
+    let from = offset.div_ceil(ALIGN);
     let old = base.types[id.index()].index.clone().unwrap_or_default();
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
-        index::each_page(&old).for_each(|loc| work.free_index_page(loc));
-        let built = bulk::index(next, id, info, pages, slot)
-            .map_err(|index::IndexDamage(ordinal)| damage(ordinal))?;
+        free_pages(base, id, work);
+        let built = rebuild::of_records(next, id, info, pages, slot).map_err(damage)?;
         return Ok(moved(built, slot, from));
     }
     let mut list = Vec::with_capacity(change.added.len() + change.removed.len());
@@ -137,7 +181,7 @@ fn index_type(
         &mut |loc| freed.push(loc),
     );
     freed.into_iter().for_each(|loc| work.free_index_page(loc));
-    let patched = patched.map_err(|index::IndexDamage(ordinal)| damage(ordinal))?;
+    let patched = patched.map_err(damage)?;
     Ok(moved(patched, slot, from))
 }
 

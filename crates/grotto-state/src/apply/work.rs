@@ -15,7 +15,28 @@ pub(crate) struct Work<'a> {
     pub(crate) segments: Vec<Segment>,
     pub(crate) buffer: Buffer,
     pub(crate) slot: u16,
+    /// Buffers of threads that wrote beside this one, to be written on.
+    pub(super) spare: Vec<Open>,
     seal: &'a mut dyn Seal,
+}
+
+/// A buffer that is not full yet, and the slot of the segment it becomes.
+pub(super) struct Open {
+    pub(super) slot: u16,
+    pub(super) buffer: Buffer,
+}
+
+impl Open {
+    /// Whether it should be sealed.
+    pub(super) fn is_full(&self) -> bool {
+        self.buffer.bytes.len() >= SEAL_AT
+    }
+
+    /// Address of an item that starts at `start`.
+    pub(super) fn loc(&self, start: usize, tag: u16) -> StateResult<Loc> {
+        Buffer::loc(start, self.slot, tag)
+            .ok_or_else(|| StateError::Limit("256 GiB in one segment".into()))
+    }
 }
 
 impl<'a> Work<'a> {
@@ -24,6 +45,7 @@ impl<'a> Work<'a> {
             segments: base.segments.clone(),
             buffer: Buffer::default(),
             slot: 0,
+            spare: Vec::new(),
             seal,
         };
         work.slot = work.free_slot();
@@ -31,10 +53,11 @@ impl<'a> Work<'a> {
     }
 
     fn free_slot(&mut self) -> u16 {
-        let free = self
-            .segments
-            .iter()
-            .position(|segment| segment.bytes.is_empty() && segment.live == 0);
+        let spare = |slot: usize| self.spare.iter().any(|open| usize::from(open.slot) == slot);
+        let free = (0..self.segments.len()).find(|slot| {
+            let segment = &self.segments[*slot];
+            segment.bytes.is_empty() && segment.live == 0 && !spare(*slot)
+        });
         free.unwrap_or_else(|| {
             self.segments.push(Segment::FREE);
             self.segments.len() - 1
@@ -81,9 +104,9 @@ impl<'a> Work<'a> {
         self.free(loc, usize::from(loc.tag) * LINE);
     }
 
-    /// Takes note of items that were written side by side and put into the buffer at once.
-    pub(crate) fn account(&mut self, bytes: usize) {
-        self.segments[usize::from(self.slot)].live += bytes as u64;
+    /// Takes note of items that were written into the buffer of a slot.
+    pub(crate) fn account(&mut self, slot: u16, bytes: usize) {
+        self.segment(slot).live += bytes as u64;
     }
 
     /// Seals the buffer if it is large.
@@ -96,15 +119,61 @@ impl<'a> Work<'a> {
     }
 
     fn seal(&mut self) -> StateResult<()> {
-        let bytes = std::mem::take(&mut self.buffer).finish();
-        let sealed = self.seal.seal(bytes)?;
-        let segment = &mut self.segments[usize::from(self.slot)];
+        let (slot, buffer) = (self.slot, std::mem::take(&mut self.buffer));
+        self.seal_open(Open { slot, buffer })
+    }
+
+    /// Seals a buffer that a thread has filled.
+    pub(super) fn seal_open(&mut self, open: Open) -> StateResult<()> {
+        let sealed = self.seal.seal(open.buffer.finish())?;
+        let segment = self.segment(open.slot);
         (segment.bytes, segment.name) = (sealed.bytes, sealed.name);
         Ok(())
     }
 
+    /// The segment of a slot, also of one that a thread has taken behind the last.
+    fn segment(&mut self, slot: u16) -> &mut Segment {
+        let slot = usize::from(slot);
+        if self.segments.len() <= slot {
+            self.segments.resize(slot + 1, Segment::FREE);
+        }
+        &mut self.segments[slot]
+    }
+
+    /// Buffers for as many threads, this one's first. Slots behind the last are the threads' to
+    /// take until the buffers are back.
+    pub(super) fn lend(&mut self, threads: usize) -> Vec<Open> {
+        let (slot, buffer) = (self.slot, std::mem::take(&mut self.buffer));
+        let mut open = vec![Open { slot, buffer }];
+        open.append(&mut self.spare);
+        while open.len() < threads {
+            let slot = self.segments.len() as u16;
+            self.segment(slot);
+            let buffer = Buffer::default();
+            open.push(Open { slot, buffer });
+        }
+        self.spare = open.split_off(threads.max(1));
+        open
+    }
+
+    /// Takes back what is left of lent buffers.
+    pub(super) fn take_back(&mut self, open: Vec<Open>) {
+        self.spare.extend(open);
+        let current = self.spare.pop().unwrap_or_else(|| Open {
+            slot: self.segments.len() as u16,
+            buffer: Buffer::default(),
+        });
+        self.segment(current.slot);
+        (self.slot, self.buffer) = (current.slot, current.buffer);
+    }
+
     /// Seals what is left and gives up segments without live bytes.
     pub(crate) fn finish(mut self) -> StateResult<Vec<Segment>> {
+        for open in std::mem::take(&mut self.spare) {
+            if !open.buffer.bytes.is_empty() {
+                self.seal_open(open)?;
+            }
+        }
         if !self.buffer.bytes.is_empty() {
             self.seal()?;
         }

@@ -178,7 +178,7 @@ impl RowColumn<'_> {
     }
 }
 
-fn pack_elements(ordinals: &[u32], width: u32, heap: &mut Vec<u8>) {
+pub(super) fn pack_elements(ordinals: &[u32], width: u32, heap: &mut Vec<u8>) {
     let (mut word, mut filled) = (0_u64, 0);
     for ordinal in ordinals {
         word |= u64::from(*ordinal) << filled;

@@ -6,7 +6,7 @@ use super::build::fresh_lines;
 use super::{LINE, ORDINALS, REACH, SLOTS, fingerprint, hits, home, ordinal_at};
 
 /// A key may be this many lines past its own before its page is laid out anew.
-const MAX_REACH: u8 = 3;
+pub(super) const MAX_REACH: u8 = 3;
 
 /// A page being changed.
 pub(super) struct Page {
@@ -15,11 +15,9 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn with_lines(lines: usize) -> Self {
-        Self {
-            bytes: vec![0; lines * LINE],
-            used: 0,
-        }
+    /// A page that was laid out with `used` entries.
+    pub(super) fn of(bytes: Vec<u8>, used: usize) -> Self {
+        Self { bytes, used }
     }
 
     pub(super) fn copy_of(bytes: &[u8]) -> Self {
@@ -109,4 +107,41 @@ impl Page {
         }
         all
     }
+}
+
+/// Lays entries out in lines without any; gives how far the worst one is from its own line, or the
+/// ordinal of the first that finds no place.
+pub(super) fn fill(page: &mut [u8], entries: &[(u64, u32)]) -> Result<u8, u32> {
+    let lines = page.len() / LINE;
+    let mut worst = 0;
+    for (hash, ordinal) in entries {
+        let first = home(*hash, lines);
+        let (mut line, mut step) = (first, 0_u8);
+        let mut slot = used_slots(page, line);
+        while slot == SLOTS {
+            step = step.checked_add(1).ok_or(*ordinal)?;
+            line = if line + 1 == lines { 0 } else { line + 1 };
+            if line == first || step == u8::MAX {
+                return Err(*ordinal);
+            }
+            slot = used_slots(page, line);
+        }
+        let at = line * LINE;
+        page[at + slot] = fingerprint(*hash);
+        let place = at + ORDINALS + 4 * slot;
+        page[place..place + 4].copy_from_slice(&ordinal.to_le_bytes());
+        let reach = &mut page[first * LINE + REACH];
+        *reach = (*reach).max(step);
+        worst = worst.max(step);
+    }
+    Ok(worst)
+}
+
+/// Taken slots of a line that was filled from the first slot on: fingerprints are never zero.
+fn used_slots(page: &[u8], line: usize) -> usize {
+    let Some(head) = page.get(line * LINE..line * LINE + 16) else {
+        return SLOTS;
+    };
+    let head = head.try_into().map_or(0, u128::from_le_bytes) & ((1 << (8 * SLOTS)) - 1);
+    (u128::BITS - head.leading_zeros()).div_ceil(8) as usize
 }

@@ -1,0 +1,52 @@
+//! Content hashes and key hashes of staged rows, a column at a time.
+//!
+//! Owns: that they are what [`crate::Record::content_hash`] and the key hash of the stored record
+//! give. Never reads a record.
+
+use crate::key::KeyInfo;
+use crate::state::TypeInfo;
+use grotto_format::batch::{Batch, ColumnData, Value};
+use grotto_format::checksum;
+use std::ops::Range;
+
+/// Content hashes of some rows of a batch.
+pub(super) fn contents(info: &TypeInfo, batch: &Batch, rows: Range<usize>) -> Vec<u64> {
+    let mut sums = vec![0_u64; rows.len()];
+    for (column, seed) in batch.columns.iter().zip(&info.seeds) {
+        if let (ColumnData::Fixed(words), true) = (&column.data, column.nulls.is_empty()) {
+            let words = words.get(rows.clone()).unwrap_or_default();
+            for (sum, word) in sums.iter_mut().zip(words) {
+                *sum = sum.wrapping_add(checksum::fixed(*seed, *word));
+            }
+            continue;
+        }
+        for (sum, row) in sums.iter_mut().zip(rows.clone()) {
+            *sum = sum.wrapping_add(match column.value(row) {
+                Value::Null => 0,
+                Value::Fixed(word) => checksum::fixed(*seed, word),
+                Value::Var(bytes) => checksum::var(*seed, bytes),
+                Value::Elements(ordinals) => checksum::elements(*seed, ordinals.iter().copied()),
+            });
+        }
+    }
+    sums
+}
+
+/// Key hashes of all rows of a batch; `None` when part of the key is in another record or null.
+pub(super) fn keys(info: &KeyInfo, batch: &Batch) -> Option<Vec<u64>> {
+    let mut hashes = vec![checksum::KEY_SEED; batch.rows];
+    for path in &info.paths {
+        let [column] = path.steps.as_slice() else {
+            return None;
+        };
+        let column = batch.columns.get(usize::from(*column))?;
+        for (row, hash) in hashes.iter_mut().enumerate() {
+            *hash = match column.value(row) {
+                Value::Fixed(word) => checksum::key_fixed(*hash, word),
+                Value::Var(bytes) => checksum::key_var(*hash, bytes),
+                Value::Null | Value::Elements(_) => return None,
+            };
+        }
+    }
+    Some(hashes)
+}

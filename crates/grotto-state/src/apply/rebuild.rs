@@ -1,0 +1,132 @@
+//! Indexes of types whose records are all, or mostly, new.
+//!
+//! Owns: building them on several threads. Never patches one.
+
+use super::threads;
+use super::work::Work;
+use crate::bitmap;
+use crate::index::{self, Index, IndexDamage, Run};
+use crate::key::{self, KeyInfo};
+use crate::segment::{ALIGN, Buffer, Loc};
+use crate::state::State;
+use grotto_format::schema::TypeId;
+
+/// Builds an index from the keys of a load, in the buffers of the segments being written.
+pub(super) fn of_runs(runs: Vec<Run>, work: &mut Work<'_>) -> Result<Index, IndexDamage> {
+    debug_assert_eq!(ALIGN, index::LINE, "pages need no padding");
+    let depth = index::depth_for(runs.iter().map(Run::len).sum());
+    let parallel = if index::is_deep(depth) { threads() } else { 1 };
+    let built = if parallel > 1 {
+        side_by_side(work.lend(parallel), |part, mut open| {
+            let cut = |part: usize| index::RUN_PARTS * part as u32 / parallel as u32;
+            let parts = cut(part)..cut(part + 1);
+            let pages = index::build_parts(&runs, depth, parts, &mut open.buffer);
+            (open, pages)
+        })
+    } else {
+        let entries: Vec<_> = runs.into_iter().map(Run::into_entries).collect();
+        side_by_side(work.lend(1), |_, mut open| {
+            let pages = index::build_pages_in(&entries, depth, 0..1 << depth);
+            let pages = pages.map(|(pages, mut starts)| {
+                let at = open.buffer.put(&pages.bytes);
+                starts.iter_mut().for_each(|(start, _)| *start += at);
+                starts
+            });
+            (open, pages)
+        })
+    };
+    let mut locs = Vec::with_capacity(1 << depth);
+    let mut buffers = Vec::with_capacity(built.len());
+    for (open, pages) in built {
+        for (start, lines) in pages? {
+            locs.push(Buffer::loc(start, open.slot, lines).unwrap_or(Loc::NONE));
+            work.account(open.slot, usize::from(lines) * index::LINE);
+        }
+        buffers.push(open);
+    }
+    work.take_back(buffers);
+    Ok(Index {
+        pages: locs.into(),
+        depth,
+    })
+}
+
+/// Builds an index by reading the keys of all records, which may lie in other ones: keys hashed side
+/// by side, then pages.
+pub(super) fn of_records(
+    next: &State,
+    id: TypeId,
+    info: &KeyInfo,
+    out: &mut Buffer,
+    slot: u16,
+) -> Result<Index, IndexDamage> {
+    let threads = if next.count(id) < SMALL { 1 } else { threads() };
+    let blocks = next.ordinal_limit(id) >> next.types[id.index()].shift;
+    let hashed = |part: u32| -> Result<Vec<(u64, u32)>, IndexDamage> {
+        let shift = next.types[id.index()].shift;
+        let (first, last) = (
+            blocks * part / threads as u32,
+            blocks * (part + 1) / threads as u32,
+        );
+        let mut entries = Vec::with_capacity((next.count(id) as usize) / threads + 1);
+        for block in first..last {
+            let page = next.bitmap_page(&next.types[id.index()], block as usize);
+            for position in bitmap::positions(page) {
+                let ordinal = (block << shift) + position;
+                let hash = next
+                    .row(id, ordinal)
+                    .and_then(|record| key::hash_record(&record, info));
+                entries.push((hash.ok_or(IndexDamage(ordinal))?, ordinal));
+            }
+        }
+        Ok(entries)
+    };
+    let parts = side_by_side((0..threads).collect(), |part, _| hashed(part as u32))
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
+    let depth = index::depth_for(parts.iter().map(Vec::len).sum());
+    let pages = 1_u32 << depth;
+    let count = threads.min(pages as usize);
+    let built = side_by_side((0..count).collect(), |part, _| {
+        let cut = |part: usize| pages * part as u32 / count as u32;
+        index::build_pages_in(&parts, depth, cut(part)..cut(part + 1))
+    });
+    let mut locs = Vec::with_capacity(pages as usize);
+    for part in built {
+        let (buffer, starts) = part?;
+        let start = out.put(&buffer.bytes);
+        for (at, lines) in starts {
+            locs.push(Buffer::loc(start + at, slot, lines).unwrap_or(Loc::NONE));
+        }
+    }
+    Ok(Index {
+        pages: locs.into(),
+        depth,
+    })
+}
+
+/// Types with fewer records are not worth a thread.
+const SMALL: u64 = 1 << 16;
+
+/// Does `work` with each item on a thread of its own, the first on this one.
+fn side_by_side<I: Send, T: Send>(items: Vec<I>, work: impl Fn(usize, I) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let mut items = items.into_iter().enumerate();
+        let first = items.next();
+        let others: Vec<_> = items
+            .map(|(part, item)| scope.spawn(move || work(part, item)))
+            .collect();
+        let mut done: Vec<T> = first
+            .map(|(part, item)| work(part, item))
+            .into_iter()
+            .collect();
+        for other in others {
+            match other.join() {
+                Ok(part) => done.push(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    })
+}
