@@ -24,22 +24,55 @@ pub(crate) fn choose(
         .enumerate()
         .filter(|(_, l)| holds(l))
         .min_by_key(|(_, l)| l.row);
-    if let Some((position, layout)) = best {
-        // One spare byte in a row of 32 is cheaper than another layout.
-        if layout.row <= ideal.row + ideal.row / 32 || layouts.len() >= MAX_LAYOUTS {
-            return position;
-        }
+    // One spare byte in a row of twelve is cheaper than another layout: lookups read a layout each,
+    // and hundreds of them fill the cache that index and rows could use.
+    let cheap = ideal.row + ideal.row / 12;
+    if let Some((position, layout)) = best
+        && (layout.row <= cheap || layouts.len() >= MAX_LAYOUTS)
+    {
+        return position;
     }
-    layouts.push(match layouts.len() >= MAX_LAYOUTS {
-        true => Layout::tightest(kinds, &widened(layouts, kinds, needs), first),
+    let many = layouts.len() >= MAX_LAYOUTS;
+    let shared = shared(layouts, kinds, needs, first, extent, many);
+    layouts.push(match many || shared.row <= cheap {
+        true => shared,
         false => ideal,
     });
     layouts.len() - 1
 }
 
-/// What all layouts together hold, `needs` included, with room to grow where `needs` passes it: rising
-/// values then ask for another layout only each time they double.
-fn widened(layouts: &[Layout], kinds: &[ColumnKind], needs: &[Need]) -> Vec<Need> {
+/// The tightest layout for everything that all layouts hold, and `needs`; with room to grow if there
+/// must not be many more.
+fn shared(
+    layouts: &[Layout],
+    kinds: &[ColumnKind],
+    needs: &[Need],
+    first: &[u16],
+    extent: Extent,
+    grow: bool,
+) -> Layout {
+    let mut wide = widened(layouts, kinds, needs, grow);
+    let mut layout = Layout::tightest(kinds, &wide, first);
+    // Wider rows push the heap out, and wider offsets widen the rows.
+    while !layout.reaches(kinds, extent) {
+        let end = extent.end(u64::from(layout.row)).min(MAX_BLOCK);
+        for (need, kind) in wide.iter_mut().zip(kinds) {
+            if !matches!(kind, ColumnKind::Fixed(_)) {
+                need.max = need.max.max(end);
+            }
+        }
+        let wider = Layout::tightest(kinds, &wide, first);
+        if wider == layout {
+            break;
+        }
+        layout = wider;
+    }
+    layout
+}
+
+/// What all layouts together hold, `needs` included. With `grow` there is room where `needs` passes it:
+/// rising values then ask for another layout only each time they double.
+fn widened(layouts: &[Layout], kinds: &[ColumnKind], needs: &[Need], grow: bool) -> Vec<Need> {
     let mut wide = needs.to_vec();
     for (column, (need, kind)) in wide.iter_mut().zip(kinds).enumerate() {
         let slots = layouts
@@ -51,26 +84,22 @@ fn widened(layouts: &[Layout], kinds: &[ColumnKind], needs: &[Need]) -> Vec<Need
         });
         let Some(hull) = hull else { continue };
         need.null |= hull.null;
-        need.length = grown(hull.length, need.length);
-        need.element = grown(hull.element, u64::from(need.element)).min(u64::from(u32::MAX)) as u32;
+        let passed = |had: u64, need: u64| match grow && need > had {
+            true => need.saturating_mul(2),
+            false => need.max(had),
+        };
+        need.length = passed(hull.length, need.length);
+        let element = passed(hull.element, u64::from(need.element));
+        need.element = element.min(u64::from(u32::MAX)) as u32;
         match kind {
             ColumnKind::Fixed(_) => {
-                (need.min, need.max) = hull.grown(need.min as i64, need.max as i64)
+                let range = (need.min as i64, need.max as i64);
+                (need.min, need.max) = hull.with(range, grow);
             }
-            // Every start there can be, because a wider row moves them all.
-            _ => need.max = MAX_BLOCK,
+            _ => need.max = passed(hull.max as u64, need.max).min(MAX_BLOCK),
         }
     }
     wide
-}
-
-/// Twice `need` once it passes what there was.
-fn grown(had: u64, need: u64) -> u64 {
-    if need > had {
-        need.saturating_mul(2)
-    } else {
-        had
-    }
 }
 
 /// What one column of some layouts holds.
@@ -109,15 +138,17 @@ impl Hull {
         }
     }
 
-    fn grown(&self, min: i64, max: i64) -> (u64, u64) {
+    /// What it holds, and a range.
+    fn with(&self, (min, max): (i64, i64), grow: bool) -> (u64, u64) {
         let range = (self.max.max(max)).saturating_sub(self.min.min(min));
+        let more = if grow { range } else { 0 };
         let low = if min < self.min {
-            min.saturating_sub(range)
+            min.saturating_sub(more)
         } else {
             self.min
         };
         let high = if max > self.max {
-            max.saturating_add(range)
+            max.saturating_add(more)
         } else {
             self.max
         };
