@@ -6,13 +6,14 @@
 //! An object type has one column per field, in schema order; a list, set or map type has a single
 //! column of elements (a map's elements are keys and values in turn).
 
+mod decode;
 mod limits;
 mod ordinals;
 #[cfg(test)]
 mod tests;
 
 use crate::schema::{FieldType, TypeKind, TypeSchema};
-use crate::wire::{self, Reader, WireError};
+use crate::wire;
 pub use limits::{MAX_BLOCKS, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, MAX_ELEMENTS};
 pub use ordinals::{MAX_ORDINAL, decode_ordinals, encode_ordinals};
 
@@ -272,57 +273,6 @@ impl Column {
             }
         }
     }
-
-    /// Decodes a column of `rows` records.
-    ///
-    /// # Errors
-    /// With offset and expectation when the bytes are not such a column. Text is validated here, so
-    /// that it need never be refused later.
-    pub fn decode(kind: ColumnKind, rows: usize, bytes: &[u8]) -> Result<Self, WireError> {
-        let mut reader = Reader::new(bytes);
-        if rows > MAX_CHUNK_ROWS {
-            return reader.fail("a chunk within the limit of records");
-        }
-        let nulls = read_nulls(&mut reader, rows)?;
-        let data = match kind {
-            ColumnKind::Fixed(0) => {
-                let mut words = wire::Packed::read(&mut reader, rows)?.collect::<Vec<_>>();
-                for (row, word) in words.iter_mut().enumerate().filter(|_| !nulls.is_empty()) {
-                    if nulls[row / 64] >> (row % 64) & 1 == 1 {
-                        *word = 0;
-                    }
-                }
-                ColumnData::Fixed(words)
-            }
-            ColumnKind::Fixed(width) => ColumnData::Fixed(read_planes(&mut reader, rows, width)?),
-            ColumnKind::Var(text) => {
-                let (ends, total) = read_lengths(&mut reader, rows, 1, bytes.len())?;
-                let at = reader.at();
-                let bytes = reader.take(total, "bytes of all values")?.to_vec();
-                if text && !text_is_valid(&bytes, &ends) {
-                    return Err(WireError {
-                        at,
-                        expected: "text in UTF-8",
-                    });
-                }
-                ColumnData::Var { ends, bytes }
-            }
-            ColumnKind::Elements(per) => {
-                let (ends, total) =
-                    read_lengths(&mut reader, rows, usize::from(per), MAX_ELEMENTS)?;
-                let at = reader.at();
-                let words = wire::Packed::read(&mut reader, total)?;
-                let ordinals = words.map(u32::try_from).collect::<Result<_, _>>();
-                let ordinals = ordinals.map_err(|_| WireError {
-                    at,
-                    expected: "ordinals of 32 bits",
-                })?;
-                ColumnData::Elements { ends, ordinals }
-            }
-        };
-        reader.end("end of the column")?;
-        Ok(Self { nulls, data })
-    }
 }
 
 fn span_of(ends: &[usize], row: usize) -> std::ops::Range<usize> {
@@ -336,64 +286,4 @@ fn put_lengths(out: &mut Vec<u8>, ends: &[usize], rows: &[u32]) {
         rows.iter()
             .map(|row| span_of(ends, *row as usize).len() as u64),
     );
-}
-
-/// Ends of the values, and their sum, which is at most `max`.
-fn read_lengths(
-    reader: &mut Reader<'_>,
-    rows: usize,
-    per: usize,
-    max: usize,
-) -> Result<(Vec<usize>, usize), WireError> {
-    let at = reader.at();
-    let mut total = 0_usize;
-    let mut ends = Vec::with_capacity(rows);
-    for length in wire::Packed::read(reader, rows)? {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        total = total.saturating_add(length);
-        if total > max || length % per != 0 {
-            return Err(WireError {
-                at,
-                expected: "lengths within the limit of a chunk",
-            });
-        }
-        ends.push(total);
-    }
-    Ok((ends, total))
-}
-
-fn read_nulls(reader: &mut Reader<'_>, rows: usize) -> Result<Vec<u64>, WireError> {
-    match reader.u8("null flag")? {
-        0 => Ok(Vec::new()),
-        1 => {
-            let bytes = reader.take(rows.div_ceil(8), "null bits")?;
-            let mut nulls = vec![0_u64; rows.div_ceil(64)];
-            for (i, byte) in bytes.iter().enumerate() {
-                nulls[i / 8] |= u64::from(*byte) << (8 * (i % 8));
-            }
-            Ok(nulls)
-        }
-        _ => reader.fail("null flag of 0 or 1"),
-    }
-}
-
-fn read_planes(reader: &mut Reader<'_>, rows: usize, width: u8) -> Result<Vec<u64>, WireError> {
-    let planes = reader.take(rows * usize::from(width), "byte planes")?;
-    let mut words = vec![0_u64; rows];
-    if rows > 0 {
-        for (i, plane) in planes.chunks_exact(rows).enumerate() {
-            for (word, byte) in words.iter_mut().zip(plane) {
-                *word |= u64::from(*byte) << (8 * i);
-            }
-        }
-    }
-    Ok(words)
-}
-
-/// Whether every single value is UTF-8: the whole is, and no value starts within a character.
-fn text_is_valid(bytes: &[u8], ends: &[usize]) -> bool {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => ends.iter().all(|end| text.is_char_boundary(*end)),
-        Err(_) => false,
-    }
 }

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** a [`Blob`] exists only if every byte of the file matched its checksum.
 
+mod section;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -14,6 +15,7 @@ use crate::checksum;
 use crate::schema::MAX_TYPES;
 use crate::wire::{Reader, WireError};
 use bytes::Bytes;
+pub use section::Unpacker;
 pub use write::{BlobWriter, PackedSection};
 
 /// First bytes of every blob.
@@ -215,53 +217,11 @@ impl Blob {
         })
     }
 
-    /// The bytes of a section, decompressed.
-    ///
-    /// # Errors
-    /// When its checksum or length is wrong.
-    pub fn section(&self, index: usize) -> Result<Bytes, BlobError> {
-        let fail = |reason: String| BlobError::Section { index, reason };
-        let (Some(section), Some(start)) =
-            (self.header.sections.get(index), self.offsets.get(index))
-        else {
-            return Err(fail(format!(
-                "expected one of {}",
-                self.header.sections.len()
-            )));
-        };
-        let stored = self.bytes.slice(*start..*start + section.stored as usize);
-        let sum = checksum::of_bytes(&stored);
-        if sum != section.checksum {
-            return Err(BlobError::Checksum {
-                expected: section.checksum,
-                found: sum,
-            });
-        }
-        if !section.compressed {
-            return Ok(stored);
-        }
-        let raw = decompress(&stored, section.raw as usize).map_err(|e| fail(e.to_string()))?;
-        if raw.len() as u64 != section.raw {
-            return Err(fail(format!(
-                "expected {} bytes once decompressed, found {}",
-                section.raw,
-                raw.len()
-            )));
-        }
-        Ok(raw.into())
-    }
-
     /// Bytes of the whole file.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
-}
-
-fn decompress(stored: &[u8], raw: usize) -> std::io::Result<Vec<u8>> {
-    let mut decoder = zstd::bulk::Decompressor::new()?;
-    decoder.set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
-    decoder.decompress(stored, raw)
 }
 
 fn read_header(body: &[u8]) -> Result<(BlobHeader, usize), BlobError> {

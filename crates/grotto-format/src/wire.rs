@@ -194,6 +194,28 @@ impl<'a> Packed<'a> {
     }
 }
 
+impl Packed<'_> {
+    /// Appends all values: one load, shift and mask each, unless they are wide.
+    pub(crate) fn append_to(self, words: &mut Vec<u64>) {
+        // Up to 57 bits at any bit offset lie within eight bytes.
+        let narrow = if self.width <= 57 { self.rows } else { 0 };
+        // Values whose eight bytes are all there.
+        let whole = (self.bytes.len().saturating_sub(8) * 8)
+            .checked_div(self.width)
+            .map_or(narrow, |rows| rows.min(narrow));
+        words.reserve(self.rows);
+        words.extend((0..whole).map(|row| {
+            let bit = row * self.width;
+            let word = self.bytes.get(bit / 8..bit / 8 + 8);
+            let word = word
+                .and_then(|w| w.try_into().ok())
+                .map_or(0, u64::from_le_bytes);
+            self.base.wrapping_add(word >> (bit % 8) & self.mask)
+        }));
+        words.extend(Self { row: whole, ..self });
+    }
+}
+
 impl Iterator for Packed<'_> {
     type Item = u64;
 

@@ -136,6 +136,7 @@ pub(super) fn add_all(
 impl Shared<'_> {
     /// Builds one chunk after the other until there are none, or nobody wants them any more.
     fn build_all(&self, mut open: Open, results: &mpsc::SyncSender<Message>) {
+        let mut chunk = Chunk::default();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(first) = self.of.sections.chunks.get(number) else {
@@ -144,9 +145,9 @@ impl Shared<'_> {
                 return;
             };
             let so_far = Arc::clone(&known(&self.layouts));
-            let chunk = sections::chunk(self.blob, self.of.info, *first)
-                .and_then(|chunk| build(self.of, self.shift, chunk, &so_far, &mut open));
-            if results.send(Message::Chunk(number, chunk)).is_err() {
+            let built = sections::chunk(self.blob, self.of.info, *first, &mut chunk)
+                .and_then(|()| build(self.of, self.shift, &mut chunk, &so_far, &mut open));
+            if results.send(Message::Chunk(number, built)).is_err() {
                 return;
             }
             if open.is_full() {
@@ -204,7 +205,7 @@ fn put_together(
 fn build(
     of: &TypeWork<'_>,
     shift: u8,
-    chunk: Chunk,
+    chunk: &mut Chunk,
     layouts: &[Layout],
     open: &mut Open,
 ) -> StateResult<Built> {
@@ -246,7 +247,7 @@ fn build(
         built.add(&ty, number, &added, shift, open)?;
         at = end;
     }
-    built.ordinals = chunk.ordinals;
+    built.ordinals = std::mem::take(&mut chunk.ordinals);
     Ok(built)
 }
 

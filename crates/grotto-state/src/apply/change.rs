@@ -66,8 +66,9 @@ pub(super) fn apply_type(
             loaded.keys,
         ));
     }
+    let mut chunk = Chunk::default();
     for first in &of.sections.chunks {
-        let chunk = sections::chunk(blob, of.info, *first)?;
+        sections::chunk(blob, of.info, *first, &mut chunk)?;
         add_chunk(
             base,
             &of,

@@ -8,7 +8,7 @@ use crate::state::TypeInfo;
 use grotto_format::batch::{
     Batch, Column, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, decode_ordinals,
 };
-use grotto_format::blob::{Blob, SectionKind};
+use grotto_format::blob::{Blob, SectionKind, Unpacker};
 
 /// Positions of the sections of one type.
 #[derive(Debug, Default)]
@@ -18,11 +18,19 @@ pub(super) struct TypeSections {
     pub(super) chunks: Vec<usize>,
 }
 
-/// One chunk of added records.
+/// One chunk of added records, in memory that takes the next one too.
+#[derive(Default)]
 pub(super) struct Chunk {
     pub(super) ordinals: Vec<u32>,
     pub(super) batch: Batch,
+    unpacker: Unpacker,
+    /// Raw bytes that have gone through its memory.
+    passed: u64,
 }
+
+/// Memory is given up once this many raw bytes have passed: chunks that are each heavy in another
+/// column would otherwise add up, and a hostile blob has as many of them as it likes.
+const MOST_PASSED: u64 = 256 << 20;
 
 pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSections>> {
     let mut types: Vec<TypeSections> = infos.iter().map(|_| TypeSections::default()).collect();
@@ -77,7 +85,13 @@ pub(super) fn removed(blob: &Blob, sections: &TypeSections, live: u64) -> StateR
     decode_ordinals(&blob.section(index)?, max).map_err(|e| section_error(blob, index, e))
 }
 
-pub(super) fn chunk(blob: &Blob, info: &TypeInfo, first: usize) -> StateResult<Chunk> {
+/// Decodes a chunk in the place of the one before.
+pub(super) fn chunk(
+    blob: &Blob,
+    info: &TypeInfo,
+    first: usize,
+    chunk: &mut Chunk,
+) -> StateResult<()> {
     // Before anything is decompressed.
     let table = blob
         .header
@@ -91,8 +105,13 @@ pub(super) fn chunk(blob: &Blob, info: &TypeInfo, first: usize) -> StateResult<C
         );
         return Err(mismatch(&blob.header, reason));
     }
-    let ordinals = decode_ordinals(&blob.section(first)?, MAX_CHUNK_ROWS)
-        .map_err(|e| section_error(blob, first, e))?;
+    if chunk.passed + raw > MOST_PASSED {
+        *chunk = Chunk::default();
+    }
+    chunk.passed += raw;
+    let bytes = blob.section_in(first, &mut chunk.unpacker)?;
+    let ordinals =
+        decode_ordinals(bytes, MAX_CHUNK_ROWS).map_err(|e| section_error(blob, first, e))?;
     let cells = ordinals.len() * info.kinds.len();
     if cells > MAX_CHUNK_CELLS {
         let reason = format!(
@@ -100,17 +119,21 @@ pub(super) fn chunk(blob: &Blob, info: &TypeInfo, first: usize) -> StateResult<C
         );
         return Err(mismatch(&blob.header, reason));
     }
-    let mut columns = Vec::with_capacity(info.kinds.len());
+    chunk.batch.rows = ordinals.len();
+    let columns = &mut chunk.batch.columns;
+    columns.truncate(info.kinds.len());
     for (position, kind) in info.kinds.iter().enumerate() {
         let index = first + 1 + position;
-        let column = Column::decode(*kind, ordinals.len(), &blob.section(index)?);
-        columns.push(column.map_err(|e| section_error(blob, index, e))?);
+        if columns.len() <= position {
+            columns.push(Column::new(*kind));
+        }
+        let bytes = blob.section_in(index, &mut chunk.unpacker)?;
+        columns[position]
+            .refill(*kind, ordinals.len(), bytes)
+            .map_err(|e| section_error(blob, index, e))?;
     }
-    let rows = ordinals.len();
-    Ok(Chunk {
-        ordinals,
-        batch: Batch { rows, columns },
-    })
+    chunk.ordinals = ordinals;
+    Ok(())
 }
 
 fn section_error(blob: &Blob, index: usize, source: grotto_format::WireError) -> StateError {

@@ -1,0 +1,101 @@
+//! Reading the sections of a blob.
+//!
+//! Owns: their verification and decompression. Never knows what is in them.
+
+use super::{Blob, BlobError, MAX_WINDOW_LOG};
+use crate::checksum;
+use bytes::Bytes;
+use zstd::bulk::Decompressor;
+use zstd::zstd_safe::DParameter;
+
+/// What decompressing needs, to be used again from section to section: a load reads thousands.
+#[derive(Default)]
+pub struct Unpacker {
+    decoder: Option<Decompressor<'static>>,
+    raw: Vec<u8>,
+}
+
+impl std::fmt::Debug for Unpacker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Unpacker of {} bytes", self.raw.capacity())
+    }
+}
+
+impl Unpacker {
+    fn unpack(&mut self, stored: &[u8], raw: usize) -> std::io::Result<()> {
+        let decoder = match &mut self.decoder {
+            Some(decoder) => decoder,
+            None => {
+                let mut decoder = Decompressor::new()?;
+                decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
+                self.decoder.insert(decoder)
+            }
+        };
+        self.raw.clear();
+        self.raw.reserve(raw);
+        decoder.decompress_to_buffer(stored, &mut self.raw)?;
+        Ok(())
+    }
+}
+
+impl Blob {
+    /// The bytes of a section, decompressed.
+    ///
+    /// # Errors
+    /// When its checksum or length is wrong.
+    pub fn section(&self, index: usize) -> Result<Bytes, BlobError> {
+        let mut unpacker = Unpacker::default();
+        let stored = self.section_in(index, &mut unpacker)?;
+        if self
+            .header
+            .sections
+            .get(index)
+            .is_some_and(|s| !s.compressed)
+        {
+            return Ok(self.bytes.slice_ref(stored));
+        }
+        Ok(unpacker.raw.into())
+    }
+
+    /// The bytes of a section; decompressed, if it is compressed, into memory that is used again.
+    ///
+    /// # Errors
+    /// As [`section`](Self::section).
+    pub fn section_in<'a>(
+        &'a self,
+        index: usize,
+        unpacker: &'a mut Unpacker,
+    ) -> Result<&'a [u8], BlobError> {
+        let fail = |reason: String| BlobError::Section { index, reason };
+        let (Some(section), Some(start)) =
+            (self.header.sections.get(index), self.offsets.get(index))
+        else {
+            return Err(fail(format!(
+                "expected one of {}",
+                self.header.sections.len()
+            )));
+        };
+        let stored = &self.bytes[*start..*start + section.stored as usize];
+        let sum = checksum::of_bytes(stored);
+        if sum != section.checksum {
+            return Err(BlobError::Checksum {
+                expected: section.checksum,
+                found: sum,
+            });
+        }
+        if !section.compressed {
+            return Ok(stored);
+        }
+        unpacker
+            .unpack(stored, section.raw as usize)
+            .map_err(|e| fail(e.to_string()))?;
+        if unpacker.raw.len() as u64 != section.raw {
+            return Err(fail(format!(
+                "expected {} bytes once decompressed, found {}",
+                section.raw,
+                unpacker.raw.len()
+            )));
+        }
+        Ok(&unpacker.raw)
+    }
+}
