@@ -39,6 +39,10 @@ pub fn apply(state: &State, blob: &Blob) -> Result<State> {
     Ok(state.apply(blob, &mut HeapSeal::default())?.0)
 }
 
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(8))
+}
+
 impl<W: Workload> Engine<W> {
     /// A producer that has published nothing.
     ///
@@ -76,13 +80,12 @@ impl<W: Workload> Engine<W> {
     }
 
     fn options(version: u64) -> EncodeOptions {
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(8));
         // As producers do unless told otherwise.
         EncodeOptions {
             dataset: "bench".into(),
             version,
             level: Some(3),
-            threads,
+            threads: threads(),
         }
     }
 
@@ -92,10 +95,11 @@ impl<W: Workload> Engine<W> {
     /// When the engine refuses a record.
     pub fn full(&mut self) -> Result<Option<Encoded>> {
         let mut cycle = self.write.begin(&self.schema, Mode::Full)?;
+        cycle.use_threads(threads());
         for (position, record) in self.model.records().iter().enumerate() {
             self.flat.clear();
             self.model.workload().write(record, &mut self.flat);
-            cycle.add(self.type_id, self.flat.bytes(), position as u64)?;
+            cycle.add_later(self.type_id, self.flat.bytes(), position as u64)?;
         }
         Ok(cycle.finish(&Self::options(self.state().version() + 1))?)
     }

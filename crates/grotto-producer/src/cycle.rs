@@ -44,7 +44,8 @@ fn decode_json(schema: &Schema, id: TypeId, text: &str, flat: &mut FlatBuilder) 
 }
 
 impl FullCycle {
-    pub(crate) fn new(cycle: Cycle) -> Self {
+    pub(crate) fn new(mut cycle: Cycle, threads: usize) -> Self {
+        cycle.use_threads(threads);
         Self {
             cycle,
             flat: FlatBuilder::new(),
@@ -74,7 +75,8 @@ impl FullCycle {
     ///
     /// # Errors
     /// When the text is not a record of the type; nothing was added then and the cycle may go on.
-    /// When its key was added before; the cycle cannot be published then.
+    /// When its key was added before; the cycle cannot be published then. Records are taken in on
+    /// several threads, so this may be told by a later call, or by the end of the cycle.
     pub fn add_json(&mut self, type_name: &str, text: &str, position: u64) -> Result<()> {
         let id = type_id(self.schema(), type_name)?;
         let mut flat = std::mem::take(&mut self.flat);
@@ -107,7 +109,7 @@ impl FullCycle {
     /// As [`add_json`](Self::add_json).
     pub fn add_flat(&mut self, id: TypeId, flat: &[u8], position: u64) -> Result<()> {
         self.records += 1;
-        self.cycle.add(id, flat, position).map_err(|error| {
+        self.cycle.add_later(id, flat, position).map_err(|error| {
             let error = Error::from(error);
             self.failed
                 .get_or_insert_with(|| error.message().to_owned());

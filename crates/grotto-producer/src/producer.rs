@@ -110,8 +110,9 @@ impl Producer {
     where
         F: FnOnce(&mut FullCycle) -> Result<()> + Send + 'static,
     {
+        let threads = self.shared.settings.threads;
         let work = move |cycle| {
-            let mut full = FullCycle::new(cycle);
+            let mut full = FullCycle::new(cycle, threads);
             fill(&mut full)?;
             let records = full.records;
             Ok((full.into_cycle()?, records))

@@ -4,6 +4,7 @@
 //! rolling it back.
 
 use super::Children;
+use super::bulk::Bulk;
 use super::flatkey::FlatKey;
 use super::intern::{Resolve, Scratch, Source};
 use super::stage::Stage;
@@ -53,7 +54,8 @@ pub struct Cycle {
     pub(super) doomed: HashSet<(TypeId, u32)>,
     /// Base records that an upsert of an incremental cycle names as they are, and its position.
     pub(super) unchanged: HashMap<(TypeId, u32), u64>,
-    source: String,
+    pub(super) source: String,
+    pub(super) bulk: Bulk,
     top_level: Vec<bool>,
 }
 
@@ -111,12 +113,14 @@ impl Cycle {
             doomed: HashSet::new(),
             unchanged: HashMap::new(),
             source: String::new(),
+            bulk: Bulk::default(),
             top_level,
         })
     }
 
     /// Names where records come from, for messages: positions are then lines of it.
     pub fn set_source(&mut self, source: &str) {
+        self.take_in_of_source();
         source.clone_into(&mut self.source);
     }
 
@@ -134,10 +138,7 @@ impl Cycle {
 
     /// How messages show where a record came from.
     pub(super) fn position(&self, position: u64) -> String {
-        match self.source.as_str() {
-            "" => format!("record {position}"),
-            source => format!("{source} line {position}"),
-        }
+        show_position(&self.source, position)
     }
 
     pub(super) fn duplicate(
@@ -176,7 +177,7 @@ impl Cycle {
         i64::from(committed.unwrap_or(0)) + recount
     }
 
-    fn check(&self, id: TypeId, mode: Mode, what: &str) -> StateResult<()> {
+    pub(super) fn check(&self, id: TypeId, mode: Mode, what: &str) -> StateResult<()> {
         if self.mode != mode {
             return Err(StateError::Invalid(format!(
                 "expected no {what} in a cycle of mode {:?}",
@@ -204,6 +205,9 @@ impl Cycle {
     /// cycle cannot go on after an error.
     pub fn add(&mut self, id: TypeId, flat: &[u8], position: u64) -> StateResult<()> {
         self.check(id, Mode::Full, "added record")?;
+        if !self.bulk.is_empty() {
+            self.take_in()?;
+        }
         let base = Arc::clone(&self.base);
         if let Some(info) = base.infos[id.index()].key.as_ref()
             && base.count(id) > 0
@@ -213,7 +217,7 @@ impl Cycle {
                 if let Some(first) = self.stages[id.index()].see(record.ordinal(), position) {
                     return Err(self.duplicate(id, &key, self.position(first), position));
                 }
-                if self.equals_base(&record, flat, 0)? {
+                if self.equals_base(&record, flat)? {
                     self.stages[id.index()].keep(record.ordinal());
                     return Ok(());
                 }
@@ -316,6 +320,13 @@ impl Cycle {
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
         self.ops.truncate(savepoint.ops);
         self.op_bytes.truncate(savepoint.bytes);
+    }
+}
+
+pub(super) fn show_position(source: &str, position: u64) -> String {
+    match source {
+        "" => format!("record {position}"),
+        source => format!("{source} line {position}"),
     }
 }
 

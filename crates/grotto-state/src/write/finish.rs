@@ -66,9 +66,11 @@ impl Cycle {
     /// # Errors
     /// When two records have one key, or the encoded delta does not lead to the staged records.
     pub fn finish(mut self, options: &EncodeOptions) -> StateResult<Option<Encoded>> {
+        self.take_in()?;
         if self.mode == Mode::Incremental {
             self.apply_ops()?;
         }
+        self.count_references();
         self.bury()?;
         let quiet = self
             .stages

@@ -56,9 +56,9 @@ pub(super) struct Scratch {
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) id: TypeId,
-    flat: &'a [u8],
+    pub(super) flat: &'a [u8],
     pub(super) cells: &'a [Cell],
-    elements: &'a [u32],
+    pub(super) elements: &'a [u32],
 }
 
 impl<'a> Row<'a> {
@@ -95,7 +95,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    fn equals(&self, record: &Record<'_>) -> bool {
+    pub(super) fn equals(&self, record: &Record<'_>) -> bool {
         !record.has_dropped_value()
             && (0..self.cells.len()).all(|column| {
                 let null = record.is_null(column);
@@ -233,14 +233,7 @@ impl Cycle {
             list.push((hash, ordinal, value));
         }
         if hash_key.is_some() {
-            list.sort_unstable();
-            list.dedup();
-            if list.windows(2).any(|pair| pair[0].1 == pair[1].1) {
-                return Err(fail(FlatError {
-                    at: 0,
-                    what: "each key of a map once",
-                }));
-            }
+            in_stored_order(&mut list).map_err(fail)?;
         }
         let start = self.scratch.elements.len();
         for (_, ordinal, value) in list {
@@ -284,22 +277,13 @@ impl Cycle {
         source: Source,
     ) -> StateResult<Option<u32>> {
         let content = row.content_hash(&self.base.infos[row.id.index()].seeds);
-        let base = &self.base;
-        if let Some(children) = self.old_of[row.id.index()].and_then(|old| self.children.get(old)) {
-            let same = |ordinal: &u32| {
-                base.row(row.id, *ordinal)
-                    .is_some_and(|record| row.equals(&record))
-            };
-            if let Some(ordinal) = children.by_content.find(content, same) {
-                return Ok(Some(*ordinal));
-            }
+        let children = self.old_of[row.id.index()].and_then(|old| self.children.get(old));
+        if let Some(ordinal) = children.and_then(|c| c.find(&self.base, &row, content)) {
+            return Ok(Some(ordinal));
         }
         let stage = &self.stages[row.id.index()];
-        let same = |staged: &u32| {
-            stage.hashes[*staged as usize] == content && self.equals_staged(&row, *staged)
-        };
-        if let Some(staged) = stage.table.find(content, same) {
-            return Ok(Some(stage.ordinals[*staged as usize]));
+        if let Some(staged) = stage.find(&row, content) {
+            return Ok(Some(stage.ordinals[staged as usize]));
         }
         match how {
             Resolve::Find => Ok(None),
@@ -324,7 +308,7 @@ impl Cycle {
         let (hash, content) = (key.hash_of(), row.content_hash(&info.seeds));
         let stage = &self.stages[row.id.index()];
         if let Some(staged) = self.staged_with_key(row.id, &key, hash) {
-            if stage.hashes[staged as usize] == content && self.equals_staged(&row, staged) {
+            if stage.hashes[staged as usize] == content && stage.equals(&row, staged) {
                 return Ok(Some(stage.ordinals[staged as usize]));
             }
             let first = self.position(stage.positions[staged as usize]);
@@ -351,6 +335,19 @@ impl Cycle {
     }
 }
 
+/// Elements of a set or entries of a map, as (hash, ordinal, value): sorted, each once.
+pub(super) fn in_stored_order(list: &mut Vec<(u64, u32, u32)>) -> Result<(), FlatError> {
+    list.sort_unstable();
+    list.dedup();
+    if list.windows(2).any(|pair| pair[0].1 == pair[1].1) {
+        return Err(FlatError {
+            at: 0,
+            what: "each key of a map once",
+        });
+    }
+    Ok(())
+}
+
 /// Type of the element at a position of a collection's element list.
 pub(super) fn element_type(kind: &TypeKind, position: usize) -> Option<TypeId> {
     match kind {
@@ -365,7 +362,7 @@ pub(super) fn element_type(kind: &TypeKind, position: usize) -> Option<TypeId> {
 }
 
 /// The span of `part` within `whole`, which it was cut from.
-fn span(whole: &[u8], part: &[u8]) -> Cell {
+pub(super) fn span(whole: &[u8], part: &[u8]) -> Cell {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     if part.is_empty() || start > whole.len() {
         return Cell::Var {

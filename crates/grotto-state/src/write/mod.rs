@@ -8,6 +8,7 @@
 //! and every reference count equals the number of references from live records.
 
 mod alloc;
+mod bulk;
 mod cycle;
 mod equal;
 mod finish;
@@ -26,6 +27,7 @@ use crate::record::Record;
 use crate::state::State;
 use grotto_format::schema::{FieldType, Schema, TypeId, TypeKind};
 use hashbrown::HashTable;
+use intern::Row;
 use references::References;
 use std::sync::Arc;
 
@@ -36,6 +38,17 @@ pub(crate) struct Children {
     pub(crate) by_content: HashTable<u32>,
     /// References from live records, per ordinal.
     pub(crate) references: References,
+}
+
+impl Children {
+    /// The committed record of an unkeyed type that equals `row`.
+    fn find(&self, base: &State, row: &Row<'_>, content: u64) -> Option<u32> {
+        let same = |ordinal: &u32| {
+            let record = base.row(row.id, *ordinal);
+            record.is_some_and(|record| row.equals(&record))
+        };
+        self.by_content.find(content, same).copied()
+    }
 }
 
 /// The committed state of a producer.

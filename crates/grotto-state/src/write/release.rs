@@ -39,7 +39,7 @@ impl Cycle {
                 (Some((start, length)), found) => {
                     let flat = &bytes[start..start + length];
                     let same = match &found {
-                        Some(record) => self.equals_base(record, flat, 0)?,
+                        Some(record) => self.equals_base(record, flat)?,
                         None => false,
                     };
                     match found.filter(|_| same) {

@@ -4,6 +4,9 @@
 //! the base's records: seen, kept, removed, referenced more or less.
 
 use super::alloc::Allocator;
+use super::intern::Row;
+use crate::error::{StateError, StateResult};
+use crate::state::State;
 use grotto_format::batch::{Batch, ColumnKind};
 use hashbrown::{HashMap, HashTable};
 
@@ -61,6 +64,52 @@ impl Stage {
             batch: Batch::new(kinds),
             ..Self::default()
         }
+    }
+
+    /// Adds a record that is nowhere yet; returns its ordinal. What it refers to is counted later.
+    pub(super) fn push(
+        &mut self,
+        base: &State,
+        row: Row<'_>,
+        content: u64,
+        key: Option<u64>,
+        position: u64,
+    ) -> StateResult<u32> {
+        let ty = base.types.get(row.id.index());
+        let staged = u32::try_from(self.batch.rows)
+            .map_err(|_| StateError::Limit("2^32 new records of one type in a cycle".into()))?;
+        let ordinal = self.allocator.next(base, ty, row.weight())?;
+        for (column, data) in self.batch.columns.iter_mut().enumerate() {
+            data.push(row.value(column));
+        }
+        self.batch.rows += 1;
+        self.ordinals.push(ordinal);
+        self.hashes.push(content);
+        self.references.push(0);
+        self.positions.push(position);
+        if ty.is_some_and(|ty| ty.live > 0) {
+            self.rows.insert(ordinal, staged);
+        }
+        if let Some(hash) = key {
+            self.keys.push(hash);
+        }
+        let hashes = key.map_or(&self.hashes, |_| &self.keys);
+        self.table
+            .insert_unique(key.unwrap_or(content), staged, |row| hashes[*row as usize]);
+        Ok(ordinal)
+    }
+
+    /// The staged record of an unkeyed type that equals `row`.
+    pub(super) fn find(&self, row: &Row<'_>, content: u64) -> Option<u32> {
+        let same =
+            |staged: &u32| self.hashes[*staged as usize] == content && self.equals(row, *staged);
+        self.table.find(content, same).copied()
+    }
+
+    /// Whether a staged record has these values.
+    pub(super) fn equals(&self, row: &Row<'_>, staged: u32) -> bool {
+        let mut columns = self.batch.columns.iter().enumerate();
+        columns.all(|(i, column)| column.value(staged as usize) == row.value(i))
     }
 
     /// Notes that a new record was added by itself.

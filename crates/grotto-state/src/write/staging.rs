@@ -5,9 +5,9 @@
 use super::cycle::Cycle;
 use super::flatkey::FlatKey;
 use super::intern::{Row, Source, element_type};
-use crate::error::{StateError, StateResult};
+use crate::error::StateResult;
 use crate::key::{Key, KeyPart};
-use grotto_format::batch::Value;
+use grotto_format::batch::{ColumnData, Value};
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 
 impl Cycle {
@@ -19,63 +19,42 @@ impl Cycle {
         key: Option<u64>,
         source: Source,
     ) -> StateResult<u32> {
-        let ty = self.base.types.get(row.id.index());
         let stage = &mut self.stages[row.id.index()];
-        let staged = u32::try_from(stage.batch.rows)
-            .map_err(|_| StateError::Limit("2^32 new records of one type in a cycle".into()))?;
-        let ordinal = stage.allocator.next(&self.base, ty, row.weight())?;
-        for (column, data) in stage.batch.columns.iter_mut().enumerate() {
-            data.push(row.value(column));
-        }
-        stage.batch.rows += 1;
-        stage.ordinals.push(ordinal);
-        stage.hashes.push(content);
-        stage.references.push(0);
-        stage.positions.push(source.position);
-        if ty.is_some_and(|ty| ty.live > 0) {
-            stage.rows.insert(ordinal, staged);
-        }
-        match key {
-            Some(hash) => {
-                stage.keys.push(hash);
-                let keys = &stage.keys;
-                stage
-                    .table
-                    .insert_unique(hash, staged, |row| keys[*row as usize]);
-            }
-            None => {
-                let hashes = &stage.hashes;
-                stage
-                    .table
-                    .insert_unique(content, staged, |row| hashes[*row as usize]);
-            }
-        }
-        self.refer_to_children(row);
-        Ok(ordinal)
+        stage.push(&self.base, row, content, key, source.position)
     }
 
-    fn refer_to_children(&mut self, row: Row<'_>) {
-        let schema = std::sync::Arc::clone(&self.schema);
-        let kind = &schema.get(row.id).kind;
-        for (column, cell) in row.cells.iter().enumerate() {
-            match (row.value(column), cell) {
-                (Value::Fixed(word), _) => {
-                    if let TypeKind::Object(object) = kind
-                        && let Some(FieldType::Reference(to)) =
-                            object.fields.get(column).map(|f| f.ty)
-                    {
-                        self.refer(to, word as u32);
-                    }
-                }
-                (Value::Elements(ordinals), _) => {
-                    for (i, ordinal) in ordinals.iter().enumerate() {
-                        if let Some(to) = element_type(kind, i) {
-                            self.refer(to, *ordinal);
+    /// Counts what the staged records refer to, once all of them are there.
+    pub(super) fn count_references(&mut self) {
+        for position in 0..self.stages.len() {
+            let id = TypeId(position as u16);
+            let batch = std::mem::take(&mut self.stages[position].batch);
+            match &std::sync::Arc::clone(&self.schema).get(id).kind {
+                TypeKind::Object(object) => {
+                    for (field, column) in object.fields.iter().zip(&batch.columns) {
+                        if let (FieldType::Reference(to), ColumnData::Fixed(words)) =
+                            (field.ty, &column.data)
+                        {
+                            for (row, word) in words.iter().enumerate() {
+                                if !column.is_null(row) {
+                                    self.refer(to, *word as u32);
+                                }
+                            }
                         }
                     }
                 }
-                _ => {}
+                kind => {
+                    for column in &batch.columns {
+                        if let ColumnData::Elements { ordinals, .. } = &column.data {
+                            for (i, ordinal) in ordinals.iter().enumerate() {
+                                if let Some(to) = element_type(kind, i) {
+                                    self.refer(to, *ordinal);
+                                }
+                            }
+                        }
+                    }
+                }
             }
+            self.stages[position].batch = batch;
         }
     }
 
@@ -94,15 +73,6 @@ impl Cycle {
             Some(ty) if ty.live > 0 => self.stages[id.index()].rows.get(&ordinal).copied(),
             _ => Some(ordinal),
         }
-    }
-
-    pub(super) fn equals_staged(&self, row: &Row<'_>, staged: u32) -> bool {
-        let batch = &self.stages[row.id.index()].batch;
-        batch
-            .columns
-            .iter()
-            .enumerate()
-            .all(|(i, column)| column.value(staged as usize) == row.value(i))
     }
 
     /// The staged record with a key.

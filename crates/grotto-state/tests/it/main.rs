@@ -12,5 +12,6 @@ mod engine;
 mod hostile;
 mod model;
 mod rare;
+mod threads;
 mod vectors;
 mod webs;

@@ -1,0 +1,230 @@
+//! Records of a full cycle taken in on several threads.
+//!
+//! Owns: the pipeline. Callers fill batches; batches are parsed in any order; then each type takes its
+//! records of one batch after the other, once the types it refers to have taken theirs. Types are the
+//! unit of work because within a type order decides ordinals: so the outcome is the same to the byte
+//! whatever the number of threads. Never holds more than a few batches: the caller waits for a free one.
+//!
+//! Not for every schema: types that contain themselves, and keys behind references, are taken in one
+//! record at a time.
+
+mod board;
+mod lane;
+mod parse;
+mod running;
+
+use super::Children;
+use super::cycle::{Cycle, Mode};
+use crate::error::{StateError, StateResult};
+use crate::state::State;
+use grotto_format::schema::{FieldType, Schema, TypeId, TypeKind};
+use parse::{Given, Parser, Rows};
+use running::Running;
+use std::sync::{Arc, OnceLock};
+
+/// Bytes of flat records that make a batch: large enough that handing it over costs nothing beside the
+/// work, small enough that it stays in the cache.
+const BATCH: usize = 256 << 10;
+/// No ordinal: [`grotto_format::batch::MAX_ORDINAL`] is below it.
+const NONE: u32 = u32::MAX;
+
+/// What all threads read.
+#[derive(Debug)]
+struct Ground {
+    base: Arc<State>,
+    schema: Arc<Schema>,
+    children: Arc<Vec<Children>>,
+    old_of: Vec<Option<usize>>,
+    source: String,
+}
+
+impl Ground {
+    fn position(&self, position: u64) -> String {
+        super::cycle::show_position(&self.source, position)
+    }
+}
+
+/// Some records on their way.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    given: Vec<Given>,
+    /// Per type, once parsed.
+    rows: Vec<Rows>,
+    /// Per type, once taken: the ordinal of each row.
+    ordinals: Vec<OnceLock<Vec<u32>>>,
+}
+
+impl Batch {
+    fn parse(&mut self, ground: &Ground) -> Option<(u32, StateError)> {
+        let types = ground.schema.types().len();
+        self.rows.resize_with(types, Rows::default);
+        self.ordinals.resize_with(types, OnceLock::new);
+        for (number, given) in self.given.iter().enumerate() {
+            let mut parser = Parser {
+                ground,
+                bytes: &self.bytes,
+                rows: &mut self.rows,
+                given: number as u32,
+                position: given.position,
+            };
+            let flat = &self.bytes[given.start..given.start + given.length];
+            if let Err(error) = parser.record(given.id, flat, 0) {
+                return Some((number as u32, error));
+            }
+        }
+        None
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.given.clear();
+        self.rows.iter_mut().for_each(Rows::clear);
+        self.ordinals.clear();
+    }
+}
+
+/// Records to be taken in later, and the threads that do it.
+#[derive(Debug, Default)]
+pub(super) struct Bulk {
+    /// Threads that may be used; with one, records are taken in as they come.
+    threads: usize,
+    /// Whether the schema allows it, once that is known.
+    fits: Option<bool>,
+    filling: Batch,
+    running: Option<Running>,
+    /// An error that nobody was told yet.
+    late: Option<StateError>,
+}
+
+impl Bulk {
+    pub(super) fn is_empty(&self) -> bool {
+        self.running.is_none() && self.filling.given.is_empty() && self.late.is_none()
+    }
+}
+
+impl Cycle {
+    /// Lets [`add_later`](Self::add_later) use this many threads beside the calling one.
+    pub fn use_threads(&mut self, threads: usize) {
+        self.bulk.threads = threads;
+    }
+
+    /// Full cycles: as [`add`](Self::add), but the record may be taken in on other threads, and what
+    /// is wrong with it be told by a later call, at the latest by [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), of this record or one before.
+    pub fn add_later(&mut self, id: TypeId, flat: &[u8], position: u64) -> StateResult<()> {
+        self.check(id, Mode::Full, "added record")?;
+        let schema = &self.schema;
+        if self.bulk.threads < 2 || !*self.bulk.fits.get_or_insert_with(|| fits(schema)) {
+            return self.add(id, flat, position);
+        }
+        let batch = &mut self.bulk.filling;
+        batch.given.push(Given {
+            id,
+            start: batch.bytes.len(),
+            length: flat.len(),
+            position,
+        });
+        batch.bytes.extend_from_slice(flat);
+        if batch.bytes.len() < BATCH {
+            return Ok(());
+        }
+        let mut running = match self.bulk.running.take() {
+            Some(running) => running,
+            None => self.start(),
+        };
+        let sent = running.send(std::mem::take(&mut self.bulk.filling));
+        let failed = running.has_failed();
+        self.bulk.running = Some(running);
+        match sent {
+            Some(empty) if !failed => {
+                self.bulk.filling = empty;
+                Ok(())
+            }
+            _ => self.take_in(),
+        }
+    }
+
+    fn start(&mut self) -> Running {
+        let ground = Ground {
+            base: Arc::clone(&self.base),
+            schema: Arc::clone(&self.schema),
+            children: Arc::clone(&self.children),
+            old_of: self.old_of.clone(),
+            source: self.source.clone(),
+        };
+        let stages = std::mem::take(&mut self.stages);
+        Running::start(ground, stages, self.bulk.threads)
+    }
+
+    /// Takes in the records of a source before another one is named; an error is told later.
+    pub(super) fn take_in_of_source(&mut self) {
+        if !self.bulk.is_empty() {
+            self.bulk.late = self.take_in().err();
+        }
+    }
+
+    /// Waits until all records are taken in.
+    pub(super) fn take_in(&mut self) -> StateResult<()> {
+        if let Some(error) = self.bulk.late.take() {
+            return Err(error);
+        }
+        let rest = std::mem::take(&mut self.bulk.filling);
+        let Some(mut running) = self.bulk.running.take() else {
+            // Too few for threads.
+            return rest.given.iter().try_for_each(|given| {
+                let flat = &rest.bytes[given.start..given.start + given.length];
+                self.add(given.id, flat, given.position)
+            });
+        };
+        if !rest.given.is_empty() {
+            running.send(rest);
+        }
+        let (stages, error) = running.finish();
+        self.stages = stages;
+        error.map_or(Ok(()), Err)
+    }
+}
+
+/// The types that each type refers to.
+fn children_of(schema: &Schema) -> Vec<Vec<TypeId>> {
+    let of = |id: TypeId| match &schema.get(id).kind {
+        TypeKind::Object(object) => {
+            let fields = object.fields.iter();
+            fields
+                .filter_map(|field| match field.ty {
+                    FieldType::Reference(to) => Some(to),
+                    _ => None,
+                })
+                .collect()
+        }
+        TypeKind::List { element } | TypeKind::Set { element, .. } => vec![*element],
+        TypeKind::Map { key, value, .. } => vec![*key, *value],
+    };
+    schema.ids().map(of).collect()
+}
+
+/// Whether types can take their records one after the other: none contains itself, and keys are in the
+/// records themselves.
+fn fits(schema: &Schema) -> bool {
+    let own_key = |id| {
+        let key = schema.get(id).key();
+        key.is_none_or(|key| key.paths.iter().all(|path| path.steps.len() == 1))
+    };
+    let children = children_of(schema);
+    let mut left: Vec<TypeId> = schema.ids().collect();
+    loop {
+        let before = left.len();
+        let waits = |id: &TypeId, left: &[TypeId]| {
+            children[id.index()]
+                .iter()
+                .any(|child| left.contains(child))
+        };
+        left = left.iter().copied().filter(|id| waits(id, &left)).collect();
+        if left.len() == before {
+            return left.is_empty() && schema.ids().all(own_key);
+        }
+    }
+}
