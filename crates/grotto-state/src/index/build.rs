@@ -7,14 +7,12 @@ use super::{IndexDamage, LINE, MAX_DEPTH, MAX_LINES, SLOTS};
 use crate::segment::Buffer;
 use std::ops::Range;
 
-/// Lines that hold `count` entries at about 80 % fill.
-fn lines_for(count: usize) -> usize {
-    (count * 5).div_ceil(SLOTS * 4).max(1)
-}
-
-/// Lines of a page that is laid out with `count` entries: some room is left for more.
+/// Lines of a page that is laid out with `count` entries. Ten of twelve slots are taken: lookups find
+/// 94 of 100 keys in their first line, where three quarters would give 97 for a tenth more memory.
+/// The same for pages of a load and for those that changes lay out anew, so that an index does not grow
+/// with age.
 pub(super) fn fresh_lines(count: usize) -> usize {
-    lines_for(count + count / 16)
+    ((count + 5) / 10).max(1)
 }
 
 /// Lays entries out in as many pages as they need: a power of two.
@@ -34,7 +32,7 @@ pub(super) fn build_pages(entries: &mut [(u64, u32)], local: u8) -> Result<Vec<P
         .collect()
 }
 
-/// A page that holds the entries, with room for some more.
+/// A page that holds the entries.
 fn page_with(entries: &[(u64, u32)]) -> Result<Page, IndexDamage> {
     let mut bytes = Vec::new();
     let lines = fresh_lines(entries.len());
@@ -217,12 +215,10 @@ impl Sorter {
     }
 }
 
-/// Appends a page. Ten of twelve slots are taken: lookups find 94 of 100 keys in their first line,
-/// where three quarters would give 97 for a tenth more memory.
+/// Appends a page.
 fn append_page(entries: &[(u64, u32)], out: &mut Buffer) -> Result<(usize, u16), IndexDamage> {
     let start = out.begin();
-    let lines = ((entries.len() + 5) / 10).max(1);
-    let lines = attempts(entries, lines, |lines| {
+    let lines = attempts(entries, fresh_lines(entries.len()), |lines| {
         out.bytes.resize(start);
         out.bytes.resize(start + lines * LINE);
         fill(&mut out.bytes[start..], entries)

@@ -91,11 +91,11 @@ impl Page {
         self.bytes.chunks(LINE).any(|line| line[REACH] > MAX_REACH)
     }
 
-    /// Whether a fifth of its lines would go if it were laid out anew: pages that only ever grew
+    /// Whether a sixth of its lines would go if it were laid out anew: pages that only ever grew
     /// would each keep the room of their fullest day. The margin keeps pages that gain and lose a few
     /// entries from being laid out again and again, for which every entry is hashed anew.
     pub(super) fn is_sparse(&self) -> bool {
-        fresh_lines(self.used) * 5 < self.lines() * 4
+        fresh_lines(self.used) * 6 < self.lines() * 5
     }
 
     pub(super) fn ordinals(&self) -> Vec<u32> {
