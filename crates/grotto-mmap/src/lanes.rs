@@ -8,6 +8,10 @@
 
 /// Which of sixteen bytes equal `byte`: bit `i` stands for byte `i`.
 #[cfg(target_arch = "x86_64")]
+#[expect(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "one proof holds for all of them"
+)]
 #[inline(always)]
 #[must_use]
 pub fn equal_bytes(bytes: &[u8; 16], byte: u8) -> u16 {
@@ -17,10 +21,6 @@ pub fn equal_bytes(bytes: &[u8; 16], byte: u8) -> u16 {
     let word = |at: usize| i64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
     // SAFETY: these instructions work on values alone and touch no memory; SSE2, which they belong
     // to, is part of every x86_64.
-    #[expect(
-        clippy::multiple_unsafe_ops_per_block,
-        reason = "one proof holds for all of them"
-    )]
     let mask = unsafe {
         let line = _mm_unpacklo_epi64(_mm_cvtsi64_si128(word(0)), _mm_cvtsi64_si128(word(8)));
         _mm_movemask_epi8(_mm_cmpeq_epi8(line, _mm_set1_epi8(byte.cast_signed())))
