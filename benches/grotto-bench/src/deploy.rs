@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 /// Name of the dataset.
 pub const DATASET: &str = "bench";
@@ -37,7 +38,7 @@ pub fn state_dir_of(place: &Path) -> PathBuf {
 pub struct Deployment<W: Workload> {
     place: TempDir,
     runtime: Runtime,
-    producer: Producer,
+    producer: Arc<Producer>,
     model: Arc<Model<W>>,
 }
 
@@ -90,7 +91,7 @@ impl<W: Workload + 'static> Deployment<W> {
         Ok(Self {
             place,
             runtime,
-            producer,
+            producer: Arc::new(producer),
             model,
         })
     }
@@ -123,6 +124,14 @@ impl<W: Workload + 'static> Deployment<W> {
             builder = builder.state_dir(dir);
         }
         Ok(self.runtime.block_on(builder.open())?)
+    }
+
+    /// Has the producer write a snapshot in the background.
+    #[must_use]
+    pub fn start_snapshot(&self) -> JoinHandle<grotto::producer::Result<()>> {
+        let producer = Arc::clone(&self.producer);
+        self.runtime
+            .spawn(async move { producer.snapshot().await.map(drop) })
     }
 
     /// Takes a change step of `k` and publishes it.

@@ -70,6 +70,10 @@ fn follow(net: &mut TypeChanges, then: &TypeChanges) {
 /// An ordinal that lost its record and got an equal one back has not changed.
 fn drop_unchanged(ty: TypeId, change: &mut TypeChanges, comparison: &Comparison<'_>) {
     let (added, removed) = (&change.added, &change.removed);
+    // A load adds everything: nothing to look through.
+    if added.is_empty() || removed.is_empty() {
+        return;
+    }
     let mut same = minus(added, &minus(added, removed));
     same.retain(|ordinal| comparison.is_same(ty, *ordinal));
     if !same.is_empty() {

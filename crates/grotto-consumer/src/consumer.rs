@@ -63,8 +63,9 @@ impl Consumer {
     }
 
     /// The state served now. Wait-free, and neither taking a state nor letting go of one allocates
-    /// or frees memory. It stays readable for as long as it is held, whatever refreshes do meanwhile;
-    /// the memory of a version goes with the first refresh after its last reader.
+    /// or frees memory while the consumer lives. It stays readable for as long as it is held, whatever
+    /// refreshes do meanwhile; the memory of a version goes with the first refresh after its last
+    /// reader, also one that finds nothing new.
     #[must_use]
     pub fn state(&self) -> Arc<State> {
         self.shared.served()

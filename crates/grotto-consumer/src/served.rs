@@ -35,8 +35,10 @@
 //! The last `Arc` to go frees tables and unmaps segments: system calls that take the lock of the
 //! whole address space, on which page faults of all other threads wait. A reader must not be the
 //! one to do this in the middle of a request, so every replaced state is kept in `retired` as well.
-//! A reader that lets go is then never the last, and the refresh frees what nobody else holds: at its
-//! end, and before each later one, so at the latest when it is next looked for news.
+//! A reader that lets go is then never the last, and the refresh frees what nobody else holds: before
+//! each version it builds, so that a long way does not hold all versions it leads over, and at its
+//! end, also when there was no news. What is held when the consumer itself goes is its readers' alone,
+//! and then the last of them frees it.
 //!
 //! **Invariant:** a state with a count of one in `retired` can gain no holder. The count is looked at
 //! after the swap; since then no load returns this pointer, loads from before have been counted by

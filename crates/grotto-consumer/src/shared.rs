@@ -110,13 +110,18 @@ impl Shared {
         Ok(())
     }
 
+    /// Frees replaced states that no reader holds any more, on this thread.
+    pub(crate) fn reclaim_here(&self) {
+        self.served.reclaim();
+    }
+
     /// Frees replaced states that no reader holds any more, away from the runtime's own threads.
     pub(crate) async fn reclaim(self: &Arc<Self>) {
         if !self.served.has_garbage() {
             return;
         }
         let shared = Arc::clone(self);
-        if let Err(error) = blocking(move || shared.served.reclaim()).await {
+        if let Err(error) = blocking(move || shared.reclaim_here()).await {
             tracing::error!(%error, dataset = self.dataset.name(), "freeing old states ended early");
         }
     }

@@ -78,6 +78,8 @@ impl Shared {
     /// Does a step. A failure leaves nothing behind: also what earlier steps sealed without being
     /// published is gone.
     pub(crate) fn apply(&self, job: Job) -> Result<(Arc<State>, Changes)> {
+        // Not only at the end: a refresh over hundreds of versions would hold all of them by then.
+        self.reclaim_here();
         let mut keeper = self.keeper();
         let done: Result<_> = (|| {
             let (state, changes) = build(self.dataset.name(), &job, &mut keeper.place)?;

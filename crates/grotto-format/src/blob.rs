@@ -222,6 +222,12 @@ impl Blob {
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
+
+    /// The whole file again, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
 }
 
 fn read_header(body: &[u8]) -> Result<(BlobHeader, usize), BlobError> {

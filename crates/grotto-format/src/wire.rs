@@ -263,8 +263,11 @@ mod tests {
             let mut out = Vec::new();
             put_packed(&mut out, values.iter().copied());
             let mut reader = Reader::new(&out);
-            prop_assert_eq!(Packed::read(&mut reader, values.len()).unwrap().collect::<Vec<_>>(), values);
+            prop_assert_eq!(Packed::read(&mut reader, values.len()).unwrap().collect::<Vec<_>>(), &values[..]);
             prop_assert!(reader.end("end").is_ok());
+            let mut words = vec![9];
+            Packed::read(&mut Reader::new(&out), values.len()).unwrap().append_to(&mut words);
+            prop_assert_eq!(&words[1..], &values[..]);
         }
 
         #[test]

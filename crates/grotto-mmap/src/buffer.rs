@@ -16,8 +16,9 @@ use std::ops::{Deref, DerefMut};
 /// Room that a large buffer begins with. Only what is written to takes memory.
 const ROOM: usize = 80 << 20;
 
-/// Bytes that are being written. From [`HUGE_AT`] bytes on they lie at the start of a page, and the
-/// system is asked to back them with huge ones.
+/// Bytes that are being written. Once they outgrow their room at [`HUGE_AT`] bytes or more, they move to
+/// pages of their own, which the system is asked to back with huge ones; where it has none to give,
+/// they stay on the heap.
 pub struct HugeBuffer(Memory);
 
 enum Memory {
@@ -47,7 +48,7 @@ impl HugeBuffer {
 
     fn grow(&mut self, needed: usize) {
         // Doubling suits many items of a segment; a single huge one takes what it needs.
-        let room = needed.max(ROOM).max((self.len() * 2).min(needed * 2));
+        let room = needed.max(ROOM).max(self.len().saturating_mul(2));
         let Some(mut map) = anonymous(room) else {
             let mut bytes = self.to_vec();
             bytes.reserve(needed - bytes.len());

@@ -137,11 +137,16 @@ impl FullCycle {
         Ok(value)
     }
 
-    pub(crate) fn into_cycle(self) -> Result<Cycle> {
-        match self.failed {
-            Some(message) => Err(Error::invalid(message)),
-            None => Ok(self.cycle),
+    /// The cycle, unless it must not be committed. What is wrong with a record goes before the error
+    /// that `fill` ended with: the record came first, and when its error is known is chance.
+    pub(crate) fn into_cycle(mut self, filled: Result<()>) -> Result<Cycle> {
+        if let Some(message) = self.failed {
+            return filled.and(Err(Error::invalid(message)));
         }
+        if filled.is_err() {
+            self.cycle.take_in()?;
+        }
+        filled.map(|()| self.cycle)
     }
 }
 

@@ -55,6 +55,7 @@ struct Text {
     number: u64,
     first_line: u64,
     bytes: Vec<u8>,
+    place: Place,
 }
 
 /// Lines that were decoded.
@@ -62,6 +63,38 @@ struct Decoded {
     number: u64,
     lines: Result<Vec<Line>>,
     flat: Vec<u8>,
+    /// Given back once the lines are taken.
+    _place: Place,
+}
+
+/// How many chunks may be read and not yet taken: one that takes long to decode must not have all
+/// others pile up behind it.
+struct Places {
+    taken: Sender<()>,
+    given_back: Receiver<()>,
+}
+
+/// One of them, given back when it is dropped.
+struct Place(Receiver<()>);
+
+impl Places {
+    fn new(count: usize) -> Self {
+        let (taken, given_back) = bounded(count);
+        Self { taken, given_back }
+    }
+
+    /// Waits for a place.
+    fn take(&self) -> Place {
+        // Never closed: this is the other end, too.
+        let _ = self.taken.send(());
+        Place(self.given_back.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.0.try_recv();
+    }
 }
 
 struct Line {
@@ -159,8 +192,9 @@ fn decode(
     };
     let (texts, to_decode) = bounded::<Text>(threads * 2);
     let (results, decoded) = bounded::<Decoded>(threads * 2);
+    let places = Places::new(threads * 4);
     std::thread::scope(|scope| {
-        let read = scope.spawn(|| read_chunks(reader, &source_name, texts, progress));
+        let read = scope.spawn(|| read_chunks(reader, &source_name, &places, texts, progress));
         for _ in 0..threads {
             let (to_decode, results) = (to_decode.clone(), results.clone());
             let (schema, source_name) = (&schema, &source_name);
@@ -198,6 +232,7 @@ fn take_in_order(
 fn read_chunks(
     mut reader: Box<dyn Read + Send>,
     source: &str,
+    places: &Places,
     texts: Sender<Text>,
     progress: Option<Progress>,
 ) -> Result<()> {
@@ -233,17 +268,17 @@ fn read_chunks(
             }
         }
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-        if !bytes.is_empty()
-            && texts
-                .send(Text {
-                    number,
-                    first_line,
-                    bytes,
-                })
-                .is_err()
-        {
-            // Nobody takes lines any more: the cycle failed and says why.
-            return Ok(());
+        if !bytes.is_empty() {
+            let text = Text {
+                number,
+                first_line,
+                bytes,
+                place: places.take(),
+            };
+            if texts.send(text).is_err() {
+                // Nobody takes lines any more: the cycle failed and says why.
+                return Ok(());
+            }
         }
         number += 1;
         first_line += lines;
@@ -269,6 +304,7 @@ fn decode_chunks(
             number: text.number,
             lines,
             flat: builder.bytes().to_vec(),
+            _place: text.place,
         };
         if results.send(decoded).is_err() {
             return;

@@ -102,10 +102,10 @@ impl Producer {
     /// there is none; nothing is published then. `fill` runs on a blocking thread.
     ///
     /// # Errors
-    /// The error of `fill`; `Invalid` when records or validators refuse; `Fenced` when another
-    /// producer took over; `Unavailable` when the store did not answer. Nothing is visible after an
-    /// error, but after `Unavailable` the outcome of the commit itself may be unknown: the next
-    /// cycle settles it first.
+    /// The error of `fill`, or of a record added before it that was not told yet; `Invalid` when
+    /// records or validators refuse; `Fenced` when another producer took over; `Unavailable` when the
+    /// store did not answer. Nothing is visible after an error, but after `Unavailable` the outcome of
+    /// the commit itself may be unknown: the next cycle settles it first.
     pub async fn run_cycle<F>(&self, fill: F) -> Result<Option<Published>>
     where
         F: FnOnce(&mut FullCycle) -> Result<()> + Send + 'static,
@@ -113,9 +113,9 @@ impl Producer {
         let threads = self.shared.settings.threads;
         let work = move |cycle| {
             let mut full = FullCycle::new(cycle, threads);
-            fill(&mut full)?;
+            let filled = fill(&mut full);
             let records = full.records;
-            Ok((full.into_cycle()?, records))
+            Ok((full.into_cycle(filled)?, records))
         };
         self.run(Mode::Full, work).await
     }

@@ -1,14 +1,16 @@
 //! Snapshots in the background: a delta never waits for one.
 //!
 //! Owns: when a snapshot is due, encoding and announcing it. A snapshot that fails costs consumers
-//! nothing but a longer way; it is logged and tried again after the next version.
+//! nothing but a longer way; it is logged and tried again after the next version. Its threads yield
+//! to those of cycles, so that a cycle beside a snapshot takes about as long as without.
 
 use crate::error::{Error, Result};
 use crate::producer::{Core, Producer, Shared};
-use grotto_state::{State, encode_snapshot};
+use grotto_state::{EncodeOptions, State, encode_snapshot};
 use grotto_store::{BlobKind, BlobRef, SnapshotEntry};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
 
 impl Producer {
     /// Starts a snapshot of the version just committed when it is due and none is being written.
@@ -73,12 +75,47 @@ impl Shared {
             ));
         }
         let options = self.options(version);
-        let encoded = tokio::task::spawn_blocking(move || encode_snapshot(&state, &options)).await;
-        let bytes = encoded
-            .map_err(|e| Error::internal(format!("encoding the snapshot stopped: {e}")))??;
+        let bytes = encode_behind(state, options).await?;
         Ok(self
             .writer
             .upload(BlobKind::Snapshot, version, bytes.into())
             .await?)
     }
 }
+
+/// Encodes on a thread of its own: what a thread gives up of its priority it cannot take back, so it
+/// cannot be one of a pool. Threads that encoding starts are as modest as the one they come from.
+async fn encode_behind(state: Arc<State>, options: EncodeOptions) -> Result<Vec<u8>> {
+    let (done, encoded) = oneshot::channel();
+    let encode = move || {
+        yield_to_others();
+        // Nobody waits any more when the producer is gone.
+        let _ = done.send(encode_snapshot(&state, &options));
+    };
+    std::thread::Builder::new()
+        .name("grotto-snapshot".to_owned())
+        .spawn(encode)
+        .map_err(|e| Error::internal(format!("no thread for a snapshot: {e}")))?;
+    let stopped = |_| Error::internal("encoding the snapshot stopped: its thread panicked");
+    Ok(encoded.await.map_err(stopped)??)
+}
+
+/// Nice value of the threads of a snapshot: about a tenth of the share of a busy core.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+#[cfg(target_os = "linux")]
+fn yield_to_others() {
+    use rustix::process::{getpriority_process, setpriority_process};
+    let this = rustix::thread::gettid();
+    // Never up: a program that was started as more modest stays so.
+    let set = getpriority_process(Some(this))
+        .and_then(|nice| setpriority_process(Some(this), nice.max(NICE)));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a snapshot runs at the priority of cycles");
+    }
+}
+
+/// Elsewhere priorities belong to processes.
+#[cfg(not(target_os = "linux"))]
+fn yield_to_others() {}

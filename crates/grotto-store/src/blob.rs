@@ -15,8 +15,9 @@ use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::retry::RetryPolicy;
 
-/// Bytes per request: a request's deadline covers its body, so a large blob needs several.
-const RANGE_BYTES: u64 = 16 << 20;
+/// Bytes per request: a request's deadline covers its body, so a large blob needs several. Small enough
+/// that allocators use the memory of one range again for a later one.
+const RANGE_BYTES: u64 = 8 << 20;
 /// Requests of one blob under way at a time; with the range it bounds memory beyond the blob's own.
 const RANGES_AT_ONCE: usize = 4;
 

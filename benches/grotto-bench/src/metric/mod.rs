@@ -3,6 +3,7 @@
 //! Owns: their order, and the dataset they share. Never: how a record is made.
 
 mod apply;
+mod background;
 pub mod child;
 mod cycle;
 mod latency;
@@ -54,6 +55,7 @@ pub const METRICS: &[&[&str]] = &[
     process::METRICS,
     pair::METRICS,
     refresh::METRICS,
+    background::METRICS,
 ];
 
 /// Measures a workload by name.
@@ -136,6 +138,7 @@ fn measure<W: Workload + 'static>(settings: &Settings) -> Result<()> {
         process::METRICS,
         pair::METRICS,
         refresh::METRICS,
+        background::METRICS,
     ];
     if !any(in_memory) && !any(deployed) {
         return Ok(());
@@ -194,6 +197,9 @@ fn deployed_figures<W: Workload + 'static>(
     }
     if report.wants_any(refresh::METRICS) {
         refresh::all(report, settings, &mut deploy)?;
+    }
+    if report.wants_any(background::METRICS) {
+        background::all(report, settings, &mut deploy)?;
     }
     Ok(())
 }

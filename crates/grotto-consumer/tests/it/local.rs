@@ -4,6 +4,8 @@ use crate::kit::{DATASET, Kit, assert_same, flip, rounds};
 use grotto_consumer::{Builder, Consumer, ErrorKind, State};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn builder(kit: &Kit) -> Builder {
@@ -267,4 +269,38 @@ async fn a_damaged_state_is_loaded_afresh_on_the_way_to_news_and_where_it_is_pin
         assert!(!consumer.state().is_damaged());
         assert_same(&consumer.state(), &expected);
     }
+}
+
+/// Files below a folder that this process has mapped, removed ones included.
+#[cfg(target_os = "linux")]
+fn mapped_below(folder: &Path) -> usize {
+    let folder = folder.to_str().unwrap();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let files = maps
+        .lines()
+        .filter_map(|line| line.find(folder).map(|at| &line[at..]));
+    files.collect::<std::collections::BTreeSet<_>>().len()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_long_way_holds_no_more_than_a_few_of_the_versions_it_leads_over() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    publisher.publish_many(100).await;
+    let (folder, most) = (kit.state_dir(), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    // Told when the last version is served and before the refresh ends.
+    consumer.on_refresh(move |_| seen.store(mapped_below(&folder), Ordering::Relaxed));
+    let report = consumer.refresh().await.unwrap().unwrap();
+    assert_eq!(report.steps.len(), 100);
+    assert!(most.load(Ordering::Relaxed) > 0);
+    let (most, last) = (most.load(Ordering::Relaxed), mapped_below(&kit.state_dir()));
+    // The first version and the last two; each step adds a segment, and folds make up for it.
+    assert!(
+        most <= last + 20,
+        "{most} segments mapped, {last} of them by the newest version"
+    );
 }

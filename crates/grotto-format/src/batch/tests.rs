@@ -41,6 +41,53 @@ fn nulls_and_extremes_come_back() {
 }
 
 #[test]
+fn a_column_decoded_in_the_place_of_another_holds_nothing_of_it() {
+    let columns: [(ColumnKind, &[Value<'_>]); 9] = [
+        (
+            ColumnKind::Fixed(0),
+            &[Value::Fixed(1), Value::Null, Value::Fixed(900)],
+        ),
+        (ColumnKind::Fixed(0), &[Value::Fixed(7)]),
+        (
+            ColumnKind::Fixed(4),
+            &[Value::Null, Value::Fixed(0xffff_ffff)],
+        ),
+        (
+            ColumnKind::Var(true),
+            &[Value::Var(b"longer"), Value::Null, Value::Var(b"text")],
+        ),
+        (ColumnKind::Var(true), &[Value::Var(b"short")]),
+        (ColumnKind::Var(true), &[]),
+        (
+            ColumnKind::Elements(1),
+            &[Value::Elements(&[7, 0, 9]), Value::Null],
+        ),
+        (ColumnKind::Elements(1), &[Value::Elements(&[3])]),
+        (ColumnKind::Elements(1), &[Value::Elements(&[])]),
+    ];
+    let encoded = |(kind, values): (ColumnKind, &[Value<'_>])| {
+        let mut column = Column::new(kind);
+        values.iter().for_each(|value| column.push(*value));
+        let rows: Vec<u32> = (0..values.len() as u32).collect();
+        let mut out = Vec::new();
+        column.encode(kind, &rows, &mut out);
+        (kind, values.len(), out)
+    };
+    for before in columns.map(encoded) {
+        for (kind, rows, bytes) in columns.map(encoded) {
+            let mut column = Column::decode(before.0, before.1, &before.2).unwrap();
+            column.refill(kind, rows, &bytes).unwrap();
+            let fresh = Column::decode(kind, rows, &bytes).unwrap();
+            assert_eq!(
+                format!("{column:?}"),
+                format!("{fresh:?}"),
+                "after {before:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn text_that_splits_a_character_is_refused() {
     let mut column = Column::new(ColumnKind::Var(false));
     column.push(Value::Var(&"ü".as_bytes()[..1]));

@@ -1,7 +1,24 @@
 //! NDJSON with lines of unusual length.
 
-use crate::kit::{TroubledStore, names};
-use grotto_producer::{Mode, NdjsonInput};
+use crate::kit::{SCHEMA, TroubledStore, names};
+use grotto_format::Schema;
+use grotto_producer::{Error, Mode, NdjsonInput, Producer};
+
+fn input(text: String) -> NdjsonInput {
+    NdjsonInput {
+        type_name: "City".into(),
+        source_name: "cities.ndjson".into(),
+        reader: Box::new(std::io::Cursor::new(text)),
+        mode: Mode::Full,
+        progress: None,
+    }
+}
+
+async fn busy_producer() -> Producer {
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let builder = Producer::builder("cities", TroubledStore::new().store()).schema(schema);
+    builder.threads(3).open().await.unwrap()
+}
 
 #[tokio::test]
 async fn long_lines_keep_their_number_and_content() {
@@ -10,13 +27,6 @@ async fn long_lines_keep_their_number_and_content() {
     let good = format!(
         "{{\"id\":1,\"name\":\"{long}\"}}\n\n{{\"id\":2}}\r\n{{\"id\":3,\"name\":\"{long}\"}}"
     );
-    let input = |text: String| NdjsonInput {
-        type_name: "City".into(),
-        source_name: "cities.ndjson".into(),
-        reader: Box::new(std::io::Cursor::new(text)),
-        mode: Mode::Full,
-        progress: None,
-    };
     producer
         .publish_ndjson(input(good.clone()))
         .await
@@ -37,4 +47,41 @@ async fn long_lines_keep_their_number_and_content() {
             .contains("cities.ndjson line 3 and cities.ndjson line 5"),
         "{error}"
     );
+}
+
+/// Lines of a kilobyte, so that few records are many chunks of text.
+fn padded(ids: impl Iterator<Item = i64>) -> String {
+    let padding = " ".repeat(1000);
+    ids.map(|id| format!("{{\"id\":{id},{padding}\"name\":\"n\"}}\n"))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_first_wrong_line_is_told_also_when_a_later_one_cannot_be_read() {
+    let producer = busy_producer().await;
+    // Line 3 has the key of line 2. So few records are taken in only when the cycle ends, and the
+    // text stops being JSON before.
+    let text = padded([1, 2, 2].into_iter().chain(4..900)) + "{\n";
+    let error = producer.publish_ndjson(input(text)).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("cities.ndjson line 2 and cities.ndjson line 3"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_record_that_is_wrong_goes_before_the_error_of_the_caller() {
+    let producer = busy_producer().await;
+    for (second, expected) in [(1, "duplicate key"), (2, "no more of this")] {
+        let outcome = producer.run_cycle(move |cycle| {
+            for id in [1, second] {
+                cycle.add_json("City", &format!("{{\"id\":{id},\"name\":\"{id}\"}}"), 1)?;
+            }
+            Err(Error::invalid("no more of this"))
+        });
+        let error = outcome.await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }

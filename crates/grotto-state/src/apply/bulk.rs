@@ -4,6 +4,8 @@
 //! Owns: the threads of a load; none outlives the call. Each writes into a buffer of its own, which
 //! becomes a segment as it is. Gives the records that taking one chunk after the other gives.
 
+mod order;
+
 use super::change::{Tables, limit, whole_blocks};
 use super::content;
 use super::sections::{self, Chunk};
@@ -17,9 +19,10 @@ use crate::layout::Layout;
 use crate::segment::Loc;
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
+use order::Order;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 
 /// One chunk, laid out as blocks and bitmap pages in a buffer.
 struct Built {
@@ -28,9 +31,10 @@ struct Built {
     /// Where the buffer becomes a segment.
     slot: u16,
     blocks: Vec<BuiltBlock>,
-    layouts: Vec<Layout>,
-    /// How many of `layouts` the type had when the chunk was begun; they are the type's first ones.
+    /// How many layouts the type had when the chunk was begun; they are the type's first ones.
     known: usize,
+    /// Those that the chunk brings, which come behind them.
+    layouts: Vec<Layout>,
     /// Bytes of items, padding between them left out.
     used: usize,
     /// Keys by hash, if they could be read from the chunk.
@@ -40,7 +44,7 @@ struct Built {
 struct BuiltBlock {
     number: u32,
     block: Loc,
-    /// Position among the layouts of the chunk.
+    /// Position among the known layouts and those of the chunk.
     layout: usize,
     page: Loc,
 }
@@ -84,21 +88,15 @@ pub(super) fn is_light(blob: &Blob, of: &TypeWork<'_>) -> bool {
             .all(|first| raw(first) <= LIGHT_BYTES)
 }
 
-/// Layouts of the type so far, for the chunks to come: without them every chunk would bring its own,
-/// and a type has room for only so many.
-type Known = Mutex<Arc<Vec<Layout>>>;
-
-fn known(layouts: &Known) -> std::sync::MutexGuard<'_, Arc<Vec<Layout>>> {
-    // Nothing can go wrong while it is held, so what a panicking thread left behind is whole.
-    layouts.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// Chunks per thread that may be begun before the first one of them is in the tables.
+const AHEAD: usize = 2;
 
 /// What the threads of a load share.
 struct Shared<'a> {
     blob: &'a Blob,
     of: &'a TypeWork<'a>,
     shift: u8,
-    layouts: Known,
+    order: Order,
     next: AtomicUsize,
     next_slot: AtomicU16,
 }
@@ -117,7 +115,7 @@ pub(super) fn add_all(
         blob,
         of,
         shift: tables.shift,
-        layouts: Known::new(Arc::new(tables.layouts.clone())),
+        order: Order::new(AHEAD * count, &tables.layouts),
         next: AtomicUsize::new(0),
         next_slot: AtomicU16::new(work.segments.len() as u16),
     };
@@ -129,13 +127,14 @@ pub(super) fn add_all(
             scope.spawn(move || shared.build_all(open, &results));
         }
         drop(results);
-        put_together(built, name, &shared.layouts, tables, work)
+        put_together(built, name, &shared.order, tables, work)
     })
 }
 
 impl Shared<'_> {
     /// Builds one chunk after the other until there are none, or nobody wants them any more.
     fn build_all(&self, mut open: Open, results: &mpsc::SyncSender<Message>) {
+        let _part = self.order.take_part();
         let mut chunk = Chunk::default();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -144,7 +143,7 @@ impl Shared<'_> {
                 let _ = results.send(Message::Rest(open));
                 return;
             };
-            let so_far = Arc::clone(&known(&self.layouts));
+            let so_far = self.order.begin(number);
             let built = sections::chunk(self.blob, self.of.info, *first, &mut chunk)
                 .and_then(|()| build(self.of, self.shift, &mut chunk, &so_far, &mut open));
             if results.send(Message::Chunk(number, built)).is_err() {
@@ -165,17 +164,18 @@ impl Shared<'_> {
 fn put_together(
     messages: mpsc::Receiver<Message>,
     name: &str,
-    layouts: &Known,
+    order: &Order,
     tables: &mut Tables,
     work: &mut Work<'_>,
 ) -> StateResult<Loaded> {
+    let _part = order.take_part();
     let (mut waiting, mut next) = (BTreeMap::new(), 0);
     let (mut ordinals, mut rest): (Vec<u32>, _) = (Vec::new(), Vec::new());
     let mut keys = Some(Vec::new());
     for message in messages {
         match message {
             Message::Chunk(number, chunk) => {
-                // Without the bytes of its blocks, so that a slow chunk may keep many waiting.
+                // Without the bytes of its blocks; and few, as nobody begins one far ahead.
                 waiting.insert(number, chunk?);
             }
             Message::Full(open) => work.seal_open(open)?,
@@ -185,11 +185,8 @@ fn put_together(
             next += 1;
             let before = ordinals.last().copied();
             whole_blocks(name, tables.shift, before, &chunk.ordinals)?;
-            let before = tables.layouts.len();
             append(&chunk, tables, work)?;
-            if tables.layouts.len() > before {
-                *known(layouts) = Arc::new(tables.layouts.clone());
-            }
+            order.passed(next, &tables.layouts);
             ordinals.extend_from_slice(&chunk.ordinals);
             match (&mut keys, chunk.keys.take()) {
                 (Some(runs), Some(run)) => runs.push(run),
@@ -220,8 +217,8 @@ fn build(
         checksum: 0,
         slot: open.slot,
         blocks: Vec::new(),
-        layouts: layouts.to_vec(),
         known: layouts.len(),
+        layouts: layouts.to_vec(),
         used: 0,
         keys: keys.map(|hashes| Run::of(&hashes, &chunk.ordinals)),
     };
@@ -248,6 +245,7 @@ fn build(
         at = end;
     }
     built.ordinals = std::mem::take(&mut chunk.ordinals);
+    built.layouts = built.layouts.split_off(built.known);
     Ok(built)
 }
 
@@ -282,8 +280,8 @@ impl Built {
 
 /// Enters a chunk into the tables.
 fn append(chunk: &Built, tables: &mut Tables, work: &mut Work<'_>) -> StateResult<()> {
-    let (_, new) = chunk.layouts.split_at(chunk.known.min(chunk.layouts.len()));
-    let new = new.iter().map(|layout| shared(&mut tables.layouts, layout));
+    let new = chunk.layouts.iter();
+    let new = new.map(|layout| shared(&mut tables.layouts, layout));
     let layouts: Vec<usize> = (0..chunk.known).chain(new).collect();
     work.account(chunk.slot, chunk.used);
     for built in &chunk.blocks {

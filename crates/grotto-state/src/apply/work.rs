@@ -8,7 +8,7 @@ use crate::segment::{Buffer, Loc, Seal, Segment};
 use crate::state::State;
 
 /// A buffer this large is sealed and another one begun, so that loading a snapshot needs little
-/// memory beside the sealed segments.
+/// memory beside the sealed segments: about one such buffer for each thread.
 const SEAL_AT: usize = 64 << 20;
 
 pub(crate) struct Work<'a> {
@@ -158,6 +158,10 @@ impl<'a> Work<'a> {
 
     /// Takes back what is left of lent buffers.
     pub(super) fn take_back(&mut self, open: Vec<Open>) {
+        // A thread may have begun a buffer and found nothing more for it: its slot is taken as well.
+        for open in &open {
+            self.segment(open.slot);
+        }
         self.spare.extend(open);
         let current = self.spare.pop().unwrap_or_else(|| Open {
             slot: self.segments.len() as u16,
@@ -190,5 +194,44 @@ impl<'a> Work<'a> {
             self.segments.pop();
         }
         Ok(self.segments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::HeapSeal;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_slot_that_a_thread_took_and_left_empty_is_nobody_elses() {
+        let (base, mut seal) = (State::empty(), HeapSeal::default());
+        let mut work = Work::new(&base, &mut seal);
+        let mut lent = work.lend(2);
+        // The second thread fills its buffer with its last chunk and begins another.
+        let begun = Open {
+            slot: work.segments.len() as u16,
+            buffer: Buffer::default(),
+        };
+        let mut full = std::mem::replace(&mut lent[1], begun);
+        full.buffer.put(&[1; 100]);
+        work.account(full.slot, 100);
+        work.seal_open(full).unwrap();
+        lent[0].buffer.put(&[2; 100]);
+        work.account(lent[0].slot, 100);
+        lent.rotate_left(1);
+        work.take_back(lent);
+
+        let spare: Vec<u16> = work.spare.iter().map(|open| open.slot).collect();
+        let free = work.free_slot();
+        assert!(!spare.contains(&free), "{free} is one of {spare:?}");
+        let lent = work.lend(5);
+        let slots: BTreeSet<u16> = lent.iter().map(|open| open.slot).collect();
+        assert_eq!(slots.len(), lent.len(), "a slot was lent twice: {slots:?}");
+        assert!(
+            slots
+                .iter()
+                .all(|slot| usize::from(*slot) < work.segments.len())
+        );
     }
 }

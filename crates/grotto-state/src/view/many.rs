@@ -60,9 +60,8 @@ impl<'a> Finder<'a> {
         keys: &[K],
         mut take: impl FnMut(Option<Record<'a>>),
     ) -> StateResult<()> {
+        let info = self.info()?;
         for group in keys.chunks(GROUP) {
-            let Some(first) = group.first() else { break };
-            let info = self.check(first)?;
             let (mut hashes, mut firsts) = ([0; GROUP], [None; GROUP]);
             for (key, hash) in group.iter().zip(&mut hashes) {
                 self.check(key)?;

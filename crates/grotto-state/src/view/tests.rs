@@ -170,4 +170,24 @@ fn many_keys_are_answered_as_one_by_one() {
     assert!(state.find_many::<i64>(TypeId(0), &[]).unwrap().is_empty());
     state.find_many(TypeId(0), &["text"]).unwrap_err();
     state.find_many(TypeId(1), &[1_i64]).unwrap_err();
+    state.find_many::<i64>(TypeId(1), &[]).unwrap_err();
+}
+
+#[test]
+fn an_index_entry_that_leads_nowhere_hides_no_record() {
+    let row = |id| [Value::Fixed(id), Value::Null, Value::Null];
+    let rows = [row(1), row(2)];
+    let mut state = hostile([&[&rows[0], &rows[1]], &[]]);
+    let page = state.types[0].index.as_ref().unwrap().pages[0];
+    let segment = &mut state.segments[usize::from(page.segment)];
+    let mut bytes = segment.bytes.to_vec();
+    // The entry in front gets the fingerprint of the one behind it, and the ordinal of no block.
+    let line = &mut bytes[page.start()..];
+    line[0] = line[1];
+    line[16..20].fill(0xff);
+    segment.bytes = bytes.into();
+    let one = state.find(TypeId(0), &2_i64).unwrap();
+    assert_eq!(one.map(|r| r.ordinal()), Some(1));
+    let many = state.find_many(TypeId(0), &[2_i64]).unwrap();
+    assert_eq!(many[0].map(|r| r.ordinal()), Some(1));
 }

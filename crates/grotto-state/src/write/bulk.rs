@@ -76,7 +76,12 @@ impl Batch {
         None
     }
 
+    /// Makes room for other records. What a record larger than a batch took is given back.
     fn clear(&mut self) {
+        if self.bytes.capacity() > 4 * BATCH {
+            *self = Self::default();
+            return;
+        }
         self.bytes.clear();
         self.given.clear();
         self.rows.iter_mut().for_each(Rows::clear);
@@ -166,8 +171,11 @@ impl Cycle {
         }
     }
 
-    /// Waits until all records are taken in.
-    pub(super) fn take_in(&mut self) -> StateResult<()> {
+    /// Waits until all records given to [`add_later`](Self::add_later) are taken in.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), of the first record with which something is wrong.
+    pub fn take_in(&mut self) -> StateResult<()> {
         if let Some(error) = self.bulk.late.take() {
             return Err(error);
         }

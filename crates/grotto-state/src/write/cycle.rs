@@ -217,7 +217,7 @@ impl Cycle {
                 if let Some(first) = self.stages[id.index()].see(record.ordinal(), position) {
                     return Err(self.duplicate(id, &key, self.position(first), position));
                 }
-                if self.equals_base(&record, flat)? {
+                if self.equals_base(&record, flat, position)? {
                     self.stages[id.index()].keep(record.ordinal());
                     return Ok(());
                 }

@@ -16,9 +16,14 @@ type FindSet<'a> = dyn FnMut(TypeId, &[u8], usize) -> StateResult<Option<u32>> +
 
 impl Cycle {
     /// Whether a flat record equals a base record to the last nested one.
-    pub(super) fn equals_base(&mut self, record: &Record<'_>, flat: &[u8]) -> StateResult<bool> {
+    pub(super) fn equals_base(
+        &mut self,
+        record: &Record<'_>,
+        flat: &[u8],
+        position: u64,
+    ) -> StateResult<bool> {
         let mut find = |id, flat: &[u8], depth| {
-            let source = Source { position: 0, depth };
+            let source = Source { position, depth };
             self.resolve(id, flat, Resolve::Find, source)
         };
         equals_record(record, flat, 0, &mut find)

@@ -91,7 +91,7 @@ impl Cycle {
         let counts = self.counts(&next);
         let advance = self.advance();
         Ok(Some(Encoded {
-            delta: blob.bytes().to_vec(),
+            delta: blob.into_bytes().into(),
             reverse,
             next,
             changes,
@@ -222,7 +222,7 @@ impl Cycle {
         let bytes = write(header, &removed, &jobs, options)?;
         let blob = Blob::parse(bytes.into())?;
         next.apply(&blob, &mut HeapSeal::default())?;
-        Ok(blob.bytes().to_vec())
+        Ok(blob.into_bytes().into())
     }
 
     fn counts(&self, next: &State) -> Vec<Counts> {

@@ -39,7 +39,7 @@ impl Cycle {
                 (Some((start, length)), found) => {
                     let flat = &bytes[start..start + length];
                     let same = match &found {
-                        Some(record) => self.equals_base(record, flat)?,
+                        Some(record) => self.equals_base(record, flat, op.position)?,
                         None => false,
                     };
                     match found.filter(|_| same) {

@@ -185,3 +185,67 @@ fn records_of_several_sources_and_both_kinds_of_adding_mix() {
     let plain = full(&chain, &records, 0).unwrap().unwrap();
     assert!(mixed.delta == plain.delta);
 }
+
+/// The delta of a first cycle that is given these records.
+fn first_delta(schema: &Arc<Schema>, records: &Records, threads: usize) -> Vec<u8> {
+    let chain = Chain::new();
+    let mut cycle = chain.write.begin(schema, Mode::Full).unwrap();
+    fill(&mut cycle, records, threads).unwrap();
+    cycle.finish(&options(1)).unwrap().unwrap().delta
+}
+
+#[test]
+fn records_larger_than_a_batch_are_taken_in_as_any_other() {
+    let schema = schema();
+    let mut records = records(&schema, 3_000, |_| Some(0));
+    let film_id = schema.find("Film").unwrap();
+    for n in 0..6 {
+        let title = "long ".repeat(150_000 << (n % 3));
+        let large = format!("{{\"id\":{},\"part\":0,\"title\":\"{title}\"}}", 9_000 + n);
+        records[300 * n] = (film_id, flat(&schema, film_id, &large));
+    }
+    assert!(first_delta(&schema, &records, 0) == first_delta(&schema, &records, 2));
+}
+
+#[test]
+fn a_cycle_without_records_is_the_same_on_several_threads() {
+    let none = Records::new();
+    assert!(first_delta(&schema(), &none, 0) == first_delta(&schema(), &none, 2));
+}
+
+#[test]
+fn types_that_contain_themselves_and_keys_behind_references_are_taken_in_one_by_one() {
+    let text = "Node @PrimaryKey(id) { long id; string text; Node next; }
+        Item @PrimaryKey(label.value) { Label label; Node node; } Label { string value; }";
+    let schema = Arc::new(Schema::parse(text).unwrap());
+    let (node, item) = (schema.find("Node").unwrap(), schema.find("Item").unwrap());
+    let padding = "text ".repeat(20);
+    let mut records = Records::new();
+    for n in 0..6_000_u64 {
+        let inner = format!("{{\"id\":{},\"text\":\"{padding}\"}}", n / 2 + 10_000);
+        let outer = format!("{{\"id\":{n},\"text\":\"{padding}{n}\",\"next\":{inner}}}");
+        records.push((node, flat(&schema, node, &outer)));
+        let labelled = format!("{{\"label\":\"label {n}\",\"node\":{inner}}}");
+        records.push((item, flat(&schema, item, &labelled)));
+    }
+    assert!(first_delta(&schema, &records, 0) == first_delta(&schema, &records, 2));
+}
+
+#[test]
+fn a_second_key_within_a_set_is_told_with_the_record_that_holds_it() {
+    let schema = schema();
+    let film_id = schema.find("Film").unwrap();
+    let film = |id: u64, text: &str| {
+        let maker = format!("{{\"code\":3,\"text\":\"{text}\"}}");
+        let film = format!("{{\"id\":{id},\"part\":0,\"plain\":[{maker}]}}");
+        (film_id, flat(&schema, film_id, &film))
+    };
+    let mut chain = Chain::new();
+    let good = vec![film(1, "one"), film(2, "one")];
+    let encoded = full(&chain, &good, 0).unwrap();
+    assert!(chain.commit(encoded));
+    // Found while the film is compared with the published one, which has another set.
+    let broken = vec![film(1, "other"), film(2, "third")];
+    let error = full(&chain, &broken, 0).unwrap_err().to_string();
+    assert!(error.ends_with("record 0 and record 1"), "{error}");
+}

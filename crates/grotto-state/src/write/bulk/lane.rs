@@ -15,6 +15,9 @@ use grotto_format::batch::Value;
 use grotto_format::checksum;
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 
+/// Records whose places in the table are looked at together.
+const AHEAD: usize = 32;
+
 /// Why a lane does not go on.
 enum Stop {
     Error(StateError),
@@ -61,9 +64,12 @@ impl Lane {
         let rows = &batch.rows[self.id.index()];
         let mut ordinals = Vec::with_capacity(rows.heads.len());
         let mut cells = 0;
-        for head in &rows.heads {
+        for (at, head) in rows.heads.iter().enumerate() {
             if self.stopped {
                 break;
+            }
+            if at % AHEAD == 0 {
+                self.warm(ground, rows.heads.iter().skip(at).take(AHEAD));
             }
             match self.take_row(ground, batch, rows, head, cells) {
                 Ok(ordinal) => ordinals.push(ordinal),
@@ -77,6 +83,17 @@ impl Lane {
             cells = head.cells;
         }
         (ordinals, None)
+    }
+
+    /// Looks for records in the table before each of them waits for it. These lookups depend on
+    /// nothing, so their waits overlap: taking in five million records spent half of its time in one
+    /// wait after the other.
+    fn warm<'h>(&self, ground: &Ground, heads: impl Iterator<Item = &'h Head>) {
+        let keyed = ground.base.infos[self.id.index()].key.is_some();
+        for head in heads {
+            let hash = if keyed { head.key } else { head.content };
+            std::hint::black_box(self.stage.table.find(hash, |_| false));
+        }
     }
 
     fn take_row(

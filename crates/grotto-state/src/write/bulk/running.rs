@@ -24,6 +24,7 @@ struct Shared {
     board: Mutex<Board>,
     failure: Mutex<Option<Failure>>,
     failed: AtomicBool,
+    stopped: AtomicBool,
     tasks: Sender<Task>,
     threads: usize,
 }
@@ -42,9 +43,14 @@ impl Shared {
         self.failed.store(true, Ordering::Relaxed);
     }
 
+    /// Tells every thread to end. Only once: the channel has room for one such task for each, and a
+    /// thread that still works must find room for what it hands on.
     fn stop(&self) {
+        if self.stopped.swap(true, Ordering::Relaxed) {
+            return;
+        }
         for _ in 0..self.threads {
-            // Full only when everybody was told before.
+            // There is room for it.
             let _ = self.tasks.try_send(Task::Stop);
         }
     }
@@ -110,7 +116,7 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn start(ground: Ground, stages: Vec<Stage>, threads: usize) -> Self {
         let (types, batches) = (stages.len(), 2 * threads + 2);
-        let (tasks, todo) = bounded(types + batches + 2 * threads);
+        let (tasks, todo) = bounded(types + batches + threads);
         let (cleared, free) = bounded(batches);
         for _ in 0..batches {
             let _ = cleared.send(Batch::default());
@@ -124,20 +130,24 @@ impl Running {
             ground,
             failure: Mutex::new(None),
             failed: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             tasks,
             threads,
         });
-        let spawn = |_| {
-            let (shared, todo, cleared) = (Arc::clone(&shared), todo.clone(), cleared.clone());
-            std::thread::spawn(move || work(&shared, &todo, &cleared))
-        };
-        Self {
-            threads: (0..threads).map(spawn).collect(),
-            shared,
+        let mut running = Self {
+            shared: Arc::clone(&shared),
             free,
             batches,
             sent: 0,
+            threads: Vec::with_capacity(threads),
+        };
+        for _ in 0..threads {
+            let (shared, todo, cleared) = (Arc::clone(&shared), todo.clone(), cleared.clone());
+            // Panics when the system has no thread left; those that run are ended with `running`.
+            let thread = std::thread::spawn(move || work(&shared, &todo, &cleared));
+            running.threads.push(thread);
         }
+        running
     }
 
     /// Whether a record was refused; [`finish`](Self::finish) says why.
