@@ -4,8 +4,9 @@
 //! Never reads a record: whoever grows a page supplies the key hashes.
 //!
 //! The top bits of a key hash choose a page in the directory, the low bits a line of the page, eight
-//! bits between them are the fingerprint. A page grows by an eighth and, when it has
-//! [`MAX_LINES`], splits in two; only touched pages are copied, never the whole index.
+//! bits between them are the fingerprint. A page that is full, worn or
+//! sparse is laid out anew, and as two where [`MAX_LINES`] would not hold it; only touched pages are
+//! copied, never the whole index.
 //!
 //! ```text
 //! line (64 bytes): 12 fingerprints (0 = free) · u8 reach · 3 reserved · 12 ordinals of 32 bits
