@@ -91,6 +91,23 @@ impl Slots {
         null: BitSlot::constant(1),
         element: 0,
     };
+
+    /// Slots of a value whose start and length are the first two words of a row.
+    #[cfg(test)]
+    pub(crate) fn whole_words() -> Self {
+        let word = |byte| BitSlot {
+            byte,
+            shift: 0,
+            mask: u64::MAX,
+            base: 0,
+        };
+        Self {
+            main: word(0),
+            length: word(8),
+            null: BitSlot::constant(0),
+            element: 8,
+        }
+    }
 }
 
 /// A field that the schema no longer has but rows of this layout still carry, until the cycle that

@@ -11,6 +11,7 @@
 )]
 
 mod chores;
+mod fuzz;
 mod process;
 mod tidy;
 
@@ -22,6 +23,7 @@ use anyhow::{Context, Result};
 const USAGE: &str = "\
 usage: cargo xtask <chore>
        cargo xtask soak [options, see --help]
+       cargo xtask fuzz [--seconds N] [target ...]
 
   lint   formatting, then clippy on every target; any warning fails
   tidy   the rules of this repository that no compiler checks
@@ -29,6 +31,7 @@ usage: cargo xtask <chore>
   docs   the API documentation; any warning fails
   deny   dependencies: advisories, bans, licences, sources (needs cargo-deny)
   soak   2,000 cycles of churn; what grows that should not fails (a minute)
+  fuzz   every fuzz target for a minute (needs cargo-fuzz)
   ci     everything the continuous integration runs (.ci/run)
 ";
 
@@ -47,6 +50,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     let root = root()?;
     match arguments {
         [chore, options @ ..] if chore == "soak" => chores::soak(&root, options)?,
+        [chore, options @ ..] if chore == "fuzz" => fuzz::run(&root, options)?,
         [chore] => match chore.as_str() {
             "lint" => chores::lint(&root)?,
             "tidy" => tidy::run(&root)?,

@@ -39,7 +39,8 @@ impl<'a> Elements<'a> {
         let left = slots.length.read(bytes, row) as usize;
         let width = slots.element as usize;
         let end = start.checked_add(left.checked_mul(width)?.div_ceil(8))?;
-        (start <= end && end <= bytes.len()).then_some(Self {
+        // Only a start within the bytes has a bit position: a damaged one may be anywhere.
+        (start <= end && end <= bytes.len()).then(|| Self {
             bytes,
             bit: start * 8,
             width,
@@ -80,3 +81,26 @@ impl Iterator for Elements<'_> {
 }
 
 impl ExactSizeIterator for Elements<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_that_start_past_all_addresses_are_damage() {
+        let bytes = [0xff_u8; 64];
+        let word = |value: &[u8]| {
+            let mut all = bytes;
+            all[..value.len()].copy_from_slice(value);
+            all
+        };
+        let slots = crate::layout::Slots::whole_words();
+        for start in [u64::MAX, u64::MAX / 8, 1 << 61, 65] {
+            let bytes = word(&[start.to_le_bytes(), 1_u64.to_le_bytes()].concat());
+            assert!(Elements::read(&bytes, 0, 0, &slots).is_none(), "{start}");
+        }
+        let bytes = word(&[16_u64.to_le_bytes(), 1_u64.to_le_bytes()].concat());
+        let read = Elements::read(&bytes, 0, 0, &slots).unwrap();
+        assert_eq!(read.collect::<Vec<_>>(), [0xff]);
+    }
+}

@@ -1,0 +1,20 @@
+//! Documents of the log are refused, or read.
+#![no_main]
+
+use grotto_format::checksum;
+use grotto_format::log::{GcBoundary, LeaderHint, LogEntry, SnapshotEntry};
+
+fn read(bytes: &[u8]) {
+    let _ = LogEntry::decode(bytes);
+    let _ = SnapshotEntry::decode(bytes);
+    let _ = GcBoundary::decode(bytes);
+    let _ = LeaderHint::decode(bytes);
+}
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| {
+    read(body);
+    // The same with a right checksum as its last member.
+    let unsealed = [body, b",\"checksum\":\"\"}"].concat();
+    let digits = format!("{:016x}", checksum::of_bytes(&unsealed));
+    read(&[body, b",\"checksum\":\"", digits.as_bytes(), b"\"}"].concat());
+});
