@@ -10,11 +10,12 @@ mod content;
 mod indexes;
 mod rebuild;
 mod sections;
+mod unit;
 mod work;
 
 use crate::error::{StateError, StateResult};
 use crate::segment::Seal;
-use crate::state::{State, TypeInfo};
+use crate::state::{State, TypeInfo, TypeState};
 use grotto_format::batch::MAX_BLOCKS;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind};
 use grotto_format::schema::{Schema, TypeId};
@@ -177,6 +178,8 @@ pub(crate) fn mismatch(header: &BlobHeader, reason: String) -> StateError {
 struct TypeWork<'a> {
     id: TypeId,
     info: &'a TypeInfo,
+    /// The type as the refresh finds it, under the size of blocks that the blob says.
+    old: &'a TypeState,
     sections: &'a TypeSections,
 }
 

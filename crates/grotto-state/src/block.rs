@@ -40,6 +40,8 @@ pub(crate) struct BlockType<'a> {
     pub(crate) kinds: &'a [ColumnKind],
     /// Columns of the primary key, placed first in a row.
     pub(crate) first: &'a [u16],
+    /// Blocks that are written hold `1 << span` ordinals.
+    pub(crate) span: u8,
 }
 
 /// An existing block: the segment's bytes, where the block starts, and its layout.
@@ -109,6 +111,22 @@ impl<'a> BlockRef<'a> {
             })
             .sum()
     }
+}
+
+/// Rows that a new block takes over from others.
+pub(crate) struct Kept<'a> {
+    /// Their positions in the new block, rising.
+    pub(crate) positions: Vec<u32>,
+    /// The blocks they are in, and their positions there, in the same order.
+    pub(crate) pieces: Vec<(BlockRef<'a>, Vec<u32>)>,
+}
+
+impl Kept<'_> {
+    /// No rows.
+    pub(crate) const NONE: Kept<'static> = Kept {
+        positions: Vec::new(),
+        pieces: Vec::new(),
+    };
 }
 
 /// Rows to add: their positions in the block, and the rows of the batch they come from.

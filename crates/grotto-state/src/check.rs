@@ -8,7 +8,8 @@ use crate::bitmap;
 use crate::error::{StateError, StateResult};
 use crate::index;
 use crate::key;
-use crate::state::{State, TypeState};
+use crate::part;
+use crate::state::{State, Stored, TypeState};
 use crate::write::{WriteState, for_each_reference};
 use grotto_format::checksum;
 use grotto_format::schema::TypeId;
@@ -42,7 +43,7 @@ impl State {
         let (mut live, mut sum) = (0, 0_u64);
         for ordinal in self.ordinals(id) {
             let block = self.block_of(ty, (ordinal >> ty.shift) as usize);
-            let inside = block.is_some_and(|block| ordinal & ((1 << ty.shift) - 1) < block.rows());
+            let inside = block.is_some_and(|block| ordinal & block.layout.mask < block.rows());
             let record = self.row(id, ordinal).filter(|_| inside);
             let record = record.ok_or_else(|| {
                 StateError::Damaged(format!("expected {name} #{ordinal} to have a row"))
@@ -62,6 +63,12 @@ impl State {
                 ty.checksum
             )
         })?;
+        self.check_blocks(id, ty)
+    }
+
+    fn check_blocks(&self, id: TypeId, ty: &TypeState) -> StateResult<()> {
+        let name = &self.schema.get(id).name;
+        let mut stored = Stored::default();
         for (number, loc) in ty
             .blocks
             .iter()
@@ -72,8 +79,18 @@ impl State {
             ensure(used, || {
                 format!("expected block {number} of {name} at {loc:?} to hold a live record")
             })?;
+            if let Some(block) = self.block_of(ty, number) {
+                let share = part::share(&block, ty.shift, number);
+                stored.bytes += share.bytes;
+                stored.rows += share.rows;
+            }
         }
-        Ok(())
+        ensure(stored == ty.stored, || {
+            format!(
+                "expected {:?} in blocks of {name}, found {stored:?}",
+                ty.stored
+            )
+        })
     }
 
     fn check_index(&self, id: TypeId, ty: &TypeState) -> StateResult<()> {
@@ -111,7 +128,8 @@ impl State {
                     .get_mut(usize::from(loc.segment))
                     .map(|sum| *sum += length as u64)
                     .is_none();
-                outside |= items.insert((loc.segment, loc.start()), length).is_some();
+                // Only a block may take several entries, each with its share.
+                *items.entry((loc.segment, loc.start())).or_insert(0) += length;
             });
         }
         ensure(!outside, || {

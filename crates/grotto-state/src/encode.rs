@@ -248,7 +248,7 @@ pub fn encode_snapshot(state: &State, options: &EncodeOptions) -> StateResult<Ve
             state.infos[position].kinds.as_slice(),
         );
         let weight = |at: usize| weight_of_record(state, id, ordinals[at], kinds);
-        for (chunk, range) in chunks(ordinals, ty.shift, weight).into_iter().enumerate() {
+        for (chunk, range) in chunks(ordinals, ty.span, weight).into_iter().enumerate() {
             jobs.push(Job {
                 type_id: id.0,
                 chunk: chunk as u32,
@@ -283,7 +283,7 @@ pub(crate) fn type_infos(state: &State) -> Vec<TypeInfo> {
         .types
         .iter()
         .map(|ty| TypeInfo {
-            shift: ty.shift,
+            shift: ty.span,
             live: ty.live,
         })
         .collect()

@@ -8,6 +8,7 @@ use crate::bitmap::page_bytes;
 use crate::error::{StateError, StateResult};
 use crate::index;
 use crate::layout::{Dropped, Layout, Slots};
+use crate::part;
 use crate::segment::{Loc, Segment};
 use crate::state::{DEFAULT_SHIFT, State, TypeInfo, TypeState};
 use grotto_format::batch::ColumnKind;
@@ -59,7 +60,8 @@ impl State {
         });
     }
 
-    /// Calls `visit` with every block, bitmap page and index page of a type, and its length.
+    /// Calls `visit` with every block, bitmap page and index page of a type, and its length. A block
+    /// that takes several entries is visited once for each, with their share.
     pub(crate) fn each_item(&self, ty: &TypeState, visit: &mut dyn FnMut(Loc, usize)) {
         for (number, loc) in ty
             .blocks
@@ -67,10 +69,9 @@ impl State {
             .enumerate()
             .filter(|(_, loc)| !loc.is_none())
         {
-            visit(
-                *loc,
-                self.block_of(ty, number).map_or(0, |block| block.length()),
-            );
+            let share = self.block_of(ty, number);
+            let share = share.map_or(0, |block| part::share(&block, ty.shift, number).bytes);
+            visit(*loc, share as usize);
         }
         for loc in ty.bitmaps.iter().filter(|loc| !loc.is_none()) {
             visit(*loc, page_bytes(ty.shift));
@@ -118,6 +119,7 @@ fn moved(ty: &TypeState, before: &TypeInfo, change: &TypeChange) -> TypeState {
         }));
         Layout {
             row: layout.row,
+            mask: layout.mask,
             slots: change.fields.iter().map(at).collect(),
             dropped,
         }

@@ -211,7 +211,7 @@ impl<'a> Finder<'a> {
             ordinal,
             segment.bytes.get(loc.start()..)?,
             layout,
-            ordinal & ((1 << self.shift) - 1),
+            ordinal & layout.mask,
         ))
     }
 

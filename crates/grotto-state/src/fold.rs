@@ -7,6 +7,7 @@ use crate::apply::Work;
 use crate::bitmap;
 use crate::error::StateResult;
 use crate::index::LINE;
+use crate::part;
 use crate::segment::Loc;
 use crate::state::TypeState;
 
@@ -69,14 +70,17 @@ impl Mover<'_, '_> {
             && self.victims.get(usize::from(loc.segment)) == Some(&true)
     }
 
-    fn move_item(&mut self, loc: Loc, length: usize) -> StateResult<Loc> {
+    /// Moves an item of which `live` bytes are in use.
+    fn move_item(&mut self, loc: Loc, length: usize, live: usize) -> StateResult<Loc> {
         let bytes = self.work.segments[usize::from(loc.segment)].bytes.clone();
         let Some(item) = bytes.get(loc.start()..loc.start() + length) else {
             return Ok(loc);
         };
         self.budget = self.budget.saturating_sub(length);
-        self.work.free(loc, length);
-        self.work.put(item, loc.tag)
+        self.work.free(loc, live);
+        let moved = self.work.put(item, loc.tag)?;
+        self.work.free(moved, length - live);
+        Ok(moved)
     }
 
     fn blocks(&mut self, ty: &mut TypeState) -> StateResult<()> {
@@ -84,14 +88,30 @@ impl Mover<'_, '_> {
             return Ok(());
         }
         let mut blocks = ty.blocks.to_vec();
-        for (number, loc) in blocks.iter_mut().enumerate() {
-            if self.wants(*loc) {
-                let length = crate::state::block_in(&self.work.segments, ty, number)
-                    .map_or(0, |b| b.length());
-                *loc = self.move_item(*loc, length)?;
+        for number in 0..blocks.len() {
+            if self.wants(blocks[number]) {
+                self.block(ty, number, &mut blocks)?;
             }
         }
         ty.blocks = blocks.into();
+        Ok(())
+    }
+
+    /// Moves a block, and with it every entry that still points to it.
+    fn block(&mut self, ty: &TypeState, number: usize, blocks: &mut [Loc]) -> StateResult<()> {
+        let loc = blocks[number];
+        let Some(block) = crate::state::block_in(&self.work.segments, ty, number) else {
+            return Ok(());
+        };
+        let length = block.length();
+        let entries = block.layout.entries(ty.shift);
+        let first = number - number % entries;
+        let range = first..(first + entries).min(blocks.len());
+        let mine: Vec<usize> = range.filter(|entry| blocks[*entry] == loc).collect();
+        let share = |entry: &usize| part::share(&block, ty.shift, *entry).bytes as usize;
+        let live = mine.iter().map(share).sum();
+        let moved = self.move_item(loc, length, live)?;
+        mine.into_iter().for_each(|entry| blocks[entry] = moved);
         Ok(())
     }
 
@@ -102,7 +122,8 @@ impl Mover<'_, '_> {
         let mut pages = ty.bitmaps.to_vec();
         for loc in &mut pages {
             if self.wants(*loc) {
-                *loc = self.move_item(*loc, bitmap::page_bytes(ty.shift))?;
+                let length = bitmap::page_bytes(ty.shift);
+                *loc = self.move_item(*loc, length, length)?;
             }
         }
         ty.bitmaps = pages.into();
@@ -124,7 +145,8 @@ impl Mover<'_, '_> {
             if *loc == last.0 {
                 *loc = last.1;
             } else if self.wants(*loc) {
-                last = (*loc, self.move_item(*loc, usize::from(loc.tag) * LINE)?);
+                let length = usize::from(loc.tag) * LINE;
+                last = (*loc, self.move_item(*loc, length, length)?);
                 *loc = last.1;
             }
         }

@@ -124,6 +124,9 @@ pub(crate) struct Dropped {
 pub(crate) struct Layout {
     /// Bytes of a row.
     pub(crate) row: u32,
+    /// Blocks of this layout hold this many ordinals, less one: a record's position in its block is
+    /// its ordinal under this mask.
+    pub(crate) mask: u32,
     /// One per column of the type.
     pub(crate) slots: Vec<Slots>,
     /// Fields on their way out.
@@ -182,28 +185,38 @@ impl BitSlot {
 }
 
 impl Layout {
-    /// Whether reads by it stay within a row, for layouts that come from a file.
-    pub(crate) fn is_sound(&self) -> bool {
+    /// Whether reads by it stay within a row, and its blocks hold whole entries of a table of
+    /// `1 << shift` ordinals each; for layouts that come from a file.
+    pub(crate) fn is_sound(&self, shift: u8) -> bool {
         let slots = self
             .slots
             .iter()
             .chain(self.dropped.iter().map(|dropped| &dropped.slots));
-        slots.into_iter().all(|slots| {
-            let rows = [&slots.main, &slots.length, &slots.null]
-                .into_iter()
-                .all(|slot| slot.is_sound(self.row));
-            rows && slots.element <= 32
-                && slots.length.base == 0
-                && slots.length.mask <= MAX_BLOCK.next_power_of_two() * 8
-        })
+        let size = self.mask.checked_add(1);
+        let whole = size.is_some_and(|size| size.is_power_of_two() && size >= 1 << shift);
+        whole
+            && slots.into_iter().all(|slots| {
+                let rows = [&slots.main, &slots.length, &slots.null]
+                    .into_iter()
+                    .all(|slot| slot.is_sound(self.row));
+                rows && slots.element <= 32
+                    && slots.length.base == 0
+                    && slots.length.mask <= MAX_BLOCK.next_power_of_two() * 8
+            })
     }
 
     /// A layout without columns.
     pub(crate) const NONE: &'static Self = &Self {
         row: 1,
+        mask: 0,
         slots: Vec::new(),
         dropped: Vec::new(),
     };
+
+    /// How many entries of a table of `1 << shift` ordinals each a block of this layout takes.
+    pub(crate) fn entries(&self, shift: u8) -> usize {
+        ((self.mask as usize + 1) >> shift).max(1)
+    }
 
     /// Whether values that ask for `needs` can be stored.
     pub(crate) fn fits(&self, kinds: &[ColumnKind], needs: &[Need]) -> bool {
@@ -240,7 +253,7 @@ impl Layout {
             .all(|(s, kind)| matches!(kind, ColumnKind::Fixed(_)) || s.main.holds(0, end))
     }
 
-    /// The tightest layout for `needs`, with bases rounded so that neighbouring blocks can share
+    /// The tightest layout for `needs`, for blocks of any size, with bases rounded so that neighbouring blocks can share
     /// it. Columns of `first` (the key) come first, then whole-byte ones, then the rest.
     pub(crate) fn tightest(kinds: &[ColumnKind], needs: &[Need], first: &[u16]) -> Self {
         let mut slots = vec![Slots::ABSENT; kinds.len()];
@@ -274,6 +287,7 @@ impl Layout {
         }
         Self {
             row: packer.bit.div_ceil(8).max(1),
+            mask: 0,
             slots,
             dropped: Vec::new(),
         }

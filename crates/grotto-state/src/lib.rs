@@ -22,6 +22,7 @@ mod fold;
 mod index;
 mod key;
 mod layout;
+mod part;
 mod parts;
 mod record;
 mod scan;

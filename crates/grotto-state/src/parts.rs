@@ -7,7 +7,7 @@ use crate::error::{StateError, StateResult};
 use crate::index::{Index, LINE};
 use crate::layout::Layout;
 use crate::segment::{Loc, Segment};
-use crate::state::{State, TypeInfo, TypeState};
+use crate::state::{State, Stored, TypeInfo, TypeState};
 use bytes::Bytes;
 use grotto_format::schema::Schema;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct SegmentPart {
 #[derive(Clone, Debug, bincode::Encode, bincode::Decode)]
 struct TypePart {
     shift: u8,
+    span: u8,
+    stored: Stored,
     live: u64,
     checksum: u64,
     depth: u8,
@@ -68,6 +70,8 @@ impl State {
         });
         let types = self.types.iter().map(|ty| TypePart {
             shift: ty.shift,
+            span: ty.span,
+            stored: ty.stored,
             live: ty.live,
             checksum: ty.checksum,
             depth: ty.index.as_ref().map_or(0, |index| index.depth),
@@ -139,13 +143,13 @@ impl State {
 impl TypePart {
     fn put_together(self, info: &TypeInfo, segments: &[Segment]) -> StateResult<TypeState> {
         let damaged = |what: &str| StateError::Damaged(format!("expected {what} in the root"));
-        if !(9..=16).contains(&self.shift) {
+        if !(9..=self.span).contains(&self.shift) || self.span > 16 {
             return Err(damaged("a block shift of 9 to 16"));
         }
         if self
             .layouts
             .iter()
-            .any(|layout| layout.slots.len() != info.kinds.len() || !layout.is_sound())
+            .any(|layout| layout.slots.len() != info.kinds.len() || !layout.is_sound(self.shift))
         {
             return Err(damaged("layouts with every column, within their rows"));
         }
@@ -164,6 +168,8 @@ impl TypePart {
         }
         let ty = TypeState {
             shift: self.shift,
+            span: self.span,
+            stored: self.stored,
             blocks: locs(&self.blocks),
             bitmaps: locs(&self.bitmaps),
             layouts: Arc::new(self.layouts),

@@ -53,7 +53,7 @@ impl State {
             bits: 0,
             bytes: &[],
             layout: Layout::NONE,
-            mask: ty.map_or(0, |ty| (1 << ty.shift) - 1),
+            mask: 0,
         }
     }
 }
@@ -135,6 +135,7 @@ impl<'a> Scan<'a> {
         debug_assert!(page.len().is_multiple_of(8) && page.len() <= page_bytes(ty.shift));
         let bytes = block.bytes.get(block.start..).unwrap_or_default();
         (self.page, self.bytes, self.layout) = (page, bytes, block.layout);
+        self.mask = block.layout.mask;
         // The first word adds 64 to it.
         self.base = ((number << ty.shift) as u32).wrapping_sub(64);
         true

@@ -4,6 +4,8 @@
 //! never records, and is never part of a refresh or of a lookup.
 
 use crate::index::{self, LINE};
+use crate::part;
+use crate::segment::Loc;
 use crate::state::{State, TypeState};
 use std::collections::BTreeSet;
 
@@ -57,12 +59,15 @@ impl State {
             .iter()
             .enumerate()
             .filter(|(_, loc)| !loc.is_none());
+        let mut last = Loc::NONE;
         for (number, loc) in present {
             used.insert(loc.tag);
-            shape.blocks += 1;
+            // A block may take several entries.
+            shape.blocks += u64::from(*loc != last);
+            last = *loc;
             shape.room += 1 << ty.shift;
-            let block = self.block_of(ty, number);
-            shape.block_bytes += block.map_or(0, |block| block.length() as u64);
+            let share = self.block_of(ty, number);
+            shape.block_bytes += share.map_or(0, |b| part::share(&b, ty.shift, number).bytes);
         }
         shape.records += ty.live;
         shape.layouts += ty.layouts.len() as u64;

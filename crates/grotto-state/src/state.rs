@@ -59,20 +59,34 @@ impl TypeInfo {
 /// One type at one version.
 #[derive(Clone, Debug)]
 pub(crate) struct TypeState {
-    /// Blocks hold `1 << shift` ordinals.
+    /// Entries of the tables stand for `1 << shift` ordinals each.
     pub(crate) shift: u8,
+    /// Blocks are written for `1 << span` ordinals, which is never less. Those written before may be
+    /// of another size, which their layout tells.
+    pub(crate) span: u8,
     pub(crate) blocks: Arc<[Loc]>,
     pub(crate) bitmaps: Arc<[Loc]>,
     pub(crate) layouts: Arc<Vec<Layout>>,
     pub(crate) index: Option<Index>,
     pub(crate) live: u64,
     pub(crate) checksum: u64,
+    /// Bytes and rows of its blocks, dead ones included: what a row takes decides the size of blocks.
+    pub(crate) stored: Stored,
+}
+
+/// What blocks take up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub(crate) struct Stored {
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
 }
 
 impl TypeState {
     pub(crate) fn empty(shift: u8, keyed: bool) -> Self {
         Self {
             shift,
+            span: shift,
+            stored: Stored::default(),
             blocks: Arc::default(),
             bitmaps: Arc::default(),
             layouts: Arc::default(),
@@ -83,7 +97,7 @@ impl TypeState {
     }
 }
 
-/// Block shift of a type that has no record yet.
+/// Size of blocks of a type that has no record yet, as a power of two.
 pub(crate) const DEFAULT_SHIFT: u8 = 11;
 
 /// A dataset at one version.
@@ -282,7 +296,7 @@ impl State {
             ordinal,
             segment.bytes.get(loc.start()..)?,
             layout,
-            ordinal & ((1 << ty.shift) - 1),
+            ordinal & layout.mask,
         ))
     }
 }

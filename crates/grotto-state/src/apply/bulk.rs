@@ -12,11 +12,12 @@ use super::sections::{self, Chunk};
 use super::work::{Open, Work};
 use super::{TypeWork, threads};
 use crate::bitmap;
-use crate::block::{self, Added, BlockType};
+use crate::block::{self, Added, BlockType, Kept};
 use crate::error::{StateError, StateResult};
 use crate::index::Run;
 use crate::layout::Layout;
 use crate::segment::Loc;
+use crate::state::Stored;
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
 use order::Order;
@@ -37,6 +38,7 @@ struct Built {
     layouts: Vec<Layout>,
     /// Bytes of items, padding between them left out.
     used: usize,
+    stored: Stored,
     /// Keys by hash, if they could be read from the chunk.
     keys: Option<Run>,
 }
@@ -184,7 +186,7 @@ fn put_together(
         while let Some(mut chunk) = waiting.remove(&next) {
             next += 1;
             let before = ordinals.last().copied();
-            whole_blocks(name, tables.shift, before, &chunk.ordinals)?;
+            whole_blocks(name, tables.span, before, &chunk.ordinals)?;
             append(&chunk, tables, work)?;
             order.passed(next, &tables.layouts);
             ordinals.extend_from_slice(&chunk.ordinals);
@@ -209,6 +211,7 @@ fn build(
     let ty = BlockType {
         kinds: &of.info.kinds,
         first: &of.info.first,
+        span: shift,
     };
     let keys = of.info.key.as_ref();
     let keys = keys.and_then(|key| content::keys(key, &chunk.batch));
@@ -220,6 +223,7 @@ fn build(
         known: layouts.len(),
         layouts: layouts.to_vec(),
         used: 0,
+        stored: Stored::default(),
         keys: keys.map(|hashes| Run::of(&hashes, &chunk.ordinals)),
     };
     let (mut at, mut positions) = (0, Vec::new());
@@ -260,13 +264,20 @@ impl Built {
         open: &mut Open,
     ) -> StateResult<()> {
         let out = &mut open.buffer;
-        let written = block::rebuild(ty, &mut self.layouts, None, added, out).map_err(limit)?;
+        let written =
+            block::rebuild(ty, &mut self.layouts, &Kept::NONE, added, out).map_err(limit)?;
         let mut page = vec![0; bitmap::page_bytes(shift)];
         added
             .positions
             .iter()
             .for_each(|position| bitmap::set(&mut page, *position, true));
-        self.used += out.bytes.len() - written.start + page.len();
+        let length = out.bytes.len() - written.start;
+        self.used += length + page.len();
+        self.stored.bytes += length as u64;
+        self.stored.rows += added
+            .positions
+            .last()
+            .map_or(0, |last| u64::from(*last) + 1);
         let page = out.put(&page);
         self.blocks.push(BuiltBlock {
             number,
@@ -298,6 +309,8 @@ fn append(chunk: &Built, tables: &mut Tables, work: &mut Work<'_>) -> StateResul
         tables.bitmaps[number] = built.page;
     }
     tables.live += chunk.ordinals.len() as u64;
+    tables.stored.bytes += chunk.stored.bytes;
+    tables.stored.rows += chunk.stored.rows;
     tables.checksum = tables.checksum.wrapping_add(chunk.checksum);
     Ok(())
 }

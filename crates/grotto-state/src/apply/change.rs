@@ -1,17 +1,21 @@
 //! The change of one type: removed ordinals, added records, touched blocks and bitmap pages, index.
+//!
+//! Owns: the tables while they change. Never writes a block: units do.
 
 use super::bulk;
 use super::content;
 use super::sections::{self, Chunk, TypeSections};
+use super::unit::Unit;
 use super::work::Work;
 use super::{TypeChanges, TypeWork};
 use crate::bitmap;
-use crate::block::{self, Added, BlockRef, BlockType};
+use crate::block::{self, Added};
 use crate::error::{StateError, StateResult};
 use crate::index::{Index, Run};
 use crate::layout::Layout;
+use crate::part;
 use crate::segment::Loc;
-use crate::state::{State, TypeState};
+use crate::state::{State, Stored, TypeState};
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
 use grotto_format::schema::TypeId;
@@ -26,6 +30,8 @@ pub(super) struct Tables {
     pub(super) live: u64,
     pub(super) checksum: u64,
     pub(super) shift: u8,
+    pub(super) span: u8,
+    pub(super) stored: Stored,
 }
 
 /// Applies what a blob says about one type. A load also gives the keys it met, if all of them were
@@ -33,18 +39,23 @@ pub(super) struct Tables {
 pub(super) fn apply_type(
     base: &State,
     id: TypeId,
-    shift: u8,
+    span: u8,
     blob: &Blob,
     sections: &TypeSections,
     work: &mut Work<'_>,
 ) -> StateResult<(TypeState, TypeChanges, Option<Vec<Run>>)> {
-    let old = &started_over(&base.types[id.index()], shift);
+    let before = &base.types[id.index()];
+    if sections.removed.is_none() && sections.chunks.is_empty() && before.live > 0 {
+        return Ok((before.clone(), TypeChanges::default(), None));
+    }
+    let old = &prepared(before, span);
     if sections.removed.is_none() && sections.chunks.is_empty() {
         return Ok((old.clone(), TypeChanges::default(), None));
     }
     let of = TypeWork {
         id,
         info: &base.infos[id.index()],
+        old,
         sections,
     };
     let mut tables = Tables {
@@ -54,7 +65,12 @@ pub(super) fn apply_type(
         live: old.live,
         checksum: old.checksum,
         shift: old.shift,
+        span: old.span,
+        stored: old.stored,
     };
+    if old.shift < before.shift {
+        drop_empty(base, old, &mut tables, work);
+    }
     let (removed, mut pages) = remove(base, &of, blob, &mut tables)?;
     let mut added = Vec::new();
     if old.blocks.is_empty() && of.sections.chunks.len() > 1 && bulk::is_light(blob, &of) {
@@ -81,9 +97,10 @@ pub(super) fn apply_type(
         added.extend_from_slice(&chunk.ordinals);
     }
     for (block, page) in pages {
-        put_page(&mut tables, work, block, &page)?;
-        if bitmap::count(&page) == 0 {
-            drop_block(base, id, &mut tables, work, block);
+        if bitmap::count(&page) > 0 {
+            put_page(&mut tables, work, block, &page)?;
+        } else {
+            drop_entry(base, old, &mut tables, work, block);
         }
     }
     Ok((
@@ -93,15 +110,18 @@ pub(super) fn apply_type(
     ))
 }
 
-/// The type as a refresh finds it: without records, blocks of any size may follow, so the tables,
-/// whose entries are all empty, start over.
-fn started_over(old: &TypeState, shift: u8) -> TypeState {
+/// The type as a refresh finds it: without records, the tables, whose entries are all empty, start
+/// over; with blocks smaller than before, the tables are cut finer.
+fn prepared(old: &TypeState, span: u8) -> TypeState {
     if old.live > 0 {
-        return old.clone();
+        let cut = old.cut_to(span);
+        return TypeState { span, ..cut };
     }
     let (blocks, bitmaps, layouts) = (Arc::default(), Arc::default(), Arc::default());
     TypeState {
-        shift,
+        shift: span,
+        span,
+        stored: Stored::default(),
         blocks,
         bitmaps,
         layouts,
@@ -113,6 +133,8 @@ impl Tables {
     fn finish(self, index: Option<Index>) -> TypeState {
         TypeState {
             shift: self.shift,
+            span: self.span,
+            stored: self.stored,
             blocks: self.blocks.into(),
             bitmaps: self.bitmaps.into(),
             layouts: Arc::new(self.layouts),
@@ -123,7 +145,7 @@ impl Tables {
     }
 }
 
-type Pages = BTreeMap<usize, Vec<u8>>;
+pub(super) type Pages = BTreeMap<usize, Vec<u8>>;
 
 /// How many records the reading of removed ones looks ahead.
 const AHEAD: usize = 8;
@@ -135,13 +157,13 @@ fn remove(
     blob: &Blob,
     tables: &mut Tables,
 ) -> StateResult<(Vec<u32>, Pages)> {
-    let old = &base.types[of.id.index()];
+    let old = of.old;
     let removed = sections::removed(blob, of.sections, old.live)?;
     let mut pages = Pages::new();
     for (number, ordinal) in removed.iter().enumerate() {
         // Rows to be hashed are all over memory: the next ones are asked for while this one is read.
         if let Some(ahead) = removed.get(number + 2 * AHEAD) {
-            base.prefetch_row(old, *ahead);
+            base.prefetch_row(&base.types[of.id.index()], *ahead);
         }
         if let Some(record) = removed
             .get(number + AHEAD)
@@ -171,33 +193,63 @@ fn remove(
     Ok((removed, pages))
 }
 
-fn put_page(
+/// Puts a page of bits into the place of the one before.
+pub(super) fn put_page(
     tables: &mut Tables,
     work: &mut Work<'_>,
-    block: usize,
+    entry: usize,
     page: &[u8],
 ) -> StateResult<()> {
-    if tables.bitmaps.len() <= block {
-        tables.bitmaps.resize(block + 1, Loc::NONE);
+    if tables.bitmaps.len() <= entry {
+        tables.bitmaps.resize(entry + 1, Loc::NONE);
     }
-    work.free_page(tables.bitmaps[block], tables.shift);
-    tables.bitmaps[block] =
-        if bitmap::count(page) == 0 && tables.blocks.get(block).is_none_or(|b| b.is_none()) {
-            Loc::NONE
-        } else {
-            work.put(page, 0)?
-        };
+    work.free_page(tables.bitmaps[entry], tables.shift);
+    tables.bitmaps[entry] = match bitmap::count(page) {
+        0 => Loc::NONE,
+        _ => work.put(page, 0)?,
+    };
     Ok(())
 }
 
-/// Gives up a block in which nothing lives any more.
-fn drop_block(base: &State, id: TypeId, tables: &mut Tables, work: &mut Work<'_>, block: usize) {
-    if let Some(old) = base.block_of(&base.types[id.index()], block) {
-        work.free_block(tables.blocks[block], &old);
+/// Gives up the part of a block of the base that an entry stands for.
+pub(super) fn free_entry(
+    base: &State,
+    old: &TypeState,
+    tables: &mut Tables,
+    work: &mut Work<'_>,
+    entry: usize,
+) {
+    let loc = tables.blocks.get(entry).filter(|loc| !loc.is_none());
+    if let (Some(loc), Some(block)) = (loc, base.block_of(old, entry)) {
+        let share = part::share(&block, tables.shift, entry);
+        work.free(*loc, share.bytes as usize);
+        tables.stored.bytes = tables.stored.bytes.saturating_sub(share.bytes);
+        tables.stored.rows = tables.stored.rows.saturating_sub(share.rows);
+        tables.blocks[entry] = Loc::NONE;
     }
-    work.free_page(tables.bitmaps[block], tables.shift);
-    tables.blocks[block] = Loc::NONE;
-    tables.bitmaps[block] = Loc::NONE;
+}
+
+/// Gives up an entry in which nothing lives any more.
+fn drop_entry(
+    base: &State,
+    old: &TypeState,
+    tables: &mut Tables,
+    work: &mut Work<'_>,
+    entry: usize,
+) {
+    free_entry(base, old, tables, work, entry);
+    work.free_page(tables.bitmaps[entry], tables.shift);
+    tables.bitmaps[entry] = Loc::NONE;
+}
+
+/// Gives up the entries of tables cut finer in which nothing lives.
+fn drop_empty(base: &State, old: &TypeState, tables: &mut Tables, work: &mut Work<'_>) {
+    for entry in 0..tables.blocks.len() {
+        let empty = bitmap::count(base.bitmap_page(old, entry)) == 0;
+        if empty && !tables.blocks[entry].is_none() {
+            drop_entry(base, old, tables, work, entry);
+        }
+    }
 }
 
 fn add_chunk(
@@ -209,8 +261,8 @@ fn add_chunk(
     tables: &mut Tables,
     work: &mut Work<'_>,
 ) -> StateResult<()> {
-    let shift = tables.shift;
-    whole_blocks(&base.schema.get(of.id).name, shift, before, &chunk.ordinals)?;
+    let span = tables.span;
+    whole_blocks(&base.schema.get(of.id).name, span, before, &chunk.ordinals)?;
     let contents = content::contents(of.info, &chunk.batch, 0..chunk.ordinals.len());
     for (content, ordinal) in contents.iter().zip(&chunk.ordinals) {
         let record = checksum::record(*content, *ordinal);
@@ -219,18 +271,18 @@ fn add_chunk(
     tables.live += chunk.ordinals.len() as u64;
     let mut at = 0;
     while at < chunk.ordinals.len() {
-        let number = chunk.ordinals[at] >> shift;
-        let end = at + chunk.ordinals[at..].partition_point(|o| o >> shift == number);
+        let number = chunk.ordinals[at] >> span;
+        let end = at + chunk.ordinals[at..].partition_point(|o| o >> span == number);
         let positions: Vec<u32> = chunk.ordinals[at..end]
             .iter()
-            .map(|o| o & ((1 << shift) - 1))
+            .map(|o| o & ((1 << span) - 1))
             .collect();
         let added = Added {
             positions: &positions,
             batch: &chunk.batch,
             first_row: at,
         };
-        add_to_block(base, of, number as usize, &added, pages, tables, work)?;
+        Unit::open(base, of, number, tables, pages).add(&added, tables, work)?;
         at = end;
     }
     Ok(())
@@ -239,14 +291,14 @@ fn add_chunk(
 /// Refuses a chunk that shares a block with the one before.
 pub(super) fn whole_blocks(
     name: &str,
-    shift: u8,
+    span: u8,
     before: Option<u32>,
     ordinals: &[u32],
 ) -> StateResult<()> {
     match (before, ordinals.first()) {
-        (Some(before), Some(first)) if first >> shift <= before >> shift => Err(
-            StateError::Damaged(format!("expected chunks of {name} to hold whole blocks")),
-        ),
+        (Some(before), Some(first)) if first >> span <= before >> span => Err(StateError::Damaged(
+            format!("expected chunks of {name} to hold whole blocks"),
+        )),
         _ => Ok(()),
     }
 }
@@ -256,92 +308,4 @@ pub(super) fn limit(block::TooLarge(bytes): block::TooLarge) -> StateError {
         "{} bytes in one block, found {bytes}",
         block::MAX_BLOCK
     ))
-}
-
-fn add_to_block(
-    base: &State,
-    of: &TypeWork<'_>,
-    number: usize,
-    added: &Added<'_>,
-    pages: &mut Pages,
-    tables: &mut Tables,
-    work: &mut Work<'_>,
-) -> StateResult<()> {
-    let old_type = &base.types[of.id.index()];
-    let page = pages.remove(&number);
-    let mut page = page.unwrap_or_else(|| base.bitmap_page(old_type, number).to_vec());
-    page.resize(bitmap::page_bytes(tables.shift), 0);
-    let still_there = still_there(base, of, number, added);
-    let kept: Vec<u32> = if still_there {
-        Vec::new()
-    } else {
-        bitmap::positions(&page).collect()
-    };
-    for position in added.positions {
-        // An ordinal freed by this very blob is taken too: readers of the base hold its rows.
-        let taken = bitmap::is_set(&page, *position)
-            || bitmap::is_set(base.bitmap_page(old_type, number), *position);
-        if taken {
-            let ordinal = (number << tables.shift) as u32 + position;
-            let name = &base.schema.get(of.id).name;
-            return Err(StateError::Damaged(format!(
-                "expected {name} #{ordinal} to be free before it is added"
-            )));
-        }
-        bitmap::set(&mut page, *position, true);
-    }
-    if still_there {
-        return put_page(tables, work, number, &page);
-    }
-    if tables.blocks.len() <= number {
-        tables.blocks.resize(number + 1, Loc::NONE);
-    }
-    let loc = tables.blocks[number];
-    let old = base.block_of(old_type, number).filter(|_| !loc.is_none());
-    let ty = BlockType {
-        kinds: &of.info.kinds,
-        first: &of.info.first,
-    };
-    tables.blocks[number] = write_block(&ty, loc, old, &kept, added, &mut tables.layouts, work)?;
-    put_page(tables, work, number, &page)?;
-    work.spill()
-}
-
-/// Whether dead rows of the block already hold all the added records: those of a version that is
-/// being returned to, whose block was not written since. Setting their bits is all it takes then;
-/// without this, a reverse delta would copy every block that lost a record.
-fn still_there(base: &State, of: &TypeWork<'_>, number: usize, added: &Added<'_>) -> bool {
-    let ty = &base.types[of.id.index()];
-    let Some(block) = base.block_of(ty, number) else {
-        return false;
-    };
-    added.positions.iter().enumerate().all(|(i, position)| {
-        let record = base.row(of.id, ((number as u32) << ty.shift) + position);
-        *position < block.rows()
-            && record.is_some_and(|record| {
-                record.holds(&of.info.kinds, added.batch, added.first_row + i)
-            })
-    })
-}
-
-fn write_block(
-    ty: &BlockType<'_>,
-    loc: Loc,
-    old: Option<BlockRef<'_>>,
-    kept: &[u32],
-    added: &Added<'_>,
-    layouts: &mut Vec<Layout>,
-    work: &mut Work<'_>,
-) -> StateResult<Loc> {
-    if let Some(old) = old {
-        work.free_block(loc, &old);
-        if let Some(start) = block::patch(ty, old, kept, added, &mut work.buffer) {
-            return work.placed(start, loc.tag);
-        }
-    }
-    let old = old.filter(|_| !kept.is_empty()).map(|old| (old, kept));
-    let written = block::rebuild(ty, layouts, old, added, &mut work.buffer).map_err(limit)?;
-    let tag = u16::try_from(written.layout)
-        .map_err(|_| StateError::Limit("65,536 layouts of one type".into()))?;
-    work.placed(written.start, tag)
 }

@@ -1,7 +1,6 @@
 //! The new segment of a refresh, and the bookkeeping of live bytes in all segments.
 
 use crate::bitmap::page_bytes;
-use crate::block::BlockRef;
 use crate::error::{StateError, StateResult};
 use crate::index::LINE;
 use crate::segment::{Buffer, Loc, Seal, Segment};
@@ -90,10 +89,6 @@ impl<'a> Work<'a> {
         {
             segment.live = segment.live.saturating_sub(length as u64);
         }
-    }
-
-    pub(crate) fn free_block(&mut self, loc: Loc, block: &BlockRef<'_>) {
-        self.free(loc, block.length());
     }
 
     pub(crate) fn free_page(&mut self, loc: Loc, shift: u8) {

@@ -3,7 +3,7 @@
 //! Owns: collecting values, what they ask of a layout, and putting them in place. Never decides where
 //! a row goes.
 
-use super::{Added, BlockRef, Elements, read_var};
+use super::{Added, BlockRef, Elements, Kept, read_var};
 use crate::layout::{Need, Slots};
 use grotto_format::batch::{ColumnKind, Value};
 
@@ -24,24 +24,19 @@ pub(super) struct RowColumn<'a> {
 
 pub(super) fn gather<'a>(
     kinds: &[ColumnKind],
-    old: Option<(BlockRef<'a>, &[u32])>,
+    kept: &Kept<'a>,
     added: &Added<'a>,
 ) -> Vec<RowColumn<'a>> {
+    let rows = added.positions.len() + kept.positions.len();
     let mut columns = Vec::with_capacity(kinds.len());
     for (index, kind) in kinds.iter().enumerate() {
-        let mut column = RowColumn::new(
-            *kind,
-            added.positions.len() + old.map_or(0, |(_, kept)| kept.len()),
-        );
-        if let Some((block, kept)) = old {
-            let slots = block
-                .layout
-                .slots
-                .get(index)
-                .copied()
-                .unwrap_or(Slots::ABSENT);
-            kept.iter()
-                .for_each(|position| column.push_old(&block, block.row(*position), &slots));
+        let mut column = RowColumn::new(*kind, rows);
+        for (block, positions) in &kept.pieces {
+            let slots = block.layout.slots.get(index);
+            let slots = slots.copied().unwrap_or(Slots::ABSENT);
+            positions
+                .iter()
+                .for_each(|position| column.push_old(block, block.row(*position), &slots));
         }
         if let Some(source) = added.batch.columns.get(index) {
             (0..added.positions.len()).for_each(|i| column.push(source.value(added.first_row + i)));

@@ -3,7 +3,7 @@
 //! Owns: when patching is worth it. Never changes the block it copies.
 
 use super::columns::gather;
-use super::{Added, BlockRef, BlockType, HEADER, MAX_BLOCK, finish_header};
+use super::{Added, BlockRef, BlockType, HEADER, Kept, MAX_BLOCK, finish_header};
 use crate::layout::Need;
 use crate::segment::Buffer;
 use grotto_format::batch::ColumnKind;
@@ -23,7 +23,7 @@ pub(crate) fn patch(
         // Its bytes contradict each other.
         return None;
     }
-    let columns = gather(ty.kinds, None, added);
+    let columns = gather(ty.kinds, &Kept::NONE, added);
     let heap = (old.length() - old.heap_start().min(old.length())) as u64;
     let dead = heap.saturating_sub(old.live_heap(ty.kinds, kept));
     let (mut needs, heaps): (Vec<Need>, Vec<u64>) = columns

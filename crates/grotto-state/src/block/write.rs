@@ -4,24 +4,29 @@
 
 use super::columns::gather;
 use super::fresh::lay_out;
-use super::{Added, BlockRef, BlockType, HEADER, MAX_BLOCK, TooLarge, Written, finish_header};
+use super::{Added, BlockType, HEADER, Kept, MAX_BLOCK, TooLarge, Written, finish_header};
 use crate::layout::{Extent, Layout, Need, choose};
 use crate::segment::Buffer;
 use grotto_format::batch::ColumnKind;
 
-/// Writes a block from scratch: the rows of `old` at the kept positions, and the added ones.
+/// Writes a block from scratch: the kept rows, and the added ones.
 pub(crate) fn rebuild(
     ty: &BlockType<'_>,
     layouts: &mut Vec<Layout>,
-    old: Option<(BlockRef<'_>, &[u32])>,
+    kept: &Kept<'_>,
     added: &Added<'_>,
     out: &mut Buffer,
 ) -> Result<Written, TooLarge> {
-    let Some((_, kept)) = old else {
+    if kept.positions.is_empty() {
         return lay_out(ty, layouts, added, out);
-    };
-    let columns = gather(ty.kinds, old, added);
-    let positions: Vec<u32> = kept.iter().chain(added.positions).copied().collect();
+    }
+    let columns = gather(ty.kinds, kept, added);
+    let positions: Vec<u32> = kept
+        .positions
+        .iter()
+        .chain(added.positions)
+        .copied()
+        .collect();
     let rows = positions.iter().max().map_or(0, |p| p + 1);
     let needs = columns.iter().zip(ty.kinds).map(|(c, kind)| c.need(*kind));
     let (index, heap_bytes) = fit(ty, layouts, needs.unzip(), rows);
@@ -82,7 +87,14 @@ pub(super) fn fit(
         row = u64::from(Layout::tightest(ty.kinds, &needs, ty.first).row);
     }
     (
-        choose(layouts, ty.kinds, &needs, ty.first, Extent { rows, heap }),
+        choose(
+            layouts,
+            ty.kinds,
+            &needs,
+            ty.first,
+            (1 << ty.span) - 1,
+            Extent { rows, heap },
+        ),
         heap,
     )
 }

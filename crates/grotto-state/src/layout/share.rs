@@ -9,16 +9,19 @@ use grotto_format::batch::ColumnKind;
 /// Tight layouts of one type; beyond that, blocks share wider ones.
 pub(super) const MAX_LAYOUTS: usize = 256;
 
-/// Finds or adds a layout that holds `needs`; returns its position.
+/// Finds or adds a layout that holds `needs`, for blocks of the mask's size; returns its position.
 pub(crate) fn choose(
     layouts: &mut Vec<Layout>,
     kinds: &[ColumnKind],
     needs: &[Need],
     first: &[u16],
+    mask: u32,
     extent: Extent,
 ) -> usize {
     let ideal = Layout::tightest(kinds, needs, first);
-    let holds = |layout: &Layout| layout.fits(kinds, needs) && layout.reaches(kinds, extent);
+    let holds = |layout: &Layout| {
+        layout.mask == mask && layout.fits(kinds, needs) && layout.reaches(kinds, extent)
+    };
     let best = layouts
         .iter()
         .enumerate()
@@ -34,10 +37,11 @@ pub(crate) fn choose(
     }
     let many = layouts.len() >= MAX_LAYOUTS;
     let shared = shared(layouts, kinds, needs, first, extent, many);
-    layouts.push(match many || shared.row <= cheap {
+    let chosen = match many || shared.row <= cheap {
         true => shared,
         false => ideal,
-    });
+    };
+    layouts.push(Layout { mask, ..chosen });
     layouts.len() - 1
 }
 

@@ -43,11 +43,11 @@ fn an_outlier_gets_a_layout_of_its_own() {
     let kinds = [ColumnKind::Fixed(0)];
     let mut layouts = Vec::new();
     let extent = Extent { rows: 1, heap: 0 };
-    let narrow = choose(&mut layouts, &kinds, &[need(0, 1000)], &[], extent);
-    let wide = choose(&mut layouts, &kinds, &[need(0, 1 << 40)], &[], extent);
+    let narrow = choose(&mut layouts, &kinds, &[need(0, 1000)], &[], 2047, extent);
+    let wide = choose(&mut layouts, &kinds, &[need(0, 1 << 40)], &[], 2047, extent);
     assert_ne!(narrow, wide);
     assert_eq!(
-        choose(&mut layouts, &kinds, &[need(3, 900)], &[], extent),
+        choose(&mut layouts, &kinds, &[need(3, 900)], &[], 2047, extent),
         narrow
     );
 }
@@ -69,7 +69,7 @@ fn blocks_of_rising_values_do_not_each_get_a_layout() {
                 ..Need::NONE
             },
         ];
-        let position = choose(&mut layouts, &kinds, &needs, &[0], extent);
+        let position = choose(&mut layouts, &kinds, &needs, &[0], 2047, extent);
         assert!(
             layouts[position].fits(&kinds, &needs) && layouts[position].reaches(&kinds, extent),
             "block {block}"

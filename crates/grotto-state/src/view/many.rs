@@ -42,10 +42,7 @@ impl State {
         let Some(layout) = ty.layouts.get(usize::from(loc.tag)) else {
             return;
         };
-        let (position, row) = (
-            (ordinal & ((1 << ty.shift) - 1)) as usize,
-            layout.row as usize,
-        );
+        let (position, row) = ((ordinal & layout.mask) as usize, layout.row as usize);
         let start = loc.start() + HEADER + position * row;
         prefetch(segment.bytes(), start);
         // A row may reach into the next cache line.

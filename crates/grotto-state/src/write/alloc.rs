@@ -1,12 +1,13 @@
 //! Ordinals for new records.
 //!
-//! Owns: which free ordinals are used: those of the emptiest blocks first, so that a delta touches
-//! few blocks; new blocks only once the others are at least 7/8 full, or heavy: blocks are sized for
-//! the first records of a type, and those that come later may be much larger.
+//! Owns: which free ordinals are used: those of the emptiest units first, so that a delta touches few
+//! blocks (a unit is what one block holds as they are written now); new ones only once the others are
+//! at least 7/8 full, or heavy: records may have become much larger than those before.
 //! Never gives out an ordinal that lives in the base, also if it dies in this cycle.
 
 use crate::bitmap;
 use crate::error::{StateError, StateResult};
+use crate::part;
 use crate::state::{State, TypeState};
 use grotto_format::batch::MAX_ORDINAL;
 
@@ -29,13 +30,13 @@ fn is_heavy(bytes: u64, shift: u8) -> bool {
 /// Free ordinals of one type for one cycle.
 #[derive(Debug, Default)]
 pub(crate) struct Allocator {
-    /// Blocks worth filling, the emptiest last: free ordinals, number, live bytes.
+    /// Units worth filling, the emptiest last: free ordinals, number, live bytes.
     blocks: Option<Vec<(u32, u32, u64)>>,
-    /// Free ordinals of the block being filled, the next one last.
+    /// Free ordinals of the unit being filled, the next one last.
     open: Vec<u32>,
-    /// First ordinal past all blocks.
+    /// First ordinal past all units.
     next: u32,
-    /// Bytes of the block being filled.
+    /// Bytes of the unit being filled.
     bytes: u64,
 }
 
@@ -53,9 +54,10 @@ impl Allocator {
                 self.bytes += weight;
                 return Ok(ordinal);
             }
-            self.next = self.next.max((ty.blocks.len() as u32) << ty.shift);
-            let size = 1 << ty.shift;
-            if is_heavy(self.bytes, ty.shift) {
+            let size = 1 << ty.span;
+            let past = ((ty.blocks.len() as u32) << ty.shift).next_multiple_of(size);
+            self.next = self.next.max(past);
+            if is_heavy(self.bytes, ty.span) {
                 self.next = self.next.next_multiple_of(size);
             }
             if self.next.is_multiple_of(size) {
@@ -71,9 +73,9 @@ impl Allocator {
         Ok(ordinal)
     }
 
-    /// A free ordinal of an existing block.
+    /// A free ordinal of an existing unit.
     fn next_free(&mut self, base: &State, ty: &TypeState) -> Option<u32> {
-        if is_heavy(self.bytes, ty.shift) {
+        if is_heavy(self.bytes, ty.span) {
             self.open.clear();
         }
         let blocks = self.blocks.get_or_insert_with(|| emptiest(base, ty));
@@ -85,38 +87,57 @@ impl Allocator {
     }
 }
 
-/// Blocks with at least an eighth free, by rising number of free ordinals.
+/// Units with at least an eighth free, by rising number of free ordinals.
 fn emptiest(base: &State, ty: &TypeState) -> Vec<(u32, u32, u64)> {
-    let size = 1_u32 << ty.shift;
-    let mut blocks: Vec<(u32, u32, u64)> = (0..ty.blocks.len())
-        .map(|block| {
-            (
-                size - bitmap::count(base.bitmap_page(ty, block)),
-                block as u32,
-            )
-        })
+    let size = 1_u32 << ty.span;
+    let each = entries_of(ty);
+    let mut units: Vec<(u32, u32, u64)> = (0..ty.blocks.len().div_ceil(each))
+        .map(|unit| (size - live_in(base, ty, unit), unit as u32))
         .filter(|(free, _)| *free >= size / 8)
-        .map(|(free, block)| (free, block, live_bytes(base, ty, block, size - free)))
-        .filter(|(.., bytes)| !is_heavy(*bytes, ty.shift))
+        .map(|(free, unit)| (free, unit, live_bytes(base, ty, unit)))
+        .filter(|(.., bytes)| !is_heavy(*bytes, ty.span))
         .collect();
-    blocks.sort_unstable_by_key(|(free, block, _)| (*free, std::cmp::Reverse(*block)));
-    blocks
+    units.sort_unstable_by_key(|(free, unit, _)| (*free, std::cmp::Reverse(*unit)));
+    units
 }
 
-/// Bytes that the live records of a block take, roughly: dead ones go when it is written again.
-fn live_bytes(base: &State, ty: &TypeState, block: u32, live: u32) -> u64 {
-    base.block_of(ty, block as usize).map_or(0, |block| {
-        block.length() as u64 * u64::from(live.min(block.rows())) / u64::from(block.rows().max(1))
-    })
+/// Entries of the tables that a unit takes.
+fn entries_of(ty: &TypeState) -> usize {
+    1 << (ty.span - ty.shift)
 }
 
-/// Free ordinals of a block, falling, so that the lowest is taken first.
-fn free_in(base: &State, ty: &TypeState, block: u32) -> Vec<u32> {
-    let page = base.bitmap_page(ty, block as usize);
-    let first = block << ty.shift;
-    (0..1_u32 << ty.shift)
-        .rev()
-        .filter(|position| !bitmap::is_set(page, *position))
-        .map(|p| first + p)
-        .collect()
+fn live_in(base: &State, ty: &TypeState, unit: usize) -> u32 {
+    let each = entries_of(ty);
+    let entries = unit * each..(unit + 1) * each;
+    entries
+        .map(|entry| bitmap::count(base.bitmap_page(ty, entry)))
+        .sum()
+}
+
+/// Bytes that the live records of a unit take, roughly: dead ones go when it is written again.
+fn live_bytes(base: &State, ty: &TypeState, unit: u32) -> u64 {
+    let each = entries_of(ty);
+    let entries = unit as usize * each..(unit as usize + 1) * each;
+    let of_entry = |entry: usize| {
+        let block = base.block_of(ty, entry)?;
+        let share = part::share(&block, ty.shift, entry);
+        let live = u64::from(bitmap::count(base.bitmap_page(ty, entry)));
+        Some(share.bytes * live.min(share.rows) / share.rows.max(1))
+    };
+    entries.filter_map(of_entry).sum()
+}
+
+/// Free ordinals of a unit, falling, so that the lowest is taken first.
+fn free_in(base: &State, ty: &TypeState, unit: u32) -> Vec<u32> {
+    let each = entries_of(ty);
+    let entries = unit as usize * each..(unit as usize + 1) * each;
+    let free_of = |entry: usize| {
+        let page = base.bitmap_page(ty, entry);
+        let first = (entry as u32) << ty.shift;
+        (0..1_u32 << ty.shift)
+            .rev()
+            .filter(move |position| !bitmap::is_set(page, *position))
+            .map(move |position| first + position)
+    };
+    entries.rev().flat_map(free_of).collect()
 }

@@ -4,16 +4,16 @@
 //! and the results compared), what the write state must remember. Never publishes.
 
 use super::cycle::{Cycle, Mode};
+use super::size;
 use super::stage::Stage;
 use crate::apply::Changes;
-use crate::block::estimate_bytes;
 use crate::encode::{
     EncodeOptions, Job, Origin, chunks, encode_all, type_infos, weight_of_record, weight_of_row,
 };
 use crate::error::StateResult;
 use crate::segment::HeapSeal;
-use crate::state::{State, TypeState};
-use grotto_format::batch::{Batch, Column, ColumnData, encode_ordinals};
+use crate::state::State;
+use grotto_format::batch::encode_ordinals;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind, BlobWriter, SectionKind, TypeInfo};
 use grotto_format::checksum;
 use grotto_format::schema::TypeId;
@@ -108,7 +108,7 @@ impl Cycle {
         for (position, (stage, sorted)) in self.stages.iter().zip(staged).enumerate() {
             let id = TypeId(position as u16);
             let ty = &self.base.types[position];
-            let shift = block_shift(ty, stage);
+            let shift = size::of_blocks(ty, stage);
             // Saturating: a damaged state may count fewer records than it holds.
             let live =
                 (ty.live + stage.batch.rows as u64).saturating_sub(stage.removed.len() as u64);
@@ -193,7 +193,7 @@ impl Cycle {
             let added = change.map_or(whole[position].as_slice(), |c| c.removed.as_slice());
             let weight =
                 |at: usize| weight_of_record(before, old, added[at], &before.infos[position].kinds);
-            for (chunk, range) in chunks(added, before.types[position].shift, weight)
+            for (chunk, range) in chunks(added, before.types[position].span, weight)
                 .into_iter()
                 .enumerate()
             {
@@ -301,43 +301,6 @@ impl Sorted {
             .collect();
         Self { ordinals, rows }
     }
-}
-
-/// Ordinals per block as a power of two: blocks of 64 to 128 KB, decided when the first records of a
-/// type come and kept from then on.
-fn block_shift(ty: &TypeState, stage: &Stage) -> u8 {
-    if ty.live > 0 || stage.batch.rows == 0 {
-        return ty.shift;
-    }
-    let each = (estimate_bytes(&stage.batch) / stage.batch.rows as u64).max(1);
-    let mut shift = ((128 * 1024 / each).max(1).ilog2() as u8).clamp(9, 16);
-    // Large records may come in a row: no block may be far from the others.
-    while shift > 9 && heaviest(&stage.batch, 1 << shift) > HEAVIEST {
-        shift -= 1;
-    }
-    shift
-}
-
-/// Most bytes of text and elements of a block, where its size can be chosen.
-const HEAVIEST: usize = 4 << 20;
-
-/// Most values' bytes of `size` rows side by side, of any one column.
-fn heaviest(batch: &Batch, size: usize) -> usize {
-    let of_ends = |ends: &[usize], each: usize| {
-        let starts = std::iter::once(0).chain(ends.iter().skip(size - 1).step_by(size).copied());
-        let stops = ends.iter().skip(size - 1).step_by(size).chain(ends.last());
-        stops
-            .zip(starts)
-            .map(|(stop, start)| (stop - start) * each)
-            .max()
-            .unwrap_or(0)
-    };
-    let of_column = |column: &Column| match &column.data {
-        ColumnData::Fixed(_) => 0,
-        ColumnData::Var { ends, .. } => of_ends(ends, 1),
-        ColumnData::Elements { ends, .. } => of_ends(ends, 3),
-    };
-    batch.columns.iter().map(of_column).max().unwrap_or(0)
 }
 
 fn write(

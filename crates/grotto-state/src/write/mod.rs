@@ -16,6 +16,7 @@ mod flatkey;
 mod intern;
 mod references;
 mod release;
+mod size;
 mod stage;
 mod staging;
 
