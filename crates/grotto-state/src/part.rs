@@ -11,17 +11,17 @@ use crate::block::BlockRef;
 use crate::segment::{ALIGN, Loc};
 use crate::state::{Stored, TypeState};
 
-/// Bytes and rows of a block that belong to an entry of a table of `1 << shift` ordinals an entry.
+/// Bytes and rows of a block that belong to an entry of a table of `1 << shift` ordinals an entry. Bytes
+/// are shared out by rows: a block may have but a few, all of them at its start.
 pub(crate) fn share(block: &BlockRef<'_>, shift: u8, entry: usize) -> Stored {
-    let entries = block.layout.entries(shift);
-    let at = entry & (entries - 1);
-    let cut = |at: usize| block.length() as u64 * at as u64 / entries as u64;
-    let size = 1_u64 << shift;
+    let at = (entry & (block.layout.entries(shift) - 1)) as u64;
+    let rows = u64::from(block.rows());
+    let first = (at << shift).min(rows);
+    let end = ((at + 1) << shift).min(rows);
+    let bytes = |row: u64| block.length() as u64 * row / rows.max(1);
     Stored {
-        bytes: cut(at + 1) - cut(at),
-        rows: u64::from(block.rows())
-            .saturating_sub(at as u64 * size)
-            .min(size),
+        bytes: bytes(end) - bytes(first),
+        rows: end - first,
     }
 }
 

@@ -11,21 +11,9 @@ use crate::part;
 use crate::state::{State, TypeState};
 use grotto_format::batch::MAX_ORDINAL;
 
-/// A block that takes this many bytes is full, whatever ordinals it has left: a change copies it.
+/// A block that takes this many bytes is full, whatever ordinals it has left: a change copies it, and
+/// an ordinal that stays free costs next to nothing.
 const HEAVY: u64 = 1 << 20;
-/// The same for the smallest blocks, which large records cannot make any smaller.
-const HEAVY_SMALLEST: u64 = 64 << 20;
-/// The smallest block, as a power of two.
-const SMALLEST: u8 = 9;
-
-fn is_heavy(bytes: u64, shift: u8) -> bool {
-    bytes
-        >= if shift > SMALLEST {
-            HEAVY
-        } else {
-            HEAVY_SMALLEST
-        }
-}
 
 /// Free ordinals of one type for one cycle.
 #[derive(Debug, Default)]
@@ -57,7 +45,7 @@ impl Allocator {
             let size = 1 << ty.span;
             let past = ((ty.blocks.len() as u32) << ty.shift).next_multiple_of(size);
             self.next = self.next.max(past);
-            if is_heavy(self.bytes, ty.span) {
+            if self.bytes >= HEAVY {
                 self.next = self.next.next_multiple_of(size);
             }
             if self.next.is_multiple_of(size) {
@@ -75,7 +63,7 @@ impl Allocator {
 
     /// A free ordinal of an existing unit.
     fn next_free(&mut self, base: &State, ty: &TypeState) -> Option<u32> {
-        if is_heavy(self.bytes, ty.span) {
+        if self.bytes >= HEAVY {
             self.open.clear();
         }
         let blocks = self.blocks.get_or_insert_with(|| emptiest(base, ty));
@@ -95,7 +83,7 @@ fn emptiest(base: &State, ty: &TypeState) -> Vec<(u32, u32, u64)> {
         .map(|unit| (size - live_in(base, ty, unit), unit as u32))
         .filter(|(free, _)| *free >= size / 8)
         .map(|(free, unit)| (free, unit, live_bytes(base, ty, unit)))
-        .filter(|(.., bytes)| !is_heavy(*bytes, ty.span))
+        .filter(|(.., bytes)| *bytes < HEAVY)
         .collect();
     units.sort_unstable_by_key(|(free, unit, _)| (*free, std::cmp::Reverse(*unit)));
     units
