@@ -66,15 +66,30 @@ fn of_records_with_a_key_only_the_key_may_decide_about_another_key_or_an_order()
     let rest = "expected of K only its primary key (a), found \"b\", which may change while the reference stays; \
                 use the primary key, or have the value outside of K too";
     let bad = [
-        ("A @PrimaryKey(c, k.b) { K k; int c; }", 18, "A, key path k.b"),
-        ("A @PrimaryKey(n.k.b) { N n; } N { K k; }", 15, "A, key path n.k.b"),
+        (
+            "A @PrimaryKey(c, k.b) { K k; int c; }",
+            18,
+            "A, key path k.b",
+        ),
+        (
+            "A @PrimaryKey(n.k.b) { N n; } N { K k; }",
+            15,
+            "A, key path n.k.b",
+        ),
         ("S Set<K> @HashKey(a, b);", 22, "S, key path b"),
         ("M Map<K, K> @HashKey(b);", 22, "M, key path b"),
-        ("M Map<N, K> @HashKey(k.b); N { K k; }", 22, "M, key path k.b"),
+        (
+            "M Map<N, K> @HashKey(k.b); N { K k; }",
+            22,
+            "M, key path k.b",
+        ),
     ];
     for (text, column, what) in bad {
         let text = format!("K @PrimaryKey(a) {{ int a; int b; }}\n{text}");
-        refused(&text, &format!("line 2, column {column}: type {what}: {rest}"));
+        refused(
+            &text,
+            &format!("line 2, column {column}: type {what}: {rest}"),
+        );
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn apply_type(
         let added = loaded.ordinals;
         return Ok((
             tables.finish(old.index.clone()),
-            TypeChanges { added, removed },
+            TypeChanges::of_blob(removed, added),
             loaded.keys,
         ));
     }
@@ -88,7 +88,7 @@ pub(super) fn apply_type(
     }
     Ok((
         tables.finish(old.index.clone()),
-        TypeChanges { added, removed },
+        TypeChanges::of_blob(removed, added),
         None,
     ))
 }
@@ -278,9 +278,12 @@ fn add_to_block(
         bitmap::positions(&page).collect()
     };
     for position in added.positions {
-        // An ordinal freed by this very blob is taken too: readers of the base hold its rows.
+        // An ordinal freed by this very blob is taken too, as references of others may still mean the
+        // record that had it. But for types with a key: there it is the same record with other content,
+        // which is checked once keys can be read.
         let taken = bitmap::is_set(&page, *position)
-            || bitmap::is_set(base.bitmap_page(old_type, number), *position);
+            || (of.info.key.is_none()
+                && bitmap::is_set(base.bitmap_page(old_type, number), *position));
         if taken {
             let ordinal = (number << tables.shift) as u32 + position;
             let name = &base.schema.get(of.id).name;

@@ -22,7 +22,10 @@ fn a_record_that_others_refer_to_is_updated_where_it_is() {
     let orders: Vec<_> = (0..3).map(|id| ("Order", order(id, 7, "old"))).collect();
     chain.full(&schema, &orders).unwrap();
     let before = chain.write.state();
-    let (of_orders, of_customers) = (schema.find("Order").unwrap(), schema.find("Customer").unwrap());
+    let (of_orders, of_customers) = (
+        schema.find("Order").unwrap(),
+        schema.find("Customer").unwrap(),
+    );
     let ordinal = before.find(of_customers, &7).unwrap().unwrap().ordinal();
     let changed = [("Customer", Ok(customer(7, "new")))];
     assert!(chain.incremental(&schema, &changed).unwrap());
@@ -31,7 +34,10 @@ fn a_record_that_others_refer_to_is_updated_where_it_is() {
     assert_eq!((found.ordinal(), found.text(1)), (ordinal, "new"));
     assert_eq!(state.count(of_customers), 1);
     for id in 0..3 {
-        let text = dump(state).remove(&("Order".into(), state.find(of_orders, &id).unwrap().unwrap().ordinal()));
+        let text = dump(state).remove(&(
+            "Order".into(),
+            state.find(of_orders, &id).unwrap().unwrap().ordinal(),
+        ));
         assert_eq!(text, Some(order(id, 7, "new")));
     }
     chain.write.check_invariants().unwrap();
