@@ -6,6 +6,7 @@
 
 mod bulk;
 mod change;
+mod changes;
 mod content;
 mod indexes;
 mod rebuild;
@@ -16,28 +17,13 @@ mod work;
 use crate::error::{StateError, StateResult};
 use crate::segment::Seal;
 use crate::state::{State, TypeInfo, TypeState};
+pub use changes::{Changes, TypeChanges};
 use grotto_format::batch::MAX_BLOCKS;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind};
 use grotto_format::schema::{Schema, TypeId};
 use sections::TypeSections;
 use std::sync::Arc;
 pub(crate) use work::Work;
-
-/// What a refresh changed.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// Per type of the new schema.
-    pub types: Vec<TypeChanges>,
-}
-
-/// What a refresh changed in one type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TypeChanges {
-    /// Ordinals that now live and did not, rising.
-    pub added: Vec<u32>,
-    /// Ordinals that lived and no longer do, rising.
-    pub removed: Vec<u32>,
-}
 
 impl State {
     /// The state that a blob leads to. A snapshot applies to [`State::empty`], a delta or reverse delta

@@ -119,6 +119,15 @@ pub(crate) fn read_part<'a>(record: &Record<'a>, path: &KeyPath) -> Option<KeyPa
     })
 }
 
+/// Whether two records of a type have the same key, all parts of it.
+pub(crate) fn same(a: &Record<'_>, b: &Record<'_>, info: &KeyInfo) -> bool {
+    let same = |path| {
+        let part = read_part(a, path);
+        part.is_some() && part == read_part(b, path)
+    };
+    info.paths.iter().all(same)
+}
+
 /// The key hash of a record; `None` when part of the key is null.
 pub(crate) fn hash_record(record: &Record<'_>, info: &KeyInfo) -> Option<u64> {
     info.paths.iter().try_fold(KEY_SEED, |hash, path| {

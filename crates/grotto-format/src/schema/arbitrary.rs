@@ -47,8 +47,13 @@ fn schema(choices: &mut Choices) -> Schema {
         .map(|at| declaration(choices, at, count))
         .collect();
     let bare = Schema::from_declarations(&declarations).expect("schema without keys");
-    for id in bare.ids() {
-        add_key(choices, &bare, id, &mut declarations[id.index()]);
+    // Paths lead to later types and may only use what is their key: those get theirs first.
+    let mut keys = vec![None; count];
+    let is_object = |id: &TypeId| bare.get(*id).object().is_some();
+    let objects = bare.ids().filter(is_object).collect::<Vec<_>>();
+    let others = bare.ids().filter(|id| !is_object(id));
+    for id in objects.into_iter().rev().chain(others) {
+        add_key(choices, &bare, id, &mut declarations[id.index()], &mut keys);
     }
     Schema::from_declarations(&declarations).expect("schema with keys")
 }
@@ -101,31 +106,49 @@ fn field(choices: &mut Choices, at: usize, count: usize) -> DeclaredField {
     }
 }
 
-fn add_key(choices: &mut Choices, bare: &Schema, id: TypeId, declaration: &mut Declaration) {
+/// Paths of the primary keys that were chosen so far, by type.
+type Keys = Vec<Option<Vec<String>>>;
+
+fn add_key(
+    choices: &mut Choices,
+    bare: &Schema,
+    id: TypeId,
+    declaration: &mut Declaration,
+    keys: &mut Keys,
+) {
     let start = match &bare.get(id).kind {
         TypeKind::Set { element: to, .. } | TypeKind::Map { key: to, .. } => *to,
         _ => id,
     };
     let mut paths = Vec::new();
-    scalar_paths(bare, start, "", &mut paths);
+    scalar_paths(bare, keys, start, "", &mut paths);
     let wanted = choices.below(3).min(paths.len());
     let first = choices.below(paths.len().max(1));
     paths.rotate_left(first);
-    let key: Vec<Name> = paths.into_iter().take(wanted).map(Name::from).collect();
-    let key = if key.is_empty() { None } else { Some(key) };
+    paths.truncate(wanted);
+    let chosen = Some(paths).filter(|paths| !paths.is_empty());
+    let names = |paths: &Vec<String>| paths.iter().cloned().map(Name::from).collect();
+    let key: Option<Vec<Name>> = chosen.as_ref().map(names);
     match &mut declaration.kind {
-        DeclaredKind::Object { primary_key, .. } => *primary_key = key,
+        DeclaredKind::Object { primary_key, .. } => {
+            keys[id.index()] = chosen;
+            *primary_key = key;
+        }
         DeclaredKind::Set { hash_key, .. } | DeclaredKind::Map { hash_key, .. } => *hash_key = key,
         DeclaredKind::List { .. } => {}
     }
 }
 
 /// Paths to scalars that only go to later types: with them every keyed type has finite records.
-fn scalar_paths(schema: &Schema, id: TypeId, prefix: &str, paths: &mut Vec<String>) {
+fn scalar_paths(schema: &Schema, keys: &Keys, id: TypeId, prefix: &str, paths: &mut Vec<String>) {
+    if let Some(key) = &keys[id.index()] {
+        paths.extend(key.iter().map(|path| format!("{prefix}{path}")));
+        return;
+    }
     for field in schema.get(id).fields() {
         match field.ty {
             FieldType::Reference(to) if to > id && paths.len() < 20 => {
-                scalar_paths(schema, to, &format!("{prefix}{}.", field.name), paths);
+                scalar_paths(schema, keys, to, &format!("{prefix}{}.", field.name), paths);
             }
             FieldType::Reference(_) => {}
             _ => paths.push(format!("{prefix}{}", field.name)),

@@ -16,6 +16,7 @@ mod print;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod through;
 
 pub use declare::{Declaration, DeclaredField, DeclaredKind, Name};
 pub use evolve::{Evolution, Incompatible, TypeChange, evolve};
@@ -207,6 +208,19 @@ impl Schema {
         self.types
             .iter()
             .any(|t| t.kind.references().any(|r| r == id))
+    }
+
+    /// Per type: whether it has a primary key and some type refers to it. A reference to such a record
+    /// means "the record with that key", so its ordinal stays for as long as the key lives.
+    #[must_use]
+    pub fn anchored(&self) -> Vec<bool> {
+        let mut anchored = vec![false; self.types.len()];
+        for to in self.types.iter().flat_map(|ty| ty.kind.references()) {
+            if let Some(anchored) = anchored.get_mut(to.index()) {
+                *anchored = self.get(to).key().is_some();
+            }
+        }
+        anchored
     }
 
     /// Whether records of the type may be added by themselves: it has a primary key, or nothing

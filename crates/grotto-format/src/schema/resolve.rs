@@ -9,7 +9,7 @@ use super::declare::{Declaration, DeclaredField, DeclaredKind, Name, is_name};
 use super::parse::{scalar_hint, shortened};
 use super::{
     Field, FieldPath, FieldType, KeySpec, ObjectSchema, Schema, SchemaError, TypeId, TypeKind,
-    TypeSchema, nearest,
+    TypeSchema, nearest, through,
 };
 use crate::flat::MAX_DEPTH;
 
@@ -42,6 +42,7 @@ pub(super) fn resolve(declarations: &[Declaration]) -> Result<Schema, SchemaErro
             TypeKind::List { .. } => {}
         }
     }
+    through::check(&types, declarations)?;
     let by_name = resolver
         .ids
         .iter()

@@ -19,7 +19,7 @@ String {
 
 ListOfString List<String>;
 
-SetOfCity Set<City> @HashKey(country, geonameid);
+SetOfCity Set<City> @HashKey(geonameid);
 
 MapOfCity Map<String, City> @HashKey(value);
 ";
@@ -48,6 +48,65 @@ fn comments_and_blanks_do_not_matter() {
         parsed("A @PrimaryKey(b.value, c) { B b; int c; } B { string value; }")
     );
     assert_eq!(schema.types().len(), 2);
+}
+
+#[test]
+fn of_records_with_a_key_only_the_key_may_decide_about_another_key_or_an_order() {
+    let good = [
+        "A @PrimaryKey(k.a, b) { K k; int b; } K @PrimaryKey(a, n.v) { int a; N n; int c; } N { int v; int w; }",
+        "A @PrimaryKey(k.n.v) { K k; } K @PrimaryKey(a, n.v) { int a; N n; int c; } N { int v; int w; }",
+        "A @PrimaryKey(k) { K k; } K @PrimaryKey(a) { int a; }",
+        "A @PrimaryKey(id, next.id) { int id; int more; A next; }",
+        "S Set<K> @HashKey(b); M Map<K, K> @HashKey(a, b); K @PrimaryKey(a, b) { int a; int b; int c; }",
+        "S Set<B> @HashKey(k.a, c); B { K k; int c; } K @PrimaryKey(a) { int a; int b; }",
+    ];
+    for text in good {
+        parsed(text);
+    }
+    let rest = "expected of K only its primary key (a), found \"b\", which may change while the reference stays; \
+                use the primary key, or have the value outside of K too";
+    let bad = [
+        (
+            "A @PrimaryKey(c, k.b) { K k; int c; }",
+            18,
+            "A, key path k.b",
+        ),
+        (
+            "A @PrimaryKey(n.k.b) { N n; } N { K k; }",
+            15,
+            "A, key path n.k.b",
+        ),
+        ("S Set<K> @HashKey(a, b);", 22, "S, key path b"),
+        ("M Map<K, K> @HashKey(b);", 22, "M, key path b"),
+        (
+            "M Map<N, K> @HashKey(k.b); N { K k; }",
+            22,
+            "M, key path k.b",
+        ),
+    ];
+    for (text, column, what) in bad {
+        let text = format!("K @PrimaryKey(a) {{ int a; int b; }}\n{text}");
+        refused(
+            &text,
+            &format!("line 2, column {column}: type {what}: {rest}"),
+        );
+    }
+}
+
+#[test]
+fn a_key_through_a_record_of_its_own_type_may_only_use_that_ones_key() {
+    refused(
+        "A @PrimaryKey(b.a.b.x) {\n B b; } B { A a; int x; }",
+        "line 1, column 15: type A, key path b.a.b.x: expected of A only its primary key (b.a.b.x), found \"b.x\", which may \
+         change while the reference stays; use the primary key, or have the value outside of A too",
+    );
+}
+
+#[test]
+fn records_keep_their_ordinals_where_they_have_a_key_and_others_refer_to_them() {
+    let text = "A @PrimaryKey(x) { int x; B b; } B { int y; } L List<C>; C @PrimaryKey(x) { int x; } \
+                D @PrimaryKey(x) { int x; D next; }";
+    assert_eq!(parsed(text).anchored(), [false, false, false, true, true]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ pub(super) fn apply_type(
         let added = loaded.ordinals;
         return Ok((
             tables.finish(old.index.clone()),
-            TypeChanges { added, removed },
+            TypeChanges::of_blob(removed, added),
             loaded.keys,
         ));
     }
@@ -105,7 +105,7 @@ pub(super) fn apply_type(
     }
     Ok((
         tables.finish(old.index.clone()),
-        TypeChanges { added, removed },
+        TypeChanges::of_blob(removed, added),
         None,
     ))
 }

@@ -6,7 +6,7 @@ use super::work::{Open, Work};
 use super::{Changes, rebuild};
 use crate::error::{StateError, StateResult};
 use crate::index::{self, Change, Index, IndexDamage, Run};
-use crate::key;
+use crate::key::{self, KeyInfo};
 use crate::segment::{ALIGN, Buffer, HugeBuffer, Loc, Segment};
 use crate::state::{State, TypeState};
 use bytes::Bytes;
@@ -26,7 +26,7 @@ pub(super) fn index_phase(
     let mut left = Vec::new();
     for (position, (keys, change)) in keys.into_iter().zip(&changes.types).enumerate() {
         let id = TypeId(position as u16);
-        let changed = !(change.added.is_empty() && change.removed.is_empty());
+        let changed = !change.is_empty();
         if let Some(runs) = keys {
             free_pages(base, id, &mut work);
             let built = rebuild::of_runs(runs, &mut work).map_err(|e| damage(base, id, e))?;
@@ -145,6 +145,10 @@ fn index_type(
     };
     let from = offset.div_ceil(ALIGN);
     let old = base.types[id.index()].index.clone().unwrap_or_default();
+    check_keys(base, next, id, info, &change.modified)?;
+    if change.added.is_empty() && change.removed.is_empty() {
+        return Ok(old);
+    }
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
         free_pages(base, id, work);
@@ -183,6 +187,28 @@ fn index_type(
     freed.into_iter().for_each(|loc| work.free_index_page(loc));
     let patched = patched.map_err(damage)?;
     Ok(moved(patched, slot, from))
+}
+
+/// Refuses a record that changed where it is and has another key now: the index would not lead to it,
+/// and those that refer to it would mean another record.
+fn check_keys(
+    base: &State,
+    next: &State,
+    id: TypeId,
+    info: &KeyInfo,
+    modified: &[u32],
+) -> StateResult<()> {
+    for ordinal in modified {
+        let records = base.row(id, *ordinal).zip(next.row(id, *ordinal));
+        let same = records.is_some_and(|(before, after)| key::same(&before, &after, info));
+        if !same {
+            let name = &base.schema.get(id).name;
+            return Err(StateError::Damaged(format!(
+                "expected {name} #{ordinal} to keep its primary key when it changes"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Moves new pages from the offsets of their own buffer to where it is appended. The slot was free

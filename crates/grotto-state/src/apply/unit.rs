@@ -89,9 +89,11 @@ impl<'a> Unit<'a> {
     fn set_bits(&mut self, added: &Added<'_>) -> StateResult<()> {
         for position in added.positions {
             let ordinal = self.first + position;
-            // An ordinal freed by this very blob is taken too: readers of the base hold its rows.
-            let taken =
-                bitmap::is_set(&self.page, *position) || self.base.is_live(self.of.id, ordinal);
+            // An ordinal freed by this very blob is taken too, as references of others may still mean
+            // the record that had it. But for types with a key: there it is the same record with other
+            // content, which is checked once keys can be read.
+            let taken = bitmap::is_set(&self.page, *position)
+                || (self.of.info.key.is_none() && self.base.is_live(self.of.id, ordinal));
             if taken {
                 let name = &self.base.schema.get(self.of.id).name;
                 return Err(StateError::Damaged(format!(

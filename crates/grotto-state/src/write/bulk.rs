@@ -14,7 +14,9 @@ mod parse;
 mod running;
 
 use super::Children;
+use super::as_is::Compared;
 use super::cycle::{Cycle, Mode};
+use super::sources::Sources;
 use crate::error::{StateError, StateResult};
 use crate::state::State;
 use grotto_format::schema::{FieldType, Schema, TypeId, TypeKind};
@@ -35,13 +37,9 @@ struct Ground {
     schema: Arc<Schema>,
     children: Arc<Vec<Children>>,
     old_of: Vec<Option<usize>>,
-    source: String,
-}
-
-impl Ground {
-    fn position(&self, position: u64) -> String {
-        super::cycle::show_position(&self.source, position)
-    }
+    anchored: Arc<[bool]>,
+    compared: Arc<Compared>,
+    sources: Sources,
 }
 
 /// Some records on their way.
@@ -125,6 +123,7 @@ impl Cycle {
         if self.bulk.threads < 2 || !*self.bulk.fits.get_or_insert_with(|| fits(schema)) {
             return self.add(id, flat, position);
         }
+        let position = self.sources.number(position);
         let batch = &mut self.bulk.filling;
         batch.given.push(Given {
             id,
@@ -158,7 +157,9 @@ impl Cycle {
             schema: Arc::clone(&self.schema),
             children: Arc::clone(&self.children),
             old_of: self.old_of.clone(),
-            source: self.source.clone(),
+            anchored: Arc::clone(&self.anchored),
+            compared: Arc::clone(&self.compared),
+            sources: self.sources.clone(),
         };
         let stages = std::mem::take(&mut self.stages);
         Running::start(ground, stages, self.bulk.threads)
@@ -184,7 +185,7 @@ impl Cycle {
             // Too few for threads.
             return rest.given.iter().try_for_each(|given| {
                 let flat = &rest.bytes[given.start..given.start + given.length];
-                self.add(given.id, flat, given.position)
+                self.add_numbered(given.id, flat, given.position)
             });
         };
         if !rest.given.is_empty() {

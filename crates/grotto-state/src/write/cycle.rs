@@ -4,15 +4,17 @@
 //! rolling it back.
 
 use super::Children;
+use super::as_is::Compared;
 use super::bulk::Bulk;
 use super::flatkey::FlatKey;
 use super::intern::{Resolve, Scratch, Source};
+use super::sources::Sources;
 use super::stage::Stage;
 use crate::error::{StateError, StateResult};
 use crate::key::{self, Key, KeyPart};
 use crate::state::State;
 use grotto_format::schema::{Schema, TypeId, evolve};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use std::sync::Arc;
 
 /// What a cycle is told.
@@ -52,9 +54,11 @@ pub struct Cycle {
     pub(super) op_bytes: Vec<u8>,
     /// Base records that must be dead in the end: replaced or deleted ones of incremental cycles.
     pub(super) doomed: HashSet<(TypeId, u32)>,
-    /// Base records that an upsert of an incremental cycle names as they are, and its position.
-    pub(super) unchanged: HashMap<(TypeId, u32), u64>,
-    pub(super) source: String,
+    /// Types whose records keep their ordinal for as long as their key lives, as others refer to them.
+    pub(super) anchored: Arc<[bool]>,
+    /// Base records that were named as they are within others.
+    pub(super) compared: Arc<Compared>,
+    pub(super) sources: Sources,
     pub(super) bulk: Bulk,
     top_level: Vec<bool>,
 }
@@ -97,6 +101,8 @@ impl Cycle {
             .iter()
             .map(|info| Stage::new(&info.kinds))
             .collect();
+        let anchored: Arc<[bool]> = schema.anchored().into();
+        let compared = Arc::new(Compared::new(&base, &anchored, mode));
         let top_level = schema.ids().map(|id| schema.is_top_level(id)).collect();
         Ok(Self {
             mode,
@@ -111,8 +117,9 @@ impl Cycle {
             ops: Vec::new(),
             op_bytes: Vec::new(),
             doomed: HashSet::new(),
-            unchanged: HashMap::new(),
-            source: String::new(),
+            anchored,
+            compared,
+            sources: Sources::default(),
             bulk: Bulk::default(),
             top_level,
         })
@@ -121,7 +128,13 @@ impl Cycle {
     /// Names where records come from, for messages: positions are then lines of it.
     pub fn set_source(&mut self, source: &str) {
         self.take_in_of_source();
-        source.clone_into(&mut self.source);
+        self.sources.begin(source);
+    }
+
+    /// How messages show a position of the source that was named last.
+    #[must_use]
+    pub fn show_position(&self, position: u64) -> String {
+        self.sources.show_next(position)
     }
 
     /// The schema of the cycle.
@@ -136,16 +149,11 @@ impl Cycle {
         &self.before
     }
 
-    /// How messages show where a record came from.
-    pub(super) fn position(&self, position: u64) -> String {
-        show_position(&self.source, position)
-    }
-
     pub(super) fn duplicate(
         &self,
         id: TypeId,
         key: &FlatKey<'_>,
-        first: String,
+        first: u64,
         second: u64,
     ) -> StateError {
         let info = self
@@ -156,8 +164,8 @@ impl Cycle {
         StateError::DuplicateKey {
             type_name: self.schema.get(id).name.clone(),
             key: info.map_or(String::new(), |info| key::show(info, key.parts())),
-            first,
-            second: self.position(second),
+            first: self.sources.show(first),
+            second: self.sources.show(second),
         }
     }
 
@@ -208,18 +216,30 @@ impl Cycle {
         if !self.bulk.is_empty() {
             self.take_in()?;
         }
+        let position = self.sources.number(position);
+        self.add_numbered(id, flat, position)
+    }
+
+    pub(super) fn add_numbered(
+        &mut self,
+        id: TypeId,
+        flat: &[u8],
+        position: u64,
+    ) -> StateResult<()> {
         let base = Arc::clone(&self.base);
         if let Some(info) = base.infos[id.index()].key.as_ref()
             && base.count(id) > 0
         {
-            let key = FlatKey::read(&self.schema, id, info, flat, &|| self.position(position))?;
+            let show = || self.sources.show(position);
+            let key = FlatKey::read(&self.schema, id, info, flat, &show)?;
             if let Some(record) = base.find_hashed(id, info, &key, key.hash_of()) {
-                if let Some(first) = self.stages[id.index()].see(record.ordinal(), position) {
-                    return Err(self.duplicate(id, &key, self.position(first), position));
+                let ordinal = record.ordinal();
+                if let Some(first) = self.stages[id.index()].see(ordinal, position) {
+                    return Err(self.duplicate(id, &key, first, position));
                 }
                 if self.equals_base(&record, flat, position)? {
-                    self.stages[id.index()].keep(record.ordinal());
-                    return Ok(());
+                    self.stages[id.index()].kept.insert(ordinal);
+                    return self.refuse_changed(id, ordinal, position);
                 }
             }
         }
@@ -234,19 +254,22 @@ impl Cycle {
             return Ok(());
         };
         let Some(row) = self.staged_row(id, ordinal) else {
-            self.stages[id.index()].keep(ordinal);
+            let stage = &mut self.stages[id.index()];
+            stage.kept.insert(ordinal);
+            stage.resolved.insert(ordinal);
             return Ok(());
         };
         let stage = &self.stages[id.index()];
         let known = row < rows && stage.named.contains(row);
         if known && !stage.keys.is_empty() {
-            let first = self.position(stage.positions[row as usize]);
+            let first = stage.positions[row as usize];
             if let Some(info) = self.base.infos[id.index()].key.as_ref() {
-                let key = FlatKey::read(&self.schema, id, info, flat, &|| self.position(position))?;
+                let show = || self.sources.show(position);
+                let key = FlatKey::read(&self.schema, id, info, flat, &show)?;
                 return Err(self.duplicate(id, &key, first, position));
             }
         }
-        self.stages[id.index()].name(row);
+        self.stages[id.index()].named.insert(row);
         Ok(())
     }
 
@@ -261,7 +284,9 @@ impl Cycle {
         let Some(info) = self.base.infos[id.index()].key.as_ref() else {
             return Ok(());
         };
-        let key = FlatKey::read(&self.schema, id, info, flat, &|| self.position(position))?;
+        let position = self.sources.number(position);
+        let show = || self.sources.show(position);
+        let key = FlatKey::read(&self.schema, id, info, flat, &show)?;
         let key = key_bytes(&key);
         let start = self.op_bytes.len();
         self.op_bytes.extend_from_slice(flat);
@@ -289,6 +314,7 @@ impl Cycle {
             return Ok(());
         };
         key::check(info, key, &self.schema, id)?;
+        let position = self.sources.number(position);
         self.ops.push(Op {
             id,
             key: key_bytes(key),
@@ -320,13 +346,6 @@ impl Cycle {
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
         self.ops.truncate(savepoint.ops);
         self.op_bytes.truncate(savepoint.bytes);
-    }
-}
-
-pub(super) fn show_position(source: &str, position: u64) -> String {
-    match source {
-        "" => format!("record {position}"),
-        source => format!("{source} line {position}"),
     }
 }
 

@@ -3,16 +3,46 @@
 //! Owns: the quick answer to "did this record change?", which needs no hashing: in a full cycle most
 //! records did not.
 
-use super::cycle::Cycle;
+use super::cycle::{Cycle, Mode};
 use super::intern::{Resolve, Source};
 use crate::error::StateResult;
 use crate::record::Record;
 use grotto_format::flat::{FlatReader, FlatValue, MAX_DEPTH};
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 
-/// Finds the ordinal of a set or map among the base's. These are stored in another order than they
-/// come, so only their content tells.
-type FindSet<'a> = dyn FnMut(TypeId, &[u8], usize) -> StateResult<Option<u32>> + 'a;
+/// What a comparison needs of the cycle.
+pub(super) trait Surroundings {
+    /// Finds the ordinal of a set or map among the base's. These are stored in another order than
+    /// they come, so only their content tells.
+    fn find_set(&mut self, id: TypeId, flat: &[u8], depth: usize) -> StateResult<Option<u32>>;
+
+    /// Takes note that a nested record with a key is as it was.
+    fn found_equal(&mut self, record: &Record<'_>);
+}
+
+/// A comparison by the calling thread.
+struct Here<'a> {
+    cycle: &'a mut Cycle,
+    position: u64,
+    /// Equal records of an incremental cycle.
+    equal: Vec<(TypeId, u32)>,
+}
+
+impl Surroundings for Here<'_> {
+    fn find_set(&mut self, id: TypeId, flat: &[u8], depth: usize) -> StateResult<Option<u32>> {
+        let position = self.position;
+        self.cycle
+            .resolve(id, flat, Resolve::Find, Source { position, depth })
+    }
+
+    fn found_equal(&mut self, record: &Record<'_>) {
+        let (id, ordinal) = (record.type_id(), record.ordinal());
+        match self.cycle.mode {
+            Mode::Full => self.cycle.compared.insert(id, ordinal),
+            Mode::Incremental => self.equal.push((id, ordinal)),
+        }
+    }
+}
 
 impl Cycle {
     /// Whether a flat record equals a base record to the last nested one.
@@ -22,11 +52,16 @@ impl Cycle {
         flat: &[u8],
         position: u64,
     ) -> StateResult<bool> {
-        let mut find = |id, flat: &[u8], depth| {
-            let source = Source { position, depth };
-            self.resolve(id, flat, Resolve::Find, source)
+        let mut here = Here {
+            cycle: self,
+            position,
+            equal: Vec::new(),
         };
-        equals_record(record, flat, 0, &mut find)
+        let equals = equals_record(record, flat, 0, &mut here)?;
+        for (id, ordinal) in here.equal {
+            self.name_as_is(id, ordinal, position)?;
+        }
+        Ok(equals)
     }
 }
 
@@ -35,7 +70,7 @@ pub(super) fn equals_record(
     record: &Record<'_>,
     flat: &[u8],
     depth: usize,
-    find_set: &mut FindSet<'_>,
+    around: &mut dyn Surroundings,
 ) -> StateResult<bool> {
     if depth > MAX_DEPTH || record.has_dropped_value() {
         return Ok(false);
@@ -53,14 +88,18 @@ pub(super) fn equals_record(
                     return Ok(false);
                 };
                 let value = reader.value(field.ty).map_err(fail)?;
-                if !equals_field(record, column, field.ty, value, depth, find_set)? {
+                if !equals_field(record, column, field.ty, value, depth, around)? {
                     return Ok(false);
                 }
             }
             let filled = (0..object.fields.len())
                 .filter(|column| !record.is_null(*column))
                 .count();
-            Ok(filled == usize::from(present))
+            let equal = filled == usize::from(present);
+            if equal && depth > 0 && object.primary_key.is_some() {
+                around.found_equal(record);
+            }
+            Ok(equal)
         }
         TypeKind::List { element } => {
             let elements = record.elements(0);
@@ -70,7 +109,7 @@ pub(super) fn equals_record(
             for ordinal in elements {
                 let inner = reader.nested().map_err(fail)?;
                 let equal = match record.state().row(*element, ordinal) {
-                    Some(child) => equals_record(&child, inner, depth + 1, find_set)?,
+                    Some(child) => equals_record(&child, inner, depth + 1, around)?,
                     None => false,
                 };
                 if !equal {
@@ -80,7 +119,7 @@ pub(super) fn equals_record(
             Ok(true)
         }
         TypeKind::Set { .. } | TypeKind::Map { .. } => {
-            Ok(find_set(id, flat, depth)? == Some(record.ordinal()))
+            Ok(around.find_set(id, flat, depth)? == Some(record.ordinal()))
         }
     }
 }
@@ -91,7 +130,7 @@ fn equals_field(
     ty: FieldType,
     value: FlatValue<'_>,
     depth: usize,
-    find_set: &mut FindSet<'_>,
+    around: &mut dyn Surroundings,
 ) -> StateResult<bool> {
     if record.is_null(column) {
         return Ok(false);
@@ -100,7 +139,7 @@ fn equals_field(
         (FlatValue::Fixed(word), _) => Ok(record.word(column) == word),
         (FlatValue::Var(bytes), _) => Ok(record.var(column) == bytes),
         (FlatValue::Nested(inner), FieldType::Reference(to)) => match record.follow(column, to) {
-            Some(child) => equals_record(&child, inner, depth + 1, find_set),
+            Some(child) => equals_record(&child, inner, depth + 1, around),
             None => Ok(false),
         },
         (FlatValue::Nested(_), _) => Ok(false),

@@ -70,6 +70,7 @@ impl Cycle {
         if self.mode == Mode::Incremental {
             self.apply_ops()?;
         }
+        self.check_compared()?;
         self.count_references();
         self.bury()?;
         let quiet = self
@@ -110,11 +111,11 @@ impl Cycle {
             let ty = &self.base.types[position];
             let shift = size::of_blocks(ty, stage);
             // Saturating: a damaged state may count fewer records than it holds.
-            let live =
-                (ty.live + stage.batch.rows as u64).saturating_sub(stage.removed.len() as u64);
+            let new = stage.batch.rows as u64 - stage.updates.len() as u64;
+            let live = (ty.live + new).saturating_sub(stage.removed.len() as u64);
             types.push(TypeInfo { shift, live });
             to_checksum = to_checksum.wrapping_add(self.checksum_after(id, stage));
-            removed.push((position as u16, stage.removed.as_slice()));
+            removed.push((position as u16, stage.left()));
             let weight = |at: usize| weight_of_row(&stage.batch, sorted.rows[at]);
             for (chunk, range) in chunks(&sorted.ordinals, shift, weight)
                 .into_iter()
@@ -155,7 +156,7 @@ impl Cycle {
         for (ordinal, hash) in stage.ordinals.iter().zip(&stage.hashes) {
             sum = sum.wrapping_add(checksum::record(*hash, *ordinal));
         }
-        for ordinal in &stage.removed {
+        for ordinal in stage.removed.iter().chain(stage.updates.keys()) {
             let content = self
                 .base
                 .row(id, *ordinal)
@@ -173,24 +174,24 @@ impl Cycle {
         options: &EncodeOptions,
     ) -> StateResult<Vec<u8>> {
         let before = &self.before;
-        let nothing = Vec::new();
-        let whole: Vec<Vec<u32>> = before
+        // What goes and what comes on the way back, by type.
+        let back = before
             .schema()
             .ids()
             .map(|old| match self.new_of[old.index()] {
-                Some(_) => Vec::new(),
-                None => before.ordinals(old).collect(),
-            })
-            .collect();
+                Some(new) => changes
+                    .types
+                    .get(new.index())
+                    .map_or_else(Default::default, |change| {
+                        (change.added_or_modified(), change.removed_or_modified())
+                    }),
+                None => (Vec::new(), before.ordinals(old).collect()),
+            });
+        let back: Vec<(Vec<u32>, Vec<u32>)> = back.collect();
         let (mut removed, mut jobs) = (Vec::new(), Vec::new());
-        for old in before.schema().ids() {
+        for (old, (gone, added)) in before.schema().ids().zip(&back) {
             let position = old.index();
-            let change = self.new_of[position].and_then(|new| changes.types.get(new.index()));
-            removed.push((
-                old.0,
-                change.map_or(nothing.as_slice(), |c| c.added.as_slice()),
-            ));
-            let added = change.map_or(whole[position].as_slice(), |c| c.removed.as_slice());
+            removed.push((old.0, gone.clone()));
             let weight =
                 |at: usize| weight_of_record(before, old, added[at], &before.infos[position].kinds);
             for (chunk, range) in chunks(added, before.types[position].span, weight)
@@ -229,13 +230,14 @@ impl Cycle {
         let types = self.stages.iter().zip(self.schema.types()).enumerate();
         types
             .map(|(position, (stage, ty))| {
-                let modified = stage.replaces.len() as u64;
+                let moved = stage.replaces.len() as u64;
+                let changed = stage.updates.len() as u64;
                 Counts {
                     type_name: ty.name.clone(),
                     live: next.count(TypeId(position as u16)),
-                    added: stage.batch.rows as u64 - modified,
-                    removed: stage.removed.len() as u64 - modified,
-                    modified,
+                    added: stage.batch.rows as u64 - moved - changed,
+                    removed: stage.removed.len() as u64 - moved,
+                    modified: moved + changed,
                 }
             })
             .collect()
@@ -305,7 +307,7 @@ impl Sorted {
 
 fn write(
     header: BlobHeader,
-    removed: &[(u16, &[u32])],
+    removed: &[(u16, Vec<u32>)],
     jobs: &[Job<'_>],
     options: &EncodeOptions,
 ) -> StateResult<Vec<u8>> {

@@ -303,35 +303,43 @@ impl Cycle {
             return Ok(None);
         };
         let key = FlatKey::read(&self.schema, row.id, key_info, row.flat, &|| {
-            self.position(source.position)
+            self.sources.show(source.position)
         })?;
         let (hash, content) = (key.hash_of(), row.content_hash(&info.seeds));
         let stage = &self.stages[row.id.index()];
         if let Some(staged) = self.staged_with_key(row.id, &key, hash) {
-            if stage.hashes[staged as usize] == content && stage.equals(&row, staged) {
-                return Ok(Some(stage.ordinals[staged as usize]));
+            if stage.hashes[staged as usize] != content || !stage.equals(&row, staged) {
+                let first = stage.positions[staged as usize];
+                return Err(self.duplicate(row.id, &key, first, source.position));
             }
-            let first = self.position(stage.positions[staged as usize]);
-            return Err(self.duplicate(row.id, &key, first, source.position));
+            let ordinal = stage.ordinals[staged as usize];
+            // The base has other content there, and that is what is looked for.
+            let other = how == Resolve::Find && stage.updates.contains_key(&ordinal);
+            return Ok((!other).then_some(ordinal));
         }
         let base = std::sync::Arc::clone(&self.base);
         let replaced = base.find_hashed(row.id, key_info, &key, hash);
-        if let Some(record) = replaced.filter(|record| row.equals(record)) {
-            // Deleted by an earlier change, brought back by this one.
-            self.doomed.remove(&(row.id, record.ordinal()));
-            return Ok(Some(record.ordinal()));
+        let replaced = match replaced {
+            Some(record) if row.equals(&record) => {
+                self.name_as_is(row.id, record.ordinal(), source.position)?;
+                return Ok(Some(record.ordinal()));
+            }
+            _ if how == Resolve::Find => return Ok(None),
+            other => other.map(|record| record.ordinal()),
+        };
+        match replaced {
+            Some(ordinal) if self.anchored[row.id.index()] => {
+                self.update(row, content, hash, ordinal, source)
+            }
+            _ => {
+                let staged = self.stages[row.id.index()].batch.rows as u32;
+                let ordinal = self.stage(row, content, Some(hash), source)?;
+                let replaces = &mut self.stages[row.id.index()].replaces;
+                replaces.extend(replaced.map(|replaced| (staged, replaced)));
+                Ok(ordinal)
+            }
         }
-        if how == Resolve::Find {
-            return Ok(None);
-        }
-        let staged = self.stages[row.id.index()].batch.rows as u32;
-        let ordinal = self.stage(row, content, Some(hash), source)?;
-        if let Some(record) = replaced {
-            self.stages[row.id.index()]
-                .replaces
-                .push((staged, record.ordinal()));
-        }
-        Ok(Some(ordinal))
+        .map(Some)
     }
 }
 

@@ -8,6 +8,8 @@
 //! and every reference count equals the number of references from live records.
 
 mod alloc;
+mod as_is;
+mod bits;
 mod bulk;
 mod cycle;
 mod equal;
@@ -15,8 +17,10 @@ mod finish;
 mod flatkey;
 mod intern;
 mod references;
+mod referrers;
 mod release;
 mod size;
+mod sources;
 mod stage;
 mod staging;
 

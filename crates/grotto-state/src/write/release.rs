@@ -43,11 +43,7 @@ impl Cycle {
                         None => false,
                     };
                     match found.filter(|_| same) {
-                        Some(record) => {
-                            _ = self
-                                .unchanged
-                                .insert((op.id, record.ordinal()), op.position)
-                        }
+                        Some(record) => self.name_as_is(op.id, record.ordinal(), op.position)?,
                         None => {
                             let source = Source {
                                 position: op.position,
@@ -64,7 +60,8 @@ impl Cycle {
                 }
             }
         }
-        self.doom_replaced()
+        self.doom_replaced();
+        Ok(())
     }
 
     /// Refuses to delete a key that an earlier change of the cycle brought within another record. A
@@ -82,29 +79,18 @@ impl Cycle {
         )))
     }
 
-    /// Records whose key was taken over must die, unless the cycle says in two ways what they hold.
-    fn doom_replaced(&mut self) -> StateResult<()> {
-        for (position, stage) in self.stages.iter().enumerate() {
-            let id = TypeId(position as u16);
-            for (row, ordinal) in &stage.replaces {
-                if let Some(named) = self.unchanged.get(&(id, *ordinal)) {
-                    let first = self.position(*named);
-                    return Err(self.replaced_twice(
-                        id,
-                        *ordinal,
-                        first,
-                        stage.positions[*row as usize],
-                    ));
-                }
-                self.doomed.insert((id, *ordinal));
-            }
+    /// Records whose key was taken over must die.
+    fn doom_replaced(&mut self) {
+        for (id, stage) in self.schema.ids().zip(&self.stages) {
+            let replaced = stage.replaces.iter().map(|(_, ordinal)| (id, *ordinal));
+            self.doomed.extend(replaced);
         }
-        Ok(())
     }
 
     /// Finds everything that dies.
     pub(super) fn bury(&mut self) -> StateResult<()> {
         self.leave_removed_types();
+        self.leave_changed();
         let roots: Vec<(TypeId, u32)> = match self.mode {
             Mode::Incremental => self.doomed.iter().copied().chain(self.orphans()).collect(),
             Mode::Full => self.missing(),
@@ -117,7 +103,7 @@ impl Cycle {
         for stage in &mut self.stages {
             stage.removed.sort_unstable();
         }
-        self.check_replaced()
+        self.check_gone()
     }
 
     /// Records of the base that a full cycle did not name. Nested ones are found through those
@@ -133,7 +119,7 @@ impl Cycle {
                 let stage = &self.stages[id.index()];
                 self.base
                     .ordinals(id)
-                    .filter(move |o| !stage.is_kept(*o))
+                    .filter(move |o| !stage.stays(*o))
                     .map(move |o| (id, o))
             })
             .collect()
@@ -162,12 +148,32 @@ impl Cycle {
                 continue;
             }
             for ordinal in before.ordinals(id) {
-                for (to, child) in self.references_of(id, ordinal) {
-                    self.stages[to.index()].recount(child, -1);
-                    if self.references(to, child) == 0 && self.may_die(to, child) {
-                        self.release(to, child);
-                    }
-                }
+                self.leave(id, ordinal);
+            }
+        }
+    }
+
+    /// Takes back the references that changed records had; those they have now are counted already.
+    fn leave_changed(&mut self) {
+        for position in 0..self.stages.len() {
+            let Some(old) = self.old_of[position] else {
+                continue;
+            };
+            let mut changed: Vec<u32> = self.stages[position].updates.keys().copied().collect();
+            // The order decides in which order children die, and nothing else may.
+            changed.sort_unstable();
+            for ordinal in changed {
+                self.leave(TypeId(old as u16), ordinal);
+            }
+        }
+    }
+
+    /// Takes back the references of a record of the committed state.
+    fn leave(&mut self, old: TypeId, ordinal: u32) {
+        for (to, child) in self.references_of(old, ordinal) {
+            self.stages[to.index()].recount(child, -1);
+            if self.references(to, child) == 0 && self.may_die(to, child) {
+                self.release(to, child);
             }
         }
     }
@@ -188,7 +194,7 @@ impl Cycle {
     fn may_die(&self, id: TypeId, ordinal: u32) -> bool {
         let keyed = self.schema.get(id).key().is_some();
         match self.mode {
-            Mode::Full => !self.stages[id.index()].is_kept(ordinal),
+            Mode::Full => !self.stages[id.index()].stays(ordinal),
             Mode::Incremental if keyed => self.doomed.contains(&(id, ordinal)),
             Mode::Incremental => !self.is_top_level(id),
         }
@@ -215,54 +221,23 @@ impl Cycle {
     }
 
     /// A record whose key was taken over or deleted must be gone; another one may still refer to it.
-    fn check_replaced(&self) -> StateResult<()> {
-        for (position, stage) in self.stages.iter().enumerate() {
-            let id = TypeId(position as u16);
-            for (row, ordinal) in &stage.replaces {
-                if !stage.dead.contains(ordinal) {
-                    let first = match stage.seen.get(*ordinal as usize) {
-                        Some(named) if *named > 0 => self.position(u64::from(*named) - 1),
-                        _ => {
-                            let count = self.references(id, *ordinal);
-                            format!("the published record, to which {count} other records refer")
-                        }
-                    };
-                    return Err(self.replaced_twice(
-                        id,
-                        *ordinal,
-                        first,
-                        stage.positions[*row as usize],
-                    ));
-                }
-            }
-        }
-        match self
-            .doomed
-            .iter()
-            .find(|(id, ordinal)| !self.stages[id.index()].dead.contains(ordinal))
-        {
-            Some((id, ordinal)) => {
-                let (name, count) = (&self.schema.get(*id).name, self.references(*id, *ordinal));
-                let key = self.key_of_base(*id, *ordinal);
-                Err(StateError::Invalid(format!(
-                    "type {name}: key {key} cannot be deleted: {count} other records refer to it"
-                )))
-            }
+    fn check_gone(&self) -> StateResult<()> {
+        let replaced = self.schema.ids().zip(&self.stages);
+        let replaced =
+            replaced.flat_map(|(id, stage)| stage.replaces.iter().map(move |r| (id, r.1)));
+        // The first one, so that a failure is the same each time.
+        let doomed = self.doomed.iter().copied().chain(replaced);
+        let left = doomed
+            .filter(|(id, o)| !self.stages[id.index()].dead.contains(o))
+            .min();
+        match left {
+            Some((id, ordinal)) => Err(self.still_needed(id, ordinal)),
             None => Ok(()),
         }
     }
 
-    fn replaced_twice(&self, id: TypeId, ordinal: u32, first: String, second: u64) -> StateError {
-        StateError::DuplicateKey {
-            type_name: self.schema.get(id).name.clone(),
-            key: self.key_of_base(id, ordinal),
-            first,
-            second: self.position(second),
-        }
-    }
-
     /// The key of a record of the base, for messages.
-    fn key_of_base(&self, id: TypeId, ordinal: u32) -> String {
+    pub(super) fn key_of_base(&self, id: TypeId, ordinal: u32) -> String {
         let info = self.base.infos[id.index()].key.as_ref();
         let shown = info.zip(self.base.row(id, ordinal)).map(|(info, record)| {
             let parts: Vec<_> = info

@@ -4,7 +4,9 @@
 //! the base's records: seen, kept, removed, referenced more or less.
 
 use super::alloc::Allocator;
+use super::bits::Bits;
 use super::intern::Row;
+use super::sources::UNKNOWN;
 use crate::error::{StateError, StateResult};
 use crate::state::State;
 use grotto_format::batch::{Batch, ColumnKind};
@@ -27,16 +29,24 @@ pub(crate) struct Stage {
     pub(crate) table: HashTable<u32>,
     /// Key hash per new record of a keyed type.
     pub(crate) keys: Vec<u64>,
-    /// New records of a keyed type that take the key of a base record: (row, base ordinal).
+    /// New records of a keyed type that take the key of a base record: (row, base ordinal). Nothing
+    /// refers to records of such a type, so they get an ordinal of their own.
     pub(crate) replaces: Vec<(u32, u32)>,
+    /// Base ordinals of an anchored type whose record changes, and the row of its new content.
+    pub(crate) updates: HashMap<u32, u32>,
+    /// Base ordinals of an anchored type that were named as they are, and where first.
+    pub(crate) as_is: HashMap<u32, u64>,
     /// New records that were added by themselves, by row.
-    pub(crate) named: Named,
-    /// New ordinal to row, for references between new records.
+    pub(crate) named: Bits,
+    /// Ordinal of a new record to its row, for references between new records.
     pub(crate) rows: HashMap<u32, u32>,
-    /// Per base ordinal: 1 + position of the record that named it, 0 for none (full cycles).
+    /// Per base ordinal: 1 + position of the record that named it, 0 for none, the largest number for
+    /// a position that is beyond all (full cycles).
     pub(crate) seen: Vec<u32>,
-    /// Per base ordinal: whether it stays as it is (full cycles).
-    pub(crate) kept: Vec<u64>,
+    /// Base ordinals that stay as they are, named by themselves (full cycles).
+    pub(crate) kept: Bits,
+    /// Those of them that were looked up with all that is nested in them, which may have changed.
+    pub(crate) resolved: Bits,
     /// Base ordinals that die.
     pub(crate) removed: Vec<u32>,
     /// Base ordinals that die, as a set.
@@ -44,18 +54,6 @@ pub(crate) struct Stage {
     /// Base ordinal to change of its reference count.
     pub(crate) recount: HashMap<u32, i64>,
     pub(crate) allocator: Allocator,
-}
-
-/// A set of rows.
-#[derive(Debug, Default)]
-pub(crate) struct Named(Vec<u64>);
-
-impl Named {
-    pub(crate) fn contains(&self, row: u32) -> bool {
-        self.0
-            .get(row as usize / 64)
-            .is_some_and(|word| word >> (row % 64) & 1 == 1)
-    }
 }
 
 impl Stage {
@@ -76,9 +74,38 @@ impl Stage {
         position: u64,
     ) -> StateResult<u32> {
         let ty = base.types.get(row.id.index());
+        let ordinal = self.allocator.next(base, ty, row.weight())?;
+        let keeps_track = ty.is_some_and(|ty| ty.live > 0);
+        self.append(row, content, key, position, ordinal, keeps_track)?;
+        Ok(ordinal)
+    }
+
+    /// Adds the new content of a base record that keeps its ordinal.
+    pub(super) fn update(
+        &mut self,
+        row: Row<'_>,
+        content: u64,
+        key: u64,
+        position: u64,
+        ordinal: u32,
+    ) -> StateResult<()> {
+        let staged = self.batch.rows as u32;
+        self.append(row, content, Some(key), position, ordinal, true)?;
+        self.updates.insert(ordinal, staged);
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        row: Row<'_>,
+        content: u64,
+        key: Option<u64>,
+        position: u64,
+        ordinal: u32,
+        keeps_track: bool,
+    ) -> StateResult<()> {
         let staged = u32::try_from(self.batch.rows)
             .map_err(|_| StateError::Limit("2^32 new records of one type in a cycle".into()))?;
-        let ordinal = self.allocator.next(base, ty, row.weight())?;
         for (column, data) in self.batch.columns.iter_mut().enumerate() {
             data.push(row.value(column));
         }
@@ -87,7 +114,7 @@ impl Stage {
         self.hashes.push(content);
         self.references.push(0);
         self.positions.push(position);
-        if ty.is_some_and(|ty| ty.live > 0) {
+        if keeps_track {
             self.rows.insert(ordinal, staged);
         }
         if let Some(hash) = key {
@@ -96,7 +123,7 @@ impl Stage {
         let hashes = key.map_or(&self.hashes, |_| &self.keys);
         self.table
             .insert_unique(key.unwrap_or(content), staged, |row| hashes[*row as usize]);
-        Ok(ordinal)
+        Ok(())
     }
 
     /// The staged record of an unkeyed type that equals `row`.
@@ -112,41 +139,58 @@ impl Stage {
         columns.all(|(i, column)| column.value(staged as usize) == row.value(i))
     }
 
-    /// Notes that a new record was added by itself.
-    pub(crate) fn name(&mut self, row: u32) {
-        let word = row as usize / 64;
-        if self.named.0.len() <= word {
-            self.named.0.resize(word + 1, 0);
-        }
-        self.named.0[word] |= 1 << (row % 64);
+    /// Whether a base record stays although nothing may refer to it: it was named by itself, or is
+    /// there with other content.
+    pub(crate) fn stays(&self, ordinal: u32) -> bool {
+        self.kept.contains(ordinal) || self.updates.contains_key(&ordinal)
     }
 
-    pub(crate) fn keep(&mut self, ordinal: u32) {
-        let word = ordinal as usize / 64;
-        if self.kept.len() <= word {
-            self.kept.resize(word + 1, 0);
-        }
-        self.kept[word] |= 1 << (ordinal % 64);
+    /// Whether a base record was named by itself and found equal to the last value within it.
+    pub(super) fn is_compared(&self, ordinal: u32) -> bool {
+        self.kept.contains(ordinal) && !self.resolved.contains(ordinal)
     }
 
-    pub(crate) fn is_kept(&self, ordinal: u32) -> bool {
-        self.kept
-            .get(ordinal as usize / 64)
-            .is_some_and(|word| word >> (ordinal % 64) & 1 == 1)
+    /// Where the cycle named a base record as it is, if it did.
+    pub(super) fn named_as_is(&self, ordinal: u32) -> Option<u64> {
+        let itself = self.kept.contains(ordinal).then(|| self.seen_at(ordinal));
+        let itself = itself.flatten();
+        itself.or_else(|| self.as_is.get(&ordinal).copied())
+    }
+
+    /// Where the cycle changed a base record that keeps its ordinal, if it did.
+    pub(super) fn changed_at(&self, ordinal: u32) -> Option<u64> {
+        let row = self.updates.get(&ordinal)?;
+        self.positions.get(*row as usize).copied()
+    }
+
+    /// Where a full cycle named a base record by itself.
+    pub(super) fn seen_at(&self, ordinal: u32) -> Option<u64> {
+        match self.seen.get(ordinal as usize) {
+            None | Some(0) => None,
+            Some(&u32::MAX) => Some(UNKNOWN),
+            Some(number) => Some(u64::from(*number) - 1),
+        }
     }
 
     /// Notes that a base record was named at `position`; returns the position of an earlier naming.
     pub(crate) fn see(&mut self, ordinal: u32, position: u64) -> Option<u64> {
+        if let Some(earlier) = self.seen_at(ordinal) {
+            return Some(earlier);
+        }
         let at = ordinal as usize;
         if self.seen.len() <= at {
             self.seen.resize(at + 1, 0);
         }
-        let earlier = self.seen[at];
-        if earlier != 0 {
-            return Some(u64::from(earlier) - 1);
-        }
         self.seen[at] = u32::try_from(position.saturating_add(1)).unwrap_or(u32::MAX);
         None
+    }
+
+    /// Base ordinals that lose their record, rising: for good, or to one with the same key.
+    pub(super) fn left(&self) -> Vec<u32> {
+        let mut left = self.removed.clone();
+        left.extend(self.updates.keys());
+        left.sort_unstable();
+        left
     }
 
     pub(crate) fn recount(&mut self, ordinal: u32, by: i64) -> i64 {

@@ -23,6 +23,26 @@ impl Cycle {
         stage.push(&self.base, row, content, key, source.position)
     }
 
+    /// Stages the new content of a base record that others refer to: it keeps its ordinal.
+    pub(super) fn update(
+        &mut self,
+        row: Row<'_>,
+        content: u64,
+        key: u64,
+        ordinal: u32,
+        source: Source,
+    ) -> StateResult<u32> {
+        let id = row.id;
+        let stage = &mut self.stages[id.index()];
+        if let Some(first) = stage.named_as_is(ordinal) {
+            return Err(self.told_twice(id, ordinal, first, source.position));
+        }
+        // Deleted by an earlier change, brought back by this one.
+        self.doomed.remove(&(id, ordinal));
+        stage.update(row, content, key, source.position, ordinal)?;
+        Ok(ordinal)
+    }
+
     /// Counts what the staged records refer to, once all of them are there.
     pub(super) fn count_references(&mut self) {
         for position in 0..self.stages.len() {
@@ -59,15 +79,18 @@ impl Cycle {
     }
 
     fn refer(&mut self, id: TypeId, ordinal: u32) {
-        match self.staged_row(id, ordinal) {
-            Some(row) => self.stages[id.index()].references[row as usize] += 1,
+        let row = self.staged_row(id, ordinal);
+        let stage = &mut self.stages[id.index()];
+        // Those of the base stay with the ordinal when its record changes.
+        match row.filter(|_| !stage.updates.contains_key(&ordinal)) {
+            Some(row) => stage.references[row as usize] += 1,
             None => {
-                self.stages[id.index()].recount(ordinal, 1);
+                stage.recount(ordinal, 1);
             }
         }
     }
 
-    /// The staged record with an ordinal; `None` when the ordinal is the base's.
+    /// The staged record with an ordinal; `None` when the base's record there does not change.
     pub(super) fn staged_row(&self, id: TypeId, ordinal: u32) -> Option<u32> {
         match self.base.types.get(id.index()) {
             Some(ty) if ty.live > 0 => self.stages[id.index()].rows.get(&ordinal).copied(),
@@ -95,7 +118,12 @@ impl Cycle {
             .all(|(i, path)| self.staged_part(id, staged, &path.steps) == Some(key.part(i)))
     }
 
-    fn staged_part(&self, id: TypeId, staged: u32, steps: &[u16]) -> Option<KeyPart<'_>> {
+    pub(super) fn staged_part(
+        &self,
+        id: TypeId,
+        staged: u32,
+        steps: &[u16],
+    ) -> Option<KeyPart<'_>> {
         let (step, rest) = steps.split_first()?;
         let column = usize::from(*step);
         match self.stages[id.index()]

@@ -283,19 +283,32 @@ fn a_nested_keyed_record_cannot_have_two_contents() {
         Err(StateError::DuplicateKey { .. })
     ));
     chain.full(&schema, &[with(1, "x"), with(2, "x")]).unwrap();
-    // Record 2 still refers to the old studio.
-    let error = chain
-        .incremental(&schema, &[("Movie", Ok(with(1, "y").1))])
-        .unwrap_err();
-    assert!(matches!(error, StateError::DuplicateKey { .. }), "{error}");
+    // Not within one cycle, and not by a record that stays as it is.
+    let twice = [
+        vec![with(1, "y"), with(2, "x")],
+        vec![with(1, "x"), with(2, "y")],
+    ];
+    for records in &twice {
+        let changes: Vec<_> = records
+            .iter()
+            .map(|(ty, text)| (*ty, Ok(text.clone())))
+            .collect();
+        for error in [
+            chain.full(&schema, records),
+            chain.incremental(&schema, &changes),
+        ] {
+            let error = error.unwrap_err();
+            assert!(matches!(error, StateError::DuplicateKey { .. }), "{error}");
+        }
+    }
+    // Record 2 refers to whatever the studio is.
     assert!(
         chain
-            .incremental(
-                &schema,
-                &[("Movie", Ok(with(1, "y").1)), ("Movie", Ok(with(2, "y").1))]
-            )
+            .incremental(&schema, &[("Movie", Ok(with(1, "y").1))])
             .unwrap()
     );
+    assert!(!chain.full(&schema, &[with(1, "y"), with(2, "y")]).unwrap());
+    assert!(chain.full(&schema, &[with(1, "z"), with(2, "z")]).unwrap());
     chain.verify();
 }
 

@@ -12,6 +12,7 @@ mod engine;
 mod hostile;
 mod model;
 mod rare;
+mod references;
 mod sizes;
 mod threads;
 mod vectors;

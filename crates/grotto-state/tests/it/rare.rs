@@ -84,11 +84,11 @@ fn a_key_named_as_it_is_and_nested_otherwise_is_refused_in_any_order() {
         changes.reverse();
     }
     let mut records = vec![old, ("A", a(7, "other"))];
-    for expected in ["record 1 and record 2", "record 2 and record 1"] {
+    for _ in 0..2 {
         let error = chain.full(&schema, &records).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("type K: duplicate key 1: {expected}")
+            "type K: duplicate key 1: record 1 and record 2"
         );
         records.reverse();
     }

@@ -112,7 +112,10 @@ impl Lane {
             return Err(self.duplicate_of_base(ground, head.base, earlier, position));
         }
         if head.same {
-            self.stage.keep(head.base);
+            if let Some(first) = self.stage.changed_at(head.base) {
+                return Err(self.duplicate_of_base(ground, head.base, first, position));
+            }
+            self.stage.kept.insert(head.base);
             return Ok(head.base);
         }
         let content = self.resolve(ground, batch, rows, head, first)?;
@@ -224,11 +227,24 @@ impl Lane {
         let (staged, ordinal) = match found {
             Found::Base(ordinal) => {
                 if head.top {
-                    self.stage.keep(ordinal);
+                    self.stage.kept.insert(ordinal);
+                    self.stage.resolved.insert(ordinal);
+                }
+                if keyed && ground.anchored[self.id.index()] {
+                    self.stage.as_is.entry(ordinal).or_insert(position);
                 }
                 return Ok(ordinal);
             }
             Found::Staged(staged) => (staged, self.stage.ordinals[staged as usize]),
+            Found::Nowhere if head.base != NONE && ground.anchored[self.id.index()] => {
+                let staged = self.stage.batch.rows as u32;
+                if let Some(first) = self.stage.named_as_is(head.base) {
+                    return Err(self.duplicate(ground, &row, first, position));
+                }
+                let key = head.key;
+                self.stage.update(row, content, key, position, head.base)?;
+                (staged, head.base)
+            }
             Found::Nowhere => {
                 let staged = self.stage.batch.rows as u32;
                 let key = keyed.then_some(head.key);
@@ -244,7 +260,7 @@ impl Lane {
                 let first = self.stage.positions[staged as usize];
                 return Err(self.duplicate(ground, &row, first, position));
             }
-            self.stage.name(staged);
+            self.stage.named.insert(staged);
         }
         Ok(ordinal)
     }
@@ -330,8 +346,8 @@ impl Lane {
         StateError::DuplicateKey {
             type_name: ground.schema.get(self.id).name.clone(),
             key: info.map_or(String::new(), |info| key::show(info, parts)),
-            first: ground.position(first),
-            second: ground.position(second),
+            first: ground.sources.show(first),
+            second: ground.sources.show(second),
         }
     }
 }

@@ -5,7 +5,8 @@
 
 use super::{Ground, NONE};
 use crate::error::StateResult;
-use crate::write::equal::equals_record;
+use crate::record::Record;
+use crate::write::equal::{Surroundings, equals_record};
 use crate::write::flatkey::{FlatKey, element_hash, flat_error};
 use crate::write::intern::{Cell, span};
 use grotto_format::checksum;
@@ -59,6 +60,19 @@ impl Rows {
     }
 }
 
+/// A comparison on a thread that knows nothing of what others take in.
+struct Elsewhere<'a>(&'a Ground);
+
+impl Surroundings for Elsewhere<'_> {
+    fn find_set(&mut self, _: TypeId, _: &[u8], _: usize) -> StateResult<Option<u32>> {
+        Ok(None)
+    }
+
+    fn found_equal(&mut self, record: &Record<'_>) {
+        self.0.compared.insert(record.type_id(), record.ordinal());
+    }
+}
+
 /// Reads one record after the other.
 pub(super) struct Parser<'a> {
     pub(super) ground: &'a Ground,
@@ -108,7 +122,7 @@ impl<'a> Parser<'a> {
         let Some(info) = ground.base.infos[id.index()].key.as_ref() else {
             return Ok(());
         };
-        let position = || ground.position(self.position);
+        let position = || ground.sources.show(self.position);
         let key = FlatKey::read(&ground.schema, id, info, flat, &position)?;
         head.key = key.hash_of();
         if ground.base.count(id) == 0 {
@@ -117,7 +131,7 @@ impl<'a> Parser<'a> {
         if let Some(record) = ground.base.find_hashed(id, info, &key, head.key) {
             head.base = record.ordinal();
             // What holds a set is found out below, with the ordinals of its elements.
-            head.same = head.top && equals_record(&record, flat, 0, &mut |_, _, _| Ok(None))?;
+            head.same = head.top && equals_record(&record, flat, 0, &mut Elsewhere(ground))?;
         }
         Ok(())
     }
