@@ -13,6 +13,8 @@ mod columns;
 mod fresh;
 mod patch;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use patch::patch;

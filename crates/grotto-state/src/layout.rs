@@ -108,6 +108,21 @@ impl Slots {
             element: 8,
         }
     }
+
+    /// The word of a fixed-width column; zero for null.
+    ///
+    /// The bits of a null are zero and would read as the base of the frame. Whether nulls occur is
+    /// said by the layout, so that branch is predicted; whether this value is one is data, so that
+    /// becomes a mask. A frame that holds zero would need neither, but wider rows: a fifth more bytes
+    /// for a record with a nullable time among its numbers.
+    #[inline(always)]
+    pub(crate) fn word(&self, bytes: &[u8], row: usize) -> u64 {
+        let word = self.main.read(bytes, row);
+        if self.null.is_constant() {
+            return word;
+        }
+        word & self.null.read(bytes, row).wrapping_sub(1)
+    }
 }
 
 /// A field that the schema no longer has but rows of this layout still carry, until the cycle that

@@ -101,14 +101,15 @@ impl<'a> Record<'a> {
     }
 
     /// A fixed-width value as a 64-bit word: integers sign-extended, floats as bits, references as
-    /// ordinals. Means nothing for null and for columns that are not fixed: ask [`is_null`](Self::is_null).
+    /// ordinals. Zero for null, and for a column that the layout does not have. Means nothing for columns
+    /// that are not fixed.
     #[inline]
     #[must_use]
     pub fn word(&self, column: usize) -> u64 {
         self.layout
             .slots
             .get(column)
-            .map_or(0, |slots| slots.main.read(self.bytes, self.row()))
+            .map_or(0, |slots| slots.word(self.bytes, self.row()))
     }
 
     /// Text or bytes; empty for null.

@@ -68,7 +68,7 @@ macro_rules! scalar {
     )*};
 }
 
-// A null column reads as zero bits, which is the default of every number and of `bool`.
+// `Record::word` gives zero for null, which is the default of every number and of `bool`.
 scalar! {
     i32, i32, "Integer", Int, r, c => r.word(c) as i32, v, out => out.int(*v);
     i64, i64, "Long", Long, r, c => r.word(c) as i64, v, out => out.long(*v);

@@ -53,19 +53,62 @@ fn full() -> Scalars {
     }
 }
 
+/// The fields of [`Scalars`] that may be null, by one who expects a value in each.
+#[derive(Record, Clone, Debug, PartialEq, Default)]
+#[grotto(key(id), rename = "Scalars")]
+struct Bare {
+    id: i64,
+    some_int: i32,
+    some_long: i64,
+    some_float: f32,
+    some_double: f64,
+    some_flag: bool,
+    some_text: String,
+    some_bytes: Vec<u8>,
+    some_shared: String,
+    shared_bytes: Vec<u8>,
+}
+
+impl From<Scalars> for Bare {
+    fn from(from: Scalars) -> Self {
+        Self {
+            id: from.id,
+            some_int: from.some_int.unwrap_or_default(),
+            some_long: from.some_long.unwrap_or_default(),
+            some_float: from.some_float.unwrap_or_default(),
+            some_double: from.some_double.unwrap_or_default(),
+            some_flag: from.some_flag.unwrap_or_default(),
+            some_text: from.some_text.unwrap_or_default(),
+            some_bytes: from.some_bytes.unwrap_or_default(),
+            some_shared: from.some_shared.unwrap_or_default(),
+            shared_bytes: from.shared_bytes.unwrap_or_default(),
+        }
+    }
+}
+
 #[test]
 fn scalars_of_every_kind_survive() {
     let nulls = Scalars {
         id: 2,
         ..Scalars::default()
     };
-    let state = state_of(&[full(), nulls.clone()]);
-    for expected in [full(), nulls] {
+    let set = Scalars {
+        some_flag: Some(true),
+        some_double: Some(-1.5),
+        ..full()
+    };
+    let state = state_of(&[set.clone(), nulls.clone()]);
+    for expected in [set, nulls] {
         let found = state
             .get::<Scalars>(&expected.id)
             .expect("key")
             .expect("record");
         assert_eq!(found.to_struct().expect("copy"), expected);
+        let bare = state
+            .get::<Bare>(&expected.id)
+            .expect("key")
+            .expect("record");
+        assert_eq!(bare.to_struct().expect("copy"), Bare::from(expected));
     }
 }
 

@@ -9,6 +9,7 @@ mod build;
 mod evolved;
 mod keys;
 mod kinds;
+mod nulls;
 mod schemas;
 mod travel;
 mod untyped;
