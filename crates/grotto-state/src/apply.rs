@@ -7,6 +7,7 @@
 mod bulk;
 mod change;
 mod content;
+mod effort;
 mod indexes;
 mod rebuild;
 mod sections;
@@ -20,6 +21,7 @@ use grotto_format::blob::{Blob, BlobHeader, BlobKind};
 use grotto_format::schema::{Schema, TypeId};
 use sections::TypeSections;
 use std::sync::Arc;
+pub use effort::Effort;
 pub(crate) use work::Work;
 
 /// What a refresh changed.
@@ -27,6 +29,8 @@ pub(crate) use work::Work;
 pub struct Changes {
     /// Per type of the new schema.
     pub types: Vec<TypeChanges>,
+    /// What it took.
+    pub effort: Effort,
 }
 
 /// What a refresh changed in one type.
@@ -49,7 +53,7 @@ impl State {
         self.check_from(header)?;
         let base = self.under_schema_of(header)?;
         let sections = sections::by_type(blob, &base.infos)?;
-        let mut work = Work::new(&base, seal);
+        let mut work = Work::new(&base, seal)?;
         let mut changes = Changes::default();
         let mut types = Vec::with_capacity(base.types.len());
         let mut keys = Vec::with_capacity(base.types.len());
@@ -74,7 +78,9 @@ impl State {
             changes.types.push(change);
             keys.push(loaded);
         }
-        let next = indexes::index_phase(&base, types, &changes, keys, header.to, work)?;
+        let (next, effort) =
+            indexes::index_phase(&base, types, &changes, keys, header.to, work)?;
+        changes.effort = effort;
         check_to(&next, header)?;
         Ok((next.without_dropped(), changes))
     }

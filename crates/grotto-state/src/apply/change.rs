@@ -11,6 +11,7 @@ use crate::error::{StateError, StateResult};
 use crate::index::{Index, Run};
 use crate::layout::Layout;
 use crate::segment::Loc;
+use crate::segment::items::Kind;
 use crate::state::{State, TypeState};
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 
 /// Tables of a type while they change.
 pub(super) struct Tables {
+    /// Hash of the type's name.
+    pub(super) name: u64,
     pub(super) blocks: Vec<Loc>,
     pub(super) bitmaps: Vec<Loc>,
     pub(super) layouts: Vec<Layout>,
@@ -47,7 +50,9 @@ pub(super) fn apply_type(
         info: &base.infos[id.index()],
         sections,
     };
+    work.effort.table_entries += (old.blocks.len() + old.bitmaps.len()) as u64;
     let mut tables = Tables {
+        name: of.info.name,
         blocks: old.blocks.to_vec(),
         bitmaps: old.bitmaps.to_vec(),
         layouts: old.layouts.to_vec(),
@@ -185,7 +190,11 @@ fn put_page(
         if bitmap::count(page) == 0 && tables.blocks.get(block).is_none_or(|b| b.is_none()) {
             Loc::NONE
         } else {
-            work.put(page, 0)?
+            let loc = work.put(page, 0)?;
+            let number = block as u32;
+            let items = &mut work.buffer.items;
+            items.note(tables.name, Kind::Bitmap, number..number + 1);
+            loc
         };
     Ok(())
 }
@@ -303,6 +312,8 @@ fn add_to_block(
         first: &of.info.first,
     };
     tables.blocks[number] = write_block(&ty, loc, old, &kept, added, &mut tables.layouts, work)?;
+    let numbers = number as u32..number as u32 + 1;
+    work.buffer.items.note(tables.name, Kind::Block, numbers);
     put_page(tables, work, number, &page)?;
     work.spill()
 }

@@ -10,6 +10,7 @@ use super::intern::{Resolve, Scratch, Source};
 use super::stage::Stage;
 use crate::error::{StateError, StateResult};
 use crate::key::{self, Key, KeyPart};
+use crate::segment::SegmentOptions;
 use crate::state::State;
 use grotto_format::schema::{Schema, TypeId, evolve};
 use hashbrown::{HashMap, HashSet};
@@ -56,6 +57,8 @@ pub struct Cycle {
     pub(super) unchanged: HashMap<(TypeId, u32), u64>,
     pub(super) source: String,
     pub(super) bulk: Bulk,
+    /// How the segments of the next state are kept.
+    pub(super) segments: SegmentOptions,
     top_level: Vec<bool>,
 }
 
@@ -114,6 +117,7 @@ impl Cycle {
             unchanged: HashMap::new(),
             source: String::new(),
             bulk: Bulk::default(),
+            segments: SegmentOptions::default(),
             top_level,
         })
     }
