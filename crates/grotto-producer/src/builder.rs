@@ -151,7 +151,9 @@ impl ProducerBuilder {
             true => Writer::prepare(dataset, self.writer).await?,
             false => Writer::acquire(dataset, self.writer).await?,
         };
-        let (state, starts_over) = match restore(writer.dataset(), head.as_ref(), self.segments).await {
+        let (state, starts_over) = match restore(writer.dataset(), head.as_ref(), self.segments)
+            .await
+        {
             Ok(state) => (state, false),
             Err(error) if self.start_over && is_lost(&error) => {
                 tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");

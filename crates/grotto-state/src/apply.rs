@@ -16,12 +16,12 @@ mod work;
 use crate::error::{StateError, StateResult};
 use crate::segment::Seal;
 use crate::state::{State, TypeInfo};
+pub use effort::Effort;
 use grotto_format::batch::MAX_BLOCKS;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind};
 use grotto_format::schema::{Schema, TypeId};
 use sections::TypeSections;
 use std::sync::Arc;
-pub use effort::Effort;
 pub(crate) use work::Work;
 
 /// What a refresh changed.
@@ -78,8 +78,7 @@ impl State {
             changes.types.push(change);
             keys.push(loaded);
         }
-        let (next, effort) =
-            indexes::index_phase(&base, types, &changes, keys, header.to, work)?;
+        let (next, effort) = indexes::index_phase(&base, types, &changes, keys, header.to, work)?;
         changes.effort = effort;
         check_to(&next, header)?;
         Ok((next.without_dropped(), changes))

@@ -104,7 +104,8 @@ impl Mover<'_, '_> {
             return Ok(None);
         }
         let damaged = |what: &str| StateError::Damaged(format!("segment {slot}: expected {what}"));
-        let groups = items::decode(self.bytes_of(slot)).ok_or_else(|| damaged("a list of items at its end"))?;
+        let groups = items::decode(self.bytes_of(slot))
+            .ok_or_else(|| damaged("a list of items at its end"))?;
         let skipped = cursor.group as usize;
         for (position, group) in groups.iter().enumerate().skip(skipped) {
             let from = match position == skipped {
@@ -209,7 +210,11 @@ impl Mover<'_, '_> {
                 table(&mut index.pages, self.work)[span.clone()].fill(new);
             }
             entry = span.end;
-            self.note(ty, Kind::Index { depth: now }, span.start as u32..span.end as u32)?;
+            self.note(
+                ty,
+                Kind::Index { depth: now },
+                span.start as u32..span.end as u32,
+            )?;
         }
         Ok(())
     }

@@ -193,7 +193,12 @@ fn index_type(
     freed.into_iter().for_each(|loc| work.free_index_page(loc));
     let patched = patched.map_err(damaged)?;
     work.effort.table_entries += patched.pages.len() as u64;
-    let (name, kind) = (base.infos[id.index()].name, Kind::Index { depth: patched.depth });
+    let (name, kind) = (
+        base.infos[id.index()].name,
+        Kind::Index {
+            depth: patched.depth,
+        },
+    );
     index::touched_pages(&old, &patched, hashes, slot, &mut |entries| {
         pages.items.note(name, kind, entries);
     });

@@ -72,9 +72,8 @@ impl Policy {
     /// The segment to be emptied next.
     pub(super) fn choose(&self, sizes: &[Size]) -> Option<usize> {
         let wasteful = self.is_wasteful(sizes);
-        let wanted = |size: &Size| {
-            size.bytes > 0 && (wasteful && size.dead() > 0 || self.is_crowded(*size))
-        };
+        let wanted =
+            |size: &Size| size.bytes > 0 && (wasteful && size.dead() > 0 || self.is_crowded(*size));
         let candidates = sizes.iter().enumerate().filter(|(_, size)| wanted(size));
         let best = candidates.max_by(|(_, a), (_, b)| self.compare(**a, **b));
         best.map(|(slot, _)| slot)

@@ -19,7 +19,11 @@ pub(crate) fn touched_pages(
     let mut done = 0;
     for hash in hashes {
         // A page that split has become several; one that took in its neighbour covers more.
-        let before = scaled(neighbours(&old.pages, old.entry(hash)), old.depth, new.depth);
+        let before = scaled(
+            neighbours(&old.pages, old.entry(hash)),
+            old.depth,
+            new.depth,
+        );
         let now = neighbours(&new.pages, new.entry(hash));
         let mut entry = done.max(before.start.min(now.start));
         while entry < before.end.max(now.end).min(new.pages.len()) {
@@ -55,6 +59,10 @@ pub(crate) fn scaled(entries: Range<usize>, then: u8, now: u8) -> Range<usize> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::single_range_in_vec_init,
+    reason = "one page is a list of one range"
+)]
 mod tests {
     use super::*;
     use std::sync::Arc;
@@ -91,12 +99,25 @@ mod tests {
         let new = index(2, &[(0, 5), (0, 5), (10, 1), (0, 9)]);
         let hashes = [hash(3), hash(0), hash(2), hash(1)];
         assert_eq!(touched(&index(2, &OLD), &new, &hashes), [0..2]);
-        assert_eq!(touched(&index(2, &OLD), &new, &[hash(4)]), [], "not of this refresh");
+        assert_eq!(
+            touched(&index(2, &OLD), &new, &[hash(4)]),
+            [],
+            "not of this refresh"
+        );
     }
 
     #[test]
     fn all_pages_of_one_that_split_are_found() {
-        let split = [(0, 5), (3, 5), (6, 5), (6, 5), (10, 1), (10, 1), (0, 9), (0, 9)];
+        let split = [
+            (0, 5),
+            (3, 5),
+            (6, 5),
+            (6, 5),
+            (10, 1),
+            (10, 1),
+            (0, 9),
+            (0, 9),
+        ];
         let found = touched(&index(2, &OLD), &index(3, &split), &[hash(3)]);
         assert_eq!(found, [0..1, 1..2, 2..4]);
     }
@@ -106,7 +127,10 @@ mod tests {
         let new = index(2, &[(0, 1), (0, 1), (8, 5), (8, 5)]);
         assert_eq!(touched(&index(2, &OLD), &new, &[hash(4)]), [2..4]);
         let shrunk = index(1, &[(0, 5), (8, 5)]);
-        assert_eq!(touched(&index(2, &OLD), &shrunk, &[hash(1), hash(6)]), [0..1, 1..2]);
+        assert_eq!(
+            touched(&index(2, &OLD), &shrunk, &[hash(1), hash(6)]),
+            [0..1, 1..2]
+        );
     }
 
     #[test]
@@ -114,7 +138,10 @@ mod tests {
         let new = index(2, &[(0, 1), (0, 1), (10, 1), (4, 5)]);
         assert_eq!(touched(&index(2, &OLD), &new, &[hash(7)]), [3..4]);
         let root = index(0, &[(4, 5)]);
-        assert_eq!(touched(&Index::default(), &root, &[hash(7), hash(1)]), [0..1]);
+        assert_eq!(
+            touched(&Index::default(), &root, &[hash(7), hash(1)]),
+            [0..1]
+        );
     }
 
     #[test]

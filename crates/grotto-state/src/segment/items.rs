@@ -221,7 +221,11 @@ mod tests {
             runs: runs.to_vec(),
         };
         vec![
-            group(3, Kind::Bitmap, std::slice::from_ref(&(1 << 20..(1 << 20) + 1))),
+            group(
+                3,
+                Kind::Bitmap,
+                std::slice::from_ref(&(1 << 20..(1 << 20) + 1)),
+            ),
             group(7, Kind::Block, &[2..3, 5..8, 300..301]),
             group(7, Kind::Index { depth: 9 }, std::slice::from_ref(&(0..512))),
         ]
@@ -279,7 +283,9 @@ mod tests {
             for value in 0..=255 {
                 let mut changed = bytes.clone();
                 changed[at] = value;
-                let Some(groups) = decode(&changed) else { continue };
+                let Some(groups) = decode(&changed) else {
+                    continue;
+                };
                 assert!(groups.is_sorted_by_key(|group| (group.type_name, group.kind)));
                 for group in groups {
                     assert!(group.runs.iter().all(|run| run.start < run.end));
@@ -306,12 +312,24 @@ mod tests {
         assert_eq!(one(0, 0, &[1, 0, 0]), None, "an empty run");
         assert_eq!(one(3, 0, &[1, 0, 1]), None, "an unknown kind");
         assert_eq!(one(0, 1, &[1, 0, 1]), None, "a block with a depth");
-        assert_eq!(one(2, MAX_DEPTH + 1, &[1, 0, 1]), None, "a directory too deep");
+        assert_eq!(
+            one(2, MAX_DEPTH + 1, &[1, 0, 1]),
+            None,
+            "a directory too deep"
+        );
         assert!(one(2, MAX_DEPTH, &[1, 0, 1]).is_some());
         let most = [0xff, 0xff, 0xff, 0xff, 0x0f];
         assert!(one(0, 0, &[&[1, 0][..], &most].concat()).is_some());
-        assert_eq!(one(0, 0, &[&[1, 1][..], &most].concat()), None, "past all numbers");
-        assert_eq!(one(0, 0, &[&[1][..], &[0xff; 5], &[0]].concat()), None, "a number too long");
+        assert_eq!(
+            one(0, 0, &[&[1, 1][..], &most].concat()),
+            None,
+            "past all numbers"
+        );
+        assert_eq!(
+            one(0, 0, &[&[1][..], &[0xff; 5], &[0]].concat()),
+            None,
+            "a number too long"
+        );
         let twice = [group(0, 0, &[1, 0, 1]), group(0, 0, &[1, 5, 1])];
         assert_eq!(with(&of(2, &twice)), None, "a group twice");
         assert_eq!(with(&of(1, &twice)), None, "bytes left over");

@@ -28,7 +28,11 @@ fn nothing_is_moved_while_little_is_dead() {
     let more = [size(10_000, 7_500), size(10_000, 7_499)];
     assert_eq!(choose(&more), Some(1));
     let little = [size(62, 0), size(10, 10)];
-    assert_eq!(choose(&little), None, "a 64th of the budget is not worth it");
+    assert_eq!(
+        choose(&little),
+        None,
+        "a 64th of the budget is not worth it"
+    );
     let enough = [size(64, 1), size(10, 10)];
     assert_eq!(choose(&enough), Some(0));
 }
@@ -48,7 +52,12 @@ fn the_victim_is_the_one_that_frees_most_for_what_it_costs() {
 
 #[test]
 fn segments_without_dead_bytes_and_free_slots_are_never_emptied_for_room() {
-    let sizes = [size(0, 0), size(4_000, 4_000), size(20_000, 10_000), size(0, 0)];
+    let sizes = [
+        size(0, 0),
+        size(4_000, 4_000),
+        size(20_000, 10_000),
+        size(0, 0),
+    ];
     assert_eq!(choose(&sizes), Some(2));
     assert_eq!(choose(&[size(0, 0), size(9_000, 9_000)]), None);
 }
@@ -75,10 +84,21 @@ fn segments_of_several_sizes_are_not_merged_with_each_other() {
     assert_eq!(choose(&sizes), None);
     sizes.extend([size(100, 100), size(100, 100)]);
     let merged = choose(&sizes).unwrap();
-    assert!(sizes[merged].live <= 31, "the smallest of them first: {merged}");
+    assert!(
+        sizes[merged].live <= 31,
+        "the smallest of them first: {merged}"
+    );
     let policy = Policy::new(&OPTIONS, &sizes);
-    let without: Vec<Size> = sizes.iter().copied().filter(|size| size.live >= 250).collect();
-    assert_eq!(policy.choose(&without), None, "larger ones stay as they are");
+    let without: Vec<Size> = sizes
+        .iter()
+        .copied()
+        .filter(|size| size.live >= 250)
+        .collect();
+    assert_eq!(
+        policy.choose(&without),
+        None,
+        "larger ones stay as they are"
+    );
 }
 
 #[test]
@@ -145,7 +165,9 @@ impl Dataset {
             .chunks(16 * run.least as usize)
             .map(<[u32]>::to_vec)
             .collect();
-        let sizes = items.iter().map(|of| size(of.len() as u64, of.len() as u64));
+        let sizes = items
+            .iter()
+            .map(|of| size(of.len() as u64, of.len() as u64));
         let sizes = sizes.collect();
         let mut home = Vec::new();
         for (slot, of) in items.iter().enumerate() {
@@ -205,7 +227,9 @@ impl Dataset {
     fn compact(&mut self, slot: usize, policy: &Policy, written: u64) -> u64 {
         let (budget, mut moved) = (policy.budget(written), 0);
         while moved < budget {
-            let next = self.victim.or_else(|| Some((policy.choose(&self.sizes)?, 0)));
+            let next = self
+                .victim
+                .or_else(|| Some((policy.choose(&self.sizes)?, 0)));
             let Some((victim, mut at)) = next else { break };
             while self.sizes[victim].live > 0 && moved < budget {
                 let item = self.items[victim][at];
@@ -256,7 +280,10 @@ fn play(run: &Run) {
     let most = 8 * (u64::from(classes) / 3 + 2) + 2 * run.items as u64 / least;
     assert!((all.segments as u64) < most, "at most {most}: {shown}");
     let budget = least.max(3 * run.written as u64);
-    assert!(worst.iter().all(|quarter| quarter.moved <= budget), "{shown}");
+    assert!(
+        worst.iter().all(|quarter| quarter.moved <= budget),
+        "{shown}"
+    );
     for quarter in &worst[2..] {
         assert!(quarter.dead < 0.40, "{shown}");
         let share = quarter.total_moved as f64 / quarter.total_written as f64;
@@ -269,28 +296,63 @@ fn play(run: &Run) {
 #[test]
 fn refreshes_of_a_hundredth_stay_bounded() {
     for skewed in [false, true] {
-        play(&Run { items: 20_000, written: 200, least: 100, refreshes: 10_000, skewed });
-        play(&Run { items: 20_000, written: 200, least: 3_000, refreshes: 10_000, skewed });
+        play(&Run {
+            items: 20_000,
+            written: 200,
+            least: 100,
+            refreshes: 10_000,
+            skewed,
+        });
+        play(&Run {
+            items: 20_000,
+            written: 200,
+            least: 3_000,
+            refreshes: 10_000,
+            skewed,
+        });
     }
 }
 
 #[test]
 fn refreshes_of_a_thousandth_stay_bounded() {
     for (least, skewed) in [(150, false), (150, true), (4_000, false), (100_000, true)] {
-        play(&Run { items: 20_000, written: 20, least, refreshes: 10_000, skewed });
+        play(&Run {
+            items: 20_000,
+            written: 20,
+            least,
+            refreshes: 10_000,
+            skewed,
+        });
     }
 }
 
 #[test]
 fn refreshes_of_a_ten_thousandth_stay_bounded() {
     for (least, skewed) in [(150, false), (150, true), (4_000, false), (100_000, true)] {
-        play(&Run { items: 20_000, written: 2, least, refreshes: 300_000, skewed });
+        play(&Run {
+            items: 20_000,
+            written: 2,
+            least,
+            refreshes: 300_000,
+            skewed,
+        });
     }
 }
 
 #[test]
 fn refreshes_of_a_hundred_thousandth_stay_bounded() {
-    for (least, skewed) in [(1_000, false), (1_000, true), (10_000, false), (400_000, true)] {
-        play(&Run { items: 100_000, written: 1, least, refreshes: 300_000, skewed });
+    for (least, skewed) in [
+        (1_000, false),
+        (1_000, true),
+        (10_000, false),
+        (400_000, true),
+    ] {
+        play(&Run {
+            items: 100_000,
+            written: 1,
+            least,
+            refreshes: 300_000,
+            skewed,
+        });
     }
 }
