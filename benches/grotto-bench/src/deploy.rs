@@ -9,6 +9,7 @@ use grotto::producer::{Error, Producer};
 use grotto::store::{Store, StoreUrl};
 use grotto::{RecordType, Schema, State};
 use grotto_format::flat::FlatBuilder;
+use grotto_state::SegmentOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -38,6 +39,7 @@ pub fn state_dir_of(place: &Path) -> PathBuf {
 pub struct Deployment<W: Workload> {
     place: TempDir,
     runtime: Runtime,
+    segments: SegmentOptions,
     producer: Arc<Producer>,
     model: Arc<Model<W>>,
 }
@@ -49,14 +51,20 @@ impl<W: Workload + 'static> Deployment<W> {
     /// When the folder cannot be written or the engine refuses a record.
     pub fn new(folder: Option<&Path>, model: Model<W>) -> Result<Self> {
         // Snapshots come when a measurement needs one, not while another one runs.
-        Self::with_snapshots(folder, model, 0)
+        Self::with_snapshots(folder, model, 0, SegmentOptions::default())
     }
 
-    /// As [`new`](Self::new), with a snapshot in the background every so many versions.
+    /// As [`new`](Self::new), with a snapshot in the background every so many versions, and segments
+    /// kept in some way by everybody.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_snapshots(folder: Option<&Path>, model: Model<W>, every: u64) -> Result<Self> {
+    pub fn with_snapshots(
+        folder: Option<&Path>,
+        model: Model<W>,
+        every: u64,
+        segments: SegmentOptions,
+    ) -> Result<Self> {
         let mut name = tempfile::Builder::new();
         name.prefix("grotto-bench-");
         let place = match folder {
@@ -69,7 +77,8 @@ impl<W: Workload + 'static> Deployment<W> {
         let builder = Producer::builder(DATASET, Store::open_writable(&url)?);
         let builder = builder
             .schema(Schema::parse(W::SCHEMA)?)
-            .snapshot_every(every);
+            .snapshot_every(every)
+            .segments(segments);
         let producer = runtime.block_on(builder.open())?;
         let model = Arc::new(model);
         let records = Arc::clone(&model);
@@ -91,6 +100,7 @@ impl<W: Workload + 'static> Deployment<W> {
         Ok(Self {
             place,
             runtime,
+            segments,
             producer: Arc::new(producer),
             model,
         })
@@ -119,7 +129,8 @@ impl<W: Workload + 'static> Deployment<W> {
     /// # Errors
     /// When it cannot load.
     pub fn consumer(&self, state_dir: Option<&Path>) -> Result<Consumer> {
-        let mut builder = Consumer::builder(DATASET, store_of(self.place())?);
+        let builder = Consumer::builder(DATASET, store_of(self.place())?);
+        let mut builder = builder.segments(self.segments);
         if let Some(dir) = state_dir {
             builder = builder.state_dir(dir);
         }

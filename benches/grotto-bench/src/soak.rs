@@ -4,8 +4,11 @@
 //! Owns: the cycles, and that the records are right at the end. Never: asserts a time.
 //!
 //! What is wrong with a structure that is changed in place shows late: a layout that is never given
-//! up, an index page that only grows, a file that nobody closes. So the first sample, when every
-//! record has changed about once, is compared with the last one.
+//! up, an index page that only grows, a file that nobody closes. So the last sample is compared with
+//! two earlier ones. From cycle 300 on nothing may grow but what follows the fill of blocks: a load
+//! leaves them full, and they get emptier until every record has changed about once. From then on
+//! that has to be flat too. And at all times a record may take only so much more than in a state that
+//! was just loaded.
 //!
 //! Run it with `MALLOC_ARENA_MAX=1`, as `cargo xtask soak` does: with an arena for each thread the
 //! memory of this process settles at 430 MB instead of 150 after a thousand cycles, all of it free
@@ -23,7 +26,8 @@ use crate::workload::{Model, Workload};
 use anyhow::{Context, Result, bail, ensure};
 use grotto::consumer::Consumer;
 use grotto::env::{Clock, SystemClock};
-use quantity::{Quantity, Sample, Window};
+use grotto_state::SegmentOptions;
+use quantity::{Quantity, Sample, Since, Window};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,7 +51,13 @@ pub struct Plan {
     pub folder: Option<PathBuf>,
     /// Whether samples are printed as JSON.
     pub json: bool,
+    /// How segments are kept: small budgets show with few records what the default ones show with
+    /// millions.
+    pub segments: SegmentOptions,
 }
+
+/// From here on all but the fill of blocks is flat.
+const STEADY: u64 = 300;
 
 /// Changed, deleted and new records of one cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +86,13 @@ impl Plan {
         }
     }
 
-    /// The first sample that counts: from when about as many records have changed as there are.
-    /// Before that blocks are as full as a load left them, and get emptier for good.
+    /// The first sample that counts.
+    fn steady(&self) -> u64 {
+        STEADY.next_multiple_of(self.every).min(self.settled())
+    }
+
+    /// From when about as many records have changed as there are. Before that blocks are fuller than
+    /// they will be, as a load left them full.
     fn settled(&self) -> u64 {
         let once = if self.churn > 0.0 {
             (1.0 / self.churn).ceil() as u64
@@ -104,11 +119,10 @@ impl Plan {
             self.churn,
             self.records
         );
-        let least = self.settled() + self.every;
+        let least = self.steady() + self.every;
         ensure!(
             self.cycles >= least,
-            "{} cycles are too few to compare two samples after every record has changed once: \
-             expected at least {least}",
+            "{} cycles are too few to compare two samples: expected at least {least}",
             self.cycles
         );
         Ok(())
@@ -122,17 +136,22 @@ impl Plan {
 /// when the engine refuses something.
 pub fn run(workload: &str, plan: &Plan) -> Result<()> {
     plan.check()?;
-    let samples = match workload {
+    let (fresh, samples) = match workload {
         Flat::NAME => Soak::<Flat>::new(plan)?.run(plan)?,
         Catalog::NAME => Soak::<Catalog>::new(plan)?.run(plan)?,
         other => bail!("no workload {other}: expected flat or catalog"),
     };
-    let first = samples.iter().find(|s| s.cycle >= plan.settled());
-    let (Some(first), Some(last)) = (first, samples.last()) else {
+    let from = |cycle| samples.iter().find(|sample| sample.cycle >= cycle);
+    let (Some(steady), Some(last)) = (from(plan.steady()), samples.last()) else {
         bail!("no sample was taken");
     };
-    drift::print(first, last, plan.json)?;
-    drift::judge(first, last)
+    drift::print(fresh, steady, last, plan.json)?;
+    drift::judge_sizes(fresh, &samples)?;
+    drift::judge(steady, last, Since::Steady)?;
+    match from(plan.settled()) {
+        Some(settled) => drift::judge(settled, last, Since::Settled),
+        None => Ok(()),
+    }
 }
 
 /// The deployment, and those who follow it.
@@ -146,7 +165,8 @@ struct Soak<W: Workload> {
 impl<W: Workload + 'static> Soak<W> {
     fn new(plan: &Plan) -> Result<Self> {
         let model = Model::<W>::new(plan.records);
-        let deploy = Deployment::with_snapshots(plan.folder.as_deref(), model, SNAPSHOT_EVERY)?;
+        let (folder, segments) = (plan.folder.as_deref(), plan.segments);
+        let deploy = Deployment::with_snapshots(folder, model, SNAPSHOT_EVERY, segments)?;
         Ok(Self {
             heap: deploy.consumer(None)?,
             files: deploy.consumer(Some(&state_dir_of(deploy.place())))?,
@@ -155,7 +175,10 @@ impl<W: Workload + 'static> Soak<W> {
         })
     }
 
-    fn run(mut self, plan: &Plan) -> Result<Vec<Sample>> {
+    /// Bytes a record of a state that was just loaded, and the samples.
+    fn run(mut self, plan: &Plan) -> Result<(f64, Vec<Sample>)> {
+        let fresh = self.heap.state().shape();
+        let fresh = fresh.bytes as f64 / fresh.records.max(1) as f64;
         let mut samples: Vec<Sample> = Vec::new();
         let mut window = Window::default();
         // A reader that is slow: it lets go of a version only at the next sample.
@@ -172,7 +195,7 @@ impl<W: Workload + 'static> Soak<W> {
         }
         drop(held);
         self.verify()?;
-        Ok(samples)
+        Ok((fresh, samples))
     }
 
     /// Publishes a step and follows it.
@@ -234,6 +257,7 @@ mod tests {
             every: 100,
             folder: None,
             json: false,
+            segments: SegmentOptions::default(),
         }
     }
 
@@ -255,10 +279,27 @@ mod tests {
             every: 30,
             ..plan(0.0)
         };
-        assert_eq!(plan.settled(), 120);
+        assert_eq!((plan.steady(), plan.settled()), (120, 120));
         assert!(plan.check().is_ok());
         let short = Plan {
             cycles: 149,
+            ..plan
+        };
+        assert!(short.check().is_err());
+    }
+
+    #[test]
+    fn where_that_takes_long_samples_count_from_cycle_300() {
+        let plan = Plan {
+            every: 70,
+            churn: 0.000_5,
+            cycles: 420,
+            ..plan(0.0)
+        };
+        assert_eq!((plan.steady(), plan.settled()), (350, 2_030));
+        assert!(plan.check().is_ok());
+        let short = Plan {
+            cycles: 419,
             ..plan
         };
         assert!(short.check().is_err());

@@ -10,7 +10,7 @@ use crate::report::RefreshReport;
 use crate::shared::{Listener, Shared, blocking};
 use crate::target::{Goal, was_written};
 use grotto_env::Env;
-use grotto_state::{HeapSeal, State};
+use grotto_state::{HeapSeal, SegmentOptions, State};
 use grotto_store::{Dataset, Store};
 use std::fmt;
 use std::path::PathBuf;
@@ -23,6 +23,7 @@ pub struct Builder {
     store: Store,
     state_dir: Option<PathBuf>,
     poll_interval: Duration,
+    segments: SegmentOptions,
     env: Env,
     listeners: Vec<Listener>,
 }
@@ -40,6 +41,7 @@ impl Builder {
             store,
             state_dir: None,
             poll_interval: Duration::from_millis(100),
+            segments: SegmentOptions::default(),
             env: Env::system(),
             listeners: Vec::new(),
         }
@@ -57,6 +59,14 @@ impl Builder {
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
+        self
+    }
+
+    /// Keeps segments in another way than the default: for tests that are to reach with little data
+    /// what a large dataset reaches.
+    #[must_use]
+    pub fn segments(mut self, options: SegmentOptions) -> Self {
+        self.segments = options;
         self
     }
 
@@ -125,11 +135,11 @@ impl Builder {
     async fn assemble(self) -> Result<Arc<Shared>> {
         let dataset = Dataset::open(self.store, &self.name)?;
         let (place, found) = match self.state_dir {
-            None => (Place::Heap(HeapSeal::default()), None),
+            None => (Place::Heap(HeapSeal::with_options(self.segments)), None),
             Some(path) => {
                 let name = self.name;
                 let (dir, found) = blocking(move || StateDir::open(&path, &name)).await??;
-                (Place::Dir(dir), found)
+                (Place::Dir(dir.with_options(self.segments)), found)
             }
         };
         let (state, id) = match found {

@@ -4,7 +4,7 @@
 
 use crate::dir::StateDir;
 use crate::error::Result;
-use grotto_state::{HeapSeal, HugeBuffer, Seal, Sealed, State};
+use grotto_state::{HeapSeal, HugeBuffer, Seal, Sealed, SegmentOptions, State};
 use std::io;
 
 /// Where segments go.
@@ -57,6 +57,13 @@ impl Seal for Place {
         match self {
             Self::Heap(heap) => heap.seal(bytes),
             Self::Dir(dir) => dir.seal(bytes),
+        }
+    }
+
+    fn options(&self) -> SegmentOptions {
+        match self {
+            Self::Heap(heap) => heap.options(),
+            Self::Dir(dir) => dir.options(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::producer::{Core, Producer, Shared};
 use crate::restore::restore;
 use crate::validate::Validator;
 use grotto_format::Schema;
-use grotto_state::{State, WriteState};
+use grotto_state::{SegmentOptions, State, WriteState};
 use grotto_store::{Dataset, ErrorKind, Store, Writer, WriterOptions};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -30,6 +30,7 @@ pub struct ProducerBuilder {
     writer: WriterOptions,
     lazy_fence: bool,
     start_over: bool,
+    segments: SegmentOptions,
     pub(crate) settings: Settings,
 }
 
@@ -53,6 +54,7 @@ impl ProducerBuilder {
             writer: WriterOptions::default(),
             lazy_fence: false,
             start_over: false,
+            segments: SegmentOptions::default(),
             settings: Settings {
                 level: Some(DEFAULT_LEVEL),
                 snapshot_every: DEFAULT_SNAPSHOT_EVERY,
@@ -116,6 +118,14 @@ impl ProducerBuilder {
         self
     }
 
+    /// Keeps segments in another way than the default: for tests that are to reach with little data
+    /// what a large dataset reaches.
+    #[must_use]
+    pub fn segments(mut self, options: SegmentOptions) -> Self {
+        self.segments = options;
+        self
+    }
+
     /// Adds a validator; all of them must pass.
     #[must_use]
     pub fn validator(mut self, validator: impl Validator + 'static) -> Self {
@@ -141,7 +151,9 @@ impl ProducerBuilder {
             true => Writer::prepare(dataset, self.writer).await?,
             false => Writer::acquire(dataset, self.writer).await?,
         };
-        let (state, starts_over) = match restore(writer.dataset(), head.as_ref()).await {
+        let (state, starts_over) = match restore(writer.dataset(), head.as_ref(), self.segments)
+            .await
+        {
             Ok(state) => (state, false),
             Err(error) if self.start_over && is_lost(&error) => {
                 tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
@@ -170,7 +182,7 @@ impl ProducerBuilder {
             .iter()
             .map(|s| s.version)
             .max();
-        let mut write = WriteState::new(Arc::new(state));
+        let mut write = WriteState::new(Arc::new(state)).with_segments(self.segments);
         write.skip_to(writer.next_version() - 1);
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);

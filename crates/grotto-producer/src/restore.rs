@@ -5,12 +5,16 @@
 
 use crate::error::{Error, Result};
 use grotto_format::blob::Blob;
-use grotto_state::{HeapSeal, State};
+use grotto_state::{HeapSeal, SegmentOptions, State};
 use grotto_store::plan::{Known, Plan, Step, plan_to_entry};
 use grotto_store::{BlobRef, Dataset, ErrorKind, LogEntry};
 
 /// Loads the state of `head`; the empty state without one.
-pub(crate) async fn restore(dataset: &Dataset, head: Option<&LogEntry>) -> Result<State> {
+pub(crate) async fn restore(
+    dataset: &Dataset,
+    head: Option<&LogEntry>,
+    segments: SegmentOptions,
+) -> Result<State> {
     let Some(head) = head else {
         return Ok(State::empty());
     };
@@ -26,7 +30,7 @@ pub(crate) async fn restore(dataset: &Dataset, head: Option<&LogEntry>) -> Resul
     }
     let mut first_failure = None;
     while let Some(plan) = plan_to_entry(None, head, &known) {
-        match follow(dataset, &plan).await {
+        match follow(dataset, &plan, segments).await {
             Ok(state) => return check(state, head),
             Err((Some(blob), error)) if error.kind() != ErrorKind::Unavailable => {
                 tracing::warn!(%blob, %error, "cannot restore through this blob, trying another way");
@@ -62,14 +66,15 @@ fn check(state: State, head: &LogEntry) -> Result<State> {
 async fn follow(
     dataset: &Dataset,
     plan: &Plan,
+    segments: SegmentOptions,
 ) -> std::result::Result<State, (Option<String>, Error)> {
     let mut state = State::empty();
     for step in &plan.steps {
         state = match step {
             Step::Skip { to, .. } => state.at_version(*to),
-            Step::Snapshot { blob, .. } => apply(dataset, State::empty(), blob).await?,
+            Step::Snapshot { blob, .. } => apply(dataset, State::empty(), blob, segments).await?,
             Step::Delta { blob, .. } | Step::Reverse { blob, .. } => {
-                apply(dataset, state, blob).await?
+                apply(dataset, state, blob, segments).await?
             }
         };
     }
@@ -80,6 +85,7 @@ async fn apply(
     dataset: &Dataset,
     state: State,
     blob: &BlobRef,
+    segments: SegmentOptions,
 ) -> std::result::Result<State, (Option<String>, Error)> {
     let name = blob.name.clone();
     let failed = |error: Error| (Some(name.clone()), error.at(&format!("blob {name}")));
@@ -91,7 +97,7 @@ async fn apply(
     let work = move || {
         let blob =
             Blob::parse(bytes).map_err(|e| Error::from(grotto_state::StateError::from(e)))?;
-        Ok(state.apply(&blob, &mut HeapSeal::default())?.0)
+        Ok(state.apply(&blob, &mut HeapSeal::with_options(segments))?.0)
     };
     let applied = tokio::task::spawn_blocking(work).await;
     applied

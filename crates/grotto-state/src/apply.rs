@@ -8,6 +8,7 @@ mod bulk;
 mod change;
 mod changes;
 mod content;
+mod effort;
 mod indexes;
 mod rebuild;
 mod sections;
@@ -18,6 +19,7 @@ use crate::error::{StateError, StateResult};
 use crate::segment::Seal;
 use crate::state::{State, TypeInfo, TypeState};
 pub use changes::{Changes, TypeChanges};
+pub use effort::Effort;
 use grotto_format::batch::MAX_BLOCKS;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind};
 use grotto_format::schema::{Schema, TypeId};
@@ -36,7 +38,7 @@ impl State {
         self.check_from(header)?;
         let base = self.under_schema_of(header)?;
         let sections = sections::by_type(blob, &base.infos)?;
-        let mut work = Work::new(&base, seal);
+        let mut work = Work::new(&base, seal)?;
         let mut changes = Changes::default();
         let mut types = Vec::with_capacity(base.types.len());
         let mut keys = Vec::with_capacity(base.types.len());
@@ -61,7 +63,8 @@ impl State {
             changes.types.push(change);
             keys.push(loaded);
         }
-        let next = indexes::index_phase(&base, types, &changes, keys, header.to, work)?;
+        let (next, effort) = indexes::index_phase(&base, types, &changes, keys, header.to, work)?;
+        changes.effort = effort;
         check_to(&next, header)?;
         Ok((next.without_dropped(), changes))
     }

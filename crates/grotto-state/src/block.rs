@@ -67,6 +67,12 @@ fn word(bytes: &[u8], at: usize) -> u32 {
         .map_or(0, u32::from_le_bytes)
 }
 
+/// Bytes of the block at `start`, if all of them are there.
+pub(crate) fn length_at(bytes: &[u8], start: usize) -> Option<usize> {
+    let length = word(bytes, start) as usize;
+    (length >= HEADER && start + length <= bytes.len()).then_some(length)
+}
+
 impl<'a> BlockRef<'a> {
     /// Bytes of the block.
     pub(crate) fn length(&self) -> usize {

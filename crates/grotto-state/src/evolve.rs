@@ -38,13 +38,10 @@ impl State {
         for gone in &evolution.removed_types {
             self.give_up(*gone, &mut segments);
         }
-        Ok(Self::assemble(
-            self.version,
-            Arc::clone(schema),
-            infos,
-            types,
-            segments,
-        ))
+        let (version, schema) = (self.version, Arc::clone(schema));
+        let mut evolved = Self::assemble(version, schema, infos, types, segments);
+        evolved.emptying = self.emptying;
+        Ok(evolved)
     }
 
     /// Takes everything of a type off the live bytes of its segments, which would never be emptied

@@ -18,9 +18,11 @@ mod page;
 mod patch;
 #[cfg(test)]
 mod tests;
+mod touched;
 
 pub(crate) use build::{RUN_PARTS, Run, build_pages_in, build_parts, depth_for, is_deep};
 pub(crate) use patch::{Change, patch};
+pub(crate) use touched::{neighbours, scaled, touched_pages};
 
 use crate::segment::{Loc, Segment};
 use std::sync::Arc;
@@ -33,7 +35,7 @@ const ORDINALS: usize = 16;
 /// Lines of the largest page: 1.5 KB, so that a thousand changes copy little.
 const MAX_LINES: usize = 24;
 /// Most pages of an index.
-const MAX_DEPTH: u8 = 24;
+pub(crate) const MAX_DEPTH: u8 = 24;
 
 /// The index of one type at one version.
 #[derive(Clone, Debug)]

@@ -3,10 +3,11 @@
 //! Owns: the plain-data form of a state's tables and its validation. Never opens a file.
 
 use crate::bitmap::page_bytes;
+use crate::compact::Cursor;
 use crate::error::{StateError, StateResult};
 use crate::index::{Index, LINE};
 use crate::layout::Layout;
-use crate::segment::{Loc, Segment};
+use crate::segment::{Loc, MAX_SLOTS, Segment};
 use crate::state::{State, Stored, TypeInfo, TypeState};
 use bytes::Bytes;
 use grotto_format::schema::Schema;
@@ -24,6 +25,8 @@ pub struct Parts {
     /// Segments by slot.
     pub segments: Vec<SegmentPart>,
     types: Vec<TypePart>,
+    /// Where the next refresh goes on with compaction.
+    emptying: Option<Cursor>,
 }
 
 /// One segment slot.
@@ -89,6 +92,7 @@ impl State {
             checksum: self.checksum(),
             segments: segments.collect(),
             types: types.collect(),
+            emptying: self.emptying,
         }
     }
 
@@ -112,6 +116,12 @@ impl State {
                 parts.types.len()
             )));
         }
+        if parts.segments.len() > MAX_SLOTS {
+            return Err(StateError::Damaged(format!(
+                "expected at most {MAX_SLOTS} segments, found {}",
+                parts.segments.len()
+            )));
+        }
         let mut segments = Vec::with_capacity(parts.segments.len());
         for part in &parts.segments {
             segments.push(match part.length {
@@ -127,7 +137,9 @@ impl State {
         let types = types
             .map(|(part, info)| part.put_together(info, &segments))
             .collect::<StateResult<Vec<_>>>()?;
-        let state = Self::assemble(parts.version, Arc::new(schema), infos, types, segments);
+        let (version, schema) = (parts.version, Arc::new(schema));
+        let mut state = Self::assemble(version, schema, infos, types, segments);
+        state.emptying = parts.emptying;
         if state.checksum() == parts.checksum {
             Ok(state)
         } else {

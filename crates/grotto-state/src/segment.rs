@@ -3,11 +3,26 @@
 //! Owns: addresses ([`Loc`]), the builder that one refresh fills, and who seals it.
 //! Never writes a file: sealing is the caller's, so that heap and mapped states share all code.
 
+pub(crate) mod items;
+mod options;
+
+use crate::error::{StateError, StateResult};
 use bytes::Bytes;
 pub use grotto_mmap::HugeBuffer;
+use items::Items;
+pub use options::SegmentOptions;
 
 /// Items start at multiples of this many bytes, one cache line.
 pub(crate) const ALIGN: usize = 64;
+
+/// Most segments of a state: one slot number means that there is no item.
+pub(crate) const MAX_SLOTS: usize = u16::MAX as usize;
+
+/// The number of a slot.
+pub(crate) fn slot_number(slot: usize) -> StateResult<u16> {
+    let number = u16::try_from(slot).ok().filter(|slot| *slot < u16::MAX);
+    number.ok_or_else(|| StateError::Limit(format!("{MAX_SLOTS} segments of one state")))
+}
 
 /// Where an item is: segment slot and offset. Eight bytes, so that tables stay in cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,12 +120,26 @@ pub trait Seal {
     /// When they cannot be stored, for example because the disk is full. The refresh then fails and
     /// nothing of it is visible.
     fn seal(&mut self, bytes: HugeBuffer) -> std::io::Result<Sealed>;
+
+    /// How these segments are kept.
+    fn options(&self) -> SegmentOptions {
+        SegmentOptions::default()
+    }
 }
 
 /// Keeps segments on the heap.
 #[derive(Debug, Default)]
 pub struct HeapSeal {
     next: u64,
+    options: SegmentOptions,
+}
+
+impl HeapSeal {
+    /// Keeps them in another way than the default.
+    #[must_use]
+    pub fn with_options(options: SegmentOptions) -> Self {
+        Self { next: 0, options }
+    }
 }
 
 impl Seal for HeapSeal {
@@ -121,12 +150,18 @@ impl Seal for HeapSeal {
             bytes: bytes.freeze(),
         })
     }
+
+    fn options(&self) -> SegmentOptions {
+        self.options
+    }
 }
 
 /// Bytes of a block, bitmap page or index page being written.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     pub(crate) bytes: HugeBuffer,
+    /// What was written, for whoever empties the segment one day.
+    pub(crate) items: Items,
 }
 
 /// Bytes that follow the last item, so that a word can be read at the end of any row.
@@ -149,14 +184,22 @@ impl Buffer {
         })
     }
 
+    /// The same, or an error where addresses end.
+    pub(crate) fn checked_loc(start: usize, slot: u16, tag: u16) -> StateResult<Loc> {
+        Self::loc(start, slot, tag)
+            .ok_or_else(|| StateError::Limit("256 GiB in one segment".into()))
+    }
+
     pub(crate) fn put(&mut self, item: &[u8]) -> usize {
         let start = self.begin();
         self.bytes.extend_from_slice(item);
         start
     }
 
+    /// The bytes of the segment: items, and their list.
     pub(crate) fn finish(mut self) -> HugeBuffer {
         self.bytes.extend_from_slice(&[0; PADDING]);
+        self.bytes.extend_from_slice(&self.items.encode());
         self.bytes
     }
 }

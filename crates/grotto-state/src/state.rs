@@ -8,6 +8,7 @@
 
 use crate::bitmap::{self, Ordinals};
 use crate::block::BlockRef;
+use crate::compact::Cursor;
 use crate::error::{StateError, StateResult};
 use crate::index::Index;
 use crate::key::KeyInfo;
@@ -23,6 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What all versions with one schema share about a type.
 #[derive(Debug)]
 pub(crate) struct TypeInfo {
+    /// Hash of its name, by which the lists in segments know it.
+    pub(crate) name: u64,
     pub(crate) kinds: Vec<ColumnKind>,
     /// Hash seed per column.
     pub(crate) seeds: Vec<u64>,
@@ -48,6 +51,7 @@ impl TypeInfo {
         let key = ty.key().map(KeyInfo::new);
         let first = key.as_ref().map_or(Vec::new(), KeyInfo::own_columns);
         Self {
+            name: checksum::field_seed(&ty.name, ""),
             kinds: columns_of(ty),
             seeds,
             key,
@@ -109,6 +113,8 @@ pub struct State {
     pub(crate) infos: Arc<[TypeInfo]>,
     pub(crate) types: Vec<TypeState>,
     pub(crate) segments: Vec<Segment>,
+    /// The segment that is being emptied, and how far.
+    pub(crate) emptying: Option<Cursor>,
     damaged: AtomicBool,
 }
 
@@ -140,6 +146,7 @@ impl State {
             infos,
             types,
             segments,
+            emptying: None,
             damaged: AtomicBool::new(false),
         }
     }
@@ -154,6 +161,7 @@ impl State {
             infos: Arc::clone(&self.infos),
             types: self.types.clone(),
             segments: self.segments.clone(),
+            emptying: self.emptying,
             damaged: AtomicBool::new(self.is_damaged()),
         }
     }

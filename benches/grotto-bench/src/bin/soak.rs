@@ -5,6 +5,7 @@
 
 use clap::Parser;
 use grotto_bench::soak::{Plan, run};
+use grotto_state::SegmentOptions;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,6 +37,13 @@ struct Arguments {
     /// Print one JSON object per sample instead of a table.
     #[arg(long)]
     json: bool,
+    /// Bytes that a refresh may move out of old segments at least. With less than the default, fewer
+    /// records show what millions show with it.
+    #[arg(long, default_value_t = SegmentOptions::default().move_at_least)]
+    move_at_least: u64,
+    /// Bytes at which a segment is sealed.
+    #[arg(long, default_value_t = SegmentOptions::default().seal_at)]
+    seal_at: usize,
 }
 
 fn main() -> ExitCode {
@@ -48,6 +56,11 @@ fn main() -> ExitCode {
         every: arguments.every.max(1),
         folder: arguments.folder,
         json: arguments.json,
+        segments: SegmentOptions {
+            move_at_least: arguments.move_at_least,
+            seal_at: arguments.seal_at.max(1),
+            ..SegmentOptions::default()
+        },
     };
     match run(&arguments.workload, &plan) {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,8 +22,17 @@ pub(super) enum Limit {
     Shown,
 }
 
+/// Which earlier sample the last one is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// From cycle 300 on: blocks may still get emptier, and a record take more bytes for it.
+    Steady,
+    /// After every record has changed about once: nothing grows any more.
+    Settled,
+}
+
 macro_rules! quantities {
-    ($($name:ident $text:literal $unit:literal $limit:expr;)*) => {
+    ($($name:ident $text:literal $unit:literal $steady:expr, $settled:expr;)*) => {
         /// A quantity that is watched.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Quantity {
@@ -33,10 +42,18 @@ macro_rules! quantities {
         impl Quantity {
             pub(super) const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// Its name, its unit and its bound.
-            pub(super) fn describe(self) -> (&'static str, &'static str, Limit) {
+            /// Its name and its unit.
+            pub(super) fn describe(self) -> (&'static str, &'static str) {
                 match self {
-                    $(Self::$name => ($text, $unit, $limit),)*
+                    $(Self::$name => ($text, $unit),)*
+                }
+            }
+
+            /// Its bound.
+            pub(super) fn limit(self, since: Since) -> Limit {
+                match (self, since) {
+                    $((Self::$name, Since::Steady) => $steady,)*
+                    $((Self::$name, Since::Settled) => $settled,)*
                 }
             }
         }
@@ -46,25 +63,25 @@ macro_rules! quantities {
 use Limit::{Growth, Loss, Shown};
 
 quantities! {
-    BytesPerRecord "bytes_per_record" "B" Growth(1.05, 0.0);
-    Fill "fill" "" Loss(0.97);
-    LiveShare "live_share" "" Loss(0.95);
-    BlockBytes "block_bytes_per_record" "B" Growth(1.05, 0.0);
-    IndexBytes "index_bytes_per_record" "B" Growth(1.05, 0.0);
-    Layouts "layouts" "" Growth(1.25, 8.0);
-    LayoutsUsed "layouts_used" "" Growth(1.25, 4.0);
-    Segments "segments" "" Growth(1.1, 2.0);
-    SegmentsMapped "segments_mapped" "" Growth(1.1, 2.0);
-    StateFiles "state_files" "" Growth(1.1, 4.0);
-    StateBytes "state_dir" "MB" Growth(1.1, 0.0);
-    OpenFiles "open_files" "" Growth(1.0, 4.0);
-    Maps "maps" "" Growth(1.25, 32.0);
-    Threads "threads" "" Growth(1.0, 8.0);
-    Private "private" "MB" Growth(1.25, 32.0);
-    StoreObjects "store_objects" "" Shown;
-    Publish "publish" "ms" Shown;
-    RefreshHeap "refresh_heap" "ms" Shown;
-    RefreshFiles "refresh_files" "ms" Shown;
+    BytesPerRecord "bytes_per_record" "B" Growth(1.25, 0.0), Growth(1.05, 0.0);
+    Fill "fill" "" Loss(0.85), Loss(0.97);
+    LiveShare "live_share" "" Loss(0.85), Loss(0.95);
+    BlockBytes "block_bytes_per_record" "B" Growth(1.25, 0.0), Growth(1.05, 0.0);
+    IndexBytes "index_bytes_per_record" "B" Growth(1.1, 0.0), Growth(1.05, 0.0);
+    Layouts "layouts" "" Growth(1.25, 8.0), Growth(1.25, 8.0);
+    LayoutsUsed "layouts_used" "" Growth(1.25, 4.0), Growth(1.25, 4.0);
+    Segments "segments" "" Growth(1.25, 4.0), Growth(1.1, 4.0);
+    SegmentsMapped "segments_mapped" "" Growth(1.25, 4.0), Growth(1.1, 4.0);
+    StateFiles "state_files" "" Growth(1.25, 8.0), Growth(1.1, 8.0);
+    StateBytes "state_dir" "MB" Growth(1.25, 0.0), Growth(1.1, 0.0);
+    OpenFiles "open_files" "" Growth(1.0, 4.0), Growth(1.0, 4.0);
+    Maps "maps" "" Growth(1.25, 32.0), Growth(1.25, 32.0);
+    Threads "threads" "" Growth(1.0, 8.0), Growth(1.0, 8.0);
+    Private "private" "MB" Growth(1.25, 32.0), Growth(1.25, 32.0);
+    StoreObjects "store_objects" "" Shown, Shown;
+    Publish "publish" "ms" Shown, Shown;
+    RefreshHeap "refresh_heap" "ms" Shown, Shown;
+    RefreshFiles "refresh_files" "ms" Shown, Shown;
 }
 
 const COUNT: usize = Quantity::ALL.len();
@@ -137,7 +154,7 @@ impl Sample {
         let mut out = std::io::stdout().lock();
         if as_json {
             let values = Quantity::ALL.iter().map(|quantity| {
-                let (name, ..) = quantity.describe();
+                let (name, _) = quantity.describe();
                 (name.to_owned(), json!(self.value(*quantity)))
             });
             let cycle = ("cycle".to_owned(), json!(self.cycle));

@@ -26,7 +26,7 @@ pub(crate) use files::Paths;
 pub(crate) use read::{Image, ReadError, Segments, boot_id, read_current, read_image};
 
 use crate::error::{Error, Result};
-use grotto_state::{HugeBuffer, Seal, Sealed, State};
+use grotto_state::{HugeBuffer, Seal, Sealed, SegmentOptions, State};
 use lock::DirLock;
 use root::{Root, SegmentFile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,7 @@ pub(crate) struct StateDir {
     paths: Paths,
     dataset: String,
     boot: Option<String>,
+    options: SegmentOptions,
     next_segment: u64,
     next_root: u64,
     /// Segment files that exist, by name.
@@ -88,6 +89,7 @@ impl StateDir {
             paths,
             dataset: dataset.to_owned(),
             boot,
+            options: SegmentOptions::default(),
             next_segment: 1,
             next_root: 1,
             files: BTreeMap::new(),
@@ -97,6 +99,12 @@ impl StateDir {
         };
         let found = dir.adopt(image)?;
         Ok((dir, found))
+    }
+
+    /// Keeps segments in another way than the default.
+    pub(crate) fn with_options(mut self, options: SegmentOptions) -> Self {
+        self.options = options;
+        self
     }
 
     /// Takes over an image and sweeps everything else.
@@ -262,6 +270,10 @@ impl StateDir {
 impl Seal for StateDir {
     fn seal(&mut self, bytes: HugeBuffer) -> io::Result<Sealed> {
         Self::seal(self, bytes)
+    }
+
+    fn options(&self) -> SegmentOptions {
+        self.options
     }
 }
 

@@ -16,17 +16,19 @@ use crate::block::{self, Added, BlockType, Kept};
 use crate::error::{StateError, StateResult};
 use crate::index::Run;
 use crate::layout::Layout;
-use crate::segment::Loc;
+use crate::segment::items::{self, Kind};
+use crate::segment::{Loc, slot_number};
 use crate::state::Stored;
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
 use order::Order;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 /// One chunk, laid out as blocks and bitmap pages in a buffer.
 struct Built {
+    type_name: u64,
     ordinals: Vec<u32>,
     checksum: u64,
     /// Where the buffer becomes a segment.
@@ -100,7 +102,8 @@ struct Shared<'a> {
     shift: u8,
     order: Order,
     next: AtomicUsize,
-    next_slot: AtomicU16,
+    next_slot: AtomicUsize,
+    seal_at: usize,
 }
 
 /// Adds all chunks of a type.
@@ -112,14 +115,15 @@ pub(super) fn add_all(
     work: &mut Work<'_>,
 ) -> StateResult<Loaded> {
     let count = threads().min(of.sections.chunks.len());
-    let buffers = work.lend(count);
+    let buffers = work.lend(count)?;
     let shared = Shared {
         blob,
         of,
         shift: tables.shift,
         order: Order::new(AHEAD * count, &tables.layouts),
         next: AtomicUsize::new(0),
-        next_slot: AtomicU16::new(work.segments.len() as u16),
+        next_slot: AtomicUsize::new(work.segments.len()),
+        seal_at: work.options.seal_at,
     };
     std::thread::scope(|scope| {
         // Bounded, so that a slow sealing thread keeps few full buffers in memory.
@@ -151,8 +155,14 @@ impl Shared<'_> {
             if results.send(Message::Chunk(number, built)).is_err() {
                 return;
             }
-            if open.is_full() {
-                let slot = self.next_slot.fetch_add(1, Ordering::Relaxed);
+            if open.buffer.bytes.len() >= self.seal_at {
+                let slot = match slot_number(self.next_slot.fetch_add(1, Ordering::Relaxed)) {
+                    Ok(slot) => slot,
+                    Err(error) => {
+                        let _ = results.send(Message::Chunk(number, Err(error)));
+                        return;
+                    }
+                };
                 let buffer = Default::default();
                 let full = std::mem::replace(&mut open, Open { slot, buffer });
                 if results.send(Message::Full(full)).is_err() {
@@ -196,7 +206,7 @@ fn put_together(
             }
         }
     }
-    work.take_back(rest);
+    work.take_back(rest)?;
     Ok(Loaded { ordinals, keys })
 }
 
@@ -216,6 +226,7 @@ fn build(
     let keys = of.info.key.as_ref();
     let keys = keys.and_then(|key| content::keys(key, &chunk.batch));
     let mut built = Built {
+        type_name: of.info.name,
         ordinals: Vec::new(),
         checksum: 0,
         slot: open.slot,
@@ -263,7 +274,11 @@ impl Built {
         shift: u8,
         open: &mut Open,
     ) -> StateResult<()> {
+        let name = self.type_name;
         let out = &mut open.buffer;
+        let numbers = items::numbers(number, shift);
+        out.items.note(name, Kind::Block, numbers.clone());
+        out.items.note(name, Kind::Bitmap, numbers);
         let written =
             block::rebuild(ty, &mut self.layouts, &Kept::NONE, added, out).map_err(limit)?;
         let mut page = vec![0; bitmap::page_bytes(shift)];

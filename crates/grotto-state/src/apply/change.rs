@@ -15,6 +15,7 @@ use crate::index::{Index, Run};
 use crate::layout::Layout;
 use crate::part;
 use crate::segment::Loc;
+use crate::segment::items::{self, Kind};
 use crate::state::{State, Stored, TypeState};
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
@@ -24,6 +25,8 @@ use std::sync::Arc;
 
 /// Tables of a type while they change.
 pub(super) struct Tables {
+    /// Hash of the type's name.
+    pub(super) name: u64,
     pub(super) blocks: Vec<Loc>,
     pub(super) bitmaps: Vec<Loc>,
     pub(super) layouts: Vec<Layout>,
@@ -58,7 +61,9 @@ pub(super) fn apply_type(
         old,
         sections,
     };
+    work.effort.table_entries += (old.blocks.len() + old.bitmaps.len()) as u64;
     let mut tables = Tables {
+        name: of.info.name,
         blocks: old.blocks.to_vec(),
         bitmaps: old.bitmaps.to_vec(),
         layouts: old.layouts.to_vec(),
@@ -204,10 +209,13 @@ pub(super) fn put_page(
         tables.bitmaps.resize(entry + 1, Loc::NONE);
     }
     work.free_page(tables.bitmaps[entry], tables.shift);
-    tables.bitmaps[entry] = match bitmap::count(page) {
-        0 => Loc::NONE,
-        _ => work.put(page, 0)?,
-    };
+    tables.bitmaps[entry] = Loc::NONE;
+    if bitmap::count(page) > 0 {
+        tables.bitmaps[entry] = work.put(page, 0)?;
+        let numbers = items::numbers(entry as u32, tables.shift);
+        let items = &mut work.buffer.items;
+        items.note(tables.name, Kind::Bitmap, numbers);
+    }
     Ok(())
 }
 

@@ -3,11 +3,15 @@
 //! Owns: telling records that came and went from those that changed where they were. Never compares
 //! what records hold.
 
+use super::effort::Effort;
+
 /// What a refresh changed.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Per type of the new schema.
     pub types: Vec<TypeChanges>,
+    /// What it took.
+    pub effort: Effort,
 }
 
 /// What a refresh changed in one type.

@@ -1,19 +1,21 @@
-//! The end of a refresh: indexes patched, old segments folded, the new one sealed.
+//! The end of a refresh: indexes patched, old segments emptied, the new one sealed.
 //!
 //! Owns: the order in which that happens. Never touches blocks of the types but to move them.
 
 use super::work::{Open, Work};
-use super::{Changes, rebuild};
+use super::{Changes, Effort, rebuild};
+use crate::compact::compact;
 use crate::error::{StateError, StateResult};
 use crate::index::{self, Change, Index, IndexDamage, Run};
 use crate::key::{self, KeyInfo};
+use crate::segment::items::Kind;
 use crate::segment::{ALIGN, Buffer, HugeBuffer, Loc, Segment};
 use crate::state::{State, TypeState};
 use bytes::Bytes;
 use grotto_format::schema::TypeId;
 use std::sync::Arc;
 
-/// Patches the indexes, folds old segments and seals the new one. `keys` are those that a load has
+/// Patches the indexes, empties old segments and seals the new one. `keys` are those that a load has
 /// met, by type.
 pub(super) fn index_phase(
     base: &State,
@@ -22,15 +24,15 @@ pub(super) fn index_phase(
     keys: Vec<Option<Vec<Run>>>,
     version: u64,
     mut work: Work<'_>,
-) -> StateResult<State> {
+) -> StateResult<(State, Effort)> {
     let mut left = Vec::new();
     for (position, (keys, change)) in keys.into_iter().zip(&changes.types).enumerate() {
         let id = TypeId(position as u16);
         let changed = !change.is_empty();
         if let Some(runs) = keys {
             free_pages(base, id, &mut work);
-            let built = rebuild::of_runs(runs, &mut work).map_err(|e| damage(base, id, e))?;
-            types[position].index = Some(built);
+            let (name, damaged) = (base.infos[position].name, |e| damage(base, id, e));
+            types[position].index = Some(rebuild::of_runs(runs, name, damaged, &mut work)?);
         } else if base.infos[position].key.is_some() && changed {
             left.push(id);
         }
@@ -42,8 +44,14 @@ pub(super) fn index_phase(
     if !left.is_empty() {
         types = read_and_index(base, types, changes, &left, &assembled, &mut work)?;
     }
-    crate::fold::fold(&mut types, &mut work)?;
-    Ok(assembled(types, work.finish()?))
+    let emptying = compact(&mut types, &base.infos, &mut work, base.emptying)?;
+    let (segments, effort) = work.finish()?;
+    let mut next = assembled(types, segments);
+    next.emptying = emptying.filter(|cursor| {
+        let victim = next.segments.get(usize::from(cursor.slot));
+        victim.is_some_and(|victim| !victim.bytes.is_empty())
+    });
+    Ok((next, effort))
 }
 
 /// A buffer while it takes part as a segment.
@@ -68,14 +76,14 @@ fn read_and_index(
     let mut lent = Vec::new();
     let mut segments = work.segments.clone();
     let slot = work.slot;
-    for mut open in work.lend(work.spare.len() + 1) {
+    for mut open in work.lend(work.spare.len() + 1)? {
         let used = open.buffer.bytes.len();
         open.buffer.bytes.resize(used + 8);
         let bytes = Arc::new(open.buffer.bytes);
         segments[usize::from(open.slot)].bytes = Bytes::from_owner(Lent(Arc::clone(&bytes)));
-        lent.push((open.slot, bytes, used));
+        lent.push((open.slot, bytes, used, open.buffer.items));
     }
-    let offset = lent.first().map_or(0, |(_, _, used)| *used);
+    let offset = lent.first().map_or(0, |(_, _, used, _)| *used);
     let mut next = assembled(types, segments);
     let mut pages = Buffer::default();
     for id in left {
@@ -89,16 +97,17 @@ fn read_and_index(
     } = next;
     drop(segments);
     let mut open = Vec::new();
-    for (slot, bytes, used) in lent.into_iter().rev() {
+    for (slot, bytes, used, items) in lent.into_iter().rev() {
         let mut bytes = Arc::into_inner(bytes).ok_or_else(|| {
             StateError::Damaged("expected nobody else to hold an unsealed segment".into())
         })?;
         bytes.resize(used);
-        let buffer = Buffer { bytes };
+        let buffer = Buffer { bytes, items };
         open.push(Open { slot, buffer });
     }
-    work.take_back(open);
+    work.take_back(open)?;
     work.buffer.put(&pages.bytes);
+    work.buffer.items.append(pages.items);
     work.account(work.slot, pages.bytes.len());
     Ok(types)
 }
@@ -136,12 +145,12 @@ fn index_type(
     let Some(info) = base.infos[id.index()].key.as_ref() else {
         return Ok(Index::default());
     };
-    let damage = |damaged| damage(base, id, damaged);
+    let damaged = |error| damage(base, id, error);
     let hash = |state: &State, ordinal: u32| {
         state
             .row(id, ordinal)
             .and_then(|r| key::hash_record(&r, info))
-            .ok_or_else(|| damage(IndexDamage(ordinal)))
+            .ok_or_else(|| damaged(IndexDamage(ordinal)))
     };
     let from = offset.div_ceil(ALIGN);
     let old = base.types[id.index()].index.clone().unwrap_or_default();
@@ -152,8 +161,8 @@ fn index_type(
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
         free_pages(base, id, work);
-        let built = rebuild::of_records(next, id, info, pages, slot).map_err(damage)?;
-        return Ok(moved(built, slot, from));
+        let built = rebuild::of_records(next, id, info, damaged, pages, slot)?;
+        return moved(built, slot, from);
     }
     let mut list = Vec::with_capacity(change.added.len() + change.removed.len());
     for ordinal in &change.removed {
@@ -174,6 +183,7 @@ fn index_type(
         next.row(id, ordinal)
             .and_then(|r| key::hash_record(&r, info))
     };
+    let hashes = list.iter().map(|change| change.hash).collect();
     let mut freed = Vec::new();
     let patched = index::patch(
         &old,
@@ -185,8 +195,18 @@ fn index_type(
         &mut |loc| freed.push(loc),
     );
     freed.into_iter().for_each(|loc| work.free_index_page(loc));
-    let patched = patched.map_err(damage)?;
-    Ok(moved(patched, slot, from))
+    let patched = patched.map_err(damaged)?;
+    work.effort.table_entries += patched.pages.len() as u64;
+    let (name, kind) = (
+        base.infos[id.index()].name,
+        Kind::Index {
+            depth: patched.depth,
+        },
+    );
+    index::touched_pages(&old, &patched, hashes, slot, &mut |entries| {
+        pages.items.note(name, kind, entries);
+    });
+    moved(patched, slot, from)
 }
 
 /// Refuses a record that changed where it is and has another key now: the index would not lead to it,
@@ -213,14 +233,11 @@ fn check_keys(
 
 /// Moves new pages from the offsets of their own buffer to where it is appended. The slot was free
 /// before, so whatever is in it is new.
-fn moved(mut index: Index, slot: u16, by: usize) -> Index {
+fn moved(mut index: Index, slot: u16, by: usize) -> StateResult<Index> {
     let place = |loc: &Loc| match loc.segment == slot {
-        true => Loc {
-            unit: loc.unit + by as u32,
-            ..*loc
-        },
-        false => *loc,
+        true => Buffer::checked_loc(loc.start() + by * ALIGN, slot, loc.tag),
+        false => Ok(*loc),
     };
-    index.pages = index.pages.iter().map(place).collect();
-    index
+    index.pages = index.pages.iter().map(place).collect::<StateResult<_>>()?;
+    Ok(index)
 }

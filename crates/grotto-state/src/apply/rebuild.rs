@@ -5,19 +5,26 @@
 use super::threads;
 use super::work::Work;
 use crate::bitmap;
+use crate::error::{StateError, StateResult};
 use crate::index::{self, Index, IndexDamage, Run};
 use crate::key::{self, KeyInfo};
-use crate::segment::{ALIGN, Buffer, Loc};
+use crate::segment::items::Kind;
+use crate::segment::{ALIGN, Buffer};
 use crate::state::State;
 use grotto_format::schema::TypeId;
 
 /// Builds an index from the keys of a load, in the buffers of the segments being written.
-pub(super) fn of_runs(runs: Vec<Run>, work: &mut Work<'_>) -> Result<Index, IndexDamage> {
+pub(super) fn of_runs(
+    runs: Vec<Run>,
+    type_name: u64,
+    damaged: impl Fn(IndexDamage) -> StateError,
+    work: &mut Work<'_>,
+) -> StateResult<Index> {
     debug_assert_eq!(ALIGN, index::LINE, "pages need no padding");
     let depth = index::depth_for(runs.iter().map(Run::len).sum());
     let parallel = if index::is_deep(depth) { threads() } else { 1 };
     let built = if parallel > 1 {
-        side_by_side(work.lend(parallel), |part, mut open| {
+        side_by_side(work.lend(parallel)?, |part, mut open| {
             let cut = |part: usize| index::RUN_PARTS * part as u32 / parallel as u32;
             let parts = cut(part)..cut(part + 1);
             let pages = index::build_parts(&runs, depth, parts, &mut open.buffer);
@@ -25,7 +32,7 @@ pub(super) fn of_runs(runs: Vec<Run>, work: &mut Work<'_>) -> Result<Index, Inde
         })
     } else {
         let entries: Vec<_> = runs.into_iter().map(Run::into_entries).collect();
-        side_by_side(work.lend(1), |_, mut open| {
+        side_by_side(work.lend(1)?, |_, mut open| {
             let pages = index::build_pages_in(&entries, depth, 0..1 << depth);
             let pages = pages.map(|(pages, mut starts)| {
                 let at = open.buffer.put(&pages.bytes);
@@ -37,14 +44,18 @@ pub(super) fn of_runs(runs: Vec<Run>, work: &mut Work<'_>) -> Result<Index, Inde
     };
     let mut locs = Vec::with_capacity(1 << depth);
     let mut buffers = Vec::with_capacity(built.len());
-    for (open, pages) in built {
-        for (start, lines) in pages? {
-            locs.push(Buffer::loc(start, open.slot, lines).unwrap_or(Loc::NONE));
+    for (mut open, pages) in built {
+        let first = locs.len();
+        for (start, lines) in pages.map_err(&damaged)? {
+            locs.push(open.loc(start, lines)?);
             work.account(open.slot, usize::from(lines) * index::LINE);
         }
+        let (entries, count) = (first as u32..locs.len() as u32, locs.len() - first);
+        let items = &mut open.buffer.items;
+        items.note_many(type_name, Kind::Index { depth }, entries, count as u64);
         buffers.push(open);
     }
-    work.take_back(buffers);
+    work.take_back(buffers)?;
     Ok(Index {
         pages: locs.into(),
         depth,
@@ -57,9 +68,10 @@ pub(super) fn of_records(
     next: &State,
     id: TypeId,
     info: &KeyInfo,
+    damaged: impl Fn(IndexDamage) -> StateError,
     out: &mut Buffer,
     slot: u16,
-) -> Result<Index, IndexDamage> {
+) -> StateResult<Index> {
     let threads = if next.count(id) < SMALL { 1 } else { threads() };
     let blocks = next.ordinal_limit(id) >> next.types[id.index()].shift;
     let hashed = |part: u32| -> Result<Vec<(u64, u32)>, IndexDamage> {
@@ -83,7 +95,8 @@ pub(super) fn of_records(
     };
     let parts = side_by_side((0..threads).collect(), |part, _| hashed(part as u32))
         .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(&damaged)?;
     let depth = index::depth_for(parts.iter().map(Vec::len).sum());
     let pages = 1_u32 << depth;
     let count = threads.min(pages as usize);
@@ -93,12 +106,15 @@ pub(super) fn of_records(
     });
     let mut locs = Vec::with_capacity(pages as usize);
     for part in built {
-        let (buffer, starts) = part?;
+        let (buffer, starts) = part.map_err(&damaged)?;
         let start = out.put(&buffer.bytes);
         for (at, lines) in starts {
-            locs.push(Buffer::loc(start + at, slot, lines).unwrap_or(Loc::NONE));
+            locs.push(Buffer::checked_loc(start + at, slot, lines)?);
         }
     }
+    let (kind, count) = (Kind::Index { depth }, locs.len() as u64);
+    let name = next.infos[id.index()].name;
+    out.items.note_many(name, kind, 0..count as u32, count);
     Ok(Index {
         pages: locs.into(),
         depth,

@@ -13,6 +13,7 @@ use crate::block::{self, Added, BlockRef, BlockType, Kept};
 use crate::error::{StateError, StateResult};
 use crate::part;
 use crate::segment::Loc;
+use crate::segment::items::{self, Kind};
 use crate::state::State;
 use std::ops::Range;
 
@@ -190,6 +191,9 @@ impl<'a> Unit<'a> {
             }
         };
         let loc = work.placed(start, tag)?;
+        let first = items::numbers(self.entries.start as u32, tables.shift).start;
+        let numbers = first..first + items::numbers(0, tables.span).end;
+        work.buffer.items.note(tables.name, Kind::Block, numbers);
         self.enter(loc, start, tables, work);
         Ok(())
     }

@@ -1,14 +1,11 @@
 //! The new segment of a refresh, and the bookkeeping of live bytes in all segments.
 
+use super::Effort;
 use crate::bitmap::page_bytes;
-use crate::error::{StateError, StateResult};
+use crate::error::StateResult;
 use crate::index::LINE;
-use crate::segment::{Buffer, Loc, Seal, Segment};
+use crate::segment::{Buffer, Loc, Seal, Segment, SegmentOptions, slot_number};
 use crate::state::State;
-
-/// A buffer this large is sealed and another one begun, so that loading a snapshot needs little
-/// memory beside the sealed segments: about one such buffer for each thread.
-const SEAL_AT: usize = 64 << 20;
 
 pub(crate) struct Work<'a> {
     pub(crate) segments: Vec<Segment>,
@@ -16,6 +13,8 @@ pub(crate) struct Work<'a> {
     pub(crate) slot: u16,
     /// Buffers of threads that wrote beside this one, to be written on.
     pub(super) spare: Vec<Open>,
+    pub(crate) options: SegmentOptions,
+    pub(crate) effort: Effort,
     seal: &'a mut dyn Seal,
 }
 
@@ -26,41 +25,43 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Whether it should be sealed.
-    pub(super) fn is_full(&self) -> bool {
-        self.buffer.bytes.len() >= SEAL_AT
-    }
-
     /// Address of an item that starts at `start`.
     pub(super) fn loc(&self, start: usize, tag: u16) -> StateResult<Loc> {
-        Buffer::loc(start, self.slot, tag)
-            .ok_or_else(|| StateError::Limit("256 GiB in one segment".into()))
+        Buffer::checked_loc(start, self.slot, tag)
     }
 }
 
 impl<'a> Work<'a> {
-    pub(crate) fn new(base: &State, seal: &'a mut dyn Seal) -> Self {
+    pub(crate) fn new(base: &State, seal: &'a mut dyn Seal) -> StateResult<Self> {
         let mut work = Self {
             segments: base.segments.clone(),
             buffer: Buffer::default(),
             slot: 0,
             spare: Vec::new(),
+            options: seal.options(),
+            effort: Effort::default(),
             seal,
         };
-        work.slot = work.free_slot();
-        work
+        work.slot = work.free_slot()?;
+        Ok(work)
     }
 
-    fn free_slot(&mut self) -> u16 {
+    fn free_slot(&mut self) -> StateResult<u16> {
         let spare = |slot: usize| self.spare.iter().any(|open| usize::from(open.slot) == slot);
         let free = (0..self.segments.len()).find(|slot| {
             let segment = &self.segments[*slot];
             segment.bytes.is_empty() && segment.live == 0 && !spare(*slot)
         });
-        free.unwrap_or_else(|| {
-            self.segments.push(Segment::FREE);
-            self.segments.len() - 1
-        }) as u16
+        let slot = slot_number(free.unwrap_or(self.segments.len()))?;
+        self.segment(slot);
+        Ok(slot)
+    }
+
+    /// Bytes that were written so far.
+    pub(crate) fn written(&self) -> u64 {
+        let open = self.spare.iter().map(|open| open.buffer.bytes.len());
+        let open = open.sum::<usize>() + self.buffer.bytes.len();
+        self.effort.sealed_bytes + open as u64
     }
 
     /// Takes note of a new item that starts at `start` of the buffer and is its last.
@@ -72,8 +73,7 @@ impl<'a> Work<'a> {
 
     /// Address of an item that starts at `start` of the buffer.
     pub(crate) fn loc(&self, start: usize, tag: u16) -> StateResult<Loc> {
-        Buffer::loc(start, self.slot, tag)
-            .ok_or_else(|| StateError::Limit("256 GiB in one segment".into()))
+        Buffer::checked_loc(start, self.slot, tag)
     }
 
     pub(crate) fn put(&mut self, item: &[u8], tag: u16) -> StateResult<Loc> {
@@ -106,9 +106,9 @@ impl<'a> Work<'a> {
 
     /// Seals the buffer if it is large.
     pub(crate) fn spill(&mut self) -> StateResult<()> {
-        if self.buffer.bytes.len() >= SEAL_AT {
+        if self.buffer.bytes.len() >= self.options.seal_at {
             self.seal()?;
-            self.slot = self.free_slot();
+            self.slot = self.free_slot()?;
         }
         Ok(())
     }
@@ -120,7 +120,10 @@ impl<'a> Work<'a> {
 
     /// Seals a buffer that a thread has filled.
     pub(super) fn seal_open(&mut self, open: Open) -> StateResult<()> {
-        let sealed = self.seal.seal(open.buffer.finish())?;
+        self.effort.items += open.buffer.items.count();
+        let bytes = open.buffer.finish();
+        self.effort.sealed_bytes += bytes.len() as u64;
+        let sealed = self.seal.seal(bytes)?;
         let segment = self.segment(open.slot);
         (segment.bytes, segment.name) = (sealed.bytes, sealed.name);
         Ok(())
@@ -137,37 +140,41 @@ impl<'a> Work<'a> {
 
     /// Buffers for as many threads, this one's first. Slots behind the last are the threads' to
     /// take until the buffers are back.
-    pub(super) fn lend(&mut self, threads: usize) -> Vec<Open> {
+    pub(super) fn lend(&mut self, threads: usize) -> StateResult<Vec<Open>> {
         let (slot, buffer) = (self.slot, std::mem::take(&mut self.buffer));
         let mut open = vec![Open { slot, buffer }];
         open.append(&mut self.spare);
         while open.len() < threads {
-            let slot = self.segments.len() as u16;
+            let slot = slot_number(self.segments.len())?;
             self.segment(slot);
             let buffer = Buffer::default();
             open.push(Open { slot, buffer });
         }
         self.spare = open.split_off(threads.max(1));
-        open
+        Ok(open)
     }
 
     /// Takes back what is left of lent buffers.
-    pub(super) fn take_back(&mut self, open: Vec<Open>) {
+    pub(super) fn take_back(&mut self, open: Vec<Open>) -> StateResult<()> {
         // A thread may have begun a buffer and found nothing more for it: its slot is taken as well.
         for open in &open {
             self.segment(open.slot);
         }
         self.spare.extend(open);
-        let current = self.spare.pop().unwrap_or_else(|| Open {
-            slot: self.segments.len() as u16,
-            buffer: Buffer::default(),
-        });
+        let current = match self.spare.pop() {
+            Some(open) => open,
+            None => Open {
+                slot: slot_number(self.segments.len())?,
+                buffer: Buffer::default(),
+            },
+        };
         self.segment(current.slot);
         (self.slot, self.buffer) = (current.slot, current.buffer);
+        Ok(())
     }
 
     /// Seals what is left and gives up segments without live bytes.
-    pub(crate) fn finish(mut self) -> StateResult<Vec<Segment>> {
+    pub(crate) fn finish(mut self) -> StateResult<(Vec<Segment>, Effort)> {
         for open in std::mem::take(&mut self.spare) {
             if !open.buffer.bytes.is_empty() {
                 self.seal_open(open)?;
@@ -188,7 +195,7 @@ impl<'a> Work<'a> {
         {
             self.segments.pop();
         }
-        Ok(self.segments)
+        Ok((self.segments, self.effort))
     }
 }
 
@@ -201,8 +208,8 @@ mod tests {
     #[test]
     fn a_slot_that_a_thread_took_and_left_empty_is_nobody_elses() {
         let (base, mut seal) = (State::empty(), HeapSeal::default());
-        let mut work = Work::new(&base, &mut seal);
-        let mut lent = work.lend(2);
+        let mut work = Work::new(&base, &mut seal).unwrap();
+        let mut lent = work.lend(2).unwrap();
         // The second thread fills its buffer with its last chunk and begins another.
         let begun = Open {
             slot: work.segments.len() as u16,
@@ -215,12 +222,12 @@ mod tests {
         lent[0].buffer.put(&[2; 100]);
         work.account(lent[0].slot, 100);
         lent.rotate_left(1);
-        work.take_back(lent);
+        work.take_back(lent).unwrap();
 
         let spare: Vec<u16> = work.spare.iter().map(|open| open.slot).collect();
-        let free = work.free_slot();
+        let free = work.free_slot().unwrap();
         assert!(!spare.contains(&free), "{free} is one of {spare:?}");
-        let lent = work.lend(5);
+        let lent = work.lend(5).unwrap();
         let slots: BTreeSet<u16> = lent.iter().map(|open| open.slot).collect();
         assert_eq!(slots.len(), lent.len(), "a slot was lent twice: {slots:?}");
         assert!(

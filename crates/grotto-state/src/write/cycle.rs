@@ -12,6 +12,7 @@ use super::sources::Sources;
 use super::stage::Stage;
 use crate::error::{StateError, StateResult};
 use crate::key::{self, Key, KeyPart};
+use crate::segment::SegmentOptions;
 use crate::state::State;
 use grotto_format::schema::{Schema, TypeId, evolve};
 use hashbrown::HashSet;
@@ -60,6 +61,8 @@ pub struct Cycle {
     pub(super) compared: Arc<Compared>,
     pub(super) sources: Sources,
     pub(super) bulk: Bulk,
+    /// How the segments of the next state are kept.
+    pub(super) segments: SegmentOptions,
     top_level: Vec<bool>,
 }
 
@@ -121,6 +124,7 @@ impl Cycle {
             compared,
             sources: Sources::default(),
             bulk: Bulk::default(),
+            segments: SegmentOptions::default(),
             top_level,
         })
     }

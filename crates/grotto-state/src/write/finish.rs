@@ -6,12 +6,12 @@
 use super::cycle::{Cycle, Mode};
 use super::size;
 use super::stage::Stage;
-use crate::apply::Changes;
+use crate::apply::{Changes, Effort};
 use crate::encode::{
     EncodeOptions, Job, Origin, chunks, encode_all, type_infos, weight_of_record, weight_of_row,
 };
 use crate::error::StateResult;
-use crate::segment::HeapSeal;
+use crate::segment::{HeapSeal, SegmentOptions};
 use crate::state::State;
 use grotto_format::batch::encode_ordinals;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind, BlobWriter, SectionKind, TypeInfo};
@@ -83,7 +83,8 @@ impl Cycle {
         let staged: Vec<Sorted> = self.stages.iter().map(Sorted::of).collect();
         let delta = self.encode_delta(&staged, options)?;
         let blob = Blob::parse(delta.into())?;
-        let (next, changes) = self.before.apply(&blob, &mut HeapSeal::default())?;
+        let mut seal = HeapSeal::with_options(self.segments);
+        let (next, changes) = self.before.apply(&blob, &mut seal)?;
         let next = Arc::new(next);
         let reverse = match self.before.schema().types().is_empty() {
             true => None,
@@ -222,7 +223,7 @@ impl Cycle {
         };
         let bytes = write(header, &removed, &jobs, options)?;
         let blob = Blob::parse(bytes.into())?;
-        next.apply(&blob, &mut HeapSeal::default())?;
+        lead_back(next, &blob)?;
         Ok(blob.into_bytes().into())
     }
 
@@ -283,6 +284,13 @@ impl Cycle {
             })
             .collect()
     }
+}
+
+/// Applies a reverse delta to see that it leads back. The result is given up at once, so nothing is
+/// moved into its segments.
+fn lead_back(next: &State, blob: &Blob) -> StateResult<Effort> {
+    let mut seal = HeapSeal::with_options(SegmentOptions::NEVER_MOVE);
+    Ok(next.apply(blob, &mut seal)?.1.effort)
 }
 
 /// Staged records by rising ordinal.

@@ -29,6 +29,7 @@ pub use finish::{Counts, Encoded};
 
 use crate::error::StateResult;
 use crate::record::Record;
+use crate::segment::SegmentOptions;
 use crate::state::State;
 use grotto_format::schema::{FieldType, Schema, TypeId, TypeKind};
 use hashbrown::HashTable;
@@ -60,6 +61,7 @@ impl Children {
 #[derive(Debug)]
 pub struct WriteState {
     state: Arc<State>,
+    segments: SegmentOptions,
     pub(crate) children: Arc<Vec<Children>>,
 }
 
@@ -97,8 +99,16 @@ impl WriteState {
         }
         Self {
             state,
+            segments: SegmentOptions::default(),
             children: Arc::new(children),
         }
+    }
+
+    /// Keeps segments in another way than the default.
+    #[must_use]
+    pub fn with_segments(mut self, options: SegmentOptions) -> Self {
+        self.segments = options;
+        self
     }
 
     /// The committed state.
@@ -117,12 +127,14 @@ impl WriteState {
     /// # Errors
     /// When the schema cannot follow the present one.
     pub fn begin(&self, schema: &Arc<Schema>, mode: Mode) -> StateResult<Cycle> {
-        Cycle::new(
+        let mut cycle = Cycle::new(
             Arc::clone(&self.state),
             Arc::clone(&self.children),
             Arc::clone(schema),
             mode,
-        )
+        )?;
+        cycle.segments = self.segments;
+        Ok(cycle)
     }
 
     /// Makes the outcome of a cycle the committed state, after its log entry was created.

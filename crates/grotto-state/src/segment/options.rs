@@ -1,0 +1,49 @@
+//! How segments are kept: when one is sealed, and how much a refresh moves to give old ones up.
+//!
+//! Owns: the numbers that only large datasets reach, in one place, so that small tests reach them too.
+
+/// Budgets and bounds of whoever keeps segments. The defaults are right for any dataset; tests set
+/// others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentOptions {
+    /// A buffer of this many bytes is sealed and another one begun, so that a load needs little
+    /// memory beside the sealed segments: about one such buffer for each thread.
+    pub seal_at: usize,
+    /// Bytes that a refresh may move however little it wrote. Segments with less than half as many
+    /// live bytes are small: they are merged.
+    pub move_at_least: u64,
+    /// A refresh may move this many times the bytes it wrote, if that is more.
+    pub move_per_written: u64,
+    /// Segments are emptied while more than this share of all bytes is dead, in percent.
+    pub dead_percent: u64,
+    /// So many small segments of about one size are merged into one. Also the factor between sizes.
+    pub merge_at: u64,
+    /// What a refresh may move at least is a share of the live bytes that is not below one in this
+    /// many, or very large datasets would have more segments than a system maps.
+    pub large_segments: u64,
+}
+
+impl Default for SegmentOptions {
+    fn default() -> Self {
+        Self {
+            seal_at: 64 << 20,
+            move_at_least: 4 << 20,
+            move_per_written: 3,
+            dead_percent: 25,
+            merge_at: 8,
+            large_segments: 2048,
+        }
+    }
+}
+
+impl SegmentOptions {
+    /// Never moves anything: for states that are looked at once and given up.
+    pub const NEVER_MOVE: Self = Self {
+        seal_at: 64 << 20,
+        move_at_least: 0,
+        move_per_written: 0,
+        dead_percent: 100,
+        merge_at: u64::MAX,
+        large_segments: u64::MAX,
+    };
+}
