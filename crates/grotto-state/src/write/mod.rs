@@ -25,6 +25,7 @@ mod staging;
 
 pub use cycle::{Cycle, Mode, Savepoint};
 pub use finish::{Counts, Encoded};
+pub use sources::show_position;
 
 use crate::error::StateResult;
 use crate::record::Record;

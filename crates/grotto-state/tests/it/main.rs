@@ -13,6 +13,7 @@ mod hostile;
 mod model;
 mod rare;
 mod references;
+mod sources;
 mod threads;
 mod vectors;
 mod webs;
