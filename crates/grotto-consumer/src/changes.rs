@@ -1,6 +1,6 @@
 //! What changed between two states: composed from the steps between them, or found by comparing.
 //!
-//! Owns: net added and removed ordinals. Never: costs more than the steps changed, unless a
+//! Owns: net added, removed and modified ordinals. Never: costs more than the steps changed, unless a
 //! snapshot lies between and both states must be compared.
 
 use crate::compare::Comparison;
@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(crate) struct Composer {
     types: BTreeMap<String, TypeChanges>,
+    /// Steps that changed a record.
+    steps: usize,
     /// A snapshot broke the line of steps.
     compare: bool,
 }
@@ -23,8 +25,9 @@ impl Composer {
             return;
         }
         self.types.retain(|name, _| schema.find(name).is_some());
+        self.steps += usize::from(changes.types.iter().any(|change| !change.is_empty()));
         for (ty, change) in schema.types().iter().zip(changes.types) {
-            if change.added.is_empty() && change.removed.is_empty() {
+            if change.is_empty() {
                 continue;
             }
             match self.types.get_mut(&ty.name) {
@@ -50,36 +53,51 @@ impl Composer {
         } else {
             self.types
         };
-        for (name, change) in types.iter_mut().filter(|_| !self.compare) {
+        // One step alone tells what it changed.
+        let several = !self.compare && self.steps > 1;
+        for (name, change) in types.iter_mut().filter(|_| several) {
             if let Some(ty) = last.schema().find(name) {
-                drop_unchanged(ty, change, &comparison);
+                settle(ty, change, &comparison);
             }
         }
-        types.retain(|_, change| !(change.added.is_empty() && change.removed.is_empty()));
+        types.retain(|_, change| !change.is_empty());
         types
     }
 }
 
-/// `then` after `net`, into `net`: a record that came and went never was.
+/// `then` after `net`, into `net`: a record that came and went never was, and one that came and
+/// changed is one that came.
 fn follow(net: &mut TypeChanges, then: &TypeChanges) {
+    let changed = minus(&then.modified, &net.added);
+    net.modified = union(&minus(&net.modified, &then.removed), &changed);
     let gone = minus(&then.removed, &net.added);
     net.removed = union(&net.removed, &gone);
     net.added = union(&minus(&net.added, &then.removed), &then.added);
 }
 
-/// An ordinal that lost its record and got an equal one back has not changed.
-fn drop_unchanged(ty: TypeId, change: &mut TypeChanges, comparison: &Comparison<'_>) {
+/// Looks at ordinals that live in both states: one that holds the record it held has not changed, and
+/// one whose record others refer to by the key it had is modified, whichever way it got there.
+fn settle(ty: TypeId, change: &mut TypeChanges, comparison: &Comparison<'_>) {
     let (added, removed) = (&change.added, &change.removed);
-    // A load adds everything: nothing to look through.
-    if added.is_empty() || removed.is_empty() {
-        return;
+    let both = match added.is_empty() || removed.is_empty() {
+        // A load adds everything: nothing to look through.
+        true => Vec::new(),
+        false => minus(added, &minus(added, removed)),
+    };
+    let is_new = |ordinal: &u32| !comparison.is_same(ty, *ordinal);
+    let by_key = |ordinal: &u32| comparison.is_same_by_key(ty, *ordinal);
+    let (modified, other): (Vec<u32>, Vec<u32>) = both.into_iter().partition(by_key);
+    let same = minus(
+        &other,
+        &other.iter().copied().filter(is_new).collect::<Vec<_>>(),
+    );
+    let gone = union(&modified, &same);
+    if !gone.is_empty() {
+        change.added = minus(&change.added, &gone);
+        change.removed = minus(&change.removed, &gone);
     }
-    let mut same = minus(added, &minus(added, removed));
-    same.retain(|ordinal| comparison.is_same(ty, *ordinal));
-    if !same.is_empty() {
-        change.added = minus(&change.added, &same);
-        change.removed = minus(&change.removed, &same);
-    }
+    change.modified = union(&change.modified, &modified);
+    change.modified.retain(is_new);
 }
 
 /// Members of `a` that are not in `b`; all rising.
@@ -121,6 +139,14 @@ mod tests {
         TypeChanges {
             added: added.to_vec(),
             removed: removed.to_vec(),
+            modified: Vec::new(),
+        }
+    }
+
+    fn modified(ordinals: &[u32], of: TypeChanges) -> TypeChanges {
+        TypeChanges {
+            modified: ordinals.to_vec(),
+            ..of
         }
     }
 
@@ -147,6 +173,40 @@ mod tests {
     fn a_replaced_record_that_goes_leaves_only_the_removal() {
         let steps = [change(&[], &[4]), change(&[4], &[]), change(&[9], &[4])];
         check(&steps, &change(&[9], &[4]));
+    }
+
+    #[test]
+    fn a_record_that_came_and_changed_came_and_one_that_changed_and_went_went() {
+        check(
+            &[change(&[3], &[]), modified(&[3, 5, 8], change(&[], &[]))],
+            &modified(&[5, 8], change(&[3], &[])),
+        );
+        check(
+            &[modified(&[3, 5], change(&[], &[])), change(&[], &[3])],
+            &modified(&[5], change(&[], &[3])),
+        );
+    }
+
+    #[test]
+    fn a_record_that_changed_twice_changed() {
+        let once = modified(&[4], change(&[], &[]));
+        check(&[once.clone(), once.clone()], &once);
+    }
+
+    #[test]
+    fn an_ordinal_used_again_by_a_record_that_then_changed_is_in_both_lists() {
+        let steps = [
+            change(&[], &[4]),
+            change(&[4], &[]),
+            modified(&[4], change(&[], &[])),
+        ];
+        check(&steps, &change(&[4], &[4]));
+        let steps = [
+            modified(&[4], change(&[], &[])),
+            change(&[], &[4]),
+            change(&[4], &[]),
+        ];
+        check(&steps, &change(&[4], &[4]));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Comparing two states record by record.
 //!
 //! Owns: which ordinals hold another record than before. A record is the same if all that can be
-//! read through it is: ordinals of what it refers to are used again over time. Costs a pass over
-//! both states when asked for all of them: only for refreshes that loaded a snapshot.
+//! read through it is, up to records with a key: a reference to one of those means the record with
+//! that key, whatever it holds. Ordinals alone do not tell, as they are used again over time. Costs a
+//! pass over both states when asked for all of them: only for refreshes that loaded a snapshot.
 
 mod columns;
 
@@ -21,6 +22,8 @@ pub(crate) struct Comparison<'a> {
     last: &'a State,
     /// By type of `last`.
     types: Vec<Pair>,
+    /// By type of `last`: whether its records keep their ordinal for as long as their key lives.
+    anchored: Vec<bool>,
 }
 
 /// A type of `last` and the type of `first` that has its name.
@@ -42,7 +45,20 @@ impl<'a> Comparison<'a> {
     /// Costs nothing until something is asked.
     pub(crate) fn new(first: &'a State, last: &'a State) -> Self {
         let types = last.schema().ids().map(|_| Pair::default()).collect();
-        Self { first, last, types }
+        let mut anchored = last.schema().anchored();
+        // Also where others referred to them at first.
+        for (old, is) in first.schema().ids().zip(first.schema().anchored()) {
+            let now = last.schema().find(&first.schema().get(old).name);
+            if let Some(now) = now.and_then(|now| anchored.get_mut(now.index())) {
+                *now |= is;
+            }
+        }
+        Self {
+            first,
+            last,
+            types,
+            anchored,
+        }
     }
 
     /// The changes of all types of `last`.
@@ -59,6 +75,19 @@ impl<'a> Comparison<'a> {
         self.is_same_within(ty, ordinal, MOST_DEPTH)
     }
 
+    /// Whether an ordinal of a type of `last` holds a record in both states that is one and the same,
+    /// whatever it holds: others refer to it by its key.
+    pub(crate) fn is_same_by_key(&self, ty: TypeId, ordinal: u32) -> bool {
+        self.anchored.get(ty.index()) == Some(&true) && self.has_same_key(ty, ordinal)
+    }
+
+    fn has_same_key(&self, ty: TypeId, ordinal: u32) -> bool {
+        let old = self.pair(ty).map(|(old, _)| *old);
+        let before = old.and_then(|old| self.first.record(old, ordinal));
+        let records = before.zip(self.last.record(ty, ordinal));
+        records.is_some_and(|(before, after)| after.has_key_of(&before))
+    }
+
     fn changes_of(&self, ty: TypeId) -> TypeChanges {
         let mut change = TypeChanges::default();
         let Some((old, _)) = self.pair(ty) else {
@@ -72,7 +101,11 @@ impl<'a> Comparison<'a> {
             }
             if before.next_if_eq(&ordinal).is_none() {
                 change.added.push(ordinal);
-            } else if !self.is_same(ty, ordinal) {
+            } else if self.is_same(ty, ordinal) {
+                continue;
+            } else if self.is_same_by_key(ty, ordinal) {
+                change.modified.push(ordinal);
+            } else {
                 change.removed.push(ordinal);
                 change.added.push(ordinal);
             }
@@ -137,8 +170,11 @@ impl<'a> Comparison<'a> {
         new: &Record<'_>,
         depth: usize,
     ) -> bool {
-        let leads_to_same =
-            |target: TypeId, ordinal: u32| self.is_same_within(target, ordinal, depth);
+        let schema = self.last.schema();
+        let leads_to_same = |target: TypeId, ordinal: u32| match schema.get(target).key() {
+            Some(_) => self.has_same_key(target, ordinal),
+            None => self.is_same_within(target, ordinal, depth),
+        };
         let equal = |(a, b, content): &(usize, usize, Content)| {
             if old.is_null(*a) || new.is_null(*b) {
                 return old.is_null(*a) && new.is_null(*b);

@@ -17,9 +17,9 @@ pub struct RefreshReport {
     pub to: u64,
     /// What was applied, in order.
     pub steps: Vec<StepReport>,
-    /// Per type of the schema now: ordinals whose record came or went between the two versions.
-    /// An ordinal in both lists holds another record than before. Types without change are left
-    /// out.
+    /// Per type of the schema now: ordinals whose record came, went or changed where it was between
+    /// the two versions. An ordinal that is added and removed holds another record than before. A
+    /// record does not change with those it refers to by a key. Types without change are left out.
     pub changes: BTreeMap<String, TypeChanges>,
     /// What went wrong and was worked around: damaged or missing blobs.
     pub recovered: Vec<String>,

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
-use grotto_state::{Cycle, Encoder, Key, RecordType, State};
+use grotto_state::{Cycle, Encoder, Key, RecordType, State, show_position};
 use std::sync::Arc;
 
 /// A full-state cycle: whatever is not added is removed.
@@ -38,9 +38,16 @@ fn type_id(schema: &Schema, name: &str) -> Result<TypeId> {
     })
 }
 
-fn decode_json(schema: &Schema, id: TypeId, text: &str, flat: &mut FlatBuilder) -> Result<()> {
+fn decode_json(
+    schema: &Schema,
+    id: TypeId,
+    text: &str,
+    (source, position): (&str, u64),
+    flat: &mut FlatBuilder,
+) -> Result<()> {
     flat.clear();
-    json::decode(schema, id, text, flat).map_err(|e| Error::invalid(e.to_string()))
+    json::decode(schema, id, text, flat)
+        .map_err(|e| Error::invalid(e.to_string()).at(&show_position(source, position)))
 }
 
 impl FullCycle {
@@ -81,7 +88,8 @@ impl FullCycle {
         let id = type_id(self.schema(), type_name)?;
         let mut flat = std::mem::take(&mut self.flat);
         let schema = Arc::clone(self.schema());
-        let added = decode_json(&schema, id, text, &mut flat)
+        let place = (self.cycle.source(), position);
+        let added = decode_json(&schema, id, text, place, &mut flat)
             .and_then(|()| self.add_flat(id, flat.bytes(), position));
         self.flat = flat;
         added
@@ -125,9 +133,10 @@ impl FullCycle {
         &mut self,
         fill: impl FnOnce(&mut Transaction) -> Result<T>,
     ) -> Result<T> {
-        let schema = Arc::clone(self.schema());
         let mut transaction = Transaction {
-            schema,
+            schema: Arc::clone(self.schema()),
+            source: self.cycle.source().to_owned(),
+            before: self.records,
             records: Vec::new(),
         };
         let value = fill(&mut transaction)?;
@@ -154,6 +163,10 @@ impl FullCycle {
 #[derive(Debug)]
 pub struct Transaction {
     schema: Arc<Schema>,
+    /// Where its records come from.
+    source: String,
+    /// Records of the cycle before its first one.
+    before: u64,
     records: Vec<(TypeId, Vec<u8>, u64)>,
 }
 
@@ -164,7 +177,7 @@ impl Transaction {
     /// When the schema does not have the type as the value needs it.
     pub fn add<T: RecordType>(&mut self, record: &T) -> Result<()> {
         let record = Encoder::<T>::new(&self.schema)?.record(record)?;
-        let position = self.records.len() as u64 + 1;
+        let position = self.before + self.records.len() as u64 + 1;
         self.records.push((record.type_id, record.bytes, position));
         Ok(())
     }
@@ -176,7 +189,7 @@ impl Transaction {
     pub fn add_json(&mut self, type_name: &str, text: &str, position: u64) -> Result<()> {
         let id = type_id(&self.schema, type_name)?;
         let mut flat = FlatBuilder::new();
-        decode_json(&self.schema, id, text, &mut flat)?;
+        decode_json(&self.schema, id, text, (&self.source, position), &mut flat)?;
         self.records.push((id, flat.bytes().to_vec(), position));
         Ok(())
     }
@@ -216,7 +229,8 @@ impl IncrementalCycle {
         let id = type_id(self.schema(), type_name)?;
         let mut flat = std::mem::take(&mut self.flat);
         let schema = Arc::clone(self.schema());
-        let done = decode_json(&schema, id, text, &mut flat)
+        let place = (self.cycle.source(), position);
+        let done = decode_json(&schema, id, text, place, &mut flat)
             .and_then(|()| self.upsert_flat(id, flat.bytes(), position));
         self.flat = flat;
         done

@@ -119,13 +119,22 @@ pub(crate) fn read_part<'a>(record: &Record<'a>, path: &KeyPath) -> Option<KeyPa
     })
 }
 
-/// Whether two records of a type have the same key, all parts of it.
-pub(crate) fn same(a: &Record<'_>, b: &Record<'_>, info: &KeyInfo) -> bool {
-    let same = |path| {
-        let part = read_part(a, path);
-        part.is_some() && part == read_part(b, path)
+/// Whether two records have the same key, all parts of it. They may be of states with other schemas,
+/// in which a key has other steps and the same meaning.
+pub(crate) fn same(a: &Record<'_>, b: &Record<'_>) -> bool {
+    let Some((of_a, of_b)) = info_of(a).zip(info_of(b)) else {
+        return false;
     };
-    info.paths.iter().all(same)
+    let same = |(a_path, b_path)| {
+        let part = read_part(a, a_path);
+        part.is_some() && part == read_part(b, b_path)
+    };
+    of_a.paths.len() == of_b.paths.len() && of_a.paths.iter().zip(&of_b.paths).all(same)
+}
+
+fn info_of<'a>(record: &Record<'a>) -> Option<&'a KeyInfo> {
+    let info = record.state().infos.get(record.type_id().index())?;
+    info.key.as_ref()
 }
 
 /// The key hash of a record; `None` when part of the key is null.

@@ -48,4 +48,4 @@ pub use shape::Shape;
 pub use state::State;
 pub use typed::{Declarations, Encoder, RecordRef, RecordType, Typed};
 pub use view::{Field, ListIter, ListView, MapIter, MapView, View};
-pub use write::{Counts, Cycle, Encoded, Mode, Savepoint, WriteState};
+pub use write::{Counts, Cycle, Encoded, Mode, Savepoint, WriteState, show_position};

@@ -3,7 +3,7 @@
 //! Owns: the zero-copy reads everything else is built on. Never allocates.
 
 use crate::block::{Elements, HEADER, read_var};
-use crate::key::KeyPart;
+use crate::key::{self, KeyPart};
 use crate::layout::{Layout, Slots};
 use crate::state::State;
 use grotto_format::batch::{Batch, ColumnKind, Value};
@@ -88,6 +88,13 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn type_id(&self) -> TypeId {
         self.type_id
+    }
+
+    /// Whether it has the primary key of another record of its type, maybe of another state. Never
+    /// for a type without one.
+    #[must_use]
+    pub fn has_key_of(&self, other: &Record<'_>) -> bool {
+        key::same(self, other)
     }
 
     /// Whether a column holds no value.

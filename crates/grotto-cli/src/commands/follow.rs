@@ -103,12 +103,10 @@ fn show(report: &RefreshReport, out: &mut Out) -> Outcome<()> {
         kinds.join(" and ")
     ))?;
     for (name, changes) in &report.changes {
-        let (added, removed) = (
-            count(changes.added.len() as u64),
-            count(changes.removed.len() as u64),
-        );
+        let lists = [&changes.added, &changes.removed, &changes.modified];
+        let [added, removed, modified] = lists.map(|list| count(list.len() as u64));
         out.line(format_args!(
-            "    {name}: {added} records came, {removed} went"
+            "    {name}: {added} records came, {removed} went, {modified} changed in place"
         ))?;
     }
     report
@@ -129,7 +127,9 @@ fn line(report: &RefreshReport) -> Value {
         .map(|(name, c)| {
             (
                 name.clone(),
-                json!({ "came": c.added.len(), "went": c.removed.len() }),
+                json!({
+                    "came": c.added.len(), "went": c.removed.len(), "modified": c.modified.len(),
+                }),
             )
         })
         .collect();

@@ -72,6 +72,48 @@ fn a_duplicate_key_is_refused_with_both_lines() {
 }
 
 #[test]
+fn a_duplicate_key_in_two_files_is_refused_with_both_files() {
+    let bench = Bench::new();
+    bench.write(
+        "shop.schema",
+        "Order @PrimaryKey(id) { long id; Customer customer; }\nCustomer @PrimaryKey(id) { long id; string name; }\n",
+    );
+    bench.write(
+        "ord.nd",
+        "{\"id\":1,\"customer\":{\"id\":7,\"name\":\"a\"}}\n",
+    );
+    let publish = "publish --store store --dataset shop --schema shop.schema --input Order=ord.nd --input Customer=cus.nd";
+    let told = "error: type Customer: duplicate key 7: ord.nd line 1 and cus.nd line 2\n";
+    for more in ["", " --incremental"] {
+        bench.write("cus.nd", "{\"id\":8}\n{\"id\":7,\"name\":\"b\"}\n");
+        assert_eq!(bench.run(&format!("{publish}{more}")).refused(2), told);
+        // The same beside a published version.
+        bench.write("cus.nd", "{\"id\":8}\n{\"id\":7,\"name\":\"a\"}\n");
+        bench.run(publish).ok();
+    }
+}
+
+#[test]
+fn a_record_that_others_refer_to_is_not_deleted() {
+    let bench = Bench::new();
+    bench.write(
+        "item.schema",
+        "Order @PrimaryKey(id) { long id; Customer customer; }\nCustomer @PrimaryKey(id) { long id; }\n",
+    );
+    bench
+        .publish("{\"id\":1,\"customer\":{\"id\":7}}\n", "--type Order")
+        .ok();
+    let complaint = bench.publish(
+        "{\"op\":\"delete\",\"key\":7}\n",
+        "--type Customer --incremental",
+    );
+    assert_eq!(
+        complaint.refused(2),
+        "error: type Customer: key 7 cannot be deleted: 1 record of the new version refers to it, such as Order 1\n"
+    );
+}
+
+#[test]
 fn a_type_that_the_schema_does_not_have_is_refused() {
     check(
         GOOD,

@@ -22,8 +22,8 @@ pub struct TypeChanges {
     /// Ordinals that lived and no longer do, rising.
     pub removed: Vec<u32>,
     /// Ordinals that live as before and whose record has the same primary key and other content,
-    /// rising. Only of types that others refer to: elsewhere a changed record gets another ordinal.
-    /// Records that refer to them count as unchanged.
+    /// rising. From one version to the next only of types that others refer to, as a changed record of
+    /// any other type gets another ordinal. Records that refer to them have not changed.
     pub modified: Vec<u32>,
 }
 

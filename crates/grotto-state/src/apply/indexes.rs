@@ -7,7 +7,7 @@ use super::{Changes, Effort, rebuild};
 use crate::compact::compact;
 use crate::error::{StateError, StateResult};
 use crate::index::{self, Change, Index, IndexDamage, Run};
-use crate::key::{self, KeyInfo};
+use crate::key;
 use crate::segment::items::Kind;
 use crate::segment::{ALIGN, Buffer, HugeBuffer, Loc, Segment};
 use crate::state::{State, TypeState};
@@ -154,7 +154,7 @@ fn index_type(
     };
     let from = offset.div_ceil(ALIGN);
     let old = base.types[id.index()].index.clone().unwrap_or_default();
-    check_keys(base, next, id, info, &change.modified)?;
+    check_keys(base, next, id, &change.modified)?;
     if change.added.is_empty() && change.removed.is_empty() {
         return Ok(old);
     }
@@ -211,16 +211,10 @@ fn index_type(
 
 /// Refuses a record that changed where it is and has another key now: the index would not lead to it,
 /// and those that refer to it would mean another record.
-fn check_keys(
-    base: &State,
-    next: &State,
-    id: TypeId,
-    info: &KeyInfo,
-    modified: &[u32],
-) -> StateResult<()> {
+fn check_keys(base: &State, next: &State, id: TypeId, modified: &[u32]) -> StateResult<()> {
     for ordinal in modified {
         let records = base.row(id, *ordinal).zip(next.row(id, *ordinal));
-        let same = records.is_some_and(|(before, after)| key::same(&before, &after, info));
+        let same = records.is_some_and(|(before, after)| key::same(&before, &after));
         if !same {
             let name = &base.schema.get(id).name;
             return Err(StateError::Damaged(format!(

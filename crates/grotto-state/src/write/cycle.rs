@@ -135,10 +135,10 @@ impl Cycle {
         self.sources.begin(source);
     }
 
-    /// How messages show a position of the source that was named last.
+    /// The name that was given last to where records come from; empty if there was none.
     #[must_use]
-    pub fn show_position(&self, position: u64) -> String {
-        self.sources.show_next(position)
+    pub fn source(&self) -> &str {
+        self.sources.present()
     }
 
     /// The schema of the cycle.

@@ -26,6 +26,7 @@ mod staging;
 
 pub use cycle::{Cycle, Mode, Savepoint};
 pub use finish::{Counts, Encoded};
+pub use sources::show_position;
 
 use crate::error::StateResult;
 use crate::record::Record;

@@ -35,9 +35,9 @@ impl Sources {
         number
     }
 
-    /// How messages show a position of the present source.
-    pub(crate) fn show_next(&self, position: u64) -> String {
-        self.show(self.first().saturating_add(position))
+    /// Name of the present source; empty where none was named.
+    pub(crate) fn present(&self) -> &str {
+        self.named.last().map_or("", |(_, name)| name)
     }
 
     /// How messages show a number.
@@ -48,14 +48,22 @@ impl Sources {
         let after = self.named.partition_point(|(first, _)| *first <= number);
         let source = after.checked_sub(1).and_then(|at| self.named.get(at));
         match source {
-            Some((first, name)) if !name.is_empty() => format!("{name} line {}", number - first),
-            Some((first, _)) => format!("record {}", number - first),
-            None => format!("record {number}"),
+            Some((first, name)) => show_position(name, number - first),
+            None => show_position("", number),
         }
     }
 
     fn first(&self) -> u64 {
         self.named.last().map_or(0, |(first, _)| *first)
+    }
+}
+
+/// How messages show a position of a source: a line of what has a name, or the number of a record.
+#[must_use]
+pub fn show_position(source: &str, position: u64) -> String {
+    match source {
+        "" => format!("record {position}"),
+        source => format!("{source} line {position}"),
     }
 }
 

@@ -14,6 +14,7 @@ mod model;
 mod rare;
 mod references;
 mod sizes;
+mod sources;
 mod threads;
 mod vectors;
 mod webs;

@@ -105,7 +105,7 @@ fn upsert(cycle: &mut IncrementalCycle, input: Input) -> Result<()> {
     })
 }
 
-/// Hands over the lines with their numbers; complaints get file and line in front.
+/// Hands over the lines with their numbers; complaints name file and line.
 fn each_line(input: Input, mut take: impl FnMut(&str, &str, u64) -> Result<()>) -> Result<()> {
     let Input {
         type_name,
@@ -133,9 +133,8 @@ fn each_line(input: Input, mut take: impl FnMut(&str, &str, u64) -> Result<()>) 
             .map_err(|_| refused("expected utf-8 text".to_owned()))?
             .trim();
         if !line.is_empty() {
-            let place =
-                |error: Error| Error::new(error.kind(), format!("{source} line {number}: {error}"));
-            take(&type_name, line, number).map_err(place)?;
+            // What is wrong with a record says where it is, which may be far before this line.
+            take(&type_name, line, number)?;
         }
     }
     Ok(())
