@@ -22,7 +22,7 @@ impl State {
     pub fn evolved(&self, schema: &Arc<Schema>) -> StateResult<Self> {
         let evolution = evolve(&self.schema, schema)
             .map_err(|refused| StateError::Incompatible(refused.to_string()))?;
-        let infos = TypeInfo::of_schema(schema);
+        let infos = TypeInfo::of_schema(schema, self.seed);
         let mut types = Vec::with_capacity(evolution.types.len());
         for (change, info) in evolution.types.iter().zip(infos.iter()) {
             let old = change
@@ -39,6 +39,7 @@ impl State {
         }
         Ok(Self::assemble(
             self.version,
+            self.seed,
             Arc::clone(schema),
             infos,
             types,

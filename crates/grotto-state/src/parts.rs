@@ -4,6 +4,7 @@
 
 use crate::bitmap::page_bytes;
 use crate::error::{StateError, StateResult};
+use crate::hash::HashSeed;
 use crate::index::{Index, LINE};
 use crate::layout::Layout;
 use crate::segment::{Loc, Segment};
@@ -17,6 +18,8 @@ use std::sync::Arc;
 pub struct Parts {
     /// Version of the state.
     pub version: u64,
+    /// What its indexes are hashed with. Not to be shown to anybody who may choose keys.
+    seed: HashSeed,
     /// Schema, printed.
     pub schema: String,
     /// State checksum.
@@ -81,6 +84,7 @@ impl State {
         });
         Parts {
             version: self.version,
+            seed: self.seed,
             schema: self.schema.to_string(),
             checksum: self.checksum(),
             segments: segments.collect(),
@@ -100,7 +104,7 @@ impl State {
             "" => Schema::default(),
             text => Schema::parse(text).map_err(|e| StateError::Damaged(e.to_string()))?,
         };
-        let infos = TypeInfo::of_schema(&schema);
+        let infos = TypeInfo::of_schema(&schema, parts.seed);
         if infos.len() != parts.types.len() {
             return Err(StateError::Damaged(format!(
                 "expected {} types, found {}",
@@ -123,7 +127,14 @@ impl State {
         let types = types
             .map(|(part, info)| part.put_together(info, &segments))
             .collect::<StateResult<Vec<_>>>()?;
-        let state = Self::assemble(parts.version, Arc::new(schema), infos, types, segments);
+        let state = Self::assemble(
+            parts.version,
+            parts.seed,
+            Arc::new(schema),
+            infos,
+            types,
+            segments,
+        );
         if state.checksum() == parts.checksum {
             Ok(state)
         } else {

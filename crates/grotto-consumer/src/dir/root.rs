@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// First bytes of every root file.
 const MAGIC: [u8; 8] = *b"GROTTO\x1aR";
 /// Format number written into root files.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// Largest root file in bytes: refused before it is read. Tables take some ten bytes per block of
 /// hundreds of records.
 pub(crate) const MAX_BYTES: u64 = MAX as u64;
@@ -123,7 +123,7 @@ impl Root {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grotto_state::State;
+    use grotto_state::{HashSeed, State};
 
     fn root() -> Root {
         Root {
@@ -136,7 +136,7 @@ mod tests {
                 length: 64,
                 checksum: 0x0102_0304_0506_0708,
             }],
-            parts: State::empty().to_parts(),
+            parts: State::empty(HashSeed::new([0x0a, 0x0b])).to_parts(),
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_bytes_of_a_root_are_what_they_were() {
         let golden = [
-            "47524f54544f1a5201000000",                         // magic, format
+            "47524f54544f1a5202000000",                         // magic, format
             "0700000000000000",                                 // seq
             "010000000000000062",                               // boot
             "0600000000000000636974696573",                     // dataset
@@ -155,6 +155,7 @@ mod tests {
             "0100000000000000",                                 // one segment
             "030000000000000040000000000000000807060504030201", // name, length, checksum
             "0000000000000000",                                 // version
+            "0a000000000000000b00000000000000",                 // seed of hashes
             "0000000000000000",                                 // schema
             "0000000000000000",                                 // state checksum
             "0000000000000000",                                 // slots

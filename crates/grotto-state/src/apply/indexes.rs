@@ -5,7 +5,7 @@
 use super::work::{Open, Work};
 use super::{Changes, rebuild};
 use crate::error::{StateError, StateResult};
-use crate::index::{self, Change, Index, IndexDamage, Run};
+use crate::index::{self, Change, Index, IndexFault, Run};
 use crate::key;
 use crate::segment::{ALIGN, Buffer, HugeBuffer, Loc, Segment};
 use crate::state::{State, TypeState};
@@ -29,7 +29,7 @@ pub(super) fn index_phase(
         let changed = !(change.added.is_empty() && change.removed.is_empty());
         if let Some(runs) = keys {
             free_pages(base, id, &mut work);
-            let built = rebuild::of_runs(runs, &mut work).map_err(|e| damage(base, id, e))?;
+            let built = rebuild::of_runs(runs, &mut work).map_err(|e| fault(base, id, e))?;
             types[position].index = Some(built);
         } else if base.infos[position].key.is_some() && changed {
             left.push(id);
@@ -37,7 +37,7 @@ pub(super) fn index_phase(
     }
     let assembled = |types, segments| {
         let (schema, infos) = (Arc::clone(&base.schema), Arc::clone(&base.infos));
-        State::assemble(version, schema, infos, types, segments)
+        State::assemble(version, base.seed, schema, infos, types, segments)
     };
     if !left.is_empty() {
         types = read_and_index(base, types, changes, &left, &assembled, &mut work)?;
@@ -110,11 +110,17 @@ struct Place {
     slot: u16,
 }
 
-fn damage(base: &State, id: TypeId, IndexDamage(ordinal): IndexDamage) -> StateError {
+fn fault(base: &State, id: TypeId, fault: IndexFault) -> StateError {
     let name = &base.schema.get(id).name;
-    StateError::Damaged(format!(
-        "expected {name} #{ordinal} to have a primary key of its own in the index"
-    ))
+    match fault {
+        IndexFault::Damage(ordinal) => StateError::Damaged(format!(
+            "expected {name} #{ordinal} to have a primary key of its own in the index"
+        )),
+        IndexFault::Crowded(count) => StateError::Limit(format!(
+            "{name}: {} keys with one hash, found {count}",
+            index::MAX_CROWD
+        )),
+    }
 }
 
 /// Gives up the pages of the index that a type had.
@@ -136,19 +142,19 @@ fn index_type(
     let Some(info) = base.infos[id.index()].key.as_ref() else {
         return Ok(Index::default());
     };
-    let damage = |damaged| damage(base, id, damaged);
+    let fault = |e| fault(base, id, e);
     let hash = |state: &State, ordinal: u32| {
         state
             .row(id, ordinal)
             .and_then(|r| key::hash_record(&r, info))
-            .ok_or_else(|| damage(IndexDamage(ordinal)))
+            .ok_or_else(|| fault(IndexFault::Damage(ordinal)))
     };
     let from = offset.div_ceil(ALIGN);
     let old = base.types[id.index()].index.clone().unwrap_or_default();
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
         free_pages(base, id, work);
-        let built = rebuild::of_records(next, id, info, pages, slot).map_err(damage)?;
+        let built = rebuild::of_records(next, id, info, pages, slot).map_err(fault)?;
         return Ok(moved(built, slot, from));
     }
     let mut list = Vec::with_capacity(change.added.len() + change.removed.len());
@@ -175,13 +181,14 @@ fn index_type(
         &old,
         &base.segments,
         list,
+        next.types[id.index()].live,
         &rehash,
         pages,
         slot,
         &mut |loc| freed.push(loc),
     );
     freed.into_iter().for_each(|loc| work.free_index_page(loc));
-    let patched = patched.map_err(damage)?;
+    let patched = patched.map_err(fault)?;
     Ok(moved(patched, slot, from))
 }
 

@@ -5,14 +5,14 @@
 use super::threads;
 use super::work::Work;
 use crate::bitmap;
-use crate::index::{self, Index, IndexDamage, Run};
+use crate::index::{self, Index, IndexFault, Run};
 use crate::key::{self, KeyInfo};
 use crate::segment::{ALIGN, Buffer, Loc};
 use crate::state::State;
 use grotto_format::schema::TypeId;
 
 /// Builds an index from the keys of a load, in the buffers of the segments being written.
-pub(super) fn of_runs(runs: Vec<Run>, work: &mut Work<'_>) -> Result<Index, IndexDamage> {
+pub(super) fn of_runs(runs: Vec<Run>, work: &mut Work<'_>) -> Result<Index, IndexFault> {
     debug_assert_eq!(ALIGN, index::LINE, "pages need no padding");
     let depth = index::depth_for(runs.iter().map(Run::len).sum());
     let parallel = if index::is_deep(depth) { threads() } else { 1 };
@@ -59,10 +59,10 @@ pub(super) fn of_records(
     info: &KeyInfo,
     out: &mut Buffer,
     slot: u16,
-) -> Result<Index, IndexDamage> {
+) -> Result<Index, IndexFault> {
     let threads = if next.count(id) < SMALL { 1 } else { threads() };
     let blocks = next.ordinal_limit(id) >> next.types[id.index()].shift;
-    let hashed = |part: u32| -> Result<Vec<(u64, u32)>, IndexDamage> {
+    let hashed = |part: u32| -> Result<Vec<(u64, u32)>, IndexFault> {
         let shift = next.types[id.index()].shift;
         let (first, last) = (
             blocks * part / threads as u32,
@@ -76,7 +76,7 @@ pub(super) fn of_records(
                 let hash = next
                     .row(id, ordinal)
                     .and_then(|record| key::hash_record(&record, info));
-                entries.push((hash.ok_or(IndexDamage(ordinal))?, ordinal));
+                entries.push((hash.ok_or(IndexFault::Damage(ordinal))?, ordinal));
             }
         }
         Ok(entries)

@@ -205,7 +205,10 @@ mod tests {
 
     #[test]
     fn a_slot_that_a_thread_took_and_left_empty_is_nobody_elses() {
-        let (base, mut seal) = (State::empty(), HeapSeal::default());
+        let (base, mut seal) = (
+            State::empty(crate::HashSeed::new([1, 2])),
+            HeapSeal::default(),
+        );
         let mut work = Work::new(&base, &mut seal);
         let mut lent = work.lend(2);
         // The second thread fills its buffer with its last chunk and begins another.

@@ -213,7 +213,7 @@ impl Cycle {
             && base.count(id) > 0
         {
             let key = FlatKey::read(&self.schema, id, info, flat, &|| self.position(position))?;
-            if let Some(record) = base.find_hashed(id, info, &key, key.hash_of()) {
+            if let Some(record) = base.find_hashed(id, info, &key, info.secret.of_key(&key)) {
                 if let Some(first) = self.stages[id.index()].see(record.ordinal(), position) {
                     return Err(self.duplicate(id, &key, self.position(first), position));
                 }
@@ -238,8 +238,7 @@ impl Cycle {
             return Ok(());
         };
         let stage = &self.stages[id.index()];
-        let known = row < rows && stage.named.contains(row);
-        if known && !stage.keys.is_empty() {
+        if row < rows && stage.named.contains(row) {
             let first = self.position(stage.positions[row as usize]);
             if let Some(info) = self.base.infos[id.index()].key.as_ref() {
                 let key = FlatKey::read(&self.schema, id, info, flat, &|| self.position(position))?;

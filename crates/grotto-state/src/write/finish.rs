@@ -5,6 +5,7 @@
 
 use super::cycle::{Cycle, Mode};
 use super::stage::Stage;
+use super::value_hash;
 use crate::apply::Changes;
 use crate::block::estimate_bytes;
 use crate::encode::{
@@ -54,7 +55,7 @@ pub struct Encoded {
 #[derive(Debug)]
 pub(super) struct Advance {
     pub(super) old: Option<usize>,
-    /// Ordinal and content hash of records that leave or enter the content index.
+    /// Ordinal and value hash of records that leave or enter the content index.
     pub(super) forget: Vec<(u32, u64)>,
     pub(super) remember: Vec<(u32, u64)>,
     pub(super) recount: Vec<(u32, i64)>,
@@ -249,10 +250,7 @@ impl Cycle {
             .map(|(position, stage)| {
                 let id = TypeId(position as u16);
                 let unkeyed = base.infos[position].key.is_none();
-                let hash = |ordinal: &u32| {
-                    base.row(id, *ordinal)
-                        .map_or(0, |record| record.content_hash())
-                };
+                let hash = |ordinal: &u32| value_hash(&base, id, *ordinal);
                 let mut recount: Vec<(u32, i64)> = stage.recount.into_iter().collect();
                 let new = stage
                     .ordinals
@@ -267,7 +265,7 @@ impl Cycle {
                             .ordinals
                             .iter()
                             .copied()
-                            .zip(stage.hashes.iter().copied())
+                            .zip(stage.lookups.iter().copied())
                             .collect(),
                     ),
                     false => (Vec::new(), Vec::new()),
