@@ -169,7 +169,7 @@ fn blocks(c: &mut Criterion) {
     group.bench_function("rebuild for 10 % changes", |b| {
         b.iter(|| apply(&state, &many).unwrap())
     });
-    let empty = grotto::State::empty();
+    let empty = grotto_bench::engine::empty();
     group.bench_function("build", |b| b.iter(|| apply(&empty, &snapshot).unwrap()));
     group.finish();
 }

@@ -8,7 +8,9 @@ use grotto::RecordType;
 use grotto_format::blob::Blob;
 use grotto_format::flat::FlatBuilder;
 use grotto_format::schema::{Schema, TypeId};
-use grotto_state::{EncodeOptions, Encoded, HeapSeal, Mode, State, WriteState, encode_snapshot};
+use grotto_state::{
+    EncodeOptions, Encoded, HashSeed, HeapSeal, Mode, State, WriteState, encode_snapshot,
+};
 use std::sync::Arc;
 
 /// The dataset in both forms.
@@ -21,6 +23,12 @@ pub struct Engine<W: Workload> {
     schema: Arc<Schema>,
     type_id: TypeId,
     flat: FlatBuilder,
+}
+
+/// The state before the first version, with the same seed in every run.
+#[must_use]
+pub fn empty() -> State {
+    State::empty(HashSeed::new([0x5eed, 0x5eed_5eed]))
 }
 
 /// A blob that is kept to be applied later.
@@ -55,7 +63,7 @@ impl<W: Workload> Engine<W> {
             .context("the schema lacks its own type")?;
         Ok(Self {
             model,
-            write: WriteState::new(Arc::new(State::empty())),
+            write: WriteState::new(Arc::new(empty())),
             schema: Arc::new(schema),
             type_id,
             flat: FlatBuilder::new(),
@@ -70,7 +78,7 @@ impl<W: Workload> Engine<W> {
 
     /// Forgets everything published; the model stays.
     pub fn reset(&mut self) {
-        self.write = WriteState::new(Arc::new(State::empty()));
+        self.write = WriteState::new(Arc::new(empty()));
     }
 
     /// What was published last.
@@ -154,7 +162,7 @@ impl<W: Workload> Engine<W> {
     /// # Errors
     /// When the snapshot does not load.
     pub fn loaded(&self) -> Result<Arc<State>> {
-        Ok(Arc::new(apply(&State::empty(), &parse(self.snapshot()?)?)?))
+        Ok(Arc::new(apply(&empty(), &parse(self.snapshot()?)?)?))
     }
 
     /// Compares what was published with the model, and gives its digest. A figure of wrong records is worth nothing.

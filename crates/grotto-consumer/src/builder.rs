@@ -10,7 +10,7 @@ use crate::report::RefreshReport;
 use crate::shared::{Listener, Shared, blocking};
 use crate::target::{Goal, was_written};
 use grotto_env::Env;
-use grotto_state::{HeapSeal, SegmentOptions, State};
+use grotto_state::{HashSeed, HeapSeal, SegmentOptions, State};
 use grotto_store::{Dataset, Store};
 use std::fmt;
 use std::path::PathBuf;
@@ -144,7 +144,10 @@ impl Builder {
         };
         let (state, id) = match found {
             Some(found) => (found.state, found.dataset_id),
-            None => (State::empty(), String::new()),
+            None => {
+                let seed = HashSeed::new(self.env.random.secret());
+                (State::empty(seed), String::new())
+            }
         };
         let shared = Arc::new(Shared::new(dataset, self.env, place, state, id));
         self.listeners

@@ -111,7 +111,7 @@ impl<'a> Run<'a> {
             ..RefreshReport::default()
         };
         let at = if afresh {
-            Arc::new(State::empty())
+            Arc::new(State::empty(shared.seed))
         } else {
             Arc::clone(&first)
         };
@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
         self.report.recovered.push(damage.to_string());
         self.afresh = true;
         self.useless = self.shared.served();
-        self.at = Arc::new(State::empty());
+        self.at = Arc::new(State::empty(self.shared.seed));
         self.changes.snapshot();
     }
 
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
                     Err(none) if none.kind() == ErrorKind::Missing => return Err(error),
                     other => other?,
                 };
-                self.at = Arc::new(State::empty());
+                self.at = Arc::new(State::empty(self.shared.seed));
                 self.changes.snapshot();
                 Ok(plan)
             }
@@ -207,7 +207,7 @@ impl<'a> Run<'a> {
         let base = if self.is_published(&served) {
             served
         } else {
-            Arc::new(State::empty())
+            Arc::new(State::empty(self.shared.seed))
         };
         if !Arc::ptr_eq(&base, &self.at) {
             self.changes.snapshot();

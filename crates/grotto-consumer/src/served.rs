@@ -108,10 +108,15 @@ fn is_free(state: &Arc<State>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use grotto_state::HashSeed;
     use std::sync::Weak;
 
+    fn empty() -> State {
+        State::empty(HashSeed::new([1, 2]))
+    }
+
     fn at(version: u64) -> Arc<State> {
-        Arc::new(State::empty().at_version(version))
+        Arc::new(empty().at_version(version))
     }
 
     fn replace(served: &Served, version: u64) -> Weak<State> {
@@ -123,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_reader_is_never_the_one_to_free_a_state() {
-        let served = Served::new(State::empty());
+        let served = Served::new(empty());
         let first = replace(&served, 1);
         let held = served.hold();
         replace(&served, 2);
@@ -139,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_is_served_is_not_garbage() {
-        let served = Served::new(State::empty());
+        let served = Served::new(empty());
         let first = replace(&served, 1);
         served.reclaim();
         assert!(first.upgrade().is_some());
@@ -148,7 +153,7 @@ mod tests {
 
     #[test]
     fn serving_the_same_state_again_frees_it_once_it_is_replaced() {
-        let served = Served::new(State::empty());
+        let served = Served::new(empty());
         let first = replace(&served, 1);
         served.replace(served.hold());
         served.reclaim();
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn states_are_freed_in_any_order() {
-        let served = Served::new(State::empty());
+        let served = Served::new(empty());
         let held: Vec<_> = (1..=4)
             .map(|version| (replace(&served, version), served.hold()))
             .collect();

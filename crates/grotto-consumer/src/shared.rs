@@ -8,7 +8,7 @@ use crate::place::Place;
 use crate::report::RefreshReport;
 use crate::served::Served;
 use grotto_env::Env;
-use grotto_state::State;
+use grotto_state::{HashSeed, State};
 use grotto_store::Dataset;
 use parking_lot::{Mutex, RwLock};
 use std::fmt;
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) dataset: Dataset,
     pub(crate) env: Env,
     pub(crate) metrics: Metrics,
+    /// What all states here are hashed with: that of the state directory, or of this process.
+    pub(crate) seed: HashSeed,
     /// Held during a refresh: one at a time. Holds the version that the consumer is pinned to.
     pub(crate) gate: tokio::sync::Mutex<Option<u64>>,
     served: Served,
@@ -68,6 +70,7 @@ impl Shared {
         metrics.served(state.version(), state.total());
         Self {
             metrics,
+            seed: state.seed(),
             gate: tokio::sync::Mutex::new(None),
             distrusted: AtomicBool::new(false),
             versions: watch::Sender::new(state.version()),

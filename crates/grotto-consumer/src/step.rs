@@ -112,7 +112,7 @@ fn build(dataset: &str, job: &Job, seal: &mut dyn grotto_state::Seal) -> Result<
         .map_err(|e| Error::corrupt(what(&e.to_string())).with_source(e))?;
     check_header(dataset, &parsed.header, &job.step)
         .map_err(|reason| Error::corrupt(what(&reason)))?;
-    let empty = State::empty();
+    let empty = State::empty(job.base.seed());
     let base = if matches!(job.step, Step::Snapshot { .. }) {
         &empty
     } else {

@@ -1,7 +1,7 @@
 //! Randomness: names nobody else picks, and jitter.
 //!
 //! Owns: the [`Random`] trait, a version seeded by the operating system, a repeatable version.
-//! Never: used for keys or secrets.
+//! Never: used for keys of ciphers or signatures.
 
 use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};
@@ -17,6 +17,11 @@ pub trait Random: Send + Sync + Debug {
     /// A name part nobody else picks: 128 bits as 32 lowercase hexadecimal digits.
     fn nonce(&self) -> String {
         format!("{:016x}{:016x}", self.next_u64(), self.next_u64())
+    }
+
+    /// Words that nobody outside can foresee, for what is kept private, such as the seed of a hash.
+    fn secret(&self) -> [u64; 2] {
+        [self.next_u64(), self.next_u64()]
     }
 
     /// A number in `0.0..1.0`, for jitter.
@@ -106,6 +111,13 @@ mod tests {
         let all: BTreeSet<String> = (0..1_000).flat_map(|_| [a.nonce(), b.nonce()]).collect();
         assert_eq!(all.len(), 2_000);
         assert!(all.iter().all(|n| n.len() == 32));
+    }
+
+    #[test]
+    fn secrets_do_not_repeat() {
+        let random = SystemRandom::new();
+        let all: BTreeSet<u64> = (0..1_000).flat_map(|_| random.secret()).collect();
+        assert_eq!(all.len(), 2_000);
     }
 
     #[test]

@@ -5,10 +5,10 @@
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::producer::{Core, Producer, Shared};
-use crate::restore::restore;
+use crate::restore::{empty, restore};
 use crate::validate::Validator;
 use grotto_format::Schema;
-use grotto_state::{SegmentOptions, State, WriteState};
+use grotto_state::{SegmentOptions, WriteState};
 use grotto_store::{Dataset, ErrorKind, Store, Writer, WriterOptions};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -157,7 +157,7 @@ impl ProducerBuilder {
             Ok(state) => (state, false),
             Err(error) if self.start_over && is_lost(&error) => {
                 tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
-                (State::empty(), true)
+                (empty(writer.dataset()), true)
             }
             Err(error) => return Err(error),
         };

@@ -5,9 +5,15 @@
 
 use crate::error::{Error, Result};
 use grotto_format::blob::Blob;
-use grotto_state::{HeapSeal, SegmentOptions, State};
+use grotto_state::{HashSeed, HeapSeal, SegmentOptions, State};
 use grotto_store::plan::{Known, Plan, Step, plan_to_entry};
 use grotto_store::{BlobRef, Dataset, ErrorKind, LogEntry};
+
+/// A state to start from, with a hash seed of its own.
+pub(crate) fn empty(dataset: &Dataset) -> State {
+    let random = &dataset.store().env().random;
+    State::empty(HashSeed::new(random.secret()))
+}
 
 /// Loads the state of `head`; the empty state without one.
 pub(crate) async fn restore(
@@ -16,7 +22,7 @@ pub(crate) async fn restore(
     segments: SegmentOptions,
 ) -> Result<State> {
     let Some(head) = head else {
-        return Ok(State::empty());
+        return Ok(empty(dataset));
     };
     let mut known = Known::new();
     for snapshot in dataset.snapshot_entries().await? {
@@ -68,11 +74,11 @@ async fn follow(
     plan: &Plan,
     segments: SegmentOptions,
 ) -> std::result::Result<State, (Option<String>, Error)> {
-    let mut state = State::empty();
+    let mut state = empty(dataset);
     for step in &plan.steps {
         state = match step {
             Step::Skip { to, .. } => state.at_version(*to),
-            Step::Snapshot { blob, .. } => apply(dataset, State::empty(), blob, segments).await?,
+            Step::Snapshot { blob, .. } => apply(dataset, empty(dataset), blob, segments).await?,
             Step::Delta { blob, .. } | Step::Reverse { blob, .. } => {
                 apply(dataset, state, blob, segments).await?
             }

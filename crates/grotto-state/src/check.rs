@@ -225,7 +225,7 @@ impl WriteState {
             let ordinal = record.ordinal();
             let found = children
                 .by_content
-                .find(record.content_hash(), |o| *o == ordinal);
+                .find(record.value_hash(), |found| found == ordinal);
             ensure(found.is_some(), || {
                 format!("expected {name} #{ordinal} in the content index")
             })?;

@@ -10,7 +10,7 @@ use crate::apply::Work;
 use crate::bitmap;
 use crate::block;
 use crate::error::{StateError, StateResult};
-use crate::index::{LINE, neighbours, scaled};
+use crate::index::{LINE, scaled, span_of};
 use crate::part;
 use crate::segment::items::{self, Group, Kind};
 use crate::segment::{Loc, slot_number};
@@ -230,7 +230,7 @@ impl Mover<'_, '_> {
                 continue;
             }
             // Neighbours that have not split yet share a page: it moves once, for all of them.
-            let span = neighbours(&index.pages, entry);
+            let span = span_of(&index.pages, entry);
             let length = usize::from(loc.tag) * LINE;
             let new = self.move_item(loc, length, length)?;
             if let Some(index) = &mut self.types[ty].index {

@@ -23,7 +23,7 @@ impl State {
     pub fn evolved(&self, schema: &Arc<Schema>) -> StateResult<Self> {
         let evolution = evolve(&self.schema, schema)
             .map_err(|refused| StateError::Incompatible(refused.to_string()))?;
-        let infos = TypeInfo::of_schema(schema);
+        let infos = TypeInfo::of_schema(schema, self.seed);
         let mut types = Vec::with_capacity(evolution.types.len());
         for (change, info) in evolution.types.iter().zip(infos.iter()) {
             let old = change
@@ -39,7 +39,7 @@ impl State {
             self.give_up(*gone, &mut segments);
         }
         let (version, schema) = (self.version, Arc::clone(schema));
-        let mut evolved = Self::assemble(version, schema, infos, types, segments);
+        let mut evolved = Self::assemble(version, self.seed, schema, infos, types, segments);
         evolved.emptying = self.emptying;
         Ok(evolved)
     }

@@ -5,24 +5,29 @@
 //!
 //! The top bits of a key hash choose a page in the directory, the low bits a line of the page, eight
 //! bits between them are the fingerprint. A page that is full, worn or
-//! sparse is laid out anew, and as two where [`MAX_LINES`] would not hold it; only touched pages are
-//! copied, never the whole index.
+//! sparse is laid out anew, as two where [`MAX_LINES`] would not hold it, or as one with the page beside
+//! it where there are few entries; only touched pages are copied, never the whole index.
+//!
+//! Hashes may be equal, or equal in their top bits, which no split would separate. Such entries stay
+//! together in a page of as many lines as they need, and lookups probe the lines of their hash. The number
+//! of pages is bound to the number of entries, so that nobody drives it up by choice of keys.
 //!
 //! ```text
-//! line (64 bytes): 12 fingerprints (0 = free) · u8 reach · 3 reserved · 12 ordinals of 32 bits
+//! line (64 bytes): 12 fingerprints (0 = free) · u16 reach · u16 laid · 12 ordinals of 32 bits
 //! ```
-//! `reach` is how many lines after this one a key that belongs here may have been placed.
+//! `reach` is how many lines after this one a key that belongs here may have been placed. `laid`, in the
+//! first line of a page, is the largest reach when the page was laid out.
 
 mod build;
 mod page;
 mod patch;
+mod settle;
 #[cfg(test)]
 mod tests;
-mod touched;
 
 pub(crate) use build::{RUN_PARTS, Run, build_pages_in, build_parts, depth_for, is_deep};
-pub(crate) use patch::{Change, patch};
-pub(crate) use touched::{neighbours, scaled, touched_pages};
+pub(crate) use patch::{Change, patch, span_of};
+pub(crate) use settle::scaled;
 
 use crate::segment::{Loc, Segment};
 use std::sync::Arc;
@@ -31,9 +36,13 @@ use std::sync::Arc;
 pub(crate) const LINE: usize = crate::segment::ALIGN;
 const SLOTS: usize = 12;
 const REACH: usize = 12;
+const LAID: usize = 14;
 const ORDINALS: usize = 16;
-/// Lines of the largest page: 1.5 KB, so that a thousand changes copy little.
+/// Lines of the largest page whose entries can be separated: 1.5 KB, so that a thousand changes copy
+/// little.
 const MAX_LINES: usize = 24;
+/// Most entries of a page: its lines are counted with 16 bits.
+pub(crate) const MAX_CROWD: usize = u16::MAX as usize * 103 / 10;
 /// Most pages of an index.
 pub(crate) const MAX_DEPTH: u8 = 24;
 
@@ -120,6 +129,18 @@ fn hits(page: &[u8], line: usize, print: u8) -> u16 {
     }
 }
 
+/// How many lines after this one its keys may be placed.
+#[inline]
+fn reach(page: &[u8], line: usize) -> usize {
+    number(page, line * LINE + REACH)
+}
+
+#[inline]
+fn number(page: &[u8], at: usize) -> usize {
+    let number = page.get(at..at + 2).and_then(|n| n.try_into().ok());
+    usize::from(number.map_or(0, u16::from_le_bytes))
+}
+
 #[inline]
 fn ordinal_at(page: &[u8], line: usize, slot: usize) -> u32 {
     let at = line * LINE + ORDINALS + 4 * slot;
@@ -155,7 +176,7 @@ impl Line<'_> {
     /// Whether keys that belong here may be in later lines.
     #[inline(always)]
     pub(crate) fn overflows(self) -> bool {
-        self.0[REACH] != 0
+        self.0[REACH] != 0 || self.0[REACH + 1] != 0
     }
 }
 
@@ -203,16 +224,8 @@ impl Index {
 
     #[inline]
     pub(crate) fn page_of<'a>(&self, segments: &'a [Segment], hash: u64) -> &'a [u8] {
-        let Some(loc) = self.pages.get(self.entry(hash)) else {
-            return &[];
-        };
-        let Some(segment) = segments.get(usize::from(loc.segment)) else {
-            return &[];
-        };
-        segment
-            .bytes
-            .get(loc.start()..loc.start() + usize::from(loc.tag) * LINE)
-            .unwrap_or_default()
+        let loc = self.pages.get(self.entry(hash));
+        loc.map_or(&[], |loc| page_at(segments, *loc))
     }
 
     /// What lookups need of it.
@@ -232,9 +245,11 @@ impl Index {
         } else {
             home(hash, page.len() / LINE)
         };
-        let left = page
-            .get(line * LINE + REACH)
-            .map_or(0, |reach| usize::from(*reach) + 1);
+        // A page from a damaged file may say anything.
+        let left = match page.is_empty() {
+            true => 0,
+            false => (reach(page, line) + 1).min(page.len() / LINE),
+        };
         Candidates {
             page,
             line,
@@ -244,6 +259,18 @@ impl Index {
             current: 0,
         }
     }
+}
+
+/// The bytes of a page.
+#[inline]
+fn page_at(segments: &[Segment], loc: Loc) -> &[u8] {
+    let Some(segment) = segments.get(usize::from(loc.segment)) else {
+        return &[];
+    };
+    segment
+        .bytes
+        .get(loc.start()..loc.start() + usize::from(loc.tag) * LINE)
+        .unwrap_or_default()
 }
 
 /// Entries of a page.
@@ -264,6 +291,11 @@ pub(crate) fn each_page(index: &Index) -> impl Iterator<Item = Loc> + '_ {
         .filter(move |loc| std::mem::replace(&mut last, *loc) != *loc && !loc.is_none())
 }
 
-/// What went wrong with an index; the state cannot be built.
-#[derive(Debug)]
-pub(crate) struct IndexDamage(pub(crate) u32);
+/// Why an index cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IndexFault {
+    /// The index and the records contradict each other at this ordinal.
+    Damage(u32),
+    /// So many entries that cannot be separated do not fit one page: hundreds of thousands.
+    Crowded(usize),
+}

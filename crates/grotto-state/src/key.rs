@@ -1,9 +1,10 @@
 //! Primary keys: what may be looked up, how it hashes, how it is compared.
 //!
-//! Owns: the [`Key`] trait and the reading of key parts through references.
-//! Never walks an index.
+//! Owns: the [`Key`] trait and the reading of key parts through references; the public hash that puts
+//! sets and maps in order. Indexes use the private one of [`crate::hash`]. Never walks an index.
 
 use crate::error::{StateError, StateResult};
+use crate::hash::Secret;
 use crate::record::Record;
 use grotto_format::checksum::{KEY_SEED, key_fixed, key_var};
 use grotto_format::schema::{FieldType, KeySpec, Schema, TypeId, TypeSchema};
@@ -15,6 +16,8 @@ pub(crate) struct KeyInfo {
     /// The column of a key that is one field of the record itself, and whether it is text or bytes:
     /// most keys are such, and a lookup by them should not walk paths.
     pub(crate) single: Option<(u16, bool)>,
+    /// What keys are hashed with in the index.
+    pub(crate) secret: Secret,
 }
 
 #[derive(Clone, Debug)]
@@ -25,7 +28,7 @@ pub(crate) struct KeyPath {
 }
 
 impl KeyInfo {
-    pub(crate) fn new(spec: &KeySpec) -> Self {
+    pub(crate) fn new(spec: &KeySpec, secret: Secret) -> Self {
         let path = |p: &grotto_format::schema::FieldPath| KeyPath {
             text: p.text.clone(),
             steps: p.steps.clone(),
@@ -41,6 +44,7 @@ impl KeyInfo {
         Self {
             paths: spec.paths.iter().map(path).collect(),
             single,
+            secret,
         }
     }
 
@@ -83,8 +87,8 @@ pub enum KeyPart<'a> {
 }
 
 impl KeyPart<'_> {
-    #[inline(always)]
-    pub(crate) fn mix(self, hash: u64) -> u64 {
+    /// Mixes the part into the hash by which elements of sets and maps are put in order.
+    pub(crate) fn mix_order(self, hash: u64) -> u64 {
         match self {
             Self::Fixed(word) => key_fixed(hash, word),
             Self::Var(bytes) => key_var(hash, bytes),
@@ -137,16 +141,21 @@ fn info_of<'a>(record: &Record<'a>) -> Option<&'a KeyInfo> {
     info.key.as_ref()
 }
 
-/// The key hash of a record; `None` when part of the key is null.
+/// The private hash of a record's key; `None` when part of the key is null.
 pub(crate) fn hash_record(record: &Record<'_>, info: &KeyInfo) -> Option<u64> {
-    info.paths.iter().try_fold(KEY_SEED, |hash, path| {
-        Some(read_part(record, path)?.mix(hash))
-    })
+    let secret = &info.secret;
+    let mut paths = info.paths.iter();
+    let mixed = paths.try_fold(secret.start(), |hash, path| {
+        Some(secret.mix(hash, read_part(record, path)?))
+    });
+    mixed.map(|hash| secret.finish(hash))
 }
 
-/// The key hash of parts.
-pub(crate) fn hash_parts(parts: &[KeyPart<'_>]) -> u64 {
-    parts.iter().fold(KEY_SEED, |hash, part| part.mix(hash))
+/// The hash by which elements of sets and maps with this key are put in order.
+pub(crate) fn order_hash<K: Key + ?Sized>(key: &K) -> u64 {
+    (0..key.arity()).fold(KEY_SEED, |hash, position| {
+        key.part(position).mix_order(hash)
+    })
 }
 
 /// How messages show a key.
@@ -177,12 +186,6 @@ pub trait Key {
     fn arity(&self) -> usize;
     /// The part at a position below [`arity`](Self::arity).
     fn part(&self, position: usize) -> KeyPart<'_>;
-
-    /// The key hash.
-    #[inline]
-    fn hash(&self) -> u64 {
-        (0..self.arity()).fold(KEY_SEED, |hash, position| self.part(position).mix(hash))
-    }
 }
 
 macro_rules! scalar {

@@ -5,6 +5,7 @@
 use crate::bitmap::page_bytes;
 use crate::compact::Cursor;
 use crate::error::{StateError, StateResult};
+use crate::hash::HashSeed;
 use crate::index::{Index, LINE};
 use crate::layout::Layout;
 use crate::segment::{Loc, MAX_SLOTS, Segment};
@@ -18,6 +19,8 @@ use std::sync::Arc;
 pub struct Parts {
     /// Version of the state.
     pub version: u64,
+    /// What its indexes are hashed with. Not to be shown to anybody who may choose keys.
+    seed: HashSeed,
     /// Schema, printed.
     pub schema: String,
     /// State checksum.
@@ -88,6 +91,7 @@ impl State {
         });
         Parts {
             version: self.version,
+            seed: self.seed,
             schema: self.schema.to_string(),
             checksum: self.checksum(),
             segments: segments.collect(),
@@ -108,7 +112,7 @@ impl State {
             "" => Schema::default(),
             text => Schema::parse(text).map_err(|e| StateError::Damaged(e.to_string()))?,
         };
-        let infos = TypeInfo::of_schema(&schema);
+        let infos = TypeInfo::of_schema(&schema, parts.seed);
         if infos.len() != parts.types.len() {
             return Err(StateError::Damaged(format!(
                 "expected {} types, found {}",
@@ -138,7 +142,7 @@ impl State {
             .map(|(part, info)| part.put_together(info, &segments))
             .collect::<StateResult<Vec<_>>>()?;
         let (version, schema) = (parts.version, Arc::new(schema));
-        let mut state = Self::assemble(version, schema, infos, types, segments);
+        let mut state = Self::assemble(version, parts.seed, schema, infos, types, segments);
         state.emptying = parts.emptying;
         if state.checksum() == parts.checksum {
             Ok(state)

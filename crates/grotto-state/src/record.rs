@@ -3,6 +3,7 @@
 //! Owns: the zero-copy reads everything else is built on. Never allocates.
 
 use crate::block::{Elements, HEADER, read_var};
+use crate::hash::Secret;
 use crate::key::{self, KeyPart};
 use crate::layout::{Layout, Slots};
 use crate::state::State;
@@ -227,6 +228,44 @@ impl<'a> Record<'a> {
             _ => {
                 let value = read_var(self.bytes, 0, self.row(), &dropped.slots);
                 checksum::var(dropped.seed, value.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Hash by which an equal record is found among others of a type without a key: private, and of
+    /// all non-null values, also of fields on their way out, so that it stays the same when the schema
+    /// changes.
+    #[must_use]
+    pub(crate) fn value_hash(&self) -> u64 {
+        let Some(info) = self.state.infos.get(self.type_id.index()) else {
+            return 0;
+        };
+        let mut sum = 0_u64;
+        for (column, (kind, field)) in info.kinds.iter().zip(&info.fields).enumerate() {
+            if !self.is_null(column) {
+                sum = sum.wrapping_add(match kind {
+                    ColumnKind::Fixed(_) => Secret::fixed(field, self.word(column)),
+                    ColumnKind::Var(_) => info.secret.var(field, self.var(column)),
+                    ColumnKind::Elements(_) => info.secret.elements(field, self.elements(column)),
+                });
+            }
+        }
+        for dropped in &self.layout.dropped {
+            sum = sum.wrapping_add(self.dropped_share(&info.secret, dropped));
+        }
+        info.secret.finish(sum)
+    }
+
+    fn dropped_share(&self, secret: &Secret, dropped: &crate::layout::Dropped) -> u64 {
+        if dropped.slots.null.read(self.bytes, self.row()) == 1 {
+            return 0;
+        }
+        let field = secret.field(dropped.seed);
+        match dropped.kind {
+            0 => Secret::fixed(&field, dropped.slots.main.read(self.bytes, self.row())),
+            _ => {
+                let value = read_var(self.bytes, 0, self.row(), &dropped.slots);
+                secret.var(&field, value.unwrap_or_default())
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::bitmap::{self, Ordinals};
 use crate::block::BlockRef;
 use crate::compact::Cursor;
 use crate::error::{StateError, StateResult};
+use crate::hash::{FieldSecret, HashSeed, Secret};
 use crate::index::Index;
 use crate::key::KeyInfo;
 use crate::layout::Layout;
@@ -29,18 +30,23 @@ pub(crate) struct TypeInfo {
     pub(crate) kinds: Vec<ColumnKind>,
     /// Hash seed per column.
     pub(crate) seeds: Vec<u64>,
+    /// What values are hashed with to find equal records, per column.
+    pub(crate) fields: Vec<FieldSecret>,
+    pub(crate) secret: Secret,
     pub(crate) key: Option<KeyInfo>,
     /// Columns of the primary key that are in the record itself.
     pub(crate) first: Vec<u16>,
 }
 
 impl TypeInfo {
-    pub(crate) fn of_schema(schema: &Schema) -> Arc<[Self]> {
-        schema.types().iter().map(Self::new).collect()
+    pub(crate) fn of_schema(schema: &Schema, seed: HashSeed) -> Arc<[Self]> {
+        let secret = Secret::new(seed);
+        let types = schema.types().iter();
+        types.map(|ty| Self::new(ty, secret)).collect()
     }
 
-    fn new(ty: &TypeSchema) -> Self {
-        let seeds = match ty.object() {
+    fn new(ty: &TypeSchema, secret: Secret) -> Self {
+        let seeds: Vec<u64> = match ty.object() {
             Some(object) => object
                 .fields
                 .iter()
@@ -48,12 +54,14 @@ impl TypeInfo {
                 .collect(),
             None => vec![checksum::field_seed(&ty.name, "")],
         };
-        let key = ty.key().map(KeyInfo::new);
+        let key = ty.key().map(|key| KeyInfo::new(key, secret));
         let first = key.as_ref().map_or(Vec::new(), KeyInfo::own_columns);
         Self {
             name: checksum::field_seed(&ty.name, ""),
             kinds: columns_of(ty),
+            fields: seeds.iter().map(|seed| secret.field(*seed)).collect(),
             seeds,
+            secret,
             key,
             first,
         }
@@ -108,6 +116,8 @@ pub(crate) const DEFAULT_SHIFT: u8 = 11;
 #[derive(Debug)]
 pub struct State {
     pub(crate) version: u64,
+    /// What its indexes are hashed with, and those of all states that come from it.
+    pub(crate) seed: HashSeed,
     pub(crate) schema: Arc<Schema>,
     pub(crate) schema_hash: u64,
     pub(crate) infos: Arc<[TypeInfo]>,
@@ -120,10 +130,13 @@ pub struct State {
 
 impl State {
     /// The empty state at version 0: no types, no records. Every dataset starts here.
+    ///
+    /// All states that come from it hash keys with `seed`, so it must be random and kept to oneself.
     #[must_use]
-    pub fn empty() -> Self {
+    pub fn empty(seed: HashSeed) -> Self {
         Self::assemble(
             0,
+            seed,
             Arc::new(Schema::default()),
             Arc::new([]),
             Vec::new(),
@@ -133,6 +146,7 @@ impl State {
 
     pub(crate) fn assemble(
         version: u64,
+        seed: HashSeed,
         schema: Arc<Schema>,
         infos: Arc<[TypeInfo]>,
         types: Vec<TypeState>,
@@ -141,6 +155,7 @@ impl State {
         let schema_hash = schema.hash();
         Self {
             version,
+            seed,
             schema,
             schema_hash,
             infos,
@@ -156,6 +171,7 @@ impl State {
     pub fn at_version(&self, version: u64) -> Self {
         Self {
             version,
+            seed: self.seed,
             schema: Arc::clone(&self.schema),
             schema_hash: self.schema_hash,
             infos: Arc::clone(&self.infos),
@@ -164,6 +180,12 @@ impl State {
             emptying: self.emptying,
             damaged: AtomicBool::new(self.is_damaged()),
         }
+    }
+
+    /// What its indexes are hashed with.
+    #[must_use]
+    pub fn seed(&self) -> HashSeed {
+        self.seed
     }
 
     /// Its version: the position in the commit log.

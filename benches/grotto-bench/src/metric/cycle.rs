@@ -93,7 +93,7 @@ fn load(path: &std::path::Path) -> Result<State> {
     let mut file = std::fs::File::open(path)?;
     let mut bytes = Vec::with_capacity(file.metadata()?.len() as usize);
     file.read_to_end(&mut bytes)?;
-    apply(&State::empty(), &parse(bytes)?)
+    apply(&crate::engine::empty(), &parse(bytes)?)
 }
 
 /// Full cycles over the same records.

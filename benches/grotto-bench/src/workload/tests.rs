@@ -46,7 +46,7 @@ fn reads_back<W: Workload>() {
     let mut model = Model::<W>::new(1_000);
     let schema = Arc::new(Schema::parse(W::SCHEMA).unwrap());
     let id = schema.find(<W::Typed as grotto::RecordType>::TYPE).unwrap();
-    let mut write = WriteState::new(Arc::new(grotto_state::State::empty()));
+    let mut write = WriteState::new(Arc::new(crate::engine::empty()));
     let options = |version| EncodeOptions {
         dataset: "d".into(),
         version,

@@ -123,7 +123,7 @@ impl Root {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grotto_state::State;
+    use grotto_state::{HashSeed, State};
 
     fn root() -> Root {
         Root {
@@ -136,7 +136,7 @@ mod tests {
                 length: 64,
                 checksum: 0x0102_0304_0506_0708,
             }],
-            parts: State::empty().to_parts(),
+            parts: State::empty(HashSeed::new([0x0a, 0x0b])).to_parts(),
         }
     }
 
@@ -155,6 +155,7 @@ mod tests {
             "0100000000000000",                                 // one segment
             "030000000000000040000000000000000807060504030201", // name, length, checksum
             "0000000000000000",                                 // version
+            "0a000000000000000b00000000000000",                 // seed of hashes
             "0000000000000000",                                 // schema
             "0000000000000000",                                 // state checksum
             "0000000000000000",                                 // slots

@@ -5,10 +5,11 @@ use grotto_state::format::Schema;
 use grotto_state::format::blob::Blob;
 use grotto_state::format::flat::FlatBuilder;
 use grotto_state::format::json;
-use grotto_state::{EncodeOptions, Mode, WriteState};
+use grotto_state::{EncodeOptions, HashSeed, Mode, WriteState};
 use std::sync::Arc;
 
 const DATASET: &str = "cities";
+const SEED: HashSeed = HashSeed::new([1, 2]);
 
 /// What happens to a directory.
 type Damage = fn(&Path);
@@ -23,7 +24,7 @@ impl Source {
     fn new() -> Self {
         let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }").unwrap();
         Self {
-            write: WriteState::new(Arc::new(State::empty())),
+            write: WriteState::new(Arc::new(State::empty(SEED))),
             schema: Arc::new(schema),
         }
     }
@@ -56,7 +57,7 @@ impl Source {
 fn filled(path: &Path, versions: u64, boot: &str) -> Arc<State> {
     let (mut dir, _) = open(path, boot);
     let mut source = Source::new();
-    let mut state = Arc::new(State::empty());
+    let mut state = Arc::new(State::empty(SEED));
     for round in 0..versions {
         state = Arc::new(state.apply(&source.delta(300, round), &mut dir).unwrap().0);
         dir.publish(&state, "id").unwrap();
@@ -238,7 +239,7 @@ fn files_are_bounded_while_versions_go_by_and_held_states_stay_readable() {
     let dir = tempfile::tempdir().unwrap();
     let (mut opened, _) = open(dir.path(), "boot");
     let mut source = Source::new();
-    let mut state = Arc::new(State::empty());
+    let mut state = Arc::new(State::empty(SEED));
     let mut first = None;
     for round in 0..30 {
         state = Arc::new(

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use grotto_consumer::State;
 use grotto_state::format::flat::FlatBuilder;
 use grotto_state::format::{Schema, json};
-use grotto_state::{EncodeOptions, Mode, WriteState, encode_snapshot};
+use grotto_state::{EncodeOptions, HashSeed, Mode, WriteState, encode_snapshot};
 use grotto_store::{
     BlobKind, CommitFields, Dataset, EntryBlobs, LogEntry, Store, StoreUrl, Writer, WriterOptions,
 };
@@ -50,7 +50,7 @@ impl Kit {
         let (writer, _) = Writer::acquire(dataset, WriterOptions::default())
             .await
             .unwrap();
-        let state = State::empty().at_version(writer.next_version() - 1);
+        let state = State::empty(HashSeed::new([1, 2])).at_version(writer.next_version() - 1);
         Publisher {
             writer,
             write: WriteState::new(Arc::new(state)),

@@ -1,9 +1,9 @@
 //! Content hashes and key hashes of staged rows, a column at a time.
 //!
-//! Owns: that they are what [`crate::Record::content_hash`] and the key hash of the stored record
-//! give. Never reads a record.
+//! Owns: that they are what [`crate::Record::content_hash`] and [`crate::key::hash_record`] give for
+//! the stored record. Never reads a record.
 
-use crate::key::KeyInfo;
+use crate::key::{KeyInfo, KeyPart};
 use crate::state::TypeInfo;
 use grotto_format::batch::{Batch, ColumnData, Value};
 use grotto_format::checksum;
@@ -34,19 +34,24 @@ pub(super) fn contents(info: &TypeInfo, batch: &Batch, rows: Range<usize>) -> Ve
 
 /// Key hashes of all rows of a batch; `None` when part of the key is in another record or null.
 pub(super) fn keys(info: &KeyInfo, batch: &Batch) -> Option<Vec<u64>> {
-    let mut hashes = vec![checksum::KEY_SEED; batch.rows];
+    let secret = &info.secret;
+    let mut hashes = vec![secret.start(); batch.rows];
     for path in &info.paths {
         let [column] = path.steps.as_slice() else {
             return None;
         };
         let column = batch.columns.get(usize::from(*column))?;
         for (row, hash) in hashes.iter_mut().enumerate() {
-            *hash = match column.value(row) {
-                Value::Fixed(word) => checksum::key_fixed(*hash, word),
-                Value::Var(bytes) => checksum::key_var(*hash, bytes),
+            let part = match column.value(row) {
+                Value::Fixed(word) => KeyPart::Fixed(word),
+                Value::Var(bytes) => KeyPart::Var(bytes),
                 Value::Null | Value::Elements(_) => return None,
             };
+            *hash = secret.mix(*hash, part);
         }
     }
+    hashes
+        .iter_mut()
+        .for_each(|hash| *hash = secret.finish(*hash));
     Some(hashes)
 }

@@ -6,7 +6,7 @@ use super::work::{Open, Work};
 use super::{Changes, Effort, rebuild};
 use crate::compact::compact;
 use crate::error::{StateError, StateResult};
-use crate::index::{self, Change, Index, IndexDamage, Run};
+use crate::index::{self, Change, Index, IndexFault, Run};
 use crate::key;
 use crate::segment::items::Kind;
 use crate::segment::{ALIGN, Buffer, HugeBuffer, Loc, Segment};
@@ -31,15 +31,15 @@ pub(super) fn index_phase(
         let changed = !change.is_empty();
         if let Some(runs) = keys {
             free_pages(base, id, &mut work);
-            let (name, damaged) = (base.infos[position].name, |e| damage(base, id, e));
-            types[position].index = Some(rebuild::of_runs(runs, name, damaged, &mut work)?);
+            let (name, fault) = (base.infos[position].name, |e| fault(base, id, e));
+            types[position].index = Some(rebuild::of_runs(runs, name, fault, &mut work)?);
         } else if base.infos[position].key.is_some() && changed {
             left.push(id);
         }
     }
     let assembled = |types, segments| {
         let (schema, infos) = (Arc::clone(&base.schema), Arc::clone(&base.infos));
-        State::assemble(version, schema, infos, types, segments)
+        State::assemble(version, base.seed, schema, infos, types, segments)
     };
     if !left.is_empty() {
         types = read_and_index(base, types, changes, &left, &assembled, &mut work)?;
@@ -119,11 +119,17 @@ struct Place {
     slot: u16,
 }
 
-fn damage(base: &State, id: TypeId, IndexDamage(ordinal): IndexDamage) -> StateError {
+fn fault(base: &State, id: TypeId, fault: IndexFault) -> StateError {
     let name = &base.schema.get(id).name;
-    StateError::Damaged(format!(
-        "expected {name} #{ordinal} to have a primary key of its own in the index"
-    ))
+    match fault {
+        IndexFault::Damage(ordinal) => StateError::Damaged(format!(
+            "expected {name} #{ordinal} to have a primary key of its own in the index"
+        )),
+        IndexFault::Crowded(count) => StateError::Limit(format!(
+            "{name}: {} keys with one hash, found {count}",
+            index::MAX_CROWD
+        )),
+    }
 }
 
 /// Gives up the pages of the index that a type had.
@@ -145,12 +151,12 @@ fn index_type(
     let Some(info) = base.infos[id.index()].key.as_ref() else {
         return Ok(Index::default());
     };
-    let damaged = |error| damage(base, id, error);
+    let fault = |e| fault(base, id, e);
     let hash = |state: &State, ordinal: u32| {
         state
             .row(id, ordinal)
             .and_then(|r| key::hash_record(&r, info))
-            .ok_or_else(|| damaged(IndexDamage(ordinal)))
+            .ok_or_else(|| fault(IndexFault::Damage(ordinal)))
     };
     let from = offset.div_ceil(ALIGN);
     let old = base.types[id.index()].index.clone().unwrap_or_default();
@@ -161,7 +167,7 @@ fn index_type(
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
         free_pages(base, id, work);
-        let built = rebuild::of_records(next, id, info, damaged, pages, slot)?;
+        let built = rebuild::of_records(next, id, info, fault, pages, slot)?;
         return moved(built, slot, from);
     }
     let mut list = Vec::with_capacity(change.added.len() + change.removed.len());
@@ -183,29 +189,24 @@ fn index_type(
         next.row(id, ordinal)
             .and_then(|r| key::hash_record(&r, info))
     };
-    let hashes = list.iter().map(|change| change.hash).collect();
     let mut freed = Vec::new();
     let patched = index::patch(
         &old,
         &base.segments,
         list,
+        next.types[id.index()].live,
         &rehash,
         pages,
         slot,
         &mut |loc| freed.push(loc),
     );
     freed.into_iter().for_each(|loc| work.free_index_page(loc));
-    let patched = patched.map_err(damaged)?;
+    let (patched, written) = patched.map_err(fault)?;
     work.effort.table_entries += patched.pages.len() as u64;
-    let (name, kind) = (
-        base.infos[id.index()].name,
-        Kind::Index {
-            depth: patched.depth,
-        },
-    );
-    index::touched_pages(&old, &patched, hashes, slot, &mut |entries| {
-        pages.items.note(name, kind, entries);
-    });
+    let (name, depth) = (base.infos[id.index()].name, patched.depth);
+    for entries in written {
+        pages.items.note(name, Kind::Index { depth }, entries);
+    }
     moved(patched, slot, from)
 }
 

@@ -6,7 +6,7 @@ use super::threads;
 use super::work::Work;
 use crate::bitmap;
 use crate::error::{StateError, StateResult};
-use crate::index::{self, Index, IndexDamage, Run};
+use crate::index::{self, Index, IndexFault, Run};
 use crate::key::{self, KeyInfo};
 use crate::segment::items::Kind;
 use crate::segment::{ALIGN, Buffer};
@@ -17,7 +17,7 @@ use grotto_format::schema::TypeId;
 pub(super) fn of_runs(
     runs: Vec<Run>,
     type_name: u64,
-    damaged: impl Fn(IndexDamage) -> StateError,
+    fault: impl Fn(IndexFault) -> StateError,
     work: &mut Work<'_>,
 ) -> StateResult<Index> {
     debug_assert_eq!(ALIGN, index::LINE, "pages need no padding");
@@ -46,7 +46,7 @@ pub(super) fn of_runs(
     let mut buffers = Vec::with_capacity(built.len());
     for (mut open, pages) in built {
         let first = locs.len();
-        for (start, lines) in pages.map_err(&damaged)? {
+        for (start, lines) in pages.map_err(&fault)? {
             locs.push(open.loc(start, lines)?);
             work.account(open.slot, usize::from(lines) * index::LINE);
         }
@@ -68,13 +68,13 @@ pub(super) fn of_records(
     next: &State,
     id: TypeId,
     info: &KeyInfo,
-    damaged: impl Fn(IndexDamage) -> StateError,
+    fault: impl Fn(IndexFault) -> StateError,
     out: &mut Buffer,
     slot: u16,
 ) -> StateResult<Index> {
     let threads = if next.count(id) < SMALL { 1 } else { threads() };
     let blocks = next.ordinal_limit(id) >> next.types[id.index()].shift;
-    let hashed = |part: u32| -> Result<Vec<(u64, u32)>, IndexDamage> {
+    let hashed = |part: u32| -> Result<Vec<(u64, u32)>, IndexFault> {
         let shift = next.types[id.index()].shift;
         let (first, last) = (
             blocks * part / threads as u32,
@@ -88,7 +88,7 @@ pub(super) fn of_records(
                 let hash = next
                     .row(id, ordinal)
                     .and_then(|record| key::hash_record(&record, info));
-                entries.push((hash.ok_or(IndexDamage(ordinal))?, ordinal));
+                entries.push((hash.ok_or(IndexFault::Damage(ordinal))?, ordinal));
             }
         }
         Ok(entries)
@@ -96,7 +96,7 @@ pub(super) fn of_records(
     let parts = side_by_side((0..threads).collect(), |part, _| hashed(part as u32))
         .into_iter()
         .collect::<Result<Vec<_>, _>>()
-        .map_err(&damaged)?;
+        .map_err(&fault)?;
     let depth = index::depth_for(parts.iter().map(Vec::len).sum());
     let pages = 1_u32 << depth;
     let count = threads.min(pages as usize);
@@ -106,7 +106,7 @@ pub(super) fn of_records(
     });
     let mut locs = Vec::with_capacity(pages as usize);
     for part in built {
-        let (buffer, starts) = part.map_err(&damaged)?;
+        let (buffer, starts) = part.map_err(&fault)?;
         let start = out.put(&buffer.bytes);
         for (at, lines) in starts {
             locs.push(Buffer::checked_loc(start + at, slot, lines)?);

@@ -77,8 +77,13 @@ impl<'a> Unit<'a> {
         let bytes = bitmap::page_bytes(tables.shift);
         for (entry, page) in self.entries.clone().zip(self.page.chunks(bytes)) {
             let old = self.base.bitmap_page(self.of.old, entry);
-            if old != page && !(old.is_empty() && bitmap::count(page) == 0) {
+            let empty = bitmap::count(page) == 0;
+            if old != page && !(old.is_empty() && empty) {
                 put_page(tables, work, entry, page)?;
+            }
+            if empty && still_there {
+                // Emptied by this blob, beside an entry to which records come back.
+                free_entry(self.base, self.of.old, tables, work, entry);
             }
         }
         match still_there {

@@ -207,7 +207,10 @@ mod tests {
 
     #[test]
     fn a_slot_that_a_thread_took_and_left_empty_is_nobody_elses() {
-        let (base, mut seal) = (State::empty(), HeapSeal::default());
+        let (base, mut seal) = (
+            State::empty(crate::HashSeed::new([1, 2])),
+            HeapSeal::default(),
+        );
         let mut work = Work::new(&base, &mut seal).unwrap();
         let mut lent = work.lend(2).unwrap();
         // The second thread fills its buffer with its last chunk and begins another.

@@ -3,7 +3,7 @@
 //! Owns: how many pages and lines entries take, and bringing together what belongs in one.
 
 use super::page::{MAX_REACH, Page, fill};
-use super::{IndexDamage, LINE, MAX_DEPTH, MAX_LINES, SLOTS};
+use super::{IndexFault, LINE, MAX_DEPTH, MAX_LINES, SLOTS};
 use crate::segment::Buffer;
 use std::ops::Range;
 
@@ -12,31 +12,58 @@ use std::ops::Range;
 /// The same for pages of a load and for those that changes lay out anew, so that an index does not grow
 /// with age.
 pub(super) fn fresh_lines(count: usize) -> usize {
-    ((count * 10 + 51) / 103).max(1)
+    // The average may be more than fits the few lines of a small page.
+    ((count * 10 + 51) / 103).max(count.div_ceil(SLOTS)).max(1)
 }
 
-/// Lays entries out in as many pages as they need: a power of two.
-pub(super) fn build_pages(entries: &mut [(u64, u32)], local: u8) -> Result<Vec<Page>, IndexDamage> {
-    let mut bits = 0_u8;
-    while entries.len() >> bits > MAX_LINES * SLOTS * 4 / 5 && local + bits < MAX_DEPTH {
-        bits += 1;
-    }
+/// A page and how many top bits of the hash its entries share.
+pub(super) struct Piece {
+    pub(super) depth: u8,
+    pub(super) page: Page,
+}
+
+/// Lays entries that share `depth` top bits out in as many pages as they need, in the order of their
+/// hashes; splits no deeper than `most`, and only what that separates.
+pub(super) fn build_pages(
+    entries: &mut [(u64, u32)],
+    depth: u8,
+    most: u8,
+) -> Result<Vec<Piece>, IndexFault> {
     entries.sort_unstable();
-    let part = |hash: u64| (hash << local >> 1 >> (63 - bits)) as usize;
-    (0..1_usize << bits)
-        .map(|number| {
-            let start = entries.partition_point(|(hash, _)| part(*hash) < number);
-            let end = entries.partition_point(|(hash, _)| part(*hash) <= number);
-            page_with(&entries[start..end])
-        })
-        .collect()
+    let mut pieces = Vec::new();
+    split(entries, depth, most, &mut pieces)?;
+    Ok(pieces)
+}
+
+fn split(
+    entries: &[(u64, u32)],
+    depth: u8,
+    most: u8,
+    pieces: &mut Vec<Piece>,
+) -> Result<(), IndexFault> {
+    if entries.len() <= MAX_LINES * SLOTS * 4 / 5 || !separates(entries, depth, most) {
+        let page = page_with(entries)?;
+        pieces.push(Piece { depth, page });
+        return Ok(());
+    }
+    let half = entries.partition_point(|(hash, _)| hash << depth >> 63 == 0);
+    split(&entries[..half], depth + 1, most, pieces)?;
+    split(&entries[half..], depth + 1, most, pieces)
+}
+
+/// Whether splitting from `depth` to `most` bits leaves at least a quarter of the entries outside of the
+/// largest part.
+fn separates(entries: &[(u64, u32)], depth: u8, most: u8) -> bool {
+    let part = |hash: &(u64, u32)| hash.0 >> 1 >> (63 - most);
+    let parts = entries.chunk_by(|a, b| part(a) == part(b));
+    let largest = parts.map(<[_]>::len).max().unwrap_or(0);
+    depth < most && largest * 4 <= entries.len() * 3
 }
 
 /// A page that holds the entries.
-fn page_with(entries: &[(u64, u32)]) -> Result<Page, IndexDamage> {
+fn page_with(entries: &[(u64, u32)]) -> Result<Page, IndexFault> {
     let mut bytes = Vec::new();
-    let lines = fresh_lines(entries.len());
-    attempts(entries, lines, |lines| {
+    laid_out(entries, |lines| {
         bytes.clear();
         bytes.resize(lines * LINE, 0);
         fill(&mut bytes, entries)
@@ -44,28 +71,23 @@ fn page_with(entries: &[(u64, u32)]) -> Result<Page, IndexDamage> {
     Ok(Page::of(bytes, entries.len()))
 }
 
-/// Tries numbers of lines until all entries have a place, better one that lookups find soon. Some
-/// more lines help against an unlucky spread; nothing helps against more equal hashes than a line
-/// reaches, which no honest dataset has.
-fn attempts(
+/// Tries some more lines than entries need, for one layout in which lookups find all of them soon: that
+/// helps against an unlucky spread, but not where many hashes are equal. Gives the number of lines.
+fn laid_out(
     entries: &[(u64, u32)],
-    lines: usize,
-    mut fill: impl FnMut(usize) -> Result<u8, u32>,
-) -> Result<usize, IndexDamage> {
+    mut fill: impl FnMut(usize) -> usize,
+) -> Result<usize, IndexFault> {
     const PATIENCE: usize = 4;
-    let mut left_over = entries.first().map_or(0, |(_, ordinal)| *ordinal);
-    for tried in 0..MAX_LINES {
-        let lines = lines + tried;
-        if lines > usize::from(u16::MAX) {
-            break;
-        }
-        match fill(lines) {
-            Ok(reach) if reach <= MAX_REACH || tried >= PATIENCE => return Ok(lines),
-            Ok(_) => {}
-            Err(ordinal) => left_over = ordinal,
-        }
+    let lines = fresh_lines(entries.len());
+    if lines > usize::from(u16::MAX) {
+        return Err(IndexFault::Crowded(entries.len()));
     }
-    Err(IndexDamage(left_over))
+    let last = (lines + PATIENCE).min(usize::from(u16::MAX));
+    if let Some(enough) = (lines..=last).find(|lines| fill(*lines) <= MAX_REACH) {
+        return Ok(enough);
+    }
+    fill(lines);
+    Ok(lines)
 }
 
 /// Directory bits for an index of `count` entries built at once.
@@ -85,7 +107,7 @@ pub(crate) fn build_pages_in(
     parts: &[Vec<(u64, u32)>],
     depth: u8,
     range: Range<u32>,
-) -> Result<BuiltPages, IndexDamage> {
+) -> Result<BuiltPages, IndexFault> {
     let page = |hash: u64| (hash >> 1 >> (63 - depth)) as u32;
     let entries = parts.iter().flatten().copied();
     let mine: Vec<_> = entries
@@ -159,7 +181,7 @@ pub(crate) fn build_parts(
     depth: u8,
     parts: Range<u32>,
     out: &mut Buffer,
-) -> Result<Vec<(usize, u16)>, IndexDamage> {
+) -> Result<Vec<(usize, u16)>, IndexFault> {
     let each = 1_u32 << depth.saturating_sub(RUN_BITS);
     let mut built = Vec::with_capacity(parts.len() * each as usize);
     let (mut sorter, mut entries) = (Sorter::default(), Vec::new());
@@ -190,7 +212,7 @@ impl Sorter {
         range: Range<u32>,
         out: &mut Buffer,
         built: &mut Vec<(usize, u16)>,
-    ) -> Result<(), IndexDamage> {
+    ) -> Result<(), IndexFault> {
         let slot = |hash: u64| ((hash >> 1 >> (63 - depth)) as u32 - range.start) as usize;
         self.ends.clear();
         self.ends.resize(range.len() + 1, 0);
@@ -216,9 +238,9 @@ impl Sorter {
 }
 
 /// Appends a page.
-fn append_page(entries: &[(u64, u32)], out: &mut Buffer) -> Result<(usize, u16), IndexDamage> {
+fn append_page(entries: &[(u64, u32)], out: &mut Buffer) -> Result<(usize, u16), IndexFault> {
     let start = out.begin();
-    let lines = attempts(entries, fresh_lines(entries.len()), |lines| {
+    let lines = laid_out(entries, |lines| {
         out.bytes.resize(start);
         out.bytes.resize(start + lines * LINE);
         fill(&mut out.bytes[start..], entries)

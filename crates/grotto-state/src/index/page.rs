@@ -3,10 +3,17 @@
 //! Owns: slots, lines and `reach` within a page. Never knows other pages.
 
 use super::build::fresh_lines;
-use super::{LINE, ORDINALS, REACH, SLOTS, fingerprint, hits, home, ordinal_at};
+use super::patch::Change;
+use super::{
+    LAID, LINE, ORDINALS, REACH, SLOTS, entries_in, fingerprint, hits, home, number, ordinal_at,
+    reach,
+};
 
-/// A key may be this many lines past its own before its page is laid out anew.
-pub(super) const MAX_REACH: u8 = 3;
+/// A key may be this many lines past its own before its page is laid out anew, or half more than when
+/// that was last done: more equal hashes than this page cannot be brought closer.
+pub(super) const MAX_REACH: usize = 3;
+/// From this reach on, entries are not added one by one: each would probe as many lines.
+const CROWDED: usize = 64;
 
 /// A page being changed.
 pub(super) struct Page {
@@ -21,32 +28,34 @@ impl Page {
     }
 
     pub(super) fn copy_of(bytes: &[u8]) -> Self {
-        let used = bytes
-            .chunks(LINE)
-            .flat_map(|line| &line[..SLOTS])
-            .filter(|print| **print != 0)
-            .count();
         Self {
             bytes: bytes.to_vec(),
-            used,
+            used: entries_in(bytes) as usize,
         }
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used
     }
 
     pub(super) fn lines(&self) -> usize {
         self.bytes.len() / LINE
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        (self.used + 1) * 10 > self.lines() * SLOTS * 9
+    /// Whether an entry cannot just be added: the page is laid out anew then.
+    pub(super) fn is_full(&self, hash: u64) -> bool {
+        let lines = self.lines();
+        (self.used + 1) * 10 > lines * SLOTS * 9 || reach(&self.bytes, home(hash, lines)) >= CROWDED
     }
 
+    /// Adds an entry to a page that is not full.
     pub(super) fn add(&mut self, hash: u64, ordinal: u32) -> bool {
         let lines = self.lines();
         if lines == 0 {
             return false;
         }
         let first = home(hash, lines);
-        for step in 0..lines.min(usize::from(u8::MAX)) {
+        for step in 0..lines {
             let line = (first + step) % lines;
             let at = line * LINE;
             if let Some(slot) = self.bytes[at..at + SLOTS]
@@ -56,8 +65,7 @@ impl Page {
                 self.bytes[at + slot] = fingerprint(hash);
                 let place = at + ORDINALS + 4 * slot;
                 self.bytes[place..place + 4].copy_from_slice(&ordinal.to_le_bytes());
-                let reach = &mut self.bytes[first * LINE + REACH];
-                *reach = (*reach).max(step as u8);
+                raise(&mut self.bytes, first * LINE + REACH, step);
                 self.used += 1;
                 return true;
             }
@@ -65,21 +73,32 @@ impl Page {
         false
     }
 
-    pub(super) fn remove(&mut self, hash: u64, ordinal: u32) -> bool {
-        let lines = self.lines();
-        for step in 0..lines {
-            let line = (home(hash, lines) + step) % lines;
+    /// Removes entries with one hash, all in one walk over the lines of the hash; `false` when one of
+    /// them is not there. Their ordinals rise.
+    pub(super) fn remove(&mut self, hash: u64, entries: &[Change]) -> bool {
+        let (lines, mut left) = (self.lines(), entries.len());
+        let first = home(hash, lines);
+        let steps = match lines {
+            0 => 0,
+            _ => (reach(&self.bytes, first) + 1).min(lines),
+        };
+        for line in (0..steps).map(|step| (first + step) % lines) {
             let mut bits = hits(&self.bytes, line, fingerprint(hash));
             while bits != 0 {
                 let slot = bits.trailing_zeros() as usize;
                 bits &= bits - 1;
-                if ordinal_at(&self.bytes, line, slot) == ordinal
-                    && self.bytes[line * LINE + slot] != 0
+                let ordinal = ordinal_at(&self.bytes, line, slot);
+                if entries
+                    .binary_search_by_key(&ordinal, |e| e.ordinal)
+                    .is_ok()
                 {
                     self.bytes[line * LINE + slot] = 0;
                     self.used -= 1;
-                    return true;
+                    left -= 1;
                 }
+            }
+            if left == 0 {
+                return true;
             }
         }
         false
@@ -88,7 +107,9 @@ impl Page {
     /// Whether lookups have come to probe too far: `reach` only ever grows, until a page is laid out
     /// anew.
     pub(super) fn is_worn(&self) -> bool {
-        self.bytes.chunks(LINE).any(|line| line[REACH] > MAX_REACH)
+        let laid = number(&self.bytes, LAID);
+        let most = MAX_REACH.max(laid + laid / 2);
+        (0..self.lines()).any(|line| reach(&self.bytes, line) > most)
     }
 
     /// Whether a sixth of its lines would go if it were laid out anew: pages that only ever grew
@@ -109,32 +130,40 @@ impl Page {
     }
 }
 
-/// Lays entries out in lines without any; gives how far the worst one is from its own line, or the
-/// ordinal of the first that finds no place.
-pub(super) fn fill(page: &mut [u8], entries: &[(u64, u32)]) -> Result<u8, u32> {
+/// Notes a reach, if it is the largest so far.
+fn raise(page: &mut [u8], at: usize, reach: usize) {
+    if reach > number(page, at) {
+        // A page has at most `u16::MAX` lines.
+        page[at..at + 2].copy_from_slice(&(reach as u16).to_le_bytes());
+    }
+}
+
+/// Lays entries out in lines without any, which have room for them; gives how far the worst one is from
+/// its own line.
+pub(super) fn fill(page: &mut [u8], entries: &[(u64, u32)]) -> usize {
     let lines = page.len() / LINE;
     let mut worst = 0;
     for (hash, ordinal) in entries {
         let first = home(*hash, lines);
-        let (mut line, mut step) = (first, 0_u8);
+        // Where an entry of the same line went, all before is full: so equal hashes cost no more than
+        // others.
+        let mut step = reach(page, first);
+        let mut line = (first + step) % lines;
         let mut slot = used_slots(page, line);
         while slot == SLOTS {
-            step = step.checked_add(1).ok_or(*ordinal)?;
+            step += 1;
             line = if line + 1 == lines { 0 } else { line + 1 };
-            if line == first || step == u8::MAX {
-                return Err(*ordinal);
-            }
             slot = used_slots(page, line);
         }
         let at = line * LINE;
         page[at + slot] = fingerprint(*hash);
         let place = at + ORDINALS + 4 * slot;
         page[place..place + 4].copy_from_slice(&ordinal.to_le_bytes());
-        let reach = &mut page[first * LINE + REACH];
-        *reach = (*reach).max(step);
+        raise(page, first * LINE + REACH, step);
         worst = worst.max(step);
     }
-    Ok(worst)
+    raise(page, LAID, worst);
+    worst
 }
 
 /// Taken slots of a line that was filled from the first slot on: fingerprints are never zero.

@@ -2,16 +2,22 @@
 
 use super::*;
 use crate::segment::Buffer;
-use grotto_format::checksum::{KEY_SEED, key_fixed};
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
+mod crowds;
+
+/// A hash as good as a private one.
 fn hash(ordinal: u32) -> u64 {
-    key_fixed(KEY_SEED, u64::from(ordinal))
+    let word = (u64::from(ordinal) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
 }
 
 /// Builds an index in two parts, as two threads would.
-fn build(entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -> Result<Index, IndexDamage> {
+fn build(entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -> Result<Index, IndexFault> {
     let depth = depth_for(entries.len());
     let (first, second) = entries.split_at(entries.len() / 3);
     let parts = [first.to_vec(), second.to_vec()];
@@ -32,14 +38,24 @@ fn build(entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -> Result<Index,
     })
 }
 
+/// An index, what should be in it, and the hash it is built with.
 struct Harness {
     index: Index,
     segments: Vec<Segment>,
     live: BTreeSet<u32>,
+    hash: fn(u32) -> u64,
+    /// Entries whose hash was asked for.
+    rehashed: Cell<usize>,
+    /// Bytes of new pages.
+    written: usize,
 }
 
 impl Harness {
     fn build(live: BTreeSet<u32>) -> Self {
+        Self::with_hash(live, hash)
+    }
+
+    fn with_hash(live: BTreeSet<u32>, hash: fn(u32) -> u64) -> Self {
         let mut out = Buffer::default();
         let index = build(live.iter().map(|o| (hash(*o), *o)).collect(), &mut out, 0).unwrap();
         let bytes = out.finish().into();
@@ -51,42 +67,68 @@ impl Harness {
                 live: 0,
             }],
             live,
+            hash,
+            rehashed: Cell::new(0),
+            written: 0,
         }
     }
 
     fn change(&mut self, remove: &[u32], add: &[u32]) {
-        let change = |add| {
-            move |o: &u32| Change {
-                hash: hash(*o),
-                ordinal: *o,
-                add,
-            }
-        };
-        let changes = remove
-            .iter()
-            .map(change(false))
-            .chain(add.iter().map(change(true)))
-            .collect();
+        remove.iter().for_each(|o| assert!(self.live.remove(o)));
+        self.live.extend(add);
         let mut out = Buffer::default();
-        let slot = self.segments.len() as u16;
-        let rehash = |o| Some(hash(o));
-        self.index = patch(
-            &self.index,
-            &self.segments,
-            changes,
-            &rehash,
-            &mut out,
-            slot,
-            &mut |_| {},
-        )
-        .unwrap();
+        self.index = self.patched(remove, add, &mut out).unwrap();
+        self.written += out.bytes.len();
         self.segments.push(Segment {
             bytes: out.finish().into(),
             name: 1,
             live: 0,
         });
-        remove.iter().for_each(|o| assert!(self.live.remove(o)));
-        self.live.extend(add);
+    }
+
+    fn patched(&self, remove: &[u32], add: &[u32], out: &mut Buffer) -> Result<Index, IndexFault> {
+        let change = |add| {
+            move |o: &u32| Change {
+                hash: (self.hash)(*o),
+                ordinal: *o,
+                add,
+            }
+        };
+        let removed = remove.iter().map(change(false));
+        let changes = removed.chain(add.iter().map(change(true))).collect();
+        let rehash = |o| {
+            self.rehashed.set(self.rehashed.get() + 1);
+            Some((self.hash)(o))
+        };
+        let pages: BTreeSet<u64> = self.index.pages.iter().map(|loc| loc.to_word()).collect();
+        let mut freed = BTreeSet::new();
+        let slot = self.segments.len() as u16;
+        let count = self.live.len() as u64;
+        let mut free = |loc: Loc| {
+            assert!(pages.contains(&loc.to_word()), "{loc:?} was no page");
+            assert!(freed.insert(loc.to_word()), "{loc:?} was freed twice");
+        };
+        let (next, written) = patch(
+            &self.index,
+            &self.segments,
+            changes,
+            count,
+            &rehash,
+            out,
+            slot,
+            &mut free,
+        )?;
+        // What is still used was not freed, and everything else was.
+        let still: BTreeSet<u64> = next.pages.iter().map(|loc| loc.to_word()).collect();
+        for page in pages.iter().filter(|page| **page != Loc::NONE.to_word()) {
+            assert_ne!(still.contains(page), freed.contains(page), "{page:x}");
+        }
+        // The entries of exactly the new pages are told.
+        let mut told: Vec<usize> = written.into_iter().flatten().map(|e| e as usize).collect();
+        told.sort_unstable();
+        let new = (0..next.pages.len()).filter(|entry| next.pages[*entry].segment == slot);
+        assert_eq!(told, new.collect::<Vec<_>>());
+        Ok(next)
     }
 
     /// Bytes of all pages.
@@ -96,19 +138,25 @@ impl Harness {
             .sum()
     }
 
+    /// Bytes of all pages and of the directory.
+    fn space(&self) -> usize {
+        self.bytes() + 8 * self.index.pages.len()
+    }
+
+    fn found(&self, ordinal: u32) -> usize {
+        let candidates = self.index.candidates(&self.segments, (self.hash)(ordinal));
+        candidates.filter(|o| *o == ordinal).count()
+    }
+
     fn check(&self, up_to: u32) {
         for ordinal in 0..up_to {
-            let found = self
-                .index
-                .candidates(&self.segments, hash(ordinal))
-                .filter(|o| *o == ordinal)
-                .count();
-            assert_eq!(
-                found,
-                usize::from(self.live.contains(&ordinal)),
-                "ordinal {ordinal}"
-            );
+            let expected = usize::from(self.live.contains(&ordinal));
+            assert_eq!(self.found(ordinal), expected, "ordinal {ordinal}");
         }
+        let entries: u64 = each_page(&self.index)
+            .map(|loc| entries_in(page_at(&self.segments, loc)))
+            .sum();
+        assert_eq!(entries, self.live.len() as u64, "entries");
     }
 }
 
@@ -137,17 +185,7 @@ fn growth_from_nothing_keeps_fill_high() {
         harness.change(&[], &(step * 100..(step + 1) * 100).collect::<Vec<_>>());
     }
     harness.check(21_000);
-    let unique: BTreeSet<u64> = harness
-        .index
-        .pages
-        .iter()
-        .map(|loc| loc.to_word())
-        .collect();
-    let lines: usize = unique
-        .iter()
-        .map(|word| usize::from(Loc::from_word(*word).tag))
-        .sum();
-    let bytes = (lines * LINE) as f64 / 20_000.0;
+    let bytes = harness.bytes() as f64 / 20_000.0;
     assert!(bytes < 9.0, "{bytes} bytes an entry");
 }
 
@@ -161,6 +199,51 @@ fn an_index_that_lost_most_of_its_entries_gives_up_their_room() {
     harness.check(20_000);
     let after = harness.bytes();
     assert!(after * 3 < before, "{before} bytes became {after}");
+}
+
+#[test]
+fn the_directory_of_a_dataset_that_shrinks_becomes_that_of_a_small_one() {
+    for step in [100, 7_000, 199_000] {
+        let mut harness = Harness::build((0..200_000).collect());
+        let before = harness.index.depth;
+        for first in (1_000..200_000_u32).step_by(step) {
+            let last = 200_000.min(first + step as u32);
+            harness.change(&(first..last).collect::<Vec<_>>(), &[]);
+        }
+        harness.check(2_000);
+        let (after, fresh) = (harness.index.depth, depth_for(1_000));
+        assert!(
+            after <= fresh + 1,
+            "{before} bits became {after}, not {fresh}"
+        );
+        harness.change(&(0..1_000).collect::<Vec<_>>(), &[]);
+        assert_eq!(harness.index.depth, 0, "{step} at a time");
+        harness.change(&[], &(0..50_000).collect::<Vec<_>>());
+        harness.check(51_000);
+    }
+}
+
+#[test]
+fn pages_are_not_split_and_joined_by_turns() {
+    let mut harness = Harness::build((0..20_000).collect());
+    let work = |harness: &mut Harness, step: u32| {
+        let before = harness.rehashed.get();
+        let (from, to) = (step % 100 * 200, (step % 100 + 1) * 200);
+        let some: Vec<u32> = (from..to).collect();
+        harness.change(&some, &[]);
+        harness.change(&[], &some);
+        harness.rehashed.get() - before
+    };
+    let first: usize = (0..100).map(|step| work(&mut harness, step)).sum();
+    let later: usize = (0..100).map(|step| work(&mut harness, step)).sum();
+    assert!(
+        later <= first + 20_000,
+        "{first} entries hashed anew, then {later}"
+    );
+    assert!(
+        later < 20 * 20_000,
+        "{later} entries hashed anew for 40,000 changes"
+    );
 }
 
 #[test]
@@ -179,48 +262,19 @@ fn pages_that_gain_and_lose_entries_do_not_keep_the_room_of_their_fullest_day() 
 }
 
 #[test]
-fn more_equal_hashes_than_a_page_can_hold_are_damage() {
-    let equal = |count: u32| (0..count).map(|ordinal| (7, ordinal)).collect::<Vec<_>>();
-    assert!(build(equal(3000), &mut Buffer::default(), 0).is_ok());
-    assert!(build(equal(4000), &mut Buffer::default(), 0).is_err());
-    let harness = Harness::build(BTreeSet::new());
-    let changes = (0..4000)
-        .map(|ordinal| Change {
-            hash: 7,
-            ordinal,
-            add: true,
-        })
-        .collect();
-    let mut out = Buffer::default();
-    let result = patch(
-        &harness.index,
-        &harness.segments,
-        changes,
-        &|_| Some(7),
-        &mut out,
-        1,
-        &mut |_| {},
-    );
-    assert!(result.is_err());
+fn removing_what_is_not_there_is_damage() {
+    let mut harness = Harness::build((0..10).collect());
+    harness.live.insert(11);
+    let result = harness.patched(&[11], &[], &mut Buffer::default());
+    assert_eq!(result.unwrap_err(), IndexFault::Damage(11));
 }
 
 #[test]
-fn removing_what_is_not_there_is_damage() {
-    let harness = Harness::build((0..10).collect());
-    let changes = vec![Change {
-        hash: hash(11),
-        ordinal: 11,
-        add: false,
-    }];
-    let mut out = Buffer::default();
-    let result = patch(
-        &harness.index,
-        &harness.segments,
-        changes,
-        &|_| None,
-        &mut out,
-        1,
-        &mut |_| {},
-    );
-    assert!(result.is_err());
+fn entries_of_another_page_are_damage() {
+    // The page says so, and the records say otherwise.
+    let mut harness = Harness::build((0..20_000).collect());
+    harness.hash = |ordinal| !hash(ordinal);
+    let add: Vec<u32> = (20_000..30_000).collect();
+    let result = harness.patched(&[], &add, &mut Buffer::default());
+    assert!(matches!(result, Err(IndexFault::Damage(_))), "{result:?}");
 }

@@ -7,9 +7,9 @@
 //! so they are scanned.
 
 use crate::error::{StateError, StateResult};
-use crate::key::{Key, KeyPart};
+use crate::key::{self, Key, KeyPart};
 use crate::record::Record;
-use grotto_format::checksum::{KEY_SEED, key_fixed, key_var};
+use grotto_format::checksum::KEY_SEED;
 use grotto_format::schema::{FieldPath, FieldType, Schema, TypeId, TypeKind};
 
 /// What is searched.
@@ -75,8 +75,7 @@ impl<'a> Paths<'a> {
 
     fn hash(&self, record: &Record<'_>) -> u64 {
         (0..self.len()).fold(KEY_SEED, |hash, part| match self.read(record, part) {
-            Some(KeyPart::Fixed(word)) => key_fixed(hash, word),
-            Some(KeyPart::Var(bytes)) => key_var(hash, bytes),
+            Some(part) => part.mix_order(hash),
             None => hash,
         })
     }
@@ -139,7 +138,7 @@ pub(crate) fn find<K: Key + ?Sized>(
     if !ordered {
         return Ok((0..count).find(equals));
     }
-    let hash = key.hash();
+    let hash = key::order_hash(key);
     let at = |position: usize| element(position).map_or(0, |e| paths.hash(&e));
     let first = lower_bound(count, |position| at(position) < hash);
     Ok((first..count)

@@ -62,7 +62,7 @@ impl<'a> Finder<'a> {
             let (mut hashes, mut firsts) = ([0; GROUP], [None; GROUP]);
             for (key, hash) in group.iter().zip(&mut hashes) {
                 self.check(key)?;
-                *hash = key.hash();
+                *hash = info.secret.of_key(key);
                 self.prefetch_line(*hash);
             }
             for (hash, first) in hashes.iter().zip(&mut firsts).take(group.len()) {

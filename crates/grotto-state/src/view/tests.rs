@@ -10,6 +10,7 @@ use grotto_format::blob::{self, Blob, BlobHeader, BlobKind, BlobWriter, SectionK
 use grotto_format::flat::{FlatBuilder, MAX_DEPTH};
 use grotto_format::schema::Schema;
 
+const SEED: crate::HashSeed = crate::HashSeed::new([1, 2]);
 const SCHEMA: &str = "A @PrimaryKey(id) { long id; A next; L kids; } L List<A>;";
 
 /// A snapshot of `rows` per type, each row one value per column.
@@ -35,7 +36,10 @@ fn snapshot(rows: [&[&[Value<'_>]]; 2], checksum: u64) -> Blob {
         sections: Vec::new(),
     };
     let mut writer = BlobWriter::new(header, None);
-    for ((position, info), rows) in (0..).zip(TypeInfo::of_schema(&schema).iter()).zip(rows) {
+    for ((position, info), rows) in (0..)
+        .zip(TypeInfo::of_schema(&schema, SEED).iter())
+        .zip(rows)
+    {
         let mut batch = Batch::new(&info.kinds);
         for row in rows {
             batch
@@ -60,7 +64,7 @@ fn snapshot(rows: [&[&[Value<'_>]]; 2], checksum: u64) -> Blob {
 /// The state of a snapshot, whose checksum is taken from the refusal of a wrong one.
 fn hostile(rows: [&[&[Value<'_>]]; 2]) -> State {
     let apply =
-        |checksum| State::empty().apply(&snapshot(rows, checksum), &mut HeapSeal::default());
+        |checksum| State::empty(SEED).apply(&snapshot(rows, checksum), &mut HeapSeal::default());
     match apply(0) {
         Err(StateError::Checksum { found, .. }) => apply(found).unwrap().0,
         other => panic!("expected another checksum, found {other:?}"),

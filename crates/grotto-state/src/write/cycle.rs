@@ -236,7 +236,7 @@ impl Cycle {
         {
             let show = || self.sources.show(position);
             let key = FlatKey::read(&self.schema, id, info, flat, &show)?;
-            if let Some(record) = base.find_hashed(id, info, &key, key.hash_of()) {
+            if let Some(record) = base.find_hashed(id, info, &key, info.secret.of_key(&key)) {
                 let ordinal = record.ordinal();
                 if let Some(first) = self.stages[id.index()].see(ordinal, position) {
                     return Err(self.duplicate(id, &key, first, position));
@@ -264,8 +264,7 @@ impl Cycle {
             return Ok(());
         };
         let stage = &self.stages[id.index()];
-        let known = row < rows && stage.named.contains(row);
-        if known && !stage.keys.is_empty() {
+        if row < rows && stage.named.contains(row) {
             let first = stage.positions[row as usize];
             if let Some(info) = self.base.infos[id.index()].key.as_ref() {
                 let show = || self.sources.show(position);

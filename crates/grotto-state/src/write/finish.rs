@@ -6,6 +6,7 @@
 use super::cycle::{Cycle, Mode};
 use super::size;
 use super::stage::Stage;
+use super::value_hash;
 use crate::apply::{Changes, Effort};
 use crate::encode::{
     EncodeOptions, Job, Origin, chunks, encode_all, type_infos, weight_of_record, weight_of_row,
@@ -54,7 +55,7 @@ pub struct Encoded {
 #[derive(Debug)]
 pub(super) struct Advance {
     pub(super) old: Option<usize>,
-    /// Ordinal and content hash of records that leave or enter the content index.
+    /// Ordinal and value hash of records that leave or enter the content index.
     pub(super) forget: Vec<(u32, u64)>,
     pub(super) remember: Vec<(u32, u64)>,
     pub(super) recount: Vec<(u32, i64)>,
@@ -252,10 +253,7 @@ impl Cycle {
             .map(|(position, stage)| {
                 let id = TypeId(position as u16);
                 let unkeyed = base.infos[position].key.is_none();
-                let hash = |ordinal: &u32| {
-                    base.row(id, *ordinal)
-                        .map_or(0, |record| record.content_hash())
-                };
+                let hash = |ordinal: &u32| value_hash(&base, id, *ordinal);
                 let mut recount: Vec<(u32, i64)> = stage.recount.into_iter().collect();
                 let new = stage
                     .ordinals
@@ -270,7 +268,7 @@ impl Cycle {
                             .ordinals
                             .iter()
                             .copied()
-                            .zip(stage.hashes.iter().copied())
+                            .zip(stage.lookups.iter().copied())
                             .collect(),
                     ),
                     false => (Vec::new(), Vec::new()),

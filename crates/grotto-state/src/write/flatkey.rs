@@ -3,8 +3,8 @@
 //! Owns: finding key parts in flat bytes. Never allocates for a key of one part.
 
 use crate::error::{StateError, StateResult};
-use crate::key::{Key, KeyInfo, KeyPart, hash_parts};
-use grotto_format::checksum::{KEY_SEED, key_fixed, key_var};
+use crate::key::{Key, KeyInfo, KeyPart};
+use grotto_format::checksum::KEY_SEED;
 use grotto_format::flat::{FlatError, FlatReader, FlatValue};
 use grotto_format::schema::{FieldPath, FieldType, Schema, TypeId};
 
@@ -90,10 +90,6 @@ impl<'a> FlatKey<'a> {
     pub(crate) fn parts(&self) -> &[KeyPart<'a>] {
         &self.parts
     }
-
-    pub(crate) fn hash_of(&self) -> u64 {
-        hash_parts(&self.parts)
-    }
 }
 
 /// Hash by which an element is ordered within a set, or an entry within a map: over the declared
@@ -110,8 +106,7 @@ pub(crate) fn element_hash(
     let mut hash = KEY_SEED;
     for path in key {
         hash = match part(schema, type_id, flat, &path.steps)? {
-            Some(KeyPart::Fixed(word)) => key_fixed(hash, word),
-            Some(KeyPart::Var(bytes)) => key_var(hash, bytes),
+            Some(part) => part.mix_order(hash),
             None => hash,
         };
     }

@@ -6,7 +6,9 @@
 use super::cycle::Cycle;
 use super::flatkey::{FlatKey, element_hash, flat_error};
 use crate::error::StateResult;
+use crate::hash::Secret;
 use crate::record::Record;
+use crate::state::TypeInfo;
 use grotto_format::batch::Value;
 use grotto_format::checksum;
 use grotto_format::flat::{FlatError, FlatReader, FlatValue, MAX_DEPTH};
@@ -82,6 +84,20 @@ impl<'a> Row<'a> {
             Cell::Elements { length, .. } => 4 + 3 * *length as u64,
         };
         self.cells.iter().map(weight).sum()
+    }
+
+    /// What [`Record::value_hash`] gives for the stored record.
+    fn value_hash(&self, info: &TypeInfo) -> u64 {
+        let mut sum = 0_u64;
+        for (column, field) in info.fields.iter().enumerate() {
+            sum = sum.wrapping_add(match self.value(column) {
+                Value::Null => 0,
+                Value::Fixed(word) => Secret::fixed(field, word),
+                Value::Var(bytes) => info.secret.var(field, bytes),
+                Value::Elements(ordinals) => info.secret.elements(field, ordinals.iter().copied()),
+            });
+        }
+        info.secret.finish(sum)
     }
 
     fn content_hash(&self, seeds: &[u64]) -> u64 {
@@ -276,18 +292,22 @@ impl Cycle {
         how: Resolve,
         source: Source,
     ) -> StateResult<Option<u32>> {
-        let content = row.content_hash(&self.base.infos[row.id.index()].seeds);
+        let info = &self.base.infos[row.id.index()];
+        let lookup = row.value_hash(info);
         let children = self.old_of[row.id.index()].and_then(|old| self.children.get(old));
-        if let Some(ordinal) = children.and_then(|c| c.find(&self.base, &row, content)) {
+        if let Some(ordinal) = children.and_then(|c| c.find(&self.base, &row, lookup)) {
             return Ok(Some(ordinal));
         }
         let stage = &self.stages[row.id.index()];
-        if let Some(staged) = stage.find(&row, content) {
+        if let Some(staged) = stage.find(&row, lookup) {
             return Ok(Some(stage.ordinals[staged as usize]));
         }
         match how {
             Resolve::Find => Ok(None),
-            Resolve::Create => self.stage(row, content, None, source).map(Some),
+            Resolve::Create => {
+                let content = row.content_hash(&info.seeds);
+                self.stage(row, content, lookup, source).map(Some)
+            }
         }
     }
 
@@ -305,7 +325,7 @@ impl Cycle {
         let key = FlatKey::read(&self.schema, row.id, key_info, row.flat, &|| {
             self.sources.show(source.position)
         })?;
-        let (hash, content) = (key.hash_of(), row.content_hash(&info.seeds));
+        let (hash, content) = (key_info.secret.of_key(&key), row.content_hash(&info.seeds));
         let stage = &self.stages[row.id.index()];
         if let Some(staged) = self.staged_with_key(row.id, &key, hash) {
             if stage.hashes[staged as usize] != content || !stage.equals(&row, staged) {
@@ -333,7 +353,7 @@ impl Cycle {
             }
             _ => {
                 let staged = self.stages[row.id.index()].batch.rows as u32;
-                let ordinal = self.stage(row, content, Some(hash), source)?;
+                let ordinal = self.stage(row, content, hash, source)?;
                 let replaces = &mut self.stages[row.id.index()].replaces;
                 replaces.extend(replaced.map(|replaced| (staged, replaced)));
                 Ok(ordinal)

@@ -23,6 +23,7 @@ mod size;
 mod sources;
 mod stage;
 mod staging;
+mod table;
 
 pub use cycle::{Cycle, Mode, Savepoint};
 pub use finish::{Counts, Encoded};
@@ -33,28 +34,29 @@ use crate::record::Record;
 use crate::segment::SegmentOptions;
 use crate::state::State;
 use grotto_format::schema::{FieldType, Schema, TypeId, TypeKind};
-use hashbrown::HashTable;
 use intern::Row;
 use references::References;
 use std::sync::Arc;
+use table::ContentTable;
 
-/// What the producer knows about one type beyond its records.
+/// What the producer knows about one type beyond its records. A copy shares all that neither it nor the
+/// original changes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Children {
-    /// Live ordinals by content hash; empty for keyed types, which are found by key.
-    pub(crate) by_content: HashTable<u32>,
+    /// Live ordinals by value hash; empty for keyed types, which are found by key.
+    pub(crate) by_content: ContentTable,
     /// References from live records, per ordinal.
     pub(crate) references: References,
 }
 
 impl Children {
     /// The committed record of an unkeyed type that equals `row`.
-    fn find(&self, base: &State, row: &Row<'_>, content: u64) -> Option<u32> {
-        let same = |ordinal: &u32| {
-            let record = base.row(row.id, *ordinal);
+    fn find(&self, base: &State, row: &Row<'_>, lookup: u64) -> Option<u32> {
+        let same = |ordinal: u32| {
+            let record = base.row(row.id, ordinal);
             record.is_some_and(|record| row.equals(&record))
         };
-        self.by_content.find(content, same).copied()
+        self.by_content.find(lookup, same)
     }
 }
 
@@ -75,20 +77,18 @@ impl WriteState {
         for id in schema.ids() {
             let keyed = schema.get(id).key().is_some();
             if !keyed {
-                let table = &mut children[id.index()].by_content;
-                table.reserve(state.count(id) as usize, |_| 0);
+                // A damaged state may count more records than it has room for.
+                let count = state.count(id).min(u64::from(state.ordinal_limit(id)));
+                children[id.index()].by_content.reserve(count as usize);
             }
             for ordinal in state.ordinals(id) {
                 let Some(record) = state.row(id, ordinal) else {
                     continue;
                 };
                 if !keyed {
-                    let hash = |ordinal: &u32| content_hash(&state, id, *ordinal);
-                    children[id.index()].by_content.insert_unique(
-                        record.content_hash(),
-                        ordinal,
-                        hash,
-                    );
+                    let table = &mut children[id.index()].by_content;
+                    let rehash = |ordinal| value_hash(&state, id, ordinal);
+                    table.insert(record.value_hash(), ordinal, rehash);
                 }
                 for_each_reference(&schema, &record, &mut |to, child| {
                     // What leads nowhere, in a damaged state, is not worth counting.
@@ -141,42 +141,38 @@ impl WriteState {
     /// Makes the outcome of a cycle the committed state, after its log entry was created.
     pub fn advance(&mut self, encoded: Encoded) {
         let Encoded { next, advance, .. } = encoded;
-        // Unique unless a cycle is still held somewhere; then this costs a copy, no more.
-        let old = Arc::make_mut(&mut self.children);
-        let mut children: Vec<Children> = advance
-            .iter()
-            .map(|ty| {
-                ty.old
-                    .and_then(|old_id| old.get_mut(old_id))
-                    .map(std::mem::take)
-                    .unwrap_or_default()
-            })
-            .collect();
-        for (position, (children, advance)) in children.iter_mut().zip(&advance).enumerate() {
+        // A cycle that is still held keeps what it began with: then this copies what changes, no more.
+        let mut old = Arc::unwrap_or_clone(std::mem::take(&mut self.children));
+        let mut children = Vec::with_capacity(advance.len());
+        for (position, advance) in advance.iter().enumerate() {
             let id = TypeId(position as u16);
+            let mut of_type = match advance.old.and_then(|old_id| old.get_mut(old_id)) {
+                Some(old) => std::mem::take(old),
+                None => Children::default(),
+            };
+            let (before, old_id) = (&self.state, TypeId(advance.old.unwrap_or(position) as u16));
             for (ordinal, hash) in &advance.forget {
-                if let Ok(entry) = children.by_content.find_entry(*hash, |o| o == ordinal) {
-                    entry.remove();
-                }
+                let rehash = |ordinal| value_hash(before, old_id, ordinal);
+                of_type.by_content.remove(*hash, *ordinal, rehash);
             }
             for (ordinal, by) in &advance.recount {
-                children.references.add(*ordinal, *by);
+                of_type.references.add(*ordinal, *by);
             }
+            of_type.by_content.reserve(advance.remember.len());
             for (ordinal, hash) in &advance.remember {
-                children
-                    .by_content
-                    .insert_unique(*hash, *ordinal, |o| content_hash(&next, id, *o));
+                let rehash = |ordinal| value_hash(&next, id, ordinal);
+                of_type.by_content.insert(*hash, *ordinal, rehash);
             }
+            children.push(of_type);
         }
         self.children = Arc::new(children);
         self.state = next;
     }
 }
 
-fn content_hash(state: &State, id: TypeId, ordinal: u32) -> u64 {
-    state
-        .row(id, ordinal)
-        .map_or(0, |record| record.content_hash())
+fn value_hash(state: &State, id: TypeId, ordinal: u32) -> u64 {
+    let record = state.row(id, ordinal);
+    record.map_or(0, |record| record.value_hash())
 }
 
 /// Calls `visit` for every reference a record holds.

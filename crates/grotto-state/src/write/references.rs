@@ -3,13 +3,15 @@
 //! Owns: the counts, in pages that exist only where something is counted, so that one far ordinal in
 //! a restored state does not cost memory for all below it. Never decides what a count of zero means.
 
+use std::sync::Arc;
+
 /// Counts per page.
 const PAGE: usize = 4096;
 
-/// Reference counts by ordinal.
+/// Reference counts by ordinal. A copy shares its pages with the original until one of them changes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct References {
-    pages: Vec<Option<Box<[u32]>>>,
+    pages: Vec<Option<Arc<[u32]>>>,
 }
 
 impl References {
@@ -46,6 +48,7 @@ impl References {
             self.pages.resize(page + 1, None);
         }
         let page = self.pages[page].get_or_insert_with(|| vec![0; PAGE].into());
+        let page = Arc::make_mut(page);
         page[at] = u32::try_from(i64::from(page[at]) + by).unwrap_or(0);
     }
 }

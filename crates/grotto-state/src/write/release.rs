@@ -34,7 +34,8 @@ impl Cycle {
                 continue;
             };
             let parts = key_parts(&op.key);
-            let found = base.find_hashed(op.id, info, parts.as_slice(), key::hash_parts(&parts));
+            let hash = info.secret.of_key(parts.as_slice());
+            let found = base.find_hashed(op.id, info, parts.as_slice(), hash);
             match (op.record, found) {
                 (Some((start, length)), found) => {
                     let flat = &bytes[start..start + length];
@@ -68,11 +69,16 @@ impl Cycle {
     /// later one would bring it back.
     fn refuse_staged(&self, id: TypeId, parts: Vec<KeyPart<'_>>) -> StateResult<()> {
         let key = FlatKey::of(parts);
-        if self.staged_with_key(id, &key, key.hash_of()).is_none() {
+        let Some(info) = self.base.infos[id.index()].key.as_ref() else {
+            return Ok(());
+        };
+        if self
+            .staged_with_key(id, &key, info.secret.of_key(&key))
+            .is_none()
+        {
             return Ok(());
         }
-        let info = self.base.infos[id.index()].key.as_ref();
-        let shown = info.map_or(String::new(), |info| key::show(info, key.parts()));
+        let shown = key::show(info, key.parts());
         Err(StateError::Invalid(format!(
             "type {}: key {shown} cannot be deleted: other records of the cycle refer to it",
             self.schema.get(id).name

@@ -25,10 +25,10 @@ pub(crate) struct Stage {
     pub(crate) references: Vec<u32>,
     /// Per new record: where it came from.
     pub(crate) positions: Vec<u64>,
-    /// New records by content (unkeyed types) or key (keyed types).
+    /// New records by private hash.
     pub(crate) table: HashTable<u32>,
-    /// Key hash per new record of a keyed type.
-    pub(crate) keys: Vec<u64>,
+    /// Per new record: private hash of its key, or of its values if the type has no key.
+    pub(crate) lookups: Vec<u64>,
     /// New records of a keyed type that take the key of a base record: (row, base ordinal). Nothing
     /// refers to records of such a type, so they get an ordinal of their own.
     pub(crate) replaces: Vec<(u32, u32)>,
@@ -70,13 +70,13 @@ impl Stage {
         base: &State,
         row: Row<'_>,
         content: u64,
-        key: Option<u64>,
+        lookup: u64,
         position: u64,
     ) -> StateResult<u32> {
         let ty = base.types.get(row.id.index());
         let ordinal = self.allocator.next(base, ty, row.weight())?;
         let keeps_track = ty.is_some_and(|ty| ty.live > 0);
-        self.append(row, content, key, position, ordinal, keeps_track)?;
+        self.append(row, content, lookup, position, ordinal, keeps_track)?;
         Ok(ordinal)
     }
 
@@ -85,12 +85,12 @@ impl Stage {
         &mut self,
         row: Row<'_>,
         content: u64,
-        key: u64,
+        lookup: u64,
         position: u64,
         ordinal: u32,
     ) -> StateResult<()> {
         let staged = self.batch.rows as u32;
-        self.append(row, content, Some(key), position, ordinal, true)?;
+        self.append(row, content, lookup, position, ordinal, true)?;
         self.updates.insert(ordinal, staged);
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Stage {
         &mut self,
         row: Row<'_>,
         content: u64,
-        key: Option<u64>,
+        lookup: u64,
         position: u64,
         ordinal: u32,
         keeps_track: bool,
@@ -117,20 +117,18 @@ impl Stage {
         if keeps_track {
             self.rows.insert(ordinal, staged);
         }
-        if let Some(hash) = key {
-            self.keys.push(hash);
-        }
-        let hashes = key.map_or(&self.hashes, |_| &self.keys);
+        self.lookups.push(lookup);
+        let lookups = &self.lookups;
         self.table
-            .insert_unique(key.unwrap_or(content), staged, |row| hashes[*row as usize]);
+            .insert_unique(lookup, staged, |row| lookups[*row as usize]);
         Ok(())
     }
 
     /// The staged record of an unkeyed type that equals `row`.
-    pub(super) fn find(&self, row: &Row<'_>, content: u64) -> Option<u32> {
+    pub(super) fn find(&self, row: &Row<'_>, lookup: u64) -> Option<u32> {
         let same =
-            |staged: &u32| self.hashes[*staged as usize] == content && self.equals(row, *staged);
-        self.table.find(content, same).copied()
+            |staged: &u32| self.lookups[*staged as usize] == lookup && self.equals(row, *staged);
+        self.table.find(lookup, same).copied()
     }
 
     /// Whether a staged record has these values.

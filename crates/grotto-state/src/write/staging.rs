@@ -16,11 +16,11 @@ impl Cycle {
         &mut self,
         row: Row<'_>,
         content: u64,
-        key: Option<u64>,
+        lookup: u64,
         source: Source,
     ) -> StateResult<u32> {
         let stage = &mut self.stages[row.id.index()];
-        stage.push(&self.base, row, content, key, source.position)
+        stage.push(&self.base, row, content, lookup, source.position)
     }
 
     /// Stages the new content of a base record that others refer to: it keeps its ordinal.
@@ -102,7 +102,7 @@ impl Cycle {
     pub(super) fn staged_with_key(&self, id: TypeId, key: &FlatKey<'_>, hash: u64) -> Option<u32> {
         let stage = &self.stages[id.index()];
         let same = |staged: &u32| {
-            stage.keys[*staged as usize] == hash && self.staged_key_is(id, *staged, key)
+            stage.lookups[*staged as usize] == hash && self.staged_key_is(id, *staged, key)
         };
         stage.table.find(hash, same).copied()
     }

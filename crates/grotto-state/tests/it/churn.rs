@@ -59,7 +59,7 @@ fn hundreds_of_versions_cost_no_more_than_one() {
         chain.incremental(&schema, &changes).unwrap();
     }
     // A consumer that took every step, against one that loads the newest version afresh.
-    let mut state = State::empty();
+    let mut state = crate::engine::empty();
     let mut seal = HeapSeal::default();
     for delta in &chain.deltas {
         state = state
@@ -69,7 +69,7 @@ fn hundreds_of_versions_cost_no_more_than_one() {
     }
     let newest = chain.states.last().unwrap();
     let snapshot = grotto_state::encode_snapshot(newest, &options(newest.version())).unwrap();
-    let fresh = State::empty()
+    let fresh = crate::engine::empty()
         .apply(
             &Blob::parse(snapshot.into()).unwrap(),
             &mut HeapSeal::default(),
@@ -113,7 +113,7 @@ fn a_type_of_many_chunks_loads_like_one_of_few() {
         blob.header.sections.iter().any(|section| section.chunk > 1),
         "expected several chunks"
     );
-    let loaded = State::empty()
+    let loaded = crate::engine::empty()
         .apply(&blob, &mut HeapSeal::default())
         .unwrap()
         .0;

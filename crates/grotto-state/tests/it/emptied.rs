@@ -32,7 +32,7 @@ fn a_consumer_of_every_delta_follows_a_restarted_producer_that_fills_an_empty_ty
         .filter(|section| section.chunk > 0)
         .count();
     assert!(chunks > 0, "expected more than one chunk");
-    let mut state = State::empty();
+    let mut state = crate::engine::empty();
     for delta in &chain.deltas {
         state = state
             .apply(

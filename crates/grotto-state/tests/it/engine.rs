@@ -5,10 +5,16 @@ use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
 use grotto_state::{
-    EncodeOptions, Encoded, HeapSeal, Mode, State, StateError, WriteState, encode_snapshot,
+    EncodeOptions, Encoded, HashSeed, HeapSeal, Mode, State, StateError, WriteState,
+    encode_snapshot,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The empty state, with the same seed in every run.
+pub(crate) fn empty() -> State {
+    State::empty(HashSeed::new([0x5eed, 0x5eed_5eed]))
+}
 
 /// A chain of versions as a store would hold it.
 pub(crate) struct Chain {
@@ -35,7 +41,7 @@ pub(crate) fn flat(schema: &Schema, id: TypeId, text: &str) -> Vec<u8> {
 
 impl Chain {
     pub(crate) fn new() -> Self {
-        let empty = Arc::new(State::empty());
+        let empty = Arc::new(empty());
         Self {
             write: WriteState::new(Arc::clone(&empty)),
             states: vec![empty],
@@ -92,16 +98,14 @@ impl Chain {
         let state = self.write.state();
         let bytes = encode_snapshot(state, &options(state.version())).unwrap();
         let blob = Blob::parse(bytes.into()).unwrap();
-        let (state, _) = State::empty()
-            .apply(&blob, &mut HeapSeal::default())
-            .unwrap();
+        let (state, _) = empty().apply(&blob, &mut HeapSeal::default()).unwrap();
         assert_eq!(state.checksum(), self.write.state().checksum());
         self.write = WriteState::new(Arc::new(state));
     }
 
     /// Every version reached forward, by snapshot and backward has equal records and checksums.
     pub(crate) fn verify(&self) {
-        let mut state = State::empty();
+        let mut state = empty();
         for (number, delta) in self.deltas.iter().enumerate() {
             let blob = Blob::parse(delta.clone().into()).unwrap();
             state = state.apply(&blob, &mut HeapSeal::default()).unwrap().0;
@@ -111,7 +115,7 @@ impl Chain {
             state.check_invariants().unwrap();
             let snapshot = encode_snapshot(&state, &options(state.version())).unwrap();
             let snapshot = Blob::parse(snapshot.into()).unwrap();
-            let loaded = State::empty()
+            let loaded = empty()
                 .apply(&snapshot, &mut HeapSeal::default())
                 .unwrap()
                 .0;
@@ -352,8 +356,6 @@ fn a_delta_for_another_state_is_refused() {
     chain.full(&schema, &[movie(1, "a", &[])]).unwrap();
     chain.full(&schema, &[movie(2, "a", &[])]).unwrap();
     let blob = Blob::parse(chain.deltas[1].clone().into()).unwrap();
-    let error = State::empty()
-        .apply(&blob, &mut HeapSeal::default())
-        .unwrap_err();
+    let error = empty().apply(&blob, &mut HeapSeal::default()).unwrap_err();
     assert!(matches!(error, StateError::Mismatch { .. }), "{error}");
 }

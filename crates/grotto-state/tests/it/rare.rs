@@ -12,7 +12,7 @@ fn schema(text: &str) -> Arc<Schema> {
 
 fn reload(state: &State) -> State {
     let bytes = encode_snapshot(state, &options(state.version())).unwrap();
-    State::empty()
+    crate::engine::empty()
         .apply(
             &Blob::parse(bytes.into()).unwrap(),
             &mut HeapSeal::default(),

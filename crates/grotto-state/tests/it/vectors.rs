@@ -131,7 +131,7 @@ fn two_chunks() -> Vec<u8> {
     forge.chunk(0, 0, run_of_ordinals(0, 2), vec![constant(-1)]);
     forge.chunk(0, 1, run_of_ordinals(600, 1), vec![constant(5)]);
     if let Err(StateError::Checksum { found, .. }) =
-        State::empty().apply(&forge.seal(), &mut HeapSeal::default())
+        crate::engine::empty().apply(&forge.seal(), &mut HeapSeal::default())
     {
         forge.header.to_checksum = found;
     }
@@ -242,7 +242,7 @@ fn state_json(state: &State) -> Value {
 /// Applies every blob; what each leads to must not depend on the way.
 fn story() -> Value {
     let mut states = Map::new();
-    let mut held: Vec<(&str, State)> = vec![("empty", State::empty())];
+    let mut held: Vec<(&str, State)> = vec![("empty", crate::engine::empty())];
     let mut blobs = Map::new();
     for published in all() {
         let blob = Blob::parse(published.bytes.into()).unwrap();
@@ -283,7 +283,7 @@ fn a_published_snapshot_is_encoded_again_to_the_same_bytes() {
     for name in ["3.snapshot", "4.snapshot"] {
         let bytes = all().into_iter().find(|p| p.name == name).unwrap().bytes;
         let blob = Blob::parse(bytes.clone().into()).unwrap();
-        let state = State::empty()
+        let state = crate::engine::empty()
             .apply(&blob, &mut HeapSeal::default())
             .unwrap()
             .0;
@@ -300,7 +300,7 @@ fn a_published_header_applies_to_nothing() {
     let header = all().into_iter().find(|p| p.path.is_none()).unwrap();
     let blob = Blob::parse(header.bytes.into()).unwrap();
     assert!(
-        State::empty()
+        crate::engine::empty()
             .apply(&blob, &mut HeapSeal::default())
             .is_err()
     );

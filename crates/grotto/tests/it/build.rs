@@ -1,7 +1,7 @@
 //! States for the tests of this crate, built without a store.
 
 use grotto::schema::{Schema, TypeId};
-use grotto::state::{EncodeOptions, Mode, WriteState};
+use grotto::state::{EncodeOptions, HashSeed, Mode, WriteState};
 use grotto::{Declarations, Encoder, RecordType, State};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(crate) fn schema_of<T: RecordType>() -> Schema {
 /// A state under `schema` that holds flat records of one type.
 #[track_caller]
 pub(crate) fn state_of_flat(schema: &Schema, id: TypeId, records: &[Vec<u8>]) -> Arc<State> {
-    let write = WriteState::new(Arc::new(State::empty()));
+    let write = WriteState::new(Arc::new(State::empty(HashSeed::new([1, 2]))));
     let mut cycle = write
         .begin(&Arc::new(schema.clone()), Mode::Full)
         .expect("cycle");

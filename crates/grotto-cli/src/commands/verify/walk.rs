@@ -7,7 +7,7 @@ use super::Found;
 use crate::failure::{Failure, Outcome};
 use crate::progress::Bar;
 use grotto::format::blob::{Blob, BlobHeader, BlobKind as Kind};
-use grotto::state::{HeapSeal, State};
+use grotto::state::{HashSeed, HeapSeal, State};
 use grotto::store::{BlobRef, Dataset, EntryKind, Error, ErrorKind, LogEntry, SnapshotEntry};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +51,11 @@ impl<'a> Walk<'a> {
             states: 0,
             faults: Vec::new(),
         }
+    }
+
+    fn empty(&self) -> State {
+        let random = &self.dataset.store().env().random;
+        State::empty(HashSeed::new(random.secret()))
     }
 
     /// Reads all log entries and announcements.
@@ -129,7 +134,7 @@ impl<'a> Walk<'a> {
     /// From the first version to the newest: deltas, and every snapshot on the way.
     pub(super) async fn forward(&mut self) -> Outcome<()> {
         let first = self.entries.keys().next().copied().unwrap_or(0);
-        let mut state = (first <= 1).then(State::empty);
+        let mut state = (first <= 1).then(|| self.empty());
         for version in self.versions() {
             let Some(entry) = self.entries.get(&version).cloned() else {
                 continue;
@@ -261,7 +266,7 @@ impl<'a> Walk<'a> {
             to: entry.version,
             checksum,
         };
-        self.check(Some(State::empty()), &snapshot.blob, Some(promise))
+        self.check(Some(self.empty()), &snapshot.blob, Some(promise))
             .await
     }
 

@@ -7,7 +7,9 @@
 use super::parse::{Head, Rows};
 use super::{Batch, Ground, NONE};
 use crate::error::{StateError, StateResult};
+use crate::hash::Secret;
 use crate::key::{self, KeyPart};
+use crate::state::TypeInfo;
 use crate::write::flatkey::flat_error;
 use crate::write::intern::{Cell, Row, in_stored_order};
 use crate::write::stage::Stage;
@@ -89,9 +91,12 @@ impl Lane {
     /// nothing, so their waits overlap: taking in five million records spent half of its time in one
     /// wait after the other.
     fn warm<'h>(&self, ground: &Ground, heads: impl Iterator<Item = &'h Head>) {
-        let keyed = ground.base.infos[self.id.index()].key.is_some();
+        let info = &ground.base.infos[self.id.index()];
         for head in heads {
-            let hash = if keyed { head.key } else { head.content };
+            let hash = match info.key {
+                Some(_) => head.lookup,
+                None => info.secret.finish(head.lookup),
+            };
             std::hint::black_box(self.stage.table.find(hash, |_| false));
         }
     }
@@ -118,7 +123,7 @@ impl Lane {
             self.stage.kept.insert(head.base);
             return Ok(head.base);
         }
-        let content = self.resolve(ground, batch, rows, head, first)?;
+        let hashes = self.resolve(ground, batch, rows, head, first)?;
         let (cells, elements) = (
             std::mem::take(&mut self.cells),
             std::mem::take(&mut self.elements),
@@ -129,12 +134,12 @@ impl Lane {
             cells: &cells,
             elements: &elements,
         };
-        let found = self.locate(ground, row, head, content, position);
+        let found = self.locate(ground, row, head, hashes, position);
         (self.cells, self.elements) = (cells, elements);
         found.map_err(Stop::Error)
     }
 
-    /// Puts the values of a row into `cells`, ordinals in place of rows; returns the content hash.
+    /// Puts the values of a row into `cells`, ordinals in place of rows.
     fn resolve(
         &mut self,
         ground: &Ground,
@@ -142,7 +147,7 @@ impl Lane {
         rows: &Rows,
         head: &Head,
         first: usize,
-    ) -> Result<u64, Stop> {
+    ) -> Result<Hashes, Stop> {
         let ordinal = |to: TypeId, row: u32| {
             let ordinals = batch.ordinals[to.index()].get();
             let found = ordinals.and_then(|ordinals| ordinals.get(row as usize));
@@ -151,7 +156,10 @@ impl Lane {
         let info = &ground.base.infos[self.id.index()];
         self.cells.clear();
         self.cells.resize(info.kinds.len(), Cell::Null);
-        let mut content = head.content;
+        let mut hashes = Hashes {
+            content: head.content,
+            lookup: head.lookup,
+        };
         match &ground.schema.get(self.id).kind {
             TypeKind::Object(object) => {
                 for (column, cell) in &rows.cells[first..head.cells] {
@@ -162,10 +170,13 @@ impl Lane {
                     {
                         let word = u64::from(ordinal(to, *row as u32)?);
                         self.cells[at] = Cell::Fixed(word);
-                        content = content.wrapping_add(checksum::fixed(info.seeds[at], word));
+                        hashes.add(
+                            checksum::fixed(info.seeds[at], word),
+                            Secret::fixed(&info.fields[at], word),
+                        );
                     }
                 }
-                return Ok(content);
+                return Ok(hashes.finished(info, head));
             }
             TypeKind::List { element } => {
                 let children = children_of(rows, first);
@@ -194,8 +205,12 @@ impl Lane {
         }
         let length = self.elements.len();
         self.cells[0] = Cell::Elements { start: 0, length };
-        let elements = self.elements.iter().copied();
-        Ok(content.wrapping_add(checksum::elements(info.seeds[0], elements)))
+        let elements = || self.elements.iter().copied();
+        hashes.add(
+            checksum::elements(info.seeds[0], elements()),
+            info.secret.elements(&info.fields[0], elements()),
+        );
+        Ok(hashes.finished(info, head))
     }
 
     fn put_in_order(&mut self, ground: &Ground, entries: bool) -> StateResult<()> {
@@ -216,13 +231,13 @@ impl Lane {
         ground: &Ground,
         row: Row<'_>,
         head: &Head,
-        content: u64,
+        hashes: Hashes,
         position: u64,
     ) -> StateResult<u32> {
         let keyed = ground.base.infos[self.id.index()].key.is_some();
         let found = match keyed {
-            true => self.find_by_key(ground, &row, head, content, position)?,
-            false => self.find_by_content(ground, &row, content),
+            true => self.find_by_key(ground, &row, head, hashes, position)?,
+            false => self.find_by_content(ground, &row, hashes.lookup),
         };
         let (staged, ordinal) = match found {
             Found::Base(ordinal) => {
@@ -241,14 +256,16 @@ impl Lane {
                 if let Some(first) = self.stage.named_as_is(head.base) {
                     return Err(self.duplicate(ground, &row, first, position));
                 }
-                let key = head.key;
-                self.stage.update(row, content, key, position, head.base)?;
+                let Hashes { content, lookup } = hashes;
+                let stage = &mut self.stage;
+                stage.update(row, content, lookup, position, head.base)?;
                 (staged, head.base)
             }
             Found::Nowhere => {
                 let staged = self.stage.batch.rows as u32;
-                let key = keyed.then_some(head.key);
-                let ordinal = self.stage.push(&ground.base, row, content, key, position)?;
+                let Hashes { content, lookup } = hashes;
+                let stage = &mut self.stage;
+                let ordinal = stage.push(&ground.base, row, content, lookup, position)?;
                 if head.base != NONE {
                     self.stage.replaces.push((staged, head.base));
                 }
@@ -265,13 +282,13 @@ impl Lane {
         Ok(ordinal)
     }
 
-    fn find_by_content(&self, ground: &Ground, row: &Row<'_>, content: u64) -> Found {
+    fn find_by_content(&self, ground: &Ground, row: &Row<'_>, lookup: u64) -> Found {
         let old = ground.old_of[self.id.index()];
         let children = old.and_then(|old| ground.children.get(old));
-        if let Some(ordinal) = children.and_then(|c| c.find(&ground.base, row, content)) {
+        if let Some(ordinal) = children.and_then(|c| c.find(&ground.base, row, lookup)) {
             return Found::Base(ordinal);
         }
-        let staged = self.stage.find(row, content);
+        let staged = self.stage.find(row, lookup);
         staged.map_or(Found::Nowhere, Found::Staged)
     }
 
@@ -280,20 +297,20 @@ impl Lane {
         ground: &Ground,
         row: &Row<'_>,
         head: &Head,
-        content: u64,
+        hashes: Hashes,
         position: u64,
     ) -> StateResult<Found> {
         let stage = &self.stage;
         let columns = &ground.base.infos[self.id.index()].first;
         let same_key = |staged: &u32| {
-            stage.keys[*staged as usize] == head.key
+            stage.lookups[*staged as usize] == hashes.lookup
                 && columns.iter().all(|column| {
                     let column = usize::from(*column);
                     stage.batch.columns[column].value(*staged as usize) == row.value(column)
                 })
         };
-        if let Some(staged) = stage.table.find(head.key, same_key).copied() {
-            if stage.hashes[staged as usize] == content && stage.equals(row, staged) {
+        if let Some(staged) = stage.table.find(hashes.lookup, same_key).copied() {
+            if stage.hashes[staged as usize] == hashes.content && stage.equals(row, staged) {
                 return Ok(Found::Staged(staged));
             }
             let first = stage.positions[staged as usize];
@@ -349,6 +366,31 @@ impl Lane {
             first: ground.sources.show(first),
             second: ground.sources.show(second),
         }
+    }
+}
+
+/// What a record hashes to.
+#[derive(Clone, Copy)]
+struct Hashes {
+    content: u64,
+    /// As [`Stage::lookups`].
+    lookup: u64,
+}
+
+impl Hashes {
+    /// Adds the shares of a value whose ordinals are known now.
+    fn add(&mut self, content: u64, share: u64) {
+        self.content = self.content.wrapping_add(content);
+        self.lookup = self.lookup.wrapping_add(share);
+    }
+
+    /// All shares are there. Of a keyed type, only the hash of the key is of use.
+    fn finished(self, info: &TypeInfo, head: &Head) -> Self {
+        let lookup = match info.key {
+            Some(_) => head.lookup,
+            None => info.secret.finish(self.lookup),
+        };
+        Self { lookup, ..self }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::{Ground, NONE};
 use crate::error::StateResult;
+use crate::hash::Secret;
 use crate::record::Record;
 use crate::write::equal::{Surroundings, equals_record};
 use crate::write::flatkey::{FlatKey, element_hash, flat_error};
@@ -33,9 +34,11 @@ pub(super) struct Head {
     pub(super) base: u32,
     /// Whether that one is equal; its values were not read then.
     pub(super) same: bool,
-    /// Hash of the values that are known without ordinals.
+    /// Content hash of the values that are known without ordinals.
     pub(super) content: u64,
-    pub(super) key: u64,
+    /// Private hash of the key; of a type without one, the shares of the values that are known without
+    /// ordinals.
+    pub(super) lookup: u64,
     /// End of its values among the cells.
     pub(super) cells: usize,
 }
@@ -98,7 +101,7 @@ impl<'a> Parser<'a> {
             base: NONE,
             same: false,
             content: 0,
-            key: 0,
+            lookup: 0,
             cells: 0,
         };
         if ground.base.count(id) > 0 {
@@ -124,11 +127,11 @@ impl<'a> Parser<'a> {
         };
         let position = || ground.sources.show(self.position);
         let key = FlatKey::read(&ground.schema, id, info, flat, &position)?;
-        head.key = key.hash_of();
+        head.lookup = info.secret.of_key(&key);
         if ground.base.count(id) == 0 {
             return Ok(());
         }
-        if let Some(record) = ground.base.find_hashed(id, info, &key, head.key) {
+        if let Some(record) = ground.base.find_hashed(id, info, &key, head.lookup) {
             head.base = record.ordinal();
             // What holds a set is found out below, with the ordinals of its elements.
             head.same = head.top && equals_record(&record, flat, 0, &mut Elsewhere(ground))?;
@@ -172,7 +175,8 @@ impl<'a> Parser<'a> {
     ) -> StateResult<()> {
         let ground = self.ground;
         let fail = |what| flat_error(&ground.schema, id, FlatError { at: 0, what });
-        let seeds = &ground.base.infos[id.index()].seeds;
+        let info = &ground.base.infos[id.index()];
+        let (seeds, unkeyed) = (&info.seeds, info.key.is_none());
         let first = self.rows[id.index()].cells.len();
         let mut reader = FlatReader::new(flat);
         let mut last = None;
@@ -188,10 +192,18 @@ impl<'a> Parser<'a> {
                 }
                 (FlatValue::Var(bytes), _) => {
                     head.content = head.content.wrapping_add(checksum::var(seeds[at], bytes));
+                    if unkeyed {
+                        let share = info.secret.var(&info.fields[at], bytes);
+                        head.lookup = head.lookup.wrapping_add(share);
+                    }
                     span(self.bytes, bytes)
                 }
                 (FlatValue::Fixed(word), _) => {
                     head.content = head.content.wrapping_add(checksum::fixed(seeds[at], word));
+                    if unkeyed {
+                        let share = Secret::fixed(&info.fields[at], word);
+                        head.lookup = head.lookup.wrapping_add(share);
+                    }
                     Cell::Fixed(word)
                 }
                 (FlatValue::Nested(_), _) => Cell::Null,

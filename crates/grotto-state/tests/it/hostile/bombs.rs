@@ -28,7 +28,7 @@ fn free_elements() {
     let mut forge = Forge::snapshot("L List<L>;", 9);
     let column = [vec![0], packed(1 << 30, 0, &[]), packed(0, 0, &[])].concat();
     forge.chunk(0, 0, run_of_ordinals(0, 1), vec![column]);
-    assert!(provoke(&State::empty(), &forge).is_err());
+    assert!(provoke(&crate::engine::empty(), &forge).is_err());
 }
 
 fn free_removals() {
@@ -40,7 +40,7 @@ fn free_removals() {
         kind: SectionKind::Removed,
         raw,
     });
-    assert!(provoke(&State::empty(), &forge).is_err());
+    assert!(provoke(&crate::engine::empty(), &forge).is_err());
 }
 
 /// One record each, as far out as an ordinal goes: tables grow to it.
@@ -54,7 +54,7 @@ fn far_ordinals() {
     for ty in 0..types {
         forge.chunk(ty, 0, run_of_ordinals(0xfff0_0000, 1), vec![constant(1)]);
     }
-    assert!(provoke(&State::empty(), &forge).is_err());
+    assert!(provoke(&crate::engine::empty(), &forge).is_err());
 }
 
 /// The rows of a block lie side by side, so its last one drags all others along.
@@ -74,7 +74,7 @@ fn wide_blocks() {
             vec![column; fields],
         );
     }
-    assert!(provoke(&State::empty(), &forge).is_err());
+    assert!(provoke(&crate::engine::empty(), &forge).is_err());
 }
 
 /// Zeros compress to nothing, and a chunk has many columns.
@@ -90,7 +90,7 @@ fn compressed_columns() {
     forge.chunk(0, 0, run_of_ordinals(0, 512), vec![Vec::new(); fields]);
     forge.sections[1].raw = column;
     let blob = repeat_first_column(&forge, fields);
-    assert!(super::apply(&State::empty(), &blob).is_err());
+    assert!(super::apply(&crate::engine::empty(), &blob).is_err());
 }
 
 /// Seals the chunk with its first column in the place of all, packed only once.
@@ -118,7 +118,7 @@ fn equal_numbers() {
         }) + " }";
         let mut forge = Forge::snapshot(&schema, 16);
         forge.chunk(0, 0, run_of_ordinals(0, 1 << 16), vec![constant(7); fields]);
-        let result = super::apply(&State::empty(), &forge.seal());
+        let result = super::apply(&crate::engine::empty(), &forge.seal());
         assert_eq!(matches!(result, Err(StateError::Checksum { .. })), accepted);
     }
 }
@@ -140,7 +140,7 @@ fn wide_layouts() {
             vec![column; fields],
         );
     }
-    let _ = super::apply(&State::empty(), &forge.seal());
+    let _ = super::apply(&crate::engine::empty(), &forge.seal());
 }
 
 #[test]

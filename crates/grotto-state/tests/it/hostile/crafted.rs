@@ -7,7 +7,7 @@ use grotto_state::{State, StateError};
 
 #[track_caller]
 fn refused(forge: &Forge) -> String {
-    provoke(&State::empty(), forge)
+    provoke(&crate::engine::empty(), forge)
         .expect_err("expected the blob to be refused")
         .to_string()
 }
@@ -27,7 +27,7 @@ fn thousands_of_records_with_one_key_are_refused_without_a_hang() {
 
 #[test]
 fn keys_that_pile_up_by_and_by_are_refused_without_a_hang() {
-    let mut state = State::empty();
+    let mut state = crate::engine::empty();
     for version in 0..40 {
         let mut forge = Forge::snapshot("A @PrimaryKey(id) { long id; }", 9);
         forge.header.from = state.version();
@@ -61,7 +61,7 @@ fn gaps(first: u32) -> Vec<u8> {
 fn a_reference_to_nowhere_is_readable() {
     for ordinal in [0, 1, 511, 512, u32::MAX - 70_000, u32::MAX] {
         let forge = one_record("A { A next; }", 9, 3, vec![constant(i64::from(ordinal))]);
-        let _ = provoke(&State::empty(), &forge);
+        let _ = provoke(&crate::engine::empty(), &forge);
     }
 }
 
@@ -69,7 +69,7 @@ fn a_reference_to_nowhere_is_readable() {
 fn a_reference_beyond_32_bits_is_readable() {
     for word in [-1, i64::MAX, i64::MIN, 1 << 32] {
         let _ = provoke(
-            &State::empty(),
+            &crate::engine::empty(),
             &one_record("A { A next; }", 9, 0, vec![constant(word)]),
         );
     }
@@ -81,7 +81,7 @@ fn a_key_through_a_circle_of_references_ends() {
     let mut forge = Forge::snapshot(schema, 9);
     forge.chunk(0, 0, run_of_ordinals(0, 1), vec![constant(5), constant(0)]);
     forge.chunk(1, 0, run_of_ordinals(0, 1), vec![constant(0)]);
-    assert!(provoke(&State::empty(), &forge).is_ok());
+    assert!(provoke(&crate::engine::empty(), &forge).is_ok());
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_list_that_holds_itself_is_readable_and_not_printable() {
     let mut forge = Forge::snapshot("L List<L>;", 9);
     let column = [vec![0], packed(3, 0, &[]), packed(0, 0, &[])].concat();
     forge.chunk(0, 0, run_of_ordinals(0, 1), vec![column]);
-    let state = provoke(&State::empty(), &forge).unwrap();
+    let state = provoke(&crate::engine::empty(), &forge).unwrap();
     let id = state.schema().find("L").unwrap();
     let mut flat = grotto_format::flat::FlatBuilder::new();
     assert!(state.record(id, 0).unwrap().to_flat(&mut flat).is_err());
@@ -119,7 +119,7 @@ fn an_ordinal_at_the_very_end_is_refused_or_readable() {
                 ordinal,
                 vec![constant(1), same_text("abc", 1)],
             );
-            let _ = provoke(&State::empty(), &forge);
+            let _ = provoke(&crate::engine::empty(), &forge);
         }
     }
 }
@@ -129,7 +129,7 @@ fn numbers_outside_of_their_type_do_not_break_readers() {
     for word in [2, -1, i64::MAX, i64::MIN] {
         let schema = "A @PrimaryKey(b) { boolean b; int i; }";
         let _ = provoke(
-            &State::empty(),
+            &crate::engine::empty(),
             &one_record(schema, 9, 0, vec![constant(word), constant(word)]),
         );
     }
@@ -165,12 +165,13 @@ fn more_blocks_than_there_can_be_layouts_load_and_read_back() {
         );
     }
     forge.header.types[0].live = u64::from(blocks);
-    let Err(StateError::Checksum { found, .. }) = super::apply(&State::empty(), &forge.seal())
+    let Err(StateError::Checksum { found, .. }) =
+        super::apply(&crate::engine::empty(), &forge.seal())
     else {
         panic!("expected nothing but the checksum to be wrong");
     };
     forge.header.to_checksum = found;
-    let state = super::apply(&State::empty(), &forge.seal()).unwrap();
+    let state = super::apply(&crate::engine::empty(), &forge.seal()).unwrap();
     let id = state.schema().find("A").unwrap();
     for block in (0..blocks).step_by(97) {
         assert!(
@@ -193,7 +194,7 @@ fn many_blocks_of_unlike_values_share_layouts_and_read_back() {
         ];
         forge.chunk(0, block, gaps, columns);
     }
-    let state = provoke(&State::empty(), &forge).unwrap();
+    let state = provoke(&crate::engine::empty(), &forge).unwrap();
     let id = state.schema().find("A").unwrap();
     for block in 0..blocks {
         let record = state

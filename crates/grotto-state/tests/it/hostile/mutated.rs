@@ -48,7 +48,7 @@ fn originals() -> &'static Vec<(Arc<State>, Forge)> {
                 all.push((Arc::clone(&chain.states[number + 1]), Forge::open(reverse)));
             }
             let snapshot = grotto_state::encode_snapshot(&chain.states[number + 1], &crate::engine::options(1)).unwrap();
-            all.push((Arc::new(State::empty()), Forge::open(&snapshot)));
+            all.push((Arc::new(crate::engine::empty()), Forge::open(&snapshot)));
         }
         all
     })

@@ -76,7 +76,7 @@ pub(crate) fn read_everything(state: &State) {
         return;
     };
     let blob = Blob::parse(bytes.into()).unwrap();
-    let _ = apply(&State::empty(), &blob);
+    let _ = apply(&crate::engine::empty(), &blob);
     restore(state.at_version(state.version()));
 }
 
