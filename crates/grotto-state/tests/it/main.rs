@@ -10,6 +10,7 @@ mod churn;
 mod emptied;
 mod engine;
 mod hostile;
+mod linked;
 mod model;
 mod rare;
 mod references;
