@@ -3,7 +3,7 @@
 use super::forge::{Forge, constant, packed, run_of_ordinals, same_text, varint};
 use super::provoke;
 use grotto_format::blob::BlobKind;
-use grotto_state::{State, StateError};
+use grotto_state::StateError;
 
 #[track_caller]
 fn refused(forge: &Forge) -> String {

@@ -404,7 +404,7 @@ impl World {
     /// The change sets name exactly the records that came, went and changed.
     fn check_changes(&self, before: &State, encoded: &Encoded, model: &Model) {
         let anchored = self.schema.anchored();
-        let Changes { types } = &encoded.changes;
+        let Changes { types, .. } = &encoded.changes;
         for kind in KINDS {
             let id = self.id(kind);
             let of = |model: &Model| -> BTreeMap<i64, Body> {
@@ -566,13 +566,13 @@ fn travel(chain: &Chain) {
         state.check_invariants().unwrap();
         state
     };
-    let mut state = State::empty();
+    let mut state = crate::engine::empty();
     for (number, delta) in chain.deltas.iter().enumerate() {
         state = apply(&state, delta);
         assert_eq!(state.checksum(), chain.states[number + 1].checksum());
         let snapshot = encode_snapshot(&state, &options(state.version())).unwrap();
         assert_eq!(
-            apply(&State::empty(), &snapshot).checksum(),
+            apply(&crate::engine::empty(), &snapshot).checksum(),
             state.checksum()
         );
     }
