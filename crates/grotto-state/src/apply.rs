@@ -15,7 +15,7 @@ mod work;
 use crate::error::{StateError, StateResult};
 use crate::segment::Seal;
 use crate::state::{State, TypeInfo};
-use grotto_format::batch::MAX_BLOCKS;
+use grotto_format::Limits;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind};
 use grotto_format::schema::{Schema, TypeId};
 use sections::TypeSections;
@@ -65,9 +65,12 @@ impl State {
                 &mut work,
             )?;
             blocks += ty.blocks.len();
-            if blocks > MAX_BLOCKS {
+            let most = blob.limits().blocks;
+            if blocks > most {
+                let name = &base.schema.get(id).name;
                 return Err(StateError::Limit(format!(
-                    "{MAX_BLOCKS} blocks of all types"
+                    "expected at most {most} blocks in a state, found {blocks} up to type {name}: \
+                     spread the records over several datasets"
                 )));
             }
             types.push(ty);
@@ -178,6 +181,7 @@ struct TypeWork<'a> {
     id: TypeId,
     info: &'a TypeInfo,
     sections: &'a TypeSections,
+    limits: &'a Limits,
 }
 
 /// Threads that a load may use, this one included.

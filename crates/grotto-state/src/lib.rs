@@ -35,7 +35,7 @@ mod write;
 pub use apply::{Changes, TypeChanges};
 pub use bitmap::Ordinals;
 pub use block::Elements;
-pub use encode::{EncodeOptions, encode_snapshot};
+pub use encode::{EncodeOptions, encode_snapshot, encode_snapshot_within};
 pub use error::{StateError, StateResult};
 pub use grotto_format as format;
 pub use key::{Key, KeyPart};

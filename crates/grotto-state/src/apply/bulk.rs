@@ -6,7 +6,7 @@
 
 mod order;
 
-use super::change::{Tables, limit, whole_blocks};
+use super::change::{Tables, too_heavy, too_large, whole_blocks};
 use super::content;
 use super::sections::{self, Chunk};
 use super::work::{Open, Work};
@@ -95,6 +95,7 @@ const AHEAD: usize = 2;
 struct Shared<'a> {
     blob: &'a Blob,
     of: &'a TypeWork<'a>,
+    name: &'a str,
     shift: u8,
     order: Order,
     next: AtomicUsize,
@@ -114,6 +115,7 @@ pub(super) fn add_all(
     let shared = Shared {
         blob,
         of,
+        name,
         shift: tables.shift,
         order: Order::new(AHEAD * count, &tables.layouts),
         next: AtomicUsize::new(0),
@@ -145,7 +147,7 @@ impl Shared<'_> {
             };
             let so_far = self.order.begin(number);
             let built = sections::chunk(self.blob, self.of.info, *first, &mut chunk)
-                .and_then(|()| build(self.of, self.shift, &mut chunk, &so_far, &mut open));
+                .and_then(|()| self.build(&mut chunk, &so_far, &mut open));
             if results.send(Message::Chunk(number, built)).is_err() {
                 return;
             }
@@ -158,6 +160,58 @@ impl Shared<'_> {
                 }
             }
         }
+    }
+
+    /// Lays a chunk out in a buffer.
+    fn build(&self, chunk: &mut Chunk, layouts: &[Layout], open: &mut Open) -> StateResult<Built> {
+        let (of, shift) = (self.of, self.shift);
+        let ty = BlockType {
+            kinds: &of.info.kinds,
+            first: &of.info.first,
+        };
+        let keys = of.info.key.as_ref();
+        let keys = keys.and_then(|key| content::keys(key, &chunk.batch));
+        let mut built = Built {
+            ordinals: Vec::new(),
+            checksum: 0,
+            slot: open.slot,
+            blocks: Vec::new(),
+            known: layouts.len(),
+            layouts: layouts.to_vec(),
+            used: 0,
+            keys: keys.map(|hashes| Run::of(&hashes, &chunk.ordinals)),
+        };
+        let (mut at, mut positions) = (0, Vec::new());
+        while at < chunk.ordinals.len() {
+            let number = chunk.ordinals[at] >> shift;
+            let end = at + chunk.ordinals[at..].partition_point(|o| o >> shift == number);
+            let ordinals = &chunk.ordinals[at..end];
+            positions.clear();
+            positions.extend(ordinals.iter().map(|o| o & ((1 << shift) - 1)));
+            for (content, ordinal) in content::contents(of.info, &chunk.batch, at..end)
+                .iter()
+                .zip(ordinals)
+            {
+                let record = checksum::record(*content, *ordinal);
+                built.checksum = built.checksum.wrapping_add(record);
+            }
+            let added = Added {
+                positions: &positions,
+                batch: &chunk.batch,
+                first_row: at,
+            };
+            block::check_weight(&ty, None, Vec::new, &added, of.limits.block_weight).map_err(
+                |over| {
+                    let first = u64::from(number) << shift;
+                    too_heavy(self.name, first..first + (1 << shift), &over)
+                },
+            )?;
+            built.add(&ty, number, &added, shift, open)?;
+            at = end;
+        }
+        built.ordinals = std::mem::take(&mut chunk.ordinals);
+        built.layouts = built.layouts.split_off(built.known);
+        Ok(built)
     }
 }
 
@@ -198,57 +252,6 @@ fn put_together(
     Ok(Loaded { ordinals, keys })
 }
 
-/// Lays a chunk out in a buffer.
-fn build(
-    of: &TypeWork<'_>,
-    shift: u8,
-    chunk: &mut Chunk,
-    layouts: &[Layout],
-    open: &mut Open,
-) -> StateResult<Built> {
-    let ty = BlockType {
-        kinds: &of.info.kinds,
-        first: &of.info.first,
-    };
-    let keys = of.info.key.as_ref();
-    let keys = keys.and_then(|key| content::keys(key, &chunk.batch));
-    let mut built = Built {
-        ordinals: Vec::new(),
-        checksum: 0,
-        slot: open.slot,
-        blocks: Vec::new(),
-        known: layouts.len(),
-        layouts: layouts.to_vec(),
-        used: 0,
-        keys: keys.map(|hashes| Run::of(&hashes, &chunk.ordinals)),
-    };
-    let (mut at, mut positions) = (0, Vec::new());
-    while at < chunk.ordinals.len() {
-        let number = chunk.ordinals[at] >> shift;
-        let end = at + chunk.ordinals[at..].partition_point(|o| o >> shift == number);
-        let ordinals = &chunk.ordinals[at..end];
-        positions.clear();
-        positions.extend(ordinals.iter().map(|o| o & ((1 << shift) - 1)));
-        for (content, ordinal) in content::contents(of.info, &chunk.batch, at..end)
-            .iter()
-            .zip(ordinals)
-        {
-            let record = checksum::record(*content, *ordinal);
-            built.checksum = built.checksum.wrapping_add(record);
-        }
-        let added = Added {
-            positions: &positions,
-            batch: &chunk.batch,
-            first_row: at,
-        };
-        built.add(&ty, number, &added, shift, open)?;
-        at = end;
-    }
-    built.ordinals = std::mem::take(&mut chunk.ordinals);
-    built.layouts = built.layouts.split_off(built.known);
-    Ok(built)
-}
-
 impl Built {
     /// Adds a block and its bitmap page.
     fn add(
@@ -260,7 +263,7 @@ impl Built {
         open: &mut Open,
     ) -> StateResult<()> {
         let out = &mut open.buffer;
-        let written = block::rebuild(ty, &mut self.layouts, None, added, out).map_err(limit)?;
+        let written = block::rebuild(ty, &mut self.layouts, None, added, out).map_err(too_large)?;
         let mut page = vec![0; bitmap::page_bytes(shift)];
         added
             .positions

@@ -12,6 +12,7 @@ use crate::index::{Index, Run};
 use crate::layout::Layout;
 use crate::segment::Loc;
 use crate::state::{State, TypeState};
+use grotto_format::OverLimit;
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
 use grotto_format::schema::TypeId;
@@ -46,6 +47,7 @@ pub(super) fn apply_type(
         id,
         info: &base.infos[id.index()],
         sections,
+        limits: blob.limits(),
     };
     let mut tables = Tables {
         blocks: old.blocks.to_vec(),
@@ -110,7 +112,13 @@ fn started_over(old: &TypeState, shift: u8) -> TypeState {
 }
 
 impl Tables {
-    fn finish(self, index: Option<Index>) -> TypeState {
+    fn finish(mut self, index: Option<Index>) -> TypeState {
+        // Empty entries behind the last block would let a state that a chain of deltas led to have more of
+        // them than one from a snapshot, and so pass a limit that the other does not.
+        let used = self.blocks.iter().rposition(|loc| !loc.is_none());
+        let used = used.map_or(0, |last| last + 1);
+        self.blocks.truncate(used);
+        self.bitmaps.truncate(used);
         TypeState {
             shift: self.shift,
             blocks: self.blocks.into(),
@@ -251,10 +259,25 @@ pub(super) fn whole_blocks(
     }
 }
 
-pub(super) fn limit(block::TooLarge(bytes): block::TooLarge) -> StateError {
+/// A block that weighs within the limit and is larger than any layout makes it.
+pub(super) fn too_large(block::TooLarge(bytes): block::TooLarge) -> StateError {
+    let most = block::MAX_BLOCK;
+    StateError::Damaged(format!(
+        "expected a block of at most {most} bytes, found {bytes}"
+    ))
+}
+
+/// A block that no reader accepts.
+pub(super) fn too_heavy(
+    name: &str,
+    ordinals: std::ops::Range<u64>,
+    over: &OverLimit,
+) -> StateError {
+    let (first, end) = (ordinals.start, ordinals.end);
     StateError::Limit(format!(
-        "{} bytes in one block, found {bytes}",
-        block::MAX_BLOCK
+        "type {name}, the block of records #{first} to #{}: {over}: make its records smaller, or move \
+         what is large into types of its own",
+        end - 1
     ))
 }
 
@@ -272,11 +295,18 @@ fn add_to_block(
     let mut page = page.unwrap_or_else(|| base.bitmap_page(old_type, number).to_vec());
     page.resize(bitmap::page_bytes(tables.shift), 0);
     let still_there = still_there(base, of, number, added);
-    let kept: Vec<u32> = if still_there {
-        Vec::new()
-    } else {
-        bitmap::positions(&page).collect()
+    let live = || bitmap::positions(&page).collect::<Vec<u32>>();
+    let old = base.block_of(old_type, number);
+    let ty = BlockType {
+        kinds: &of.info.kinds,
+        first: &of.info.first,
     };
+    block::check_weight(&ty, old, live, added, of.limits.block_weight).map_err(|over| {
+        let first = (number as u64) << tables.shift;
+        let ordinals = first..first + (1 << tables.shift);
+        too_heavy(&base.schema.get(of.id).name, ordinals, &over)
+    })?;
+    let kept = if still_there { Vec::new() } else { live() };
     for position in added.positions {
         // An ordinal freed by this very blob is taken too: readers of the base hold its rows.
         let taken = bitmap::is_set(&page, *position)
@@ -297,11 +327,7 @@ fn add_to_block(
         tables.blocks.resize(number + 1, Loc::NONE);
     }
     let loc = tables.blocks[number];
-    let old = base.block_of(old_type, number).filter(|_| !loc.is_none());
-    let ty = BlockType {
-        kinds: &of.info.kinds,
-        first: &of.info.first,
-    };
+    let old = old.filter(|_| !loc.is_none());
     tables.blocks[number] = write_block(&ty, loc, old, &kept, added, &mut tables.layouts, work)?;
     put_page(tables, work, number, &page)?;
     work.spill()
@@ -340,7 +366,7 @@ fn write_block(
         }
     }
     let old = old.filter(|_| !kept.is_empty()).map(|old| (old, kept));
-    let written = block::rebuild(ty, layouts, old, added, &mut work.buffer).map_err(limit)?;
+    let written = block::rebuild(ty, layouts, old, added, &mut work.buffer).map_err(too_large)?;
     let tag = u16::try_from(written.layout)
         .map_err(|_| StateError::Limit("65,536 layouts of one type".into()))?;
     work.placed(written.start, tag)

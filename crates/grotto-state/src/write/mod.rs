@@ -16,6 +16,7 @@ mod flatkey;
 mod intern;
 mod references;
 mod release;
+mod room;
 mod stage;
 mod staging;
 
