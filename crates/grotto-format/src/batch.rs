@@ -7,14 +7,15 @@
 //! column of elements (a map's elements are keys and values in turn).
 
 mod decode;
-mod limits;
 mod ordinals;
 #[cfg(test)]
 mod tests;
 
+pub use crate::limits::{
+    MAX_BLOCKS, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, MAX_ELEMENTS,
+};
 use crate::schema::{FieldType, TypeKind, TypeSchema};
 use crate::wire;
-pub use limits::{MAX_BLOCKS, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, MAX_ELEMENTS};
 pub use ordinals::{MAX_ORDINAL, decode_ordinals, encode_ordinals};
 
 /// What a column holds.

@@ -12,7 +12,8 @@ mod tests;
 mod write;
 
 use crate::checksum;
-use crate::schema::MAX_TYPES;
+use crate::limits::Limits;
+pub use crate::limits::{MAX_DATASET_NAME, MAX_HEADER, MAX_SECTION, MAX_SECTIONS};
 use crate::wire::{Reader, WireError};
 use bytes::Bytes;
 pub use section::Unpacker;
@@ -22,14 +23,6 @@ pub use write::{BlobWriter, PackedSection};
 pub const MAGIC: [u8; 8] = *b"GROTTO\x1aB";
 /// Format number written into the header.
 pub const FORMAT: u64 = 1;
-/// Most bytes of one section before compression.
-pub const MAX_SECTION: u64 = 1 << 29;
-/// Most sections of one blob.
-pub const MAX_SECTIONS: u64 = 1 << 20;
-/// Most bytes of a header.
-pub const MAX_HEADER: u64 = 1 << 27;
-/// Most bytes of a dataset's name in a header.
-pub const MAX_DATASET_NAME: u64 = 1 << 10;
 /// Largest zstd window a decoder accepts, as a power of two.
 pub const MAX_WINDOW_LOG: u32 = 27;
 /// Bytes of the footer: length and checksum of the file.
@@ -176,6 +169,7 @@ pub struct Blob {
     pub header: BlobHeader,
     bytes: Bytes,
     offsets: Vec<usize>,
+    limits: Limits,
 }
 
 impl Blob {
@@ -184,6 +178,14 @@ impl Blob {
     /// # Errors
     /// Names the first thing that is wrong.
     pub fn parse(bytes: Bytes) -> Result<Self, BlobError> {
+        Self::parse_within(bytes, &Limits::FORMAT)
+    }
+
+    /// The same under other limits, which are also those that its sections are decoded under.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_within(bytes: Bytes, limits: &Limits) -> Result<Self, BlobError> {
         if bytes.get(..8) != Some(&MAGIC) {
             return Err(BlobError::Magic(bytes[..bytes.len().min(8)].to_vec()));
         }
@@ -208,13 +210,20 @@ impl Blob {
                 found: sum,
             });
         }
-        let (header, start) = read_header(body)?;
+        let (header, start) = read_header(body, limits)?;
         let offsets = section_offsets(&header, start, body.len())?;
         Ok(Self {
             header,
             bytes,
             offsets,
+            limits: *limits,
         })
+    }
+
+    /// The limits that it was read under.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Bytes of the whole file.
@@ -230,11 +239,11 @@ impl Blob {
     }
 }
 
-fn read_header(body: &[u8]) -> Result<(BlobHeader, usize), BlobError> {
+fn read_header(body: &[u8], limits: &Limits) -> Result<(BlobHeader, usize), BlobError> {
     let mut reader = Reader::new(body);
     let header = (|| {
         reader.take(MAGIC.len(), "magic")?;
-        let length = reader.count(MAX_HEADER, "length of the header")?;
+        let length = reader.count(limits.header, "length of the header")?;
         let bytes = reader.take(length, "header")?;
         Ok((bytes, reader.at()))
     })();
@@ -244,23 +253,23 @@ fn read_header(body: &[u8]) -> Result<(BlobHeader, usize), BlobError> {
     if format != FORMAT {
         return Err(BlobError::Format(format));
     }
-    let header = header_fields(&mut reader).map_err(BlobError::Header)?;
+    let header = header_fields(&mut reader, limits).map_err(BlobError::Header)?;
     Ok((header, start))
 }
 
-fn header_fields(reader: &mut Reader<'_>) -> Result<BlobHeader, WireError> {
+fn header_fields(reader: &mut Reader<'_>, limits: &Limits) -> Result<BlobHeader, WireError> {
     let kind = usize::from(reader.u8("blob kind")?);
     let Some(kind) = BlobKind::ALL.get(kind.wrapping_sub(1)).copied() else {
         return reader.fail("blob kind of 1 to 4");
     };
-    let dataset = reader.text(MAX_DATASET_NAME, "dataset name")?.to_owned();
+    let dataset = reader.text(limits.dataset_name, "dataset name")?.to_owned();
     let (from, to) = (reader.varint("from version")?, reader.varint("to version")?);
     let (from_checksum, to_checksum) = (reader.u64("from checksum")?, reader.u64("to checksum")?);
     let (from_schema_hash, schema_hash) =
         (reader.u64("from schema hash")?, reader.u64("schema hash")?);
-    let text = reader.text(crate::schema::MAX_TEXT as u64, "schema text")?;
+    let text = reader.text(limits.schema_text, "schema text")?;
     let schema_text = (!text.is_empty()).then(|| text.to_owned());
-    let count = reader.count(MAX_TYPES as u64, "number of types")?;
+    let count = reader.count(limits.types, "number of types")?;
     let mut types = Vec::with_capacity(count);
     for _ in 0..count {
         let shift = reader.u8("block shift")?;
@@ -272,10 +281,10 @@ fn header_fields(reader: &mut Reader<'_>) -> Result<BlobHeader, WireError> {
             live: reader.varint("live records")?,
         });
     }
-    let count = reader.count(MAX_SECTIONS, "number of sections")?;
+    let count = reader.count(limits.sections, "number of sections")?;
     let mut sections = Vec::new();
     for _ in 0..count {
-        sections.push(read_section(reader)?);
+        sections.push(read_section(reader, limits)?);
     }
     reader.end("end of the header")?;
     Ok(BlobHeader {
@@ -293,7 +302,7 @@ fn header_fields(reader: &mut Reader<'_>) -> Result<BlobHeader, WireError> {
     })
 }
 
-fn read_section(reader: &mut Reader<'_>) -> Result<Section, WireError> {
+fn read_section(reader: &mut Reader<'_>, limits: &Limits) -> Result<Section, WireError> {
     let type_id = reader.count(u64::from(u16::MAX), "type of a section")? as u16;
     let chunk = reader.count(u64::from(u32::MAX), "chunk of a section")? as u32;
     let kind = match reader.count((1 << 16) + 1, "kind of a section")? {
@@ -306,9 +315,9 @@ fn read_section(reader: &mut Reader<'_>) -> Result<Section, WireError> {
         1 => true,
         _ => return reader.fail("compression of 0 or 1"),
     };
-    let raw = reader.count(MAX_SECTION, "raw length of a section")? as u64;
+    let raw = reader.count(limits.section, "raw length of a section")? as u64;
     let stored = if compressed {
-        reader.count(MAX_SECTION, "stored length of a section")? as u64
+        reader.count(limits.section, "stored length of a section")? as u64
     } else {
         raw
     };

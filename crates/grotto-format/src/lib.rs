@@ -12,11 +12,13 @@ pub mod blob;
 pub mod checksum;
 pub mod flat;
 pub mod json;
+pub mod limits;
 pub mod log;
 pub mod schema;
 mod wire;
 
 pub use flat::{FlatBuilder, FlatReader, FlatRecord};
+pub use limits::{Limits, OverLimit};
 pub use schema::{
     Field, FieldPath, FieldType, KeySpec, ObjectSchema, Schema, TypeId, TypeKind, TypeSchema,
 };

@@ -26,6 +26,10 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: u32 = 1;
 /// Largest log entry in bytes; readers refuse more before they parse.
 pub const MAX_ENTRY_BYTES: usize = 1 << 20;
+/// Bytes that a commit's entry leaves free of [`MAX_ENTRY_BYTES`]. The fence of the next writer repeats
+/// most of it, with another writer's name and maybe a newer snapshot: were there no room for these,
+/// nobody could ever take over.
+pub const ENTRY_RESERVE: usize = 16 << 10;
 /// Largest control document (snapshot announcement, boundary, hint) in bytes.
 pub const MAX_CONTROL_BYTES: usize = 64 << 10;
 /// How many past transitions a writer lists in an entry, and the most a reader accepts.
@@ -226,7 +230,11 @@ impl LogEntry {
     /// The bytes to create in the store. Refuses an entry that [`LogEntry::decode`] would refuse.
     pub fn encode(&self) -> Result<Vec<u8>, LogError> {
         self.check()?;
-        sealed::seal(Self::WHAT, self, MAX_ENTRY_BYTES)
+        let most = match self.kind {
+            EntryKind::Commit => MAX_ENTRY_BYTES - ENTRY_RESERVE,
+            EntryKind::Fence => MAX_ENTRY_BYTES,
+        };
+        sealed::seal(Self::WHAT, self, most)
     }
 
     /// Reads an entry from untrusted bytes; any altered byte is refused.

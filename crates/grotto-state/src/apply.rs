@@ -20,7 +20,7 @@ use crate::segment::Seal;
 use crate::state::{State, TypeInfo, TypeState};
 pub use changes::{Changes, TypeChanges};
 pub use effort::Effort;
-use grotto_format::batch::MAX_BLOCKS;
+use grotto_format::Limits;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind};
 use grotto_format::schema::{Schema, TypeId};
 use sections::TypeSections;
@@ -53,10 +53,14 @@ impl State {
                 sections,
                 &mut work,
             )?;
-            blocks += ty.blocks.len();
-            if blocks > MAX_BLOCKS {
+            // Counted as a snapshot would have them, whatever blocks there are of other sizes.
+            blocks += (ty.blocks.len() << ty.shift).div_ceil(1 << ty.span);
+            let most = blob.limits().blocks;
+            if blocks > most {
+                let name = &base.schema.get(id).name;
                 return Err(StateError::Limit(format!(
-                    "{MAX_BLOCKS} blocks of all types"
+                    "expected at most {most} blocks in a state, found {blocks} up to type {name}: \
+                     spread the records over several datasets"
                 )));
             }
             types.push(ty);
@@ -170,6 +174,7 @@ struct TypeWork<'a> {
     /// The type as the refresh finds it, under the size of blocks that the blob says.
     old: &'a TypeState,
     sections: &'a TypeSections,
+    limits: &'a Limits,
 }
 
 /// Threads that a load may use, this one included.

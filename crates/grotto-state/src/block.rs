@@ -15,23 +15,26 @@ mod patch;
 mod read;
 #[cfg(test)]
 mod tests;
+mod weight;
 mod write;
 
 pub(crate) use patch::patch;
 pub use read::Elements;
 pub(crate) use read::read_var;
+pub(crate) use weight::check_weight;
 pub(crate) use write::rebuild;
 
 use crate::layout::{Layout, Slots};
 use crate::segment::Buffer;
-use grotto_format::batch::{Batch, ColumnData, ColumnKind, MAX_CHUNK_BYTES};
+use grotto_format::batch::{Batch, ColumnData, ColumnKind};
+use grotto_format::limits::MAX_BLOCK_WEIGHT;
 
 /// Bytes in front of the rows.
 pub(crate) const HEADER: usize = 16;
 
-/// Most bytes of a block: half of what a chunk may hold, so that a state that deltas lead to can also
-/// be a snapshot.
-pub(crate) const MAX_BLOCK: u64 = MAX_CHUNK_BYTES / 2;
+/// Most bytes of a block, which its weight keeps it within whatever its layout. The weight leaves out
+/// the header, and the byte that a row without columns takes.
+pub(crate) const MAX_BLOCK: u64 = MAX_BLOCK_WEIGHT + (1 << 17);
 
 /// The bytes that a block would have taken.
 #[derive(Debug)]

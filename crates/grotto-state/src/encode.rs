@@ -3,14 +3,15 @@
 //! Owns: chunks, the columns of staged and of stored records, compression on both cores.
 //! Never decides what changed.
 
+mod plan;
+
 use crate::error::{StateError, StateResult};
 use crate::state::State;
-use grotto_format::batch::{
-    Batch, Column, ColumnData, ColumnKind, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS,
-    MAX_ELEMENTS, Value, encode_ordinals,
-};
+use grotto_format::batch::{Batch, Column, ColumnData, ColumnKind, Value, encode_ordinals};
 use grotto_format::blob::{BlobHeader, BlobKind, BlobWriter, PackedSection, SectionKind, TypeInfo};
 use grotto_format::schema::{Schema, TypeId};
+use grotto_format::{Limits, OverLimit};
+pub(crate) use plan::{Part, jobs};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How blobs are encoded.
@@ -38,41 +39,15 @@ pub(crate) enum Origin<'a> {
 /// One chunk of one type to encode.
 pub(crate) struct Job<'a> {
     pub(crate) type_id: u16,
+    pub(crate) name: &'a str,
     pub(crate) chunk: u32,
     pub(crate) kinds: &'a [ColumnKind],
     pub(crate) ordinals: &'a [u32],
     pub(crate) origin: Origin<'a>,
 }
 
-/// A chunk is cut once it holds this many bytes, roughly: decoding one must not take much memory.
-const CUT_BYTES: u64 = 32 << 20;
-
-/// Cuts rising ordinals into chunks of whole blocks, at least one each. `weight` is told positions
-/// of `ordinals` and gives the bytes that the record takes, roughly.
-pub(crate) fn chunks(
-    ordinals: &[u32],
-    shift: u8,
-    weight: impl Fn(usize) -> u64,
-) -> Vec<std::ops::Range<usize>> {
-    let mut chunks = Vec::new();
-    let (mut start, mut at, mut bytes) = (0, 0, 0_u64);
-    while at < ordinals.len() {
-        let end = at + ordinals[at..].partition_point(|o| o >> shift == ordinals[at] >> shift);
-        let more: u64 = (at..end).map(&weight).sum();
-        if at > start && (end - start > MAX_CHUNK_ROWS || bytes + more > CUT_BYTES) {
-            chunks.push(start..at);
-            (start, bytes) = (at, 0);
-        }
-        (at, bytes) = (end, bytes + more);
-    }
-    if at > start {
-        chunks.push(start..at);
-    }
-    chunks
-}
-
 /// Bytes that a row of a batch takes, roughly.
-pub(crate) fn weight_of_row(batch: &Batch, row: u32) -> u64 {
+fn weight_of_row(batch: &Batch, row: u32) -> u64 {
     let row = row as usize;
     let span =
         |ends: &[usize]| (ends[row] - row.checked_sub(1).map_or(0, |before| ends[before])) as u64;
@@ -89,22 +64,22 @@ pub(crate) fn weight_of_row(batch: &Batch, row: u32) -> u64 {
         .sum()
 }
 
-/// Bytes that a stored record takes, roughly.
-pub(crate) fn weight_of_record(
-    state: &State,
-    id: TypeId,
-    ordinal: u32,
-    kinds: &[ColumnKind],
-) -> u64 {
-    let Some(record) = state.row(id, ordinal) else {
-        return 0;
-    };
-    let weight = |(column, kind): (usize, &ColumnKind)| match kind {
-        ColumnKind::Fixed(_) => 8,
-        ColumnKind::Var(_) => 1 + record.length(column),
-        ColumnKind::Elements(_) => 1 + 4 * record.length(column),
-    };
-    kinds.iter().enumerate().map(weight).sum()
+/// Bytes that a stored record takes, roughly, and its elements.
+fn weight_of_record(state: &State, id: TypeId, ordinal: u32, kinds: &[ColumnKind]) -> (u64, usize) {
+    let (mut bytes, mut elements) = (0, 0);
+    if let Some(record) = state.row(id, ordinal) {
+        for (column, kind) in kinds.iter().enumerate() {
+            bytes += match kind {
+                ColumnKind::Fixed(_) => 8,
+                ColumnKind::Var(_) => 1 + record.length(column),
+                ColumnKind::Elements(_) => {
+                    elements += record.length(column) as usize;
+                    1 + 4 * record.length(column)
+                }
+            };
+        }
+    }
+    (bytes, elements)
 }
 
 /// Copies stored records into columns.
@@ -132,16 +107,16 @@ pub(crate) fn batch_of(state: &State, id: TypeId, ordinals: &[u32], kinds: &[Col
     batch
 }
 
-fn encode_job(job: &Job<'_>, level: Option<i32>) -> StateResult<Vec<PackedSection>> {
+fn encode_job(
+    job: &Job<'_>,
+    level: Option<i32>,
+    limits: &Limits,
+) -> StateResult<Vec<PackedSection>> {
     let mut raw = Vec::new();
     encode_ordinals(job.ordinals, &mut raw);
-    let mut sections = vec![PackedSection::new(
-        job.type_id,
-        job.chunk,
-        SectionKind::Added,
-        raw,
-        level,
-    )];
+    let mut total = raw.len() as u64;
+    let pack = |kind, raw| PackedSection::new(job.type_id, job.chunk, kind, raw, level);
+    let mut sections = vec![pack(SectionKind::Added, raw)];
     let stored;
     let all: Vec<u32>;
     let (batch, rows) = match job.origin {
@@ -152,39 +127,45 @@ fn encode_job(job: &Job<'_>, level: Option<i32>) -> StateResult<Vec<PackedSectio
             (&stored, all.as_slice())
         }
     };
-    let mut total = 0_u64;
     for (position, (column, kind)) in batch.columns.iter().zip(job.kinds).enumerate() {
         let mut raw = Vec::new();
         column.encode(*kind, rows, &mut raw);
         total += raw.len() as u64;
-        check_limits(job, position, column, rows, total)?;
-        let kind = SectionKind::Column(position as u16);
-        sections.push(PackedSection::new(job.type_id, job.chunk, kind, raw, level));
+        check_chunk(job, column, rows, total, limits)?;
+        sections.push(pack(SectionKind::Column(position as u16), raw));
     }
     Ok(sections)
 }
 
 /// Refuses what readers would refuse. Chunks are cut far below, unless a single block outgrows them.
-fn check_limits(
+fn check_chunk(
     job: &Job<'_>,
-    position: usize,
     column: &Column,
     rows: &[u32],
     total: u64,
+    limits: &Limits,
 ) -> StateResult<()> {
-    let elements = match &column.data {
+    let elements: usize = match &column.data {
         ColumnData::Elements { .. } => rows.iter().map(|row| elements_of(column, *row)).sum(),
         _ => 0,
     };
     let cells = rows.len() * job.kinds.len();
-    if total <= MAX_CHUNK_BYTES && elements <= MAX_ELEMENTS && cells <= MAX_CHUNK_CELLS {
-        return Ok(());
+    let counted = [
+        ("records", rows.len() as u64, limits.chunk_rows as u64),
+        ("values", cells as u64, limits.chunk_cells as u64),
+        ("elements", elements as u64, limits.elements as u64),
+        ("bytes", total, limits.chunk_bytes),
+    ];
+    for (what, found, limit) in counted {
+        OverLimit::check(what, found, limit).map_err(|over| {
+            let (name, count) = (job.name, rows.len());
+            StateError::Limit(format!(
+                "type {name}, a block of {count} records: {over}: \
+                 make its records smaller, or move what is large into types of its own"
+            ))
+        })?;
     }
-    let (ty, rows) = (job.type_id, rows.len());
-    Err(StateError::Limit(format!(
-        "{MAX_CHUNK_BYTES} bytes, {MAX_CHUNK_CELLS} values or {MAX_ELEMENTS} elements in a block: type {ty}, up to \
-         column {position} of {rows} records, {total} bytes, {cells} values and {elements} elements"
-    )))
+    Ok(())
 }
 
 fn elements_of(column: &Column, row: u32) -> usize {
@@ -198,6 +179,7 @@ fn elements_of(column: &Column, row: u32) -> usize {
 pub(crate) fn encode_all(
     jobs: &[Job<'_>],
     options: &EncodeOptions,
+    limits: &Limits,
 ) -> StateResult<Vec<PackedSection>> {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -207,7 +189,7 @@ pub(crate) fn encode_all(
             let Some(job) = jobs.get(position) else {
                 return done;
             };
-            done.push((position, encode_job(job, options.level)));
+            done.push((position, encode_job(job, options.level, limits)));
         }
     };
     let helpers = options.threads.clamp(1, jobs.len().max(1)) - 1;
@@ -233,31 +215,37 @@ pub(crate) fn encode_all(
 /// Encodes a whole state as a snapshot: a delta from the empty state.
 ///
 /// # Errors
-/// When a column outgrows a section.
+/// When the snapshot would pass a limit of the format, so that nobody could read it.
 pub fn encode_snapshot(state: &State, options: &EncodeOptions) -> StateResult<Vec<u8>> {
+    encode_snapshot_within(state, options, &Limits::FORMAT)
+}
+
+/// The same under other limits than those of the format.
+///
+/// # Errors
+/// As [`encode_snapshot`].
+pub fn encode_snapshot_within(
+    state: &State,
+    options: &EncodeOptions,
+    limits: &Limits,
+) -> StateResult<Vec<u8>> {
     let lists: Vec<Vec<u32>> = state
         .schema()
         .ids()
         .map(|id| state.ordinals(id).collect())
         .collect();
-    let mut jobs = Vec::new();
-    for (position, ordinals) in lists.iter().enumerate() {
-        let ty = &state.types[position];
-        let (id, kinds) = (
-            TypeId(position as u16),
-            state.infos[position].kinds.as_slice(),
-        );
-        let weight = |at: usize| weight_of_record(state, id, ordinals[at], kinds);
-        for (chunk, range) in chunks(ordinals, ty.span, weight).into_iter().enumerate() {
-            jobs.push(Job {
-                type_id: id.0,
-                chunk: chunk as u32,
-                kinds,
-                ordinals: &ordinals[range],
-                origin: Origin::Stored(state, id),
-            });
-        }
+    let mut parts = Vec::with_capacity(lists.len());
+    for (id, ordinals) in state.schema().ids().zip(&lists) {
+        parts.push(Part {
+            type_id: id.0,
+            name: &state.schema().get(id).name,
+            kinds: &state.infos[id.index()].kinds,
+            shift: state.types[id.index()].span,
+            ordinals,
+            origin: Origin::Stored(state, id),
+        });
     }
+    let jobs = jobs(&parts, 0, limits)?;
     let header = BlobHeader {
         kind: BlobKind::Snapshot,
         dataset: options.dataset.clone(),
@@ -271,11 +259,16 @@ pub fn encode_snapshot(state: &State, options: &EncodeOptions) -> StateResult<Ve
         types: type_infos(state),
         sections: Vec::new(),
     };
-    let mut writer = BlobWriter::new(header, options.level);
-    encode_all(&jobs, options)?
+    let mut writer = BlobWriter::new(header, options.level).within(limits);
+    encode_all(&jobs, options, limits)?
         .into_iter()
         .for_each(|section| writer.packed(section));
-    Ok(writer.finish())
+    writer.finish().map_err(over)
+}
+
+/// A limit of the framing.
+pub(crate) fn over(over: OverLimit) -> StateError {
+    StateError::Limit(over.to_string())
 }
 
 pub(crate) fn type_infos(state: &State) -> Vec<TypeInfo> {

@@ -37,7 +37,7 @@ mod write;
 pub use apply::{Changes, Effort, TypeChanges};
 pub use bitmap::Ordinals;
 pub use block::Elements;
-pub use encode::{EncodeOptions, encode_snapshot};
+pub use encode::{EncodeOptions, encode_snapshot, encode_snapshot_within};
 pub use error::{StateError, StateResult};
 pub use grotto_format as format;
 pub use hash::HashSeed;

@@ -208,7 +208,7 @@ async fn a_delta_that_the_log_describes_wrongly_is_refused() {
         ),
         ("expected dataset pairs, found \"other\"", {
             (header.from, header.to, header.dataset) = (2, 3, "other".to_owned());
-            BlobWriter::new(header, None).finish()
+            BlobWriter::new(header, None).finish().unwrap()
         }),
     ];
     let before = consumer.state();
@@ -246,7 +246,7 @@ async fn a_state_that_is_not_what_the_log_promised_is_never_served() {
     header.schema_text = None;
     publisher
         .publish_bytes(
-            BlobWriter::new(header, None).finish(),
+            BlobWriter::new(header, None).finish().unwrap(),
             before.checksum() ^ 1,
         )
         .await;

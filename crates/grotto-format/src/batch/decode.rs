@@ -4,7 +4,8 @@
 //! column for every 65,536 records. Never trusts a byte.
 //! Spec: `docs/format/spec.md`, section "Columns".
 
-use super::{Column, ColumnData, ColumnKind, MAX_CHUNK_ROWS, MAX_ELEMENTS};
+use super::{Column, ColumnData, ColumnKind};
+use crate::limits::Limits;
 use crate::wire::{Packed, Reader, WireError};
 
 impl Column {
@@ -15,7 +16,7 @@ impl Column {
     /// that it need never be refused later.
     pub fn decode(kind: ColumnKind, rows: usize, bytes: &[u8]) -> Result<Self, WireError> {
         let mut column = Self::new(kind);
-        column.refill(kind, rows, bytes)?;
+        column.refill(kind, rows, bytes, &Limits::FORMAT)?;
         Ok(column)
     }
 
@@ -23,9 +24,15 @@ impl Column {
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
-    pub fn refill(&mut self, kind: ColumnKind, rows: usize, bytes: &[u8]) -> Result<(), WireError> {
+    pub fn refill(
+        &mut self,
+        kind: ColumnKind,
+        rows: usize,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<(), WireError> {
         let mut reader = Reader::new(bytes);
-        if rows > MAX_CHUNK_ROWS {
+        if rows > limits.chunk_rows {
             return reader.fail("a chunk within the limit of records");
         }
         let nulls = &mut self.nulls;
@@ -61,12 +68,12 @@ impl Column {
             }
             (ColumnData::Elements { ends, ordinals }, ColumnKind::Elements(per)) => {
                 let per = usize::from(per);
-                let total = read_lengths(&mut reader, rows, per, MAX_ELEMENTS, ends)?;
+                let total = read_lengths(&mut reader, rows, per, limits.elements, ends)?;
                 read_elements(&mut reader, total, ordinals)?;
             }
             _ => {
                 *self = Self::new(kind);
-                return self.refill(kind, rows, bytes);
+                return self.refill(kind, rows, bytes, limits);
             }
         }
         reader.end("end of the column")

@@ -76,7 +76,9 @@ fn a_column_decoded_in_the_place_of_another_holds_nothing_of_it() {
     for before in columns.map(encoded) {
         for (kind, rows, bytes) in columns.map(encoded) {
             let mut column = Column::decode(before.0, before.1, &before.2).unwrap();
-            column.refill(kind, rows, &bytes).unwrap();
+            column
+                .refill(kind, rows, &bytes, &crate::limits::Limits::FORMAT)
+                .unwrap();
             let fresh = Column::decode(kind, rows, &bytes).unwrap();
             assert_eq!(
                 format!("{column:?}"),

@@ -19,7 +19,7 @@ fn sample() -> Vec<u8> {
     let mut writer = BlobWriter::new(header, Some(3));
     writer.section(0, 0, SectionKind::Removed, vec![1, 2, 3]);
     writer.section(0, 0, SectionKind::Column(0), vec![9; 500]);
-    writer.finish()
+    writer.finish().unwrap()
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use super::{BlobHeader, FOOTER, FORMAT, MAGIC, Section, SectionKind};
 use crate::checksum;
+use crate::limits::{Limits, OverLimit};
 use crate::wire;
 
 /// Puts a blob together.
@@ -12,6 +13,7 @@ use crate::wire;
 pub struct BlobWriter {
     header: BlobHeader,
     level: Option<i32>,
+    limits: Limits,
     stored: Vec<Vec<u8>>,
 }
 
@@ -83,8 +85,16 @@ impl BlobWriter {
         Self {
             header,
             level,
+            limits: Limits::FORMAT,
             stored: Vec::new(),
         }
+    }
+
+    /// Under these limits instead of those of the format.
+    #[must_use]
+    pub fn within(mut self, limits: &Limits) -> Self {
+        self.limits = *limits;
+        self
     }
 
     /// Adds a section.
@@ -99,9 +109,13 @@ impl BlobWriter {
     }
 
     /// The bytes of the blob.
-    #[must_use]
-    pub fn finish(self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// When a reader would refuse it for a limit of the framing.
+    pub fn finish(self) -> Result<Vec<u8>, OverLimit> {
+        check_header(&self.header, &self.limits)?;
         let header = header_bytes(&self.header);
+        OverLimit::check("bytes of a header", header.len() as u64, self.limits.header)?;
         let body: usize = self.stored.iter().map(Vec::len).sum();
         let mut out = Vec::with_capacity(MAGIC.len() + 10 + header.len() + body + FOOTER);
         out.extend_from_slice(&MAGIC);
@@ -114,8 +128,31 @@ impl BlobWriter {
         out.extend_from_slice(&length.to_le_bytes());
         let sum = checksum::of_bytes(&out);
         out.extend_from_slice(&sum.to_le_bytes());
-        out
+        Ok(out)
     }
+}
+
+/// What [`Blob::parse`](super::Blob::parse) asks of a header.
+fn check_header(header: &BlobHeader, limits: &Limits) -> Result<(), OverLimit> {
+    let schema = header.schema_text.as_deref().unwrap_or_default();
+    let counted = [
+        (
+            "bytes of a dataset's name",
+            header.dataset.len(),
+            limits.dataset_name,
+        ),
+        ("bytes of a schema", schema.len(), limits.schema_text),
+        ("types of a schema", header.types.len(), limits.types),
+        ("sections of a blob", header.sections.len(), limits.sections),
+    ];
+    for (what, found, limit) in counted {
+        OverLimit::check(what, found as u64, limit)?;
+    }
+    for section in &header.sections {
+        let most = section.raw.max(section.stored);
+        OverLimit::check("bytes of a section", most, limits.section)?;
+    }
+    Ok(())
 }
 
 fn header_bytes(header: &BlobHeader) -> Vec<u8> {

@@ -188,6 +188,35 @@ fn an_entry_past_the_size_limit_is_neither_written_nor_read() {
 }
 
 #[test]
+fn the_largest_commit_leaves_room_for_the_fence_that_repeats_it() {
+    let mut commit = entry();
+    let with_tag = |mut entry: LogEntry, length: usize| {
+        entry.tags.insert("x".to_owned(), "y".repeat(length));
+        entry
+    };
+    commit.counts = BTreeMap::from([("n".repeat(900_000), 7)]);
+    let fixed = with_tag(commit.clone(), 0).encode().unwrap().len();
+    let most = MAX_ENTRY_BYTES - ENTRY_RESERVE - fixed;
+    let largest = with_tag(commit.clone(), most);
+    let bytes = largest.encode().unwrap();
+    assert_eq!(bytes.len(), MAX_ENTRY_BYTES - ENTRY_RESERVE);
+    assert_eq!(LogEntry::decode(&bytes).unwrap(), largest);
+    let larger = with_tag(commit, most + 1);
+    assert!(matches!(larger.encode(), Err(LogError::TooLarge { .. })));
+
+    let fence = LogEntry {
+        kind: EntryKind::Fence,
+        version: 4,
+        parent: 3,
+        blobs: EntryBlobs::default(),
+        writer: "w".repeat(ENTRY_RESERVE - 500),
+        ..largest
+    };
+    let bytes = fence.encode().unwrap();
+    assert_eq!(LogEntry::decode(&bytes).unwrap(), fence);
+}
+
+#[test]
 fn the_control_documents_come_back_and_refuse_altered_bytes() {
     let snapshot = SnapshotEntry {
         format: FORMAT,

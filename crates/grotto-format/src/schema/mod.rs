@@ -146,7 +146,7 @@ impl Schema {
     /// # Errors
     /// With line and column when the text is not a valid schema.
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
-        parse::parse(text)
+        parse::parse(text)?.within(MAX_TEXT)
     }
 
     /// Builds a schema from declarations, under the same rules as a text.
@@ -154,7 +154,23 @@ impl Schema {
     /// # Errors
     /// When a rule is broken; without a line for declarations that do not come from a text.
     pub fn from_declarations(declarations: &[Declaration]) -> Result<Self, SchemaError> {
-        resolve::resolve(declarations)
+        resolve::resolve(declarations)?.within(MAX_TEXT)
+    }
+
+    /// The schema, if its printed form has at most `most` bytes: blobs hold that form, which may be
+    /// longer than the text it was parsed from.
+    fn within(self, most: usize) -> Result<Self, SchemaError> {
+        let printed = self.to_string().len();
+        if printed <= most {
+            return Ok(self);
+        }
+        Err(SchemaError {
+            line: 0,
+            column: 0,
+            message: format!(
+                "expected at most {most} bytes in printed form, found {printed}: use shorter names or fewer fields"
+            ),
+        })
     }
 
     /// All types in order.

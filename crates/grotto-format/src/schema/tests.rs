@@ -324,6 +324,37 @@ fn limits_hold() {
     );
 }
 
+/// Blobs hold the printed form, which readers refuse beyond the limit: a text must not become longer
+/// than that by being printed.
+#[test]
+fn a_schema_is_refused_when_its_printed_form_is_too_long() {
+    // Printing adds four spaces and a line end to each field, and little else.
+    let field = |at: usize| format!("int f{at:05};");
+    let ty = |at: usize| {
+        let fields: String = (0..1000).map(field).collect();
+        format!("T{at}{{{fields}}}")
+    };
+    let text = |types: usize| (0..types).map(ty).collect::<String>();
+    let (fits, passes) = (text(64), text(70));
+    assert!(passes.len() < MAX_TEXT);
+    let printed = parsed(&fits).to_string();
+    assert!(printed.len() < MAX_TEXT && Schema::parse(&printed).is_ok());
+    let error = Schema::parse(&passes).unwrap_err().to_string();
+    assert!(
+        error.starts_with("schema: expected at most 1048576 bytes in printed form, found 11"),
+        "{error}"
+    );
+}
+
+/// What a schema of this printed length says of a limit.
+#[test]
+fn the_printed_form_may_be_as_long_as_the_limit_and_no_longer() {
+    let schema = parsed("A { int x; }");
+    let length = schema.to_string().len();
+    assert!(schema.clone().within(length).is_ok());
+    assert!(schema.within(length - 1).is_err());
+}
+
 #[test]
 fn declarations_from_code_obey_the_same_rules_without_a_line() {
     let object = |name: &str, key: Option<Vec<Name>>| Declaration {

@@ -75,7 +75,7 @@ fn sample_blob() -> Vec<u8> {
     writer.section(0, 0, SectionKind::Added, vec![7; 20]);
     writer.section(0, 0, SectionKind::Column(0), vec![9; 500]);
     writer.section(3, 1, SectionKind::Column(700), b"abcdefgh".repeat(90));
-    writer.finish()
+    writer.finish().unwrap()
 }
 
 /// Puts a right footer behind any bytes.

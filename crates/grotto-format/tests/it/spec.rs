@@ -3,14 +3,12 @@
 //! Owns: reading the tables whose first column is `in code`. A number that is in the text and not
 //! in such a table is not checked.
 
-use grotto_format::batch::{
-    MAX_BLOCKS, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, MAX_ELEMENTS, MAX_ORDINAL,
-};
+use grotto_format::batch::MAX_ORDINAL;
 use grotto_format::blob::{
-    self, BLOCK_SHIFTS, Blob, BlobHeader, BlobKind, BlobWriter, MAX_DATASET_NAME, MAX_HEADER,
-    MAX_SECTION, MAX_SECTIONS, MAX_WINDOW_LOG, SectionKind,
+    self, BLOCK_SHIFTS, Blob, BlobHeader, BlobKind, BlobWriter, MAX_WINDOW_LOG, SectionKind,
 };
-use grotto_format::schema::{MAX_FIELDS, MAX_KEY_PATHS, MAX_NAME, MAX_TEXT, MAX_TYPES};
+use grotto_format::limits::{CELL_WEIGHT, ELEMENT_WEIGHT, Limits};
+use grotto_format::schema::{MAX_FIELDS, MAX_KEY_PATHS, MAX_NAME};
 use grotto_format::{Schema, checksum, flat, json, log};
 use std::collections::BTreeMap;
 
@@ -70,30 +68,35 @@ fn limits_and_seeds_are_those_of_the_code() {
         .into_iter()
         .map(|row| (row[0].clone(), number(&row[1])))
         .collect();
+    let limits = Limits::FORMAT;
     let code = BTreeMap::from([
         ("KEY_SEED", checksum::KEY_SEED),
         ("NO_SCHEMA_HASH", Schema::default().hash()),
-        ("MAX_HEADER", MAX_HEADER),
-        ("MAX_DATASET_NAME", MAX_DATASET_NAME),
-        ("MAX_SECTIONS", MAX_SECTIONS),
-        ("MAX_SECTION", MAX_SECTION),
+        ("MAX_HEADER", limits.header),
+        ("MAX_DATASET_NAME", limits.dataset_name),
+        ("MAX_SECTIONS", limits.sections),
+        ("MAX_SECTION", limits.section),
         ("MAX_WINDOW_LOG", u64::from(MAX_WINDOW_LOG)),
-        ("MAX_CHUNK_ROWS", MAX_CHUNK_ROWS as u64),
-        ("MAX_CHUNK_BYTES", MAX_CHUNK_BYTES),
-        ("MAX_CHUNK_CELLS", MAX_CHUNK_CELLS as u64),
-        ("MAX_ELEMENTS", MAX_ELEMENTS as u64),
+        ("MAX_CHUNK_ROWS", limits.chunk_rows as u64),
+        ("MAX_CHUNK_BYTES", limits.chunk_bytes),
+        ("MAX_CHUNK_CELLS", limits.chunk_cells as u64),
+        ("MAX_ELEMENTS", limits.elements as u64),
         ("MIN_BLOCK_SHIFT", u64::from(*BLOCK_SHIFTS.start())),
         ("MAX_BLOCK_SHIFT", u64::from(*BLOCK_SHIFTS.end())),
-        ("MAX_BLOCKS", MAX_BLOCKS as u64),
+        ("MAX_BLOCKS", limits.blocks as u64),
+        ("MAX_BLOCK_WEIGHT", limits.block_weight),
+        ("CELL_WEIGHT", CELL_WEIGHT),
+        ("ELEMENT_WEIGHT", ELEMENT_WEIGHT),
         ("MAX_ORDINAL", u64::from(MAX_ORDINAL)),
-        ("MAX_SCHEMA_TEXT", MAX_TEXT as u64),
-        ("MAX_TYPES", MAX_TYPES as u64),
+        ("MAX_SCHEMA_TEXT", limits.schema_text),
+        ("MAX_TYPES", limits.types),
         ("MAX_FIELDS", MAX_FIELDS as u64),
         ("MAX_NAME", MAX_NAME as u64),
         ("MAX_KEY_PATHS", MAX_KEY_PATHS as u64),
         ("MAX_DEPTH", flat::MAX_DEPTH as u64),
         ("MAX_JSON_TEXT", json::MAX_TEXT as u64),
         ("MAX_ENTRY_BYTES", log::MAX_ENTRY_BYTES as u64),
+        ("ENTRY_RESERVE", log::ENTRY_RESERVE as u64),
         ("MAX_CONTROL_BYTES", log::MAX_CONTROL_BYTES as u64),
         ("MAX_TRANSITIONS", log::MAX_TRANSITIONS as u64),
     ]);
@@ -121,7 +124,7 @@ fn bytes_of(kind: BlobKind, section: SectionKind) -> Vec<u8> {
     };
     let mut writer = BlobWriter::new(header, None);
     writer.section(0, 0, section, Vec::new());
-    let bytes = writer.finish();
+    let bytes = writer.finish().unwrap();
     assert!(Blob::parse(bytes.clone().into()).is_ok());
     bytes
 }

@@ -6,7 +6,7 @@
 
 mod order;
 
-use super::change::{Tables, limit, whole_blocks};
+use super::change::{Tables, too_heavy, too_large, whole_blocks};
 use super::content;
 use super::sections::{self, Chunk};
 use super::work::{Open, Work};
@@ -99,6 +99,7 @@ const AHEAD: usize = 2;
 struct Shared<'a> {
     blob: &'a Blob,
     of: &'a TypeWork<'a>,
+    name: &'a str,
     shift: u8,
     order: Order,
     next: AtomicUsize,
@@ -119,6 +120,7 @@ pub(super) fn add_all(
     let shared = Shared {
         blob,
         of,
+        name,
         shift: tables.shift,
         order: Order::new(AHEAD * count, &tables.layouts),
         next: AtomicUsize::new(0),
@@ -151,7 +153,7 @@ impl Shared<'_> {
             };
             let so_far = self.order.begin(number);
             let built = sections::chunk(self.blob, self.of.info, *first, &mut chunk)
-                .and_then(|()| build(self.of, self.shift, &mut chunk, &so_far, &mut open));
+                .and_then(|()| self.build(&mut chunk, &so_far, &mut open));
             if results.send(Message::Chunk(number, built)).is_err() {
                 return;
             }
@@ -170,6 +172,61 @@ impl Shared<'_> {
                 }
             }
         }
+    }
+
+    /// Lays a chunk out in a buffer.
+    fn build(&self, chunk: &mut Chunk, layouts: &[Layout], open: &mut Open) -> StateResult<Built> {
+        let (of, shift) = (self.of, self.shift);
+        let ty = BlockType {
+            kinds: &of.info.kinds,
+            first: &of.info.first,
+            span: shift,
+        };
+        let keys = of.info.key.as_ref();
+        let keys = keys.and_then(|key| content::keys(key, &chunk.batch));
+        let mut built = Built {
+            type_name: of.info.name,
+            ordinals: Vec::new(),
+            checksum: 0,
+            slot: open.slot,
+            blocks: Vec::new(),
+            known: layouts.len(),
+            layouts: layouts.to_vec(),
+            used: 0,
+            stored: Stored::default(),
+            keys: keys.map(|hashes| Run::of(&hashes, &chunk.ordinals)),
+        };
+        let (mut at, mut positions) = (0, Vec::new());
+        while at < chunk.ordinals.len() {
+            let number = chunk.ordinals[at] >> shift;
+            let end = at + chunk.ordinals[at..].partition_point(|o| o >> shift == number);
+            let ordinals = &chunk.ordinals[at..end];
+            positions.clear();
+            positions.extend(ordinals.iter().map(|o| o & ((1 << shift) - 1)));
+            for (content, ordinal) in content::contents(of.info, &chunk.batch, at..end)
+                .iter()
+                .zip(ordinals)
+            {
+                let record = checksum::record(*content, *ordinal);
+                built.checksum = built.checksum.wrapping_add(record);
+            }
+            let added = Added {
+                positions: &positions,
+                batch: &chunk.batch,
+                first_row: at,
+            };
+            block::check_weight(&ty, &[], || Kept::NONE, &added, of.limits.block_weight).map_err(
+                |over| {
+                    let first = u64::from(number) << shift;
+                    too_heavy(self.name, first..first + (1 << shift), &over)
+                },
+            )?;
+            built.add(&ty, number, &added, shift, open)?;
+            at = end;
+        }
+        built.ordinals = std::mem::take(&mut chunk.ordinals);
+        built.layouts = built.layouts.split_off(built.known);
+        Ok(built)
     }
 }
 
@@ -210,60 +267,6 @@ fn put_together(
     Ok(Loaded { ordinals, keys })
 }
 
-/// Lays a chunk out in a buffer.
-fn build(
-    of: &TypeWork<'_>,
-    shift: u8,
-    chunk: &mut Chunk,
-    layouts: &[Layout],
-    open: &mut Open,
-) -> StateResult<Built> {
-    let ty = BlockType {
-        kinds: &of.info.kinds,
-        first: &of.info.first,
-        span: shift,
-    };
-    let keys = of.info.key.as_ref();
-    let keys = keys.and_then(|key| content::keys(key, &chunk.batch));
-    let mut built = Built {
-        type_name: of.info.name,
-        ordinals: Vec::new(),
-        checksum: 0,
-        slot: open.slot,
-        blocks: Vec::new(),
-        known: layouts.len(),
-        layouts: layouts.to_vec(),
-        used: 0,
-        stored: Stored::default(),
-        keys: keys.map(|hashes| Run::of(&hashes, &chunk.ordinals)),
-    };
-    let (mut at, mut positions) = (0, Vec::new());
-    while at < chunk.ordinals.len() {
-        let number = chunk.ordinals[at] >> shift;
-        let end = at + chunk.ordinals[at..].partition_point(|o| o >> shift == number);
-        let ordinals = &chunk.ordinals[at..end];
-        positions.clear();
-        positions.extend(ordinals.iter().map(|o| o & ((1 << shift) - 1)));
-        for (content, ordinal) in content::contents(of.info, &chunk.batch, at..end)
-            .iter()
-            .zip(ordinals)
-        {
-            let record = checksum::record(*content, *ordinal);
-            built.checksum = built.checksum.wrapping_add(record);
-        }
-        let added = Added {
-            positions: &positions,
-            batch: &chunk.batch,
-            first_row: at,
-        };
-        built.add(&ty, number, &added, shift, open)?;
-        at = end;
-    }
-    built.ordinals = std::mem::take(&mut chunk.ordinals);
-    built.layouts = built.layouts.split_off(built.known);
-    Ok(built)
-}
-
 impl Built {
     /// Adds a block and its bitmap page.
     fn add(
@@ -280,7 +283,7 @@ impl Built {
         out.items.note(name, Kind::Block, numbers.clone());
         out.items.note(name, Kind::Bitmap, numbers);
         let written =
-            block::rebuild(ty, &mut self.layouts, &Kept::NONE, added, out).map_err(limit)?;
+            block::rebuild(ty, &mut self.layouts, &Kept::NONE, added, out).map_err(too_large)?;
         let mut page = vec![0; bitmap::page_bytes(shift)];
         added
             .positions

@@ -17,6 +17,7 @@ use crate::part;
 use crate::segment::Loc;
 use crate::segment::items::{self, Kind};
 use crate::state::{State, Stored, TypeState};
+use grotto_format::OverLimit;
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
 use grotto_format::schema::TypeId;
@@ -60,6 +61,7 @@ pub(super) fn apply_type(
         info: &base.infos[id.index()],
         old,
         sections,
+        limits: blob.limits(),
     };
     work.effort.table_entries += (old.blocks.len() + old.bitmaps.len()) as u64;
     let mut tables = Tables {
@@ -135,7 +137,13 @@ fn prepared(old: &TypeState, span: u8) -> TypeState {
 }
 
 impl Tables {
-    fn finish(self, index: Option<Index>) -> TypeState {
+    fn finish(mut self, index: Option<Index>) -> TypeState {
+        // Empty entries behind the last block would let a state that a chain of deltas led to have more of
+        // them than one from a snapshot, and so pass a limit that the other does not.
+        let used = self.blocks.iter().rposition(|loc| !loc.is_none());
+        let used = used.map_or(0, |last| last + 1);
+        self.blocks.truncate(used);
+        self.bitmaps.truncate(used);
         TypeState {
             shift: self.shift,
             span: self.span,
@@ -311,9 +319,24 @@ pub(super) fn whole_blocks(
     }
 }
 
-pub(super) fn limit(block::TooLarge(bytes): block::TooLarge) -> StateError {
+/// A block that weighs within the limit and is larger than any layout makes it.
+pub(super) fn too_large(block::TooLarge(bytes): block::TooLarge) -> StateError {
+    let most = block::MAX_BLOCK;
+    StateError::Damaged(format!(
+        "expected a block of at most {most} bytes, found {bytes}"
+    ))
+}
+
+/// A block that no reader accepts.
+pub(super) fn too_heavy(
+    name: &str,
+    ordinals: std::ops::Range<u64>,
+    over: &OverLimit,
+) -> StateError {
+    let (first, end) = (ordinals.start, ordinals.end);
     StateError::Limit(format!(
-        "{} bytes in one block, found {bytes}",
-        block::MAX_BLOCK
+        "type {name}, the block of records #{first} to #{}: {over}: make its records smaller, or move \
+         what is large into types of its own",
+        end - 1
     ))
 }

@@ -5,9 +5,7 @@
 use super::mismatch;
 use crate::error::{StateError, StateResult};
 use crate::state::TypeInfo;
-use grotto_format::batch::{
-    Batch, Column, MAX_CHUNK_BYTES, MAX_CHUNK_CELLS, MAX_CHUNK_ROWS, decode_ordinals,
-};
+use grotto_format::batch::{Batch, Column, decode_ordinals};
 use grotto_format::blob::{Blob, SectionKind, Unpacker};
 
 /// Positions of the sections of one type.
@@ -92,6 +90,7 @@ pub(super) fn chunk(
     first: usize,
     chunk: &mut Chunk,
 ) -> StateResult<()> {
+    let limits = blob.limits();
     // Before anything is decompressed.
     let table = blob
         .header
@@ -99,10 +98,10 @@ pub(super) fn chunk(
         .get(first..=first + info.kinds.len())
         .unwrap_or_default();
     let raw: u64 = table.iter().map(|section| section.raw).sum();
-    if raw > MAX_CHUNK_BYTES {
-        let reason = format!(
-            "section {first}: expected a chunk of at most {MAX_CHUNK_BYTES} bytes, found {raw}"
-        );
+    if raw > limits.chunk_bytes {
+        let most = limits.chunk_bytes;
+        let reason =
+            format!("section {first}: expected a chunk of at most {most} bytes, found {raw}");
         return Err(mismatch(&blob.header, reason));
     }
     if chunk.passed + raw > MOST_PASSED {
@@ -111,12 +110,12 @@ pub(super) fn chunk(
     chunk.passed += raw;
     let bytes = blob.section_in(first, &mut chunk.unpacker)?;
     let ordinals =
-        decode_ordinals(bytes, MAX_CHUNK_ROWS).map_err(|e| section_error(blob, first, e))?;
+        decode_ordinals(bytes, limits.chunk_rows).map_err(|e| section_error(blob, first, e))?;
     let cells = ordinals.len() * info.kinds.len();
-    if cells > MAX_CHUNK_CELLS {
-        let reason = format!(
-            "section {first}: expected a chunk of at most {MAX_CHUNK_CELLS} values, found {cells}"
-        );
+    if cells > limits.chunk_cells {
+        let most = limits.chunk_cells;
+        let reason =
+            format!("section {first}: expected a chunk of at most {most} values, found {cells}");
         return Err(mismatch(&blob.header, reason));
     }
     chunk.batch.rows = ordinals.len();
@@ -129,7 +128,7 @@ pub(super) fn chunk(
         }
         let bytes = blob.section_in(index, &mut chunk.unpacker)?;
         columns[position]
-            .refill(*kind, ordinals.len(), bytes)
+            .refill(*kind, ordinals.len(), bytes, limits)
             .map_err(|e| section_error(blob, index, e))?;
     }
     chunk.ordinals = ordinals;

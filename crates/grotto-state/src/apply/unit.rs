@@ -6,7 +6,7 @@
 //! Never chooses ordinals or the size of blocks: blobs do.
 
 use super::TypeWork;
-use super::change::{Pages, Tables, free_entry, limit, put_page};
+use super::change::{Pages, Tables, free_entry, put_page, too_heavy, too_large};
 use super::work::Work;
 use crate::bitmap;
 use crate::block::{self, Added, BlockRef, BlockType, Kept};
@@ -65,6 +65,7 @@ impl<'a> Unit<'a> {
         tables: &mut Tables,
         work: &mut Work<'_>,
     ) -> StateResult<()> {
+        self.check_weight(added, tables)?;
         let still_there = self.still_there(added, tables);
         let kept: Vec<u32> = match still_there {
             true => Vec::new(),
@@ -89,6 +90,35 @@ impl<'a> Unit<'a> {
         match still_there {
             true => Ok(()),
             false => work.spill(),
+        }
+    }
+
+    /// Refuses a block that is too heavy, whatever blocks its records are in now.
+    fn check_weight(&self, added: &Added<'_>, tables: &Tables) -> StateResult<()> {
+        let mut old: Vec<(Loc, BlockRef<'_>)> = Vec::new();
+        for (loc, block) in self.entries.clone().filter_map(|entry| self.block(entry)) {
+            if old.last().is_none_or(|(last, _)| *last != loc) {
+                old.push((loc, block));
+            }
+        }
+        let old: Vec<BlockRef<'_>> = old.into_iter().map(|(_, block)| block).collect();
+        let kept = || {
+            let live: Vec<u32> = bitmap::positions(&self.page).collect();
+            self.kept_rows(&live, tables.shift)
+        };
+        let limit = self.of.limits.block_weight;
+        block::check_weight(&self.block_type(tables), &old, kept, added, limit).map_err(|over| {
+            let first = u64::from(self.first);
+            let name = &self.base.schema.get(self.of.id).name;
+            too_heavy(name, first..first + (1 << tables.span), &over)
+        })
+    }
+
+    fn block_type(&self, tables: &Tables) -> BlockType<'a> {
+        BlockType {
+            kinds: &self.of.info.kinds,
+            first: &self.of.info.first,
+            span: tables.span,
         }
     }
 
@@ -175,11 +205,7 @@ impl<'a> Unit<'a> {
         for entry in self.entries.clone() {
             free_entry(self.base, self.of.old, tables, work, entry);
         }
-        let ty = BlockType {
-            kinds: &self.of.info.kinds,
-            first: &self.of.info.first,
-            span: tables.span,
-        };
+        let ty = self.block_type(tables);
         let patched = self.only_block(tables.span).and_then(|(loc, old)| {
             let start = block::patch(&ty, old, kept, added, &mut work.buffer)?;
             Some((start, loc.tag))
@@ -189,7 +215,7 @@ impl<'a> Unit<'a> {
             None => {
                 let kept = self.kept_rows(kept, tables.shift);
                 let (layouts, out) = (&mut tables.layouts, &mut work.buffer);
-                let written = block::rebuild(&ty, layouts, &kept, added, out).map_err(limit)?;
+                let written = block::rebuild(&ty, layouts, &kept, added, out).map_err(too_large)?;
                 let tag = u16::try_from(written.layout)
                     .map_err(|_| StateError::Limit("65,536 layouts of one type".into()))?;
                 (written.start, tag)

@@ -9,6 +9,25 @@ use grotto_format::batch::ColumnKind;
 /// Tight layouts of one type; beyond that, blocks share wider ones.
 pub(super) const MAX_LAYOUTS: usize = 256;
 
+/// Layouts of one type after which a block that fits none gets one for all values there are. Wider ones
+/// double in one column at a time, and a type of many columns could ask for more of them than a block
+/// can name: whether a block is accepted must not depend on the blocks before it.
+pub(super) const MAX_WIDER: usize = 512;
+
+/// What all values of a column can ask for.
+fn all(kind: &ColumnKind) -> Need {
+    Need {
+        min: i64::MIN as u64,
+        max: match kind {
+            ColumnKind::Fixed(_) => i64::MAX as u64,
+            _ => MAX_BLOCK,
+        },
+        length: MAX_BLOCK,
+        element: u32::MAX,
+        null: true,
+    }
+}
+
 /// Finds or adds a layout that holds `needs`, for blocks of the mask's size; returns its position.
 pub(crate) fn choose(
     layouts: &mut Vec<Layout>,
@@ -34,6 +53,12 @@ pub(crate) fn choose(
         && (layout.row <= cheap || layouts.len() >= MAX_LAYOUTS)
     {
         return position;
+    }
+    if layouts.len() >= MAX_WIDER {
+        let all: Vec<Need> = kinds.iter().map(all).collect();
+        let all = Layout::tightest(kinds, &all, first);
+        layouts.push(Layout { mask, ..all });
+        return layouts.len() - 1;
     }
     let many = layouts.len() >= MAX_LAYOUTS;
     let shared = shared(layouts, kinds, needs, first, extent, many);
@@ -92,7 +117,7 @@ fn widened(layouts: &[Layout], kinds: &[ColumnKind], needs: &[Need], grow: bool)
             true => need.saturating_mul(2),
             false => need.max(had),
         };
-        need.length = passed(hull.length, need.length);
+        need.length = passed(hull.length, need.length).min(MAX_BLOCK);
         let element = passed(hull.element, u64::from(need.element));
         need.element = element.min(u64::from(u32::MAX)) as u32;
         match kind {

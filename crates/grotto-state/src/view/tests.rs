@@ -58,7 +58,7 @@ fn snapshot(rows: [&[&[Value<'_>]]; 2], checksum: u64) -> Blob {
             writer.section(position, 0, SectionKind::Column(at), raw);
         }
     }
-    Blob::parse(writer.finish().into()).unwrap()
+    Blob::parse(writer.finish().unwrap().into()).unwrap()
 }
 
 /// The state of a snapshot, whose checksum is taken from the refusal of a wrong one.

@@ -4,20 +4,20 @@
 //! and the results compared), what the write state must remember. Never publishes.
 
 use super::cycle::{Cycle, Mode};
+use super::room;
 use super::size;
 use super::stage::Stage;
 use super::value_hash;
 use crate::apply::{Changes, Effort};
-use crate::encode::{
-    EncodeOptions, Job, Origin, chunks, encode_all, type_infos, weight_of_record, weight_of_row,
-};
-use crate::error::StateResult;
+use crate::encode::{EncodeOptions, Origin, Part, encode_all, jobs, over, type_infos};
+use crate::error::{StateError, StateResult};
 use crate::segment::{HeapSeal, SegmentOptions};
 use crate::state::State;
 use grotto_format::batch::encode_ordinals;
 use grotto_format::blob::{Blob, BlobHeader, BlobKind, BlobWriter, SectionKind, TypeInfo};
 use grotto_format::checksum;
 use grotto_format::schema::TypeId;
+use grotto_format::{Limits, OverLimit};
 use std::sync::Arc;
 
 /// Records of one type, and what a cycle did to them.
@@ -65,8 +65,21 @@ impl Cycle {
     /// Finds, encodes and checks the difference. `None` when there is none.
     ///
     /// # Errors
-    /// When two records have one key, or the encoded delta does not lead to the staged records.
-    pub fn finish(mut self, options: &EncodeOptions) -> StateResult<Option<Encoded>> {
+    /// When two records have one key, the encoded delta does not lead to the staged records, or what
+    /// is to be published would pass a limit of the format, so that nobody could read it.
+    pub fn finish(self, options: &EncodeOptions) -> StateResult<Option<Encoded>> {
+        self.finish_within(options, &Limits::FORMAT)
+    }
+
+    /// The same under other limits than those of the format.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_within(
+        mut self,
+        options: &EncodeOptions,
+        limits: &Limits,
+    ) -> StateResult<Option<Encoded>> {
         self.take_in()?;
         if self.mode == Mode::Incremental {
             self.apply_ops()?;
@@ -82,14 +95,15 @@ impl Cycle {
             return Ok(None);
         }
         let staged: Vec<Sorted> = self.stages.iter().map(Sorted::of).collect();
-        let delta = self.encode_delta(&staged, options)?;
-        let blob = Blob::parse(delta.into())?;
+        let delta = self.encode_delta(&staged, options, limits)?;
+        let blob = Blob::parse_within(delta.into(), limits)?;
         let mut seal = HeapSeal::with_options(self.segments);
         let (next, changes) = self.before.apply(&blob, &mut seal)?;
+        room::check(&self.before, &next, limits)?;
         let next = Arc::new(next);
         let reverse = match self.before.schema().types().is_empty() {
             true => None,
-            false => Some(self.encode_reverse(&next, &changes, options)?),
+            false => Some(self.encode_reverse(&next, &changes, options, limits)?),
         };
         let counts = self.counts(&next);
         let advance = self.advance();
@@ -103,34 +117,34 @@ impl Cycle {
         }))
     }
 
-    fn encode_delta(&self, staged: &[Sorted], options: &EncodeOptions) -> StateResult<Vec<u8>> {
+    fn encode_delta(
+        &self,
+        staged: &[Sorted],
+        options: &EncodeOptions,
+        limits: &Limits,
+    ) -> StateResult<Vec<u8>> {
         let mut types = Vec::new();
         let mut to_checksum = 0_u64;
         let mut removed = Vec::new();
-        let mut jobs = Vec::new();
+        let mut parts = Vec::new();
         for (position, (stage, sorted)) in self.stages.iter().zip(staged).enumerate() {
             let id = TypeId(position as u16);
             let ty = &self.base.types[position];
-            let shift = size::of_blocks(ty, stage);
+            let shift = size::of_blocks(&self.base, ty, stage);
             // Saturating: a damaged state may count fewer records than it holds.
             let new = stage.batch.rows as u64 - stage.updates.len() as u64;
             let live = (ty.live + new).saturating_sub(stage.removed.len() as u64);
             types.push(TypeInfo { shift, live });
             to_checksum = to_checksum.wrapping_add(self.checksum_after(id, stage));
             removed.push((position as u16, stage.left()));
-            let weight = |at: usize| weight_of_row(&stage.batch, sorted.rows[at]);
-            for (chunk, range) in chunks(&sorted.ordinals, shift, weight)
-                .into_iter()
-                .enumerate()
-            {
-                jobs.push(Job {
-                    type_id: position as u16,
-                    chunk: chunk as u32,
-                    kinds: &self.base.infos[position].kinds,
-                    ordinals: &sorted.ordinals[range.clone()],
-                    origin: Origin::Staged(&stage.batch, &sorted.rows[range]),
-                });
-            }
+            parts.push(Part {
+                type_id: position as u16,
+                name: &self.schema.get(id).name,
+                kinds: &self.base.infos[position].kinds,
+                shift,
+                ordinals: &sorted.ordinals,
+                origin: Origin::Staged(&stage.batch, &sorted.rows),
+            });
         }
         let header = BlobHeader {
             kind: BlobKind::Delta,
@@ -145,7 +159,7 @@ impl Cycle {
             types,
             sections: Vec::new(),
         };
-        write(header, &removed, &jobs, options)
+        write(header, &removed, &parts, options, limits)
     }
 
     fn schema_text(&self, from: &State, to: &State) -> Option<String> {
@@ -174,6 +188,7 @@ impl Cycle {
         next: &Arc<State>,
         changes: &Changes,
         options: &EncodeOptions,
+        limits: &Limits,
     ) -> StateResult<Vec<u8>> {
         let before = &self.before;
         // What goes and what comes on the way back, by type.
@@ -190,24 +205,18 @@ impl Cycle {
                 None => (Vec::new(), before.ordinals(old).collect()),
             });
         let back: Vec<(Vec<u32>, Vec<u32>)> = back.collect();
-        let (mut removed, mut jobs) = (Vec::new(), Vec::new());
+        let (mut removed, mut parts) = (Vec::new(), Vec::new());
         for (old, (gone, added)) in before.schema().ids().zip(&back) {
             let position = old.index();
             removed.push((old.0, gone.clone()));
-            let weight =
-                |at: usize| weight_of_record(before, old, added[at], &before.infos[position].kinds);
-            for (chunk, range) in chunks(added, before.types[position].span, weight)
-                .into_iter()
-                .enumerate()
-            {
-                jobs.push(Job {
-                    type_id: old.0,
-                    chunk: chunk as u32,
-                    kinds: &before.infos[position].kinds,
-                    ordinals: &added[range],
-                    origin: Origin::Stored(before, old),
-                });
-            }
+            parts.push(Part {
+                type_id: old.0,
+                name: &before.schema().get(old).name,
+                kinds: &before.infos[position].kinds,
+                shift: before.types[position].span,
+                ordinals: added,
+                origin: Origin::Stored(before, old),
+            });
         }
         let header = BlobHeader {
             kind: BlobKind::Reverse,
@@ -222,8 +231,8 @@ impl Cycle {
             types: type_infos(before),
             sections: Vec::new(),
         };
-        let bytes = write(header, &removed, &jobs, options)?;
-        let blob = Blob::parse(bytes.into())?;
+        let bytes = write(header, &removed, &parts, options, limits)?;
+        let blob = Blob::parse_within(bytes.into(), limits)?;
         lead_back(next, &blob)?;
         Ok(blob.into_bytes().into())
     }
@@ -314,16 +323,25 @@ impl Sorted {
 fn write(
     header: BlobHeader,
     removed: &[(u16, Vec<u32>)],
-    jobs: &[Job<'_>],
+    parts: &[Part<'_>],
     options: &EncodeOptions,
+    limits: &Limits,
 ) -> StateResult<Vec<u8>> {
-    let mut writer = BlobWriter::new(header, options.level);
-    let mut sections = encode_all(jobs, options)?.into_iter();
+    let mut writer = BlobWriter::new(header, options.level).within(limits);
+    let others = removed.iter().filter(|(_, o)| !o.is_empty()).count() as u64;
+    let jobs = jobs(parts, others, limits)?;
+    let mut sections = encode_all(&jobs, options, limits)?.into_iter();
     let mut jobs = jobs.iter().peekable();
-    for (type_id, ordinals) in removed {
+    for (part, (type_id, ordinals)) in parts.iter().zip(removed) {
         if !ordinals.is_empty() {
             let mut raw = Vec::new();
             encode_ordinals(ordinals, &mut raw);
+            OverLimit::check("bytes", raw.len() as u64, limits.section).map_err(|over| {
+                let (name, count) = (part.name, ordinals.len());
+                StateError::Limit(format!(
+                    "type {name}, the list of {count} removed records: {over}: remove them in several cycles"
+                ))
+            })?;
             writer.section(*type_id, 0, SectionKind::Removed, raw);
         }
         while let Some(job) = jobs.next_if(|job| job.type_id == *type_id) {
@@ -333,5 +351,5 @@ fn write(
                 .for_each(|section| writer.packed(section));
         }
     }
-    Ok(writer.finish())
+    writer.finish().map_err(over)
 }

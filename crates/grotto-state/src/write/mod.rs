@@ -19,6 +19,7 @@ mod intern;
 mod references;
 mod referrers;
 mod release;
+mod room;
 mod size;
 mod sources;
 mod stage;

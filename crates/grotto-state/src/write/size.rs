@@ -6,7 +6,8 @@
 
 use super::stage::Stage;
 use crate::block::estimate_bytes;
-use crate::state::TypeState;
+use crate::part;
+use crate::state::{State, TypeState};
 use grotto_format::batch::{Batch, Column, ColumnData};
 
 /// Bytes that a block should take, up to twice as many.
@@ -19,18 +20,34 @@ const LARGEST: u8 = 16;
 const PATIENCE: u8 = 2;
 
 /// Ordinals of the blocks that a cycle writes, as a power of two.
-pub(super) fn of_blocks(ty: &TypeState, stage: &Stage) -> u8 {
+pub(super) fn of_blocks(base: &State, ty: &TypeState, stage: &Stage) -> u8 {
     if stage.batch.rows == 0 {
         return ty.span;
     }
     if ty.live == 0 {
         return of_first(&stage.batch);
     }
-    let ideal = fitting(ty.stored.bytes / ty.stored.rows.max(1));
+    let mut ideal = fitting(ty.stored.bytes / ty.stored.rows.max(1));
+    // A few large records side by side hide among many small ones, and a block must not hold too many.
+    while ideal >= ty.span + PATIENCE && heaviest_unit(base, ty, ideal) > HEAVIEST as u64 {
+        ideal -= 1;
+    }
     match ideal.abs_diff(ty.span) >= PATIENCE {
         true => ideal,
         false => ty.span,
     }
+}
+
+/// Most bytes that the blocks of `1 << size` ordinals side by side have together.
+fn heaviest_unit(base: &State, ty: &TypeState, size: u8) -> u64 {
+    let entries = 1 << (size - ty.shift);
+    let bytes = |entry: usize| {
+        let block = base.block_of(ty, entry);
+        block.map_or(0, |block| part::share(&block, ty.shift, entry).bytes)
+    };
+    let units = (0..ty.blocks.len()).step_by(entries);
+    let unit = |first: usize| (first..first + entries).map(bytes).sum();
+    units.map(unit).max().unwrap_or(0)
 }
 
 /// For records of `each` bytes.

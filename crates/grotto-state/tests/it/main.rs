@@ -10,6 +10,7 @@ mod churn;
 mod emptied;
 mod engine;
 mod hostile;
+mod limits;
 mod linked;
 mod model;
 mod rare;

@@ -120,7 +120,7 @@ fn header_blob(state: &State) -> Vec<u8> {
     let snapshot = Blob::parse(encode_snapshot(state, &options(4, None)).unwrap().into()).unwrap();
     let mut header = snapshot.header.clone();
     header.kind = BlobKind::Header;
-    BlobWriter::new(header, None).finish()
+    BlobWriter::new(header, None).finish().unwrap()
 }
 
 /// A type of two blocks in two chunks; no small state of this build would come out like this.

@@ -109,7 +109,7 @@ fn every_uncompressed_blob_is_written_again_to_the_same_bytes() {
                 blob.section(index).unwrap().to_vec(),
             );
         }
-        assert_eq!(writer.finish(), blob.bytes().as_ref(), "{name}");
+        assert_eq!(writer.finish().unwrap(), blob.bytes().as_ref(), "{name}");
     }
 }
 

@@ -91,7 +91,7 @@ impl Forge {
         for piece in &self.sections {
             writer.section(piece.type_id, piece.chunk, piece.kind, piece.raw.clone());
         }
-        Blob::parse(writer.finish().into()).unwrap()
+        Blob::parse(writer.finish().unwrap().into()).unwrap()
     }
 }
 
