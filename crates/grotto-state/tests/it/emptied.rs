@@ -3,7 +3,7 @@
 use crate::engine::{Chain, dump};
 use grotto_format::blob::Blob;
 use grotto_format::schema::Schema;
-use grotto_state::{HeapSeal, State};
+use grotto_state::HeapSeal;
 use std::sync::Arc;
 
 #[test]

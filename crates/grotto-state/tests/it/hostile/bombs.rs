@@ -3,7 +3,7 @@
 use super::forge::{Forge, constant, packed, run_of_ordinals, same_text, varint};
 use super::provoke;
 use grotto_format::blob::SectionKind;
-use grotto_state::{State, StateError};
+use grotto_state::StateError;
 use std::fmt::Write as _;
 use std::process::Command;
 
