@@ -105,6 +105,12 @@ impl Iterator for Candidates<'_> {
 }
 
 impl Candidates<'_> {
+    /// Lines that are still to be probed.
+    #[cfg(test)]
+    pub(crate) fn lines_left(&self) -> usize {
+        self.left
+    }
+
     #[inline]
     fn load(&mut self) {
         self.current = self.line;

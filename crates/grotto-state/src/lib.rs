@@ -11,6 +11,8 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+#[cfg(test)]
+mod attacks;
 mod bitmap;
 mod block;
 mod check;

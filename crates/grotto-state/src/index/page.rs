@@ -84,7 +84,8 @@ impl Page {
         };
         for line in (0..steps).map(|step| (first + step) % lines) {
             let mut bits = hits(&self.bytes, line, fingerprint(hash));
-            while bits != 0 {
+            // A damaged page may hold an ordinal twice.
+            while bits != 0 && left > 0 {
                 let slot = bits.trailing_zeros() as usize;
                 bits &= bits - 1;
                 let ordinal = ordinal_at(&self.bytes, line, slot);

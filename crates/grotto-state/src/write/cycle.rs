@@ -45,11 +45,11 @@ pub struct Cycle {
     pub(super) before: Arc<State>,
     pub(super) base: Arc<State>,
     pub(super) schema: Arc<Schema>,
-    pub(super) children: Arc<Vec<Children>>,
+    pub(crate) children: Arc<Vec<Children>>,
     /// New type to old type and back.
     pub(super) old_of: Vec<Option<usize>>,
     pub(super) new_of: Vec<Option<TypeId>>,
-    pub(super) stages: Vec<Stage>,
+    pub(crate) stages: Vec<Stage>,
     pub(super) scratch: Scratch,
     pub(super) ops: Vec<Op>,
     pub(super) op_bytes: Vec<u8>,

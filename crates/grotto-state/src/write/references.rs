@@ -26,6 +26,17 @@ impl References {
             .unwrap_or(0)
     }
 
+    /// How many pages this one does not share with another, and how many it has.
+    #[cfg(test)]
+    pub(crate) fn unlike(&self, other: &Self) -> (usize, usize) {
+        let shared = |(a, b): &(&Option<Arc<[u32]>>, &Option<Arc<[u32]>>)| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        let shared = self.pages.iter().zip(&other.pages).filter(shared).count();
+        (self.pages.len() - shared, self.pages.len())
+    }
+
     /// Records that something refers to, and how often.
     pub(crate) fn nonzero(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let pages = self

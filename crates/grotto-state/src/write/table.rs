@@ -44,6 +44,14 @@ impl ContentTable {
         self.entries
     }
 
+    /// How many small tables this one does not share with another, and how many it has.
+    #[cfg(test)]
+    pub(crate) fn unlike(&self, other: &Self) -> (usize, usize) {
+        let pairs = self.shards.iter().zip(&other.shards);
+        let shared = pairs.filter(|(a, b)| Arc::ptr_eq(a, b)).count();
+        (self.shards.len() - shared, self.shards.len())
+    }
+
     /// Makes room for so many entries, if there are none yet.
     pub(crate) fn reserve(&mut self, entries: usize) {
         if self.entries > 0 {

@@ -134,7 +134,10 @@ fn others_are_found_beside_a_crowd_as_soon_as_without_it() {
     let probes = |harness: &Harness| -> usize {
         let lines = |ordinal: &u32| {
             let hash = (harness.hash)(*ordinal);
-            harness.index.candidates(&harness.segments, hash).left
+            harness
+                .index
+                .candidates(&harness.segments, hash)
+                .lines_left()
         };
         (CROWD..CROWD + OTHERS).map(|o| lines(&o)).sum()
     };
