@@ -8,6 +8,7 @@ use crate::bitmap;
 use crate::error::{StateError, StateResult};
 use crate::index;
 use crate::key;
+use crate::segment::room;
 use crate::state::{State, TypeState};
 use crate::write::{WriteState, for_each_reference};
 use grotto_format::checksum;
@@ -109,7 +110,7 @@ impl State {
             self.each_item(ty, &mut |loc, length| {
                 outside |= live
                     .get_mut(usize::from(loc.segment))
-                    .map(|sum| *sum += length as u64)
+                    .map(|sum| *sum += room(length))
                     .is_none();
                 outside |= items.insert((loc.segment, loc.start()), length).is_some();
             });

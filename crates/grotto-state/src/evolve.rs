@@ -8,7 +8,7 @@ use crate::bitmap::page_bytes;
 use crate::error::{StateError, StateResult};
 use crate::index;
 use crate::layout::{Dropped, Layout, Slots};
-use crate::segment::{Loc, Segment};
+use crate::segment::{Loc, Segment, room};
 use crate::state::{DEFAULT_SHIFT, State, TypeInfo, TypeState};
 use grotto_format::batch::ColumnKind;
 use grotto_format::schema::{Schema, TypeChange, TypeId, evolve};
@@ -51,7 +51,7 @@ impl State {
         };
         self.each_item(ty, &mut |loc, length| {
             if let Some(segment) = segments.get_mut(usize::from(loc.segment)) {
-                segment.live = segment.live.saturating_sub(length as u64);
+                segment.live = segment.live.saturating_sub(room(length));
             }
         });
     }

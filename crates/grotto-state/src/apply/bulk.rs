@@ -17,7 +17,7 @@ use crate::error::{StateError, StateResult};
 use crate::index::Run;
 use crate::layout::Layout;
 use crate::segment::items::Kind;
-use crate::segment::{Loc, slot_number};
+use crate::segment::{Loc, room, slot_number};
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
 use order::Order;
@@ -37,8 +37,8 @@ struct Built {
     known: usize,
     /// Those that the chunk brings, which come behind them.
     layouts: Vec<Layout>,
-    /// Bytes of items, padding between them left out.
-    used: usize,
+    /// Bytes that its items take.
+    used: u64,
     /// Keys by hash, if they could be read from the chunk.
     keys: Option<Run>,
 }
@@ -280,7 +280,7 @@ impl Built {
             .positions
             .iter()
             .for_each(|position| bitmap::set(&mut page, *position, true));
-        self.used += out.bytes.len() - written.start + page.len();
+        self.used += room(out.bytes.len() - written.start) + room(page.len());
         let page = out.put(&page);
         self.blocks.push(BuiltBlock {
             number,
