@@ -13,7 +13,7 @@ use crate::error::{StateError, StateResult};
 use crate::index::{LINE, scaled, span_of};
 use crate::part;
 use crate::segment::items::{self, Group, Kind};
-use crate::segment::{Loc, slot_number};
+use crate::segment::{Loc, room, slot_number};
 use crate::state::{TypeInfo, TypeState, block_in};
 use policy::{Policy, Size};
 use std::ops::Range;
@@ -250,7 +250,7 @@ impl Mover<'_, '_> {
         segment.map_or(&[], |segment| &segment.bytes)
     }
 
-    /// Moves an item, of which `live` bytes are in use.
+    /// Moves an item, of whose room `live` bytes are in use.
     fn move_item(&mut self, loc: Loc, length: usize, live: usize) -> StateResult<Loc> {
         let bytes = self.work.segments[usize::from(loc.segment)].bytes.clone();
         let item = bytes.get(loc.start()..loc.start() + length);
@@ -259,7 +259,8 @@ impl Mover<'_, '_> {
         self.work.effort.moved_bytes += length as u64;
         self.work.free(loc, live);
         let new = self.work.put(item, loc.tag)?;
-        self.work.free(new, length - live);
+        self.work
+            .free(new, (room(length) as usize).saturating_sub(live));
         Ok(new)
     }
 

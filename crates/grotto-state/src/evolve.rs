@@ -57,7 +57,7 @@ impl State {
         });
     }
 
-    /// Calls `visit` with every block, bitmap page and index page of a type, and its length. A block
+    /// Calls `visit` with every block, bitmap page and index page of a type, and the room it takes. A block
     /// that takes several entries is visited once for each, with their share.
     pub(crate) fn each_item(&self, ty: &TypeState, visit: &mut dyn FnMut(Loc, usize)) {
         for (number, loc) in ty

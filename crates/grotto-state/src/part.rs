@@ -8,17 +8,18 @@
 
 use crate::bitmap::page_bytes;
 use crate::block::BlockRef;
-use crate::segment::{ALIGN, Loc};
+use crate::segment::{ALIGN, Loc, room};
 use crate::state::{Stored, TypeState};
 
-/// Bytes and rows of a block that belong to an entry of a table of `1 << shift` ordinals an entry. Bytes
+/// Room and rows of a block that belong to an entry of a table of `1 << shift` ordinals an entry. Bytes
 /// are shared out by rows: a block may have but a few, all of them at its start.
 pub(crate) fn share(block: &BlockRef<'_>, shift: u8, entry: usize) -> Stored {
     let at = (entry & (block.layout.entries(shift) - 1)) as u64;
     let rows = u64::from(block.rows());
     let first = (at << shift).min(rows);
     let end = ((at + 1) << shift).min(rows);
-    let bytes = |row: u64| block.length() as u64 * row / rows.max(1);
+    let all = room(block.length());
+    let bytes = |row: u64| all * row / rows.max(1);
     Stored {
         bytes: bytes(end) - bytes(first),
         rows: end - first,

@@ -15,6 +15,12 @@ pub use options::SegmentOptions;
 /// Items start at multiples of this many bytes, one cache line.
 pub(crate) const ALIGN: usize = 64;
 
+/// Bytes that an item of some length takes, those in front of the next one included: what is counted
+/// as live. Otherwise a segment of many small items would look half dead from the start.
+pub(crate) fn room(length: usize) -> u64 {
+    length.next_multiple_of(ALIGN) as u64
+}
+
 /// Most segments of a state: one slot number means that there is no item.
 pub(crate) const MAX_SLOTS: usize = u16::MAX as usize;
 
@@ -72,7 +78,7 @@ pub struct Segment {
     pub(crate) bytes: Bytes,
     /// Name given by whoever sealed it; unique within a state directory.
     pub(crate) name: u64,
-    /// Bytes of items that the state still uses.
+    /// Bytes of items that the state still uses, with those in front of the next item.
     pub(crate) live: u64,
 }
 
@@ -164,9 +170,6 @@ pub(crate) struct Buffer {
     pub(crate) items: Items,
 }
 
-/// Bytes that follow the last item, so that a word can be read at the end of any row.
-const PADDING: usize = 8;
-
 impl Buffer {
     /// Starts an item; its bytes are appended to `bytes` afterwards.
     pub(crate) fn begin(&mut self) -> usize {
@@ -196,9 +199,10 @@ impl Buffer {
         start
     }
 
-    /// The bytes of the segment: items, and their list.
+    /// The bytes of the segment: items, and their list. It takes more than eight bytes, so that a word
+    /// can be read at the end of any row.
     pub(crate) fn finish(mut self) -> HugeBuffer {
-        self.bytes.extend_from_slice(&[0; PADDING]);
+        self.begin();
         self.bytes.extend_from_slice(&self.items.encode());
         self.bytes
     }

@@ -17,7 +17,7 @@ use crate::error::{StateError, StateResult};
 use crate::index::Run;
 use crate::layout::Layout;
 use crate::segment::items::{self, Kind};
-use crate::segment::{Loc, slot_number};
+use crate::segment::{Loc, room, slot_number};
 use crate::state::Stored;
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
@@ -38,8 +38,8 @@ struct Built {
     known: usize,
     /// Those that the chunk brings, which come behind them.
     layouts: Vec<Layout>,
-    /// Bytes of items, padding between them left out.
-    used: usize,
+    /// Bytes that its items take.
+    used: u64,
     stored: Stored,
     /// Keys by hash, if they could be read from the chunk.
     keys: Option<Run>,
@@ -289,9 +289,9 @@ impl Built {
             .positions
             .iter()
             .for_each(|position| bitmap::set(&mut page, *position, true));
-        let length = out.bytes.len() - written.start;
-        self.used += length + page.len();
-        self.stored.bytes += length as u64;
+        let block = room(out.bytes.len() - written.start);
+        self.used += block + room(page.len());
+        self.stored.bytes += block;
         self.stored.rows += added
             .positions
             .last()

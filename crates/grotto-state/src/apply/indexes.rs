@@ -108,7 +108,7 @@ fn read_and_index(
     work.take_back(open)?;
     work.buffer.put(&pages.bytes);
     work.buffer.items.append(pages.items);
-    work.account(work.slot, pages.bytes.len());
+    work.account(work.slot, pages.bytes.len() as u64);
     Ok(types)
 }
 

@@ -48,7 +48,7 @@ pub(super) fn of_runs(
         let first = locs.len();
         for (start, lines) in pages.map_err(&fault)? {
             locs.push(open.loc(start, lines)?);
-            work.account(open.slot, usize::from(lines) * index::LINE);
+            work.account(open.slot, u64::from(lines) * index::LINE as u64);
         }
         let (entries, count) = (first as u32..locs.len() as u32, locs.len() - first);
         let items = &mut open.buffer.items;

@@ -4,7 +4,7 @@ use super::Effort;
 use crate::bitmap::page_bytes;
 use crate::error::StateResult;
 use crate::index::LINE;
-use crate::segment::{Buffer, Loc, Seal, Segment, SegmentOptions, slot_number};
+use crate::segment::{Buffer, Loc, Seal, Segment, SegmentOptions, room, slot_number};
 use crate::state::State;
 
 pub(crate) struct Work<'a> {
@@ -67,7 +67,7 @@ impl<'a> Work<'a> {
     /// Takes note of a new item that starts at `start` of the buffer and is its last.
     pub(crate) fn placed(&mut self, start: usize, tag: u16) -> StateResult<Loc> {
         let loc = self.loc(start, tag)?;
-        self.segments[usize::from(self.slot)].live += (self.buffer.bytes.len() - start) as u64;
+        self.segments[usize::from(self.slot)].live += room(self.buffer.bytes.len() - start);
         Ok(loc)
     }
 
@@ -81,13 +81,14 @@ impl<'a> Work<'a> {
         self.placed(start, tag)
     }
 
-    pub(crate) fn free(&mut self, loc: Loc, length: usize) {
+    /// Gives up so many bytes of the room that an item takes.
+    pub(crate) fn free(&mut self, loc: Loc, room: usize) {
         if let Some(segment) = self
             .segments
             .get_mut(usize::from(loc.segment))
             .filter(|_| !loc.is_none())
         {
-            segment.live = segment.live.saturating_sub(length as u64);
+            segment.live = segment.live.saturating_sub(room as u64);
         }
     }
 
@@ -99,9 +100,9 @@ impl<'a> Work<'a> {
         self.free(loc, usize::from(loc.tag) * LINE);
     }
 
-    /// Takes note of items that were written into the buffer of a slot.
-    pub(crate) fn account(&mut self, slot: u16, bytes: usize) {
-        self.segment(slot).live += bytes as u64;
+    /// Takes note of items that were written into the buffer of a slot, and the room they take.
+    pub(crate) fn account(&mut self, slot: u16, room: u64) {
+        self.segment(slot).live += room;
     }
 
     /// Seals the buffer if it is large.

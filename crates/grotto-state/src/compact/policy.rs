@@ -6,9 +6,9 @@
 //! the segment that frees most for what it costs is a victim: dead bytes against live ones, which
 //! have to be moved. **Segments**: small ones are merged once there are several of about one size, as
 //! in a log-structured merge tree, so a byte is moved a logarithmic number of times before its segment
-//! is large. What one refresh moves ends in one segment, so a segment is large when it holds about
-//! what a refresh may move; large ones are never merged, and their number is that of live bytes
-//! divided by it.
+//! is large: of as many bytes as a refresh may move at least, as that ends in one segment. Large ones
+//! are never merged, also when most of them is dead by now, or they would be again and again; there
+//! are as many of them as these bytes go into all.
 
 use crate::segment::{Segment, SegmentOptions};
 use std::cmp::Ordering;
@@ -39,7 +39,7 @@ pub(super) struct Policy {
     dead_percent: u64,
     merge_at: u64,
     per_written: u64,
-    /// Bytes that the refresh may move at least.
+    /// Bytes that the refresh may move at least. A segment of as many is large.
     least: u64,
     /// Small segments of this class and of smaller ones are to be merged.
     crowded: Option<u32>,
@@ -93,7 +93,7 @@ impl Policy {
     fn compare(&self, a: Size, b: Size) -> Ordering {
         let frees = |size: Size| {
             let slot = match self.is_crowded(size) {
-                true => self.large(),
+                true => self.least,
                 false => 0,
             };
             u128::from(size.dead() + slot)
@@ -102,20 +102,15 @@ impl Policy {
         (frees(a) * costs(b)).cmp(&(frees(b) * costs(a)))
     }
 
-    /// Live bytes from which on a segment is large.
-    fn large(&self) -> u64 {
-        self.least / 2
-    }
-
     /// Large segments have no class, the largest small ones are of class 0, those smaller by the
     /// number of segments that are merged are of class 1, and so on.
     fn class(&self, size: Size) -> Option<u32> {
-        let mut top = self.large();
-        if size.bytes == 0 || size.live >= top {
+        let mut top = self.least;
+        if size.bytes == 0 || size.bytes >= top {
             return None;
         }
         let mut class = 0;
-        while size.live < top / self.merge_at {
+        while size.bytes < top / self.merge_at {
             top /= self.merge_at;
             class += 1;
         }

@@ -9,8 +9,8 @@ pub struct SegmentOptions {
     /// A buffer of this many bytes is sealed and another one begun, so that a load needs little
     /// memory beside the sealed segments: about one such buffer for each thread.
     pub seal_at: usize,
-    /// Bytes that a refresh may move however little it wrote. Segments with less than half as many
-    /// live bytes are small: they are merged.
+    /// Bytes that a refresh may move however little it wrote. Segments of fewer bytes are small:
+    /// they are merged.
     pub move_at_least: u64,
     /// A refresh may move this many times the bytes it wrote, if that is more.
     pub move_per_written: u64,

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking, also in their helpers"
 )]
 
+mod aging;
 mod churn;
 mod emptied;
 mod engine;

@@ -258,7 +258,7 @@ impl World {
             };
             if let Some(parent) = parents.get(roll as usize % parents.len().max(1)) {
                 upserts.push(*parent);
-                if roll % 2 == 0 && parent != &key {
+                if roll.is_multiple_of(2) && parent != &key {
                     upserts.retain(|other| *other != key);
                 }
             }
@@ -326,8 +326,16 @@ impl World {
         let (customer, order) = held[seed as usize % held.len()];
         let mut other = self.model.clone();
         other.records.get_mut(&customer).unwrap().text += 1;
-        let changed = other.json(if seed % 3 == 0 { order } else { customer });
-        let kind = if seed % 3 == 0 { order.0 } else { customer.0 };
+        let changed = other.json(if seed.is_multiple_of(3) {
+            order
+        } else {
+            customer
+        });
+        let kind = if seed.is_multiple_of(3) {
+            order.0
+        } else {
+            customer.0
+        };
         let mut records: Records = self
             .model
             .records
@@ -339,7 +347,7 @@ impl World {
             .position(|(k, r)| *k == kind && r["id"] == changed["id"])
         {
             // In the place of the record with its key, or after the others.
-            Some(at) if seed % 2 == 0 => records[at].1 = changed,
+            Some(at) if seed.is_multiple_of(2) => records[at].1 = changed,
             Some(at) => {
                 records.remove(at);
                 records.push((kind, changed));
