@@ -214,3 +214,29 @@ impl TypePart {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_segments_than_slots_are_refused_before_one_is_opened() {
+        let mut parts = State::empty().to_parts();
+        let part = SegmentPart {
+            name: 1,
+            length: 1,
+            live: 1,
+        };
+        parts.segments = vec![part; MAX_SLOTS];
+        let mut opened = 0;
+        let mut open = |_: &SegmentPart| {
+            opened += 1;
+            Ok(Bytes::from_static(b"x"))
+        };
+        assert!(State::from_parts(parts.clone(), &mut open).is_ok());
+        parts.segments.push(part);
+        let error = State::from_parts(parts, &mut open).map(drop).unwrap_err();
+        assert!(matches!(error, StateError::Damaged(_)), "{error}");
+        assert_eq!(opened, MAX_SLOTS);
+    }
+}

@@ -30,7 +30,7 @@ usage: cargo xtask <chore>
   test   every test of the workspace
   docs   the API documentation; any warning fails
   deny   dependencies: advisories, bans, licences, sources (needs cargo-deny)
-  soak   2,000 cycles of churn; what grows that should not fails (a minute)
+  soak   1,000 cycles of churn; what grows that should not fails (two minutes)
   fuzz   every fuzz target for a minute (needs cargo-fuzz)
   ci     everything the continuous integration runs (.ci/run)
 ";

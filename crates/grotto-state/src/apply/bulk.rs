@@ -343,3 +343,6 @@ fn shared(layouts: &mut Vec<Layout>, layout: &Layout) -> usize {
             layouts.len() - 1
         })
 }
+
+#[cfg(test)]
+mod tests;

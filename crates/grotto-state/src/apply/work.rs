@@ -203,8 +203,107 @@ impl<'a> Work<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::HeapSeal;
+    use crate::error::StateError;
+    use crate::segment::items::Kind;
+    use crate::segment::{HeapSeal, MAX_SLOTS};
     use std::collections::BTreeSet;
+
+    /// A state whose slots are taken but for a few.
+    fn crowded(free: usize) -> State {
+        let mut base = State::empty();
+        let taken = Segment {
+            bytes: bytes::Bytes::from_static(&[0; 64]),
+            name: 1,
+            live: 64,
+        };
+        base.segments = vec![taken; MAX_SLOTS - free];
+        base
+    }
+
+    fn is_limit<T>(result: StateResult<T>) -> bool {
+        let error = result.map(drop).unwrap_err();
+        let shown = error.to_string();
+        shown == "limit reached: 65535 segments of one state"
+            && matches!(error, StateError::Limit(_))
+    }
+
+    #[test]
+    fn the_last_slot_is_used_and_none_after_it() {
+        let mut seal = HeapSeal::default();
+        assert!(is_limit(Work::new(&crowded(0), &mut seal)));
+        let mut work = Work::new(&crowded(1), &mut seal).unwrap();
+        assert_eq!(usize::from(work.slot), MAX_SLOTS - 1);
+        work.put(&[1; 64], 0).unwrap();
+        assert!(is_limit(work.free_slot()));
+        // A slot that is free again in the middle is taken before that.
+        work.segments[70] = Segment::FREE;
+        assert_eq!(work.free_slot().unwrap(), 70);
+    }
+
+    #[test]
+    fn buffers_are_lent_only_while_there_are_slots() {
+        let mut seal = HeapSeal::default();
+        let base = crowded(2);
+        let mut work = Work::new(&base, &mut seal).unwrap();
+        assert_eq!(work.lend(2).unwrap().len(), 2);
+        assert!(is_limit(work.lend(2)), "they are not back yet");
+        assert!(is_limit(work.take_back(Vec::new())));
+    }
+
+    #[test]
+    fn a_full_buffer_is_an_error_where_slots_end() {
+        let options = SegmentOptions {
+            seal_at: 100,
+            ..SegmentOptions::default()
+        };
+        let mut seal = HeapSeal::with_options(options);
+        let base = crowded(1);
+        let mut work = Work::new(&base, &mut seal).unwrap();
+        work.put(&[1; 99], 0).unwrap();
+        work.spill().unwrap();
+        assert_eq!((work.written(), work.effort.sealed_bytes), (99, 0));
+        work.put(&[1; 1], 0).unwrap();
+        assert!(is_limit(work.spill()));
+        let sealed = work.effort.sealed_bytes;
+        assert_eq!((work.written(), sealed > 129), (sealed, true));
+    }
+
+    #[test]
+    fn what_was_written_counts_open_buffers_and_sealed_ones() {
+        let (base, mut seal) = (State::empty(), HeapSeal::default());
+        let mut work = Work::new(&base, &mut seal).unwrap();
+        let mut lent = work.lend(2).unwrap();
+        lent[0].buffer.put(&[1; 100]);
+        lent[1].buffer.put(&[2; 50]);
+        lent[1].buffer.items.note(1, Kind::Block, 0..1);
+        work.take_back(lent).unwrap();
+        assert_eq!(work.written(), 150);
+        work.account(0, 128);
+        work.account(1, 64);
+        let (segments, effort) = work.finish().unwrap();
+        let bytes: usize = segments.iter().map(|segment| segment.bytes.len()).sum();
+        assert_eq!((effort.sealed_bytes, effort.items), (bytes as u64, 1));
+        assert_eq!(
+            segments.iter().map(|s| s.live).collect::<Vec<_>>(),
+            [128, 64]
+        );
+    }
+
+    #[test]
+    fn items_take_whole_lines_of_what_lives() {
+        let (base, mut seal) = (State::empty(), HeapSeal::default());
+        let mut work = Work::new(&base, &mut seal).unwrap();
+        let (first, second) = (
+            work.put(&[1; 65], 0).unwrap(),
+            work.put(&[2; 64], 0).unwrap(),
+        );
+        assert_eq!(work.segments[0].live, 128 + 64);
+        work.free(first, 65);
+        assert_eq!(work.segments[0].live, 64);
+        work.free(Loc::NONE, 64);
+        work.free(second, 64);
+        assert!(work.finish().unwrap().0.is_empty(), "nothing lives in it");
+    }
 
     #[test]
     fn a_slot_that_a_thread_took_and_left_empty_is_nobody_elses() {

@@ -3,12 +3,22 @@
 use crate::engine::{Chain, dump, options};
 use grotto_format::blob::Blob;
 use grotto_format::schema::Schema;
-use grotto_state::{HeapSeal, State};
+use grotto_state::{HeapSeal, SegmentOptions, State, WriteState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const SCHEMA: &str =
     "P @PrimaryKey(id) { long id; string title; String kind; int stock; } String { string value; }";
+
+/// So small that a few thousand records cross what millions cross with the default.
+const SMALL: SegmentOptions = SegmentOptions {
+    seal_at: 128 << 10,
+    move_at_least: 16 << 10,
+    move_per_written: 1,
+    dead_percent: 25,
+    merge_at: 8,
+    large_segments: 2048,
+};
 
 fn record(id: i64, revision: u64) -> String {
     let stock = (id as u64).wrapping_mul(31).wrapping_add(revision) % 10_000;
@@ -31,6 +41,7 @@ fn bytes_of(state: &State) -> (u64, u64, usize) {
 fn hundreds_of_versions_cost_no_more_than_one() {
     let schema = Arc::new(Schema::parse(SCHEMA).unwrap());
     let mut chain = Chain::new();
+    chain.write = WriteState::new(Arc::new(State::empty())).with_segments(SMALL);
     let mut model: BTreeMap<i64, u64> = (0..6000).map(|id| (id, 0)).collect();
     let all: Vec<_> = model
         .iter()
@@ -60,13 +71,16 @@ fn hundreds_of_versions_cost_no_more_than_one() {
     }
     // A consumer that took every step, against one that loads the newest version afresh.
     let mut state = crate::engine::empty();
-    let mut seal = HeapSeal::default();
+    let mut seal = HeapSeal::with_options(SMALL);
+    let mut moved = 0;
     for delta in &chain.deltas {
-        state = state
-            .apply(&Blob::parse(delta.clone().into()).unwrap(), &mut seal)
-            .unwrap()
-            .0;
+        let blob = Blob::parse(delta.clone().into()).unwrap();
+        let (next, changes) = state.apply(&blob, &mut seal).unwrap();
+        moved += changes.effort.moved_bytes;
+        state = next;
     }
+    state.check_invariants().unwrap();
+    assert!(moved > 0, "budgets are small enough");
     let newest = chain.states.last().unwrap();
     let snapshot = grotto_state::encode_snapshot(newest, &options(newest.version())).unwrap();
     let fresh = crate::engine::empty()
@@ -85,13 +99,12 @@ fn hundreds_of_versions_cost_no_more_than_one() {
     let (total, live, segments) = bytes_of(&state);
     let (fresh_total, ..) = bytes_of(&fresh);
     assert!(segments <= 50, "{segments} segments");
-    // The fold budget is megabytes, so at this size no half-dead segment survives a refresh; what is
-    // left of dead items and free rows stays within a small factor.
     assert!(
         live < fresh_total * 2,
         "{live} live bytes against {fresh_total} fresh ones"
     );
-    assert!(total < live * 3, "{total} bytes for {live} live ones");
+    // A quarter may be dead, and a segment that is being emptied is there twice in part.
+    assert!(total * 3 < live * 5, "{total} bytes for {live} live ones");
 }
 
 #[test]
