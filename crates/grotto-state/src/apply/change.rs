@@ -37,6 +37,7 @@ pub(super) fn apply_type(
     shift: u8,
     blob: &Blob,
     sections: &TypeSections,
+    threads: usize,
     work: &mut Work<'_>,
 ) -> StateResult<(TypeState, TypeChanges, Option<Vec<Run>>)> {
     let old = &started_over(&base.types[id.index()], shift);
@@ -48,6 +49,7 @@ pub(super) fn apply_type(
         info: &base.infos[id.index()],
         sections,
         limits: blob.limits(),
+        threads,
     };
     let mut tables = Tables {
         blocks: old.blocks.to_vec(),
@@ -70,7 +72,8 @@ pub(super) fn apply_type(
     }
     let mut chunk = Chunk::default();
     for first in &of.sections.chunks {
-        sections::chunk(blob, of.info, *first, &mut chunk)?;
+        // One at a time, so that the limits of a chunk bound its memory.
+        sections::chunk(blob, of.info, *first, &mut chunk, &mut |_| ())?;
         add_chunk(
             base,
             &of,
@@ -81,6 +84,7 @@ pub(super) fn apply_type(
             work,
         )?;
         added.extend_from_slice(&chunk.ordinals);
+        chunk.shrink();
     }
     for (block, page) in pages {
         put_page(&mut tables, work, block, &page)?;
