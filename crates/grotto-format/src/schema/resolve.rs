@@ -51,6 +51,7 @@ pub(super) fn resolve(declarations: &[Declaration]) -> Result<Schema, SchemaErro
         types,
         by_name,
         hash: std::sync::OnceLock::new(),
+        referenced: std::sync::OnceLock::new(),
     })
 }
 
