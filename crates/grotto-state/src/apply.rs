@@ -34,6 +34,20 @@ impl State {
     /// # Errors
     /// When the blob does not belong to this state, or does not lead to what its header promises.
     pub fn apply(&self, blob: &Blob, seal: &mut dyn Seal) -> StateResult<(Self, Changes)> {
+        self.apply_on(blob, seal, threads())
+    }
+
+    /// The same on this many threads.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    #[doc(hidden)]
+    pub fn apply_on(
+        &self,
+        blob: &Blob,
+        seal: &mut dyn Seal,
+        threads: usize,
+    ) -> StateResult<(Self, Changes)> {
         let header = &blob.header;
         self.check_from(header)?;
         let base = self.under_schema_of(header)?;
@@ -51,6 +65,7 @@ impl State {
                 header.types[position].shift,
                 blob,
                 sections,
+                threads,
                 &mut work,
             )?;
             // Counted as a snapshot would have them, whatever blocks there are of other sizes.
@@ -175,6 +190,8 @@ struct TypeWork<'a> {
     old: &'a TypeState,
     sections: &'a TypeSections,
     limits: &'a Limits,
+    /// Threads that a load may use, this one included.
+    threads: usize,
 }
 
 /// Threads that a load may use, this one included.

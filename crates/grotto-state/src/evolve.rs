@@ -13,6 +13,7 @@ use crate::segment::{Loc, Segment};
 use crate::state::{DEFAULT_SHIFT, State, TypeInfo, TypeState};
 use grotto_format::batch::ColumnKind;
 use grotto_format::schema::{Schema, TypeChange, TypeId, evolve};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl State {
@@ -101,13 +102,14 @@ fn moved(ty: &TypeState, before: &TypeInfo, change: &TypeChange) -> TypeState {
     {
         return ty.clone();
     }
+    let stays: HashSet<usize> = change.fields.iter().flatten().copied().collect();
     let layout = |layout: &Layout| {
         let at = |old: &Option<usize>| {
             old.and_then(|c| layout.slots.get(c))
                 .copied()
                 .unwrap_or(Slots::ABSENT)
         };
-        let gone = (0..layout.slots.len()).filter(|c| !change.fields.contains(&Some(*c)));
+        let gone = (0..layout.slots.len()).filter(|column| !stays.contains(column));
         let mut dropped = layout.dropped.clone();
         dropped.extend(gone.map(|column| Dropped {
             seed: before.seeds[column],

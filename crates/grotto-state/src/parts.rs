@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn more_segments_than_slots_are_refused_before_one_is_opened() {
-        let mut parts = State::empty().to_parts();
+        let mut parts = State::empty(crate::HashSeed::new([1, 2])).to_parts();
         let part = SegmentPart {
             name: 1,
             length: 1,

@@ -20,6 +20,51 @@ impl Column {
         Ok(column)
     }
 
+    /// Bytes of memory that decoding a column takes, before any is taken: equal values take no byte of
+    /// the column, so its length says little.
+    ///
+    /// # Errors
+    /// When its lengths cannot be read or pass a limit.
+    pub fn claim(
+        kind: ColumnKind,
+        rows: usize,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<u64, WireError> {
+        let words = rows as u64 * 8;
+        Ok(match kind {
+            ColumnKind::Fixed(_) => words,
+            ColumnKind::Var(_) => words + bytes.len() as u64,
+            ColumnKind::Elements(_) => {
+                let mut reader = Reader::new(bytes);
+                if reader.u8("null flag")? == 1 {
+                    reader.take(rows.div_ceil(8), "null bits")?;
+                }
+                let at = reader.at();
+                let lengths = Packed::read(&mut reader, rows)?;
+                let total = lengths.fold(0, u64::saturating_add);
+                if total > limits.elements as u64 {
+                    let expected = "lengths within the limit of a chunk";
+                    return Err(WireError { at, expected });
+                }
+                words + total * 4
+            }
+        })
+    }
+
+    /// Bytes of memory that the column holds, also those that it only has room for.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let values = match &self.data {
+            ColumnData::Fixed(words) => words.capacity() * 8,
+            ColumnData::Var { ends, bytes } => ends.capacity() * 8 + bytes.capacity(),
+            ColumnData::Elements { ends, ordinals } => {
+                ends.capacity() * 8 + ordinals.capacity() * 4
+            }
+        };
+        (self.nulls.capacity() * 8 + values) as u64
+    }
+
     /// Decodes a column in the place of this one, which means nothing after an error.
     ///
     /// # Errors

@@ -22,6 +22,12 @@ impl std::fmt::Debug for Unpacker {
 }
 
 impl Unpacker {
+    /// Bytes of memory that it keeps for the next section.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.raw.capacity() as u64
+    }
+
     fn unpack(&mut self, stored: &[u8], raw: usize) -> std::io::Result<()> {
         let decoder = match &mut self.decoder {
             Some(decoder) => decoder,

@@ -4,6 +4,8 @@
 //! may come, go and move; what stays keeps its meaning. Never touches data.
 //! Spec: `docs/format/spec.md`, section "Schema".
 
+use std::collections::HashMap;
+
 use super::{FieldPath, FieldType, Schema, TypeId, TypeKind, TypeSchema};
 
 /// How a new schema follows from an old one.
@@ -95,10 +97,16 @@ fn change(old: &Schema, new: &Schema, ty: &TypeSchema, reasons: &mut Vec<String>
     };
     let before = old.get(old_id);
     check_kind((old, before), (new, ty), reasons);
+    let positions: HashMap<&str, usize> = before
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(position, field)| (field.name.as_str(), position))
+        .collect();
     let fields: Vec<Option<usize>> = ty
         .fields()
         .iter()
-        .map(|field| before.object().and_then(|o| o.position(&field.name)))
+        .map(|field| positions.get(field.name.as_str()).copied())
         .collect();
     for (field, position) in ty.fields().iter().zip(&fields) {
         let Some(was) = position.and_then(|p| before.fields().get(p)) else {

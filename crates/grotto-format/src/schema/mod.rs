@@ -43,6 +43,8 @@ pub struct Schema {
     types: Vec<TypeSchema>,
     by_name: HashMap<String, TypeId>,
     hash: std::sync::OnceLock<u64>,
+    /// Per type: whether some type refers to it.
+    referenced: std::sync::OnceLock<Vec<bool>>,
 }
 
 /// One type: its name and what its records look like.
@@ -221,9 +223,16 @@ impl Schema {
     /// Whether some type refers to `id`.
     #[must_use]
     pub fn is_referenced(&self, id: TypeId) -> bool {
-        self.types
-            .iter()
-            .any(|t| t.kind.references().any(|r| r == id))
+        let referenced = self.referenced.get_or_init(|| {
+            let mut referenced = vec![false; self.types.len()];
+            for to in self.types.iter().flat_map(|ty| ty.kind.references()) {
+                if let Some(referenced) = referenced.get_mut(to.index()) {
+                    *referenced = true;
+                }
+            }
+            referenced
+        });
+        referenced.get(id.index()) == Some(&true)
     }
 
     /// Per type: whether it has a primary key and some type refers to it. A reference to such a record

@@ -52,6 +52,7 @@ pub(super) fn resolve(declarations: &[Declaration]) -> Result<Schema, SchemaErro
         types,
         by_name,
         hash: std::sync::OnceLock::new(),
+        referenced: std::sync::OnceLock::new(),
     })
 }
 

@@ -6,11 +6,11 @@
 
 mod order;
 
+use super::TypeWork;
 use super::change::{Tables, too_heavy, too_large, whole_blocks};
 use super::content;
 use super::sections::{self, Chunk};
 use super::work::{Open, Work};
-use super::{TypeWork, threads};
 use crate::bitmap;
 use crate::block::{self, Added, BlockType, Kept};
 use crate::error::{StateError, StateResult};
@@ -92,6 +92,10 @@ pub(super) fn is_light(blob: &Blob, of: &TypeWork<'_>) -> bool {
             .all(|first| raw(first) <= LIGHT_BYTES)
 }
 
+/// Bytes of memory for the chunks that all threads decode at a time. Chunks of this project take less than
+/// an eighth of it each; a hostile one may be small and claim much more, and then others wait for it.
+const MEMORY: u64 = 256 << 20;
+
 /// Chunks per thread that may be begun before the first one of them is in the tables.
 const AHEAD: usize = 2;
 
@@ -115,14 +119,14 @@ pub(super) fn add_all(
     tables: &mut Tables,
     work: &mut Work<'_>,
 ) -> StateResult<Loaded> {
-    let count = threads().min(of.sections.chunks.len());
+    let count = of.threads.min(of.sections.chunks.len());
     let buffers = work.lend(count)?;
     let shared = Shared {
         blob,
         of,
         name,
         shift: tables.shift,
-        order: Order::new(AHEAD * count, &tables.layouts),
+        order: Order::new(AHEAD * count, MEMORY, &tables.layouts),
         next: AtomicUsize::new(0),
         next_slot: AtomicUsize::new(work.segments.len()),
         seal_at: work.options.seal_at,
@@ -142,18 +146,21 @@ pub(super) fn add_all(
 impl Shared<'_> {
     /// Builds one chunk after the other until there are none, or nobody wants them any more.
     fn build_all(&self, mut open: Open, results: &mpsc::SyncSender<Message>) {
-        let _part = self.order.take_part();
-        let mut chunk = Chunk::default();
+        let part = self.order.take_part();
+        let (mut chunk, mut held) = (Chunk::default(), 0);
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(first) = self.of.sections.chunks.get(number) else {
                 // Nobody waits for it after an error.
                 let _ = results.send(Message::Rest(open));
-                return;
+                return part.done();
             };
             let so_far = self.order.begin(number);
-            let built = sections::chunk(self.blob, self.of.info, *first, &mut chunk)
-                .and_then(|()| self.build(&mut chunk, &so_far, &mut open));
+            let mut reserve = |needed| self.order.reserve(number, &mut held, needed);
+            let decoded =
+                sections::chunk(self.blob, self.of.info, *first, &mut chunk, &mut reserve);
+            let built = decoded.and_then(|()| self.build(&mut chunk, &so_far, &mut open));
+            self.order.keep(&mut held, chunk.shrink());
             if results.send(Message::Chunk(number, built)).is_err() {
                 return;
             }

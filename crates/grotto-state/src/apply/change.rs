@@ -46,6 +46,7 @@ pub(super) fn apply_type(
     span: u8,
     blob: &Blob,
     sections: &TypeSections,
+    threads: usize,
     work: &mut Work<'_>,
 ) -> StateResult<(TypeState, TypeChanges, Option<Vec<Run>>)> {
     let before = &base.types[id.index()];
@@ -62,6 +63,7 @@ pub(super) fn apply_type(
         old,
         sections,
         limits: blob.limits(),
+        threads,
     };
     work.effort.table_entries += (old.blocks.len() + old.bitmaps.len()) as u64;
     let mut tables = Tables {
@@ -91,7 +93,8 @@ pub(super) fn apply_type(
     }
     let mut chunk = Chunk::default();
     for first in &of.sections.chunks {
-        sections::chunk(blob, of.info, *first, &mut chunk)?;
+        // One at a time, so that the limits of a chunk bound its memory.
+        sections::chunk(blob, of.info, *first, &mut chunk, &mut |_| ())?;
         add_chunk(
             base,
             &of,
@@ -102,6 +105,7 @@ pub(super) fn apply_type(
             work,
         )?;
         added.extend_from_slice(&chunk.ordinals);
+        chunk.shrink();
     }
     for (block, page) in pages {
         if bitmap::count(&page) > 0 {

@@ -22,13 +22,24 @@ pub(super) struct Chunk {
     pub(super) ordinals: Vec<u32>,
     pub(super) batch: Batch,
     unpacker: Unpacker,
-    /// Raw bytes that have gone through its memory.
-    passed: u64,
 }
 
-/// Memory is given up once this many raw bytes have passed: chunks that are each heavy in another
-/// column would otherwise add up, and a hostile blob has as many of them as it likes.
-const MOST_PASSED: u64 = 256 << 20;
+/// Most bytes of memory that are kept for the next chunk: chunks that are each heavy in another column
+/// would otherwise add up, and a hostile blob has as many of them as it likes.
+pub(super) const MOST_KEPT: u64 = 64 << 20;
+
+impl Chunk {
+    /// Gives up memory that is too much to keep for the next chunk; returns how much is kept.
+    pub(super) fn shrink(&mut self) -> u64 {
+        let columns = self.batch.columns.iter().map(Column::memory);
+        let memory = columns.sum::<u64>() + self.unpacker.memory();
+        if memory <= MOST_KEPT {
+            return memory;
+        }
+        *self = Self::default();
+        0
+    }
+}
 
 pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSections>> {
     let mut types: Vec<TypeSections> = infos.iter().map(|_| TypeSections::default()).collect();
@@ -83,12 +94,14 @@ pub(super) fn removed(blob: &Blob, sections: &TypeSections, live: u64) -> StateR
     decode_ordinals(&blob.section(index)?, max).map_err(|e| section_error(blob, index, e))
 }
 
-/// Decodes a chunk in the place of the one before.
+/// Decodes a chunk in the place of the one before. `reserve` is told how many bytes of memory it needs in
+/// all so far, before they are taken.
 pub(super) fn chunk(
     blob: &Blob,
     info: &TypeInfo,
     first: usize,
     chunk: &mut Chunk,
+    reserve: &mut dyn FnMut(u64),
 ) -> StateResult<()> {
     let limits = blob.limits();
     // Before anything is decompressed.
@@ -104,10 +117,6 @@ pub(super) fn chunk(
             format!("section {first}: expected a chunk of at most {most} bytes, found {raw}");
         return Err(mismatch(&blob.header, reason));
     }
-    if chunk.passed + raw > MOST_PASSED {
-        *chunk = Chunk::default();
-    }
-    chunk.passed += raw;
     let bytes = blob.section_in(first, &mut chunk.unpacker)?;
     let ordinals =
         decode_ordinals(bytes, limits.chunk_rows).map_err(|e| section_error(blob, first, e))?;
@@ -119,6 +128,7 @@ pub(super) fn chunk(
         return Err(mismatch(&blob.header, reason));
     }
     chunk.batch.rows = ordinals.len();
+    let mut needed = table.iter().map(|section| section.raw).max().unwrap_or(0);
     let columns = &mut chunk.batch.columns;
     columns.truncate(info.kinds.len());
     for (position, kind) in info.kinds.iter().enumerate() {
@@ -127,9 +137,12 @@ pub(super) fn chunk(
             columns.push(Column::new(*kind));
         }
         let bytes = blob.section_in(index, &mut chunk.unpacker)?;
+        let failed = |e| section_error(blob, index, e);
+        needed += Column::claim(*kind, ordinals.len(), bytes, limits).map_err(failed)?;
+        reserve(needed);
         columns[position]
             .refill(*kind, ordinals.len(), bytes, limits)
-            .map_err(|e| section_error(blob, index, e))?;
+            .map_err(failed)?;
     }
     chunk.ordinals = ordinals;
     Ok(())

@@ -210,7 +210,7 @@ mod tests {
 
     /// A state whose slots are taken but for a few.
     fn crowded(free: usize) -> State {
-        let mut base = State::empty();
+        let mut base = State::empty(crate::HashSeed::new([1, 2]));
         let taken = Segment {
             bytes: bytes::Bytes::from_static(&[0; 64]),
             name: 1,
@@ -270,7 +270,10 @@ mod tests {
 
     #[test]
     fn what_was_written_counts_open_buffers_and_sealed_ones() {
-        let (base, mut seal) = (State::empty(), HeapSeal::default());
+        let (base, mut seal) = (
+            State::empty(crate::HashSeed::new([1, 2])),
+            HeapSeal::default(),
+        );
         let mut work = Work::new(&base, &mut seal).unwrap();
         let mut lent = work.lend(2).unwrap();
         lent[0].buffer.put(&[1; 100]);
@@ -291,7 +294,10 @@ mod tests {
 
     #[test]
     fn items_take_whole_lines_of_what_lives() {
-        let (base, mut seal) = (State::empty(), HeapSeal::default());
+        let (base, mut seal) = (
+            State::empty(crate::HashSeed::new([1, 2])),
+            HeapSeal::default(),
+        );
         let mut work = Work::new(&base, &mut seal).unwrap();
         let (first, second) = (
             work.put(&[1; 65], 0).unwrap(),

@@ -32,7 +32,9 @@ pub(crate) fn rebuild(
     let (index, heap_bytes) = fit(ty, layouts, needs.unzip(), rows);
     let layout = &layouts[index];
     let (start, heap_start) = begin(rows, layout, heap_bytes, out)?;
-    let mut heap = Vec::with_capacity(heap_bytes as usize);
+    // Not reserved: what the heap can take at most may be far from what it takes, as equal elements need
+    // no bit.
+    let mut heap = Vec::new();
     for (column, slots) in columns.iter().zip(&layout.slots) {
         for (i, position) in positions.iter().enumerate() {
             let row = start + HEADER + *position as usize * layout.row as usize;
@@ -59,7 +61,6 @@ pub(super) fn begin(
         return Err(TooLarge(bytes));
     }
     let start = out.begin();
-    out.bytes.reserve(bytes as usize);
     // Rows are read a word at a time, so the last one may reach into what follows.
     let heap_start = HEADER + rows as usize * layout.row as usize + 8;
     out.bytes.resize(start + heap_start);

@@ -222,18 +222,75 @@ fn fits(schema: &Schema) -> bool {
         let key = schema.get(id).key();
         key.is_none_or(|key| key.paths.iter().all(|path| path.steps.len() == 1))
     };
-    let children = children_of(schema);
-    let mut left: Vec<TypeId> = schema.ids().collect();
-    loop {
-        let before = left.len();
-        let waits = |id: &TypeId, left: &[TypeId]| {
-            children[id.index()]
-                .iter()
-                .any(|child| left.contains(child))
-        };
-        left = left.iter().copied().filter(|id| waits(id, &left)).collect();
-        if left.len() == before {
-            return left.is_empty() && schema.ids().all(own_key);
+    schema.ids().all(own_key) && !has_circle(&children_of(schema))
+}
+
+/// Whether some type refers to itself, be it through others. Types all of whose children are done are
+/// done; what is left is in a circle, or leads to one.
+fn has_circle(children: &[Vec<TypeId>]) -> bool {
+    let mut parents: Vec<Vec<usize>> = vec![Vec::new(); children.len()];
+    let mut waits: Vec<usize> = children.iter().map(Vec::len).collect();
+    for (parent, child) in children
+        .iter()
+        .enumerate()
+        .flat_map(|(p, c)| c.iter().map(move |c| (p, c)))
+    {
+        if let Some(parents) = parents.get_mut(child.index()) {
+            parents.push(parent);
         }
+    }
+    let mut done: Vec<usize> = (0..children.len()).filter(|ty| waits[*ty] == 0).collect();
+    let mut left = children.len();
+    while let Some(child) = done.pop() {
+        left -= 1;
+        for parent in &parents[child] {
+            waits[*parent] -= 1;
+            if waits[*parent] == 0 {
+                done.push(*parent);
+            }
+        }
+    }
+    left > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn circle(children: &[&[u16]]) -> bool {
+        let children: Vec<Vec<TypeId>> = children
+            .iter()
+            .map(|of| of.iter().map(|child| TypeId(*child)).collect())
+            .collect();
+        has_circle(&children)
+    }
+
+    #[test]
+    fn circles_of_any_length_are_found_and_nothing_else() {
+        assert!(!circle(&[]));
+        assert!(!circle(&[&[1, 2], &[2], &[]]));
+        // Twice the same child, and a child that several have.
+        assert!(!circle(&[&[1, 1, 2], &[2, 2], &[]]));
+        assert!(circle(&[&[0]]));
+        assert!(circle(&[&[1], &[2], &[0]]));
+        assert!(circle(&[&[1], &[2], &[1], &[]]));
+        assert!(!circle(&[&[], &[0], &[1], &[2]]));
+    }
+
+    /// Would not end in the time of a test run if each type looked at all others.
+    #[test]
+    fn a_chain_of_types_is_followed_once_from_either_end() {
+        let length = 60_000_u16;
+        let down = |at: u16| (at + 1 < length).then_some(TypeId(at + 1));
+        let up = |at: u16| at.checked_sub(1).map(TypeId);
+        let mut chains: [Vec<Vec<TypeId>>; 2] = [
+            (0..length)
+                .map(|at| down(at).into_iter().collect())
+                .collect(),
+            (0..length).map(|at| up(at).into_iter().collect()).collect(),
+        ];
+        assert!(!has_circle(&chains[0]) && !has_circle(&chains[1]));
+        chains[0][usize::from(length) - 1].push(TypeId(0));
+        assert!(has_circle(&chains[0]));
     }
 }

@@ -92,13 +92,12 @@ impl Cycle {
             .iter()
             .map(|t| t.old.map(TypeId::index))
             .collect();
-        let new_id = |old: usize| {
-            old_of
-                .iter()
-                .position(|o| *o == Some(old))
-                .map(|new| TypeId(new as u16))
-        };
-        let new_of = (0..before.types.len()).map(new_id).collect();
+        let mut new_of = vec![None; before.types.len()];
+        for (new, old) in old_of.iter().enumerate() {
+            if let Some(place) = old.and_then(|old| new_of.get_mut(old)) {
+                *place = Some(TypeId(new as u16));
+            }
+        }
         let stages = base
             .infos
             .iter()

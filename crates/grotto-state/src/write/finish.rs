@@ -371,7 +371,8 @@ mod tests {
             dead_percent: 1,
             ..SegmentOptions::default()
         };
-        let mut write = WriteState::new(Arc::new(State::empty())).with_segments(eager);
+        let mut write = WriteState::new(Arc::new(State::empty(crate::HashSeed::new([1, 2]))))
+            .with_segments(eager);
         let (mut moved, mut last) = (0, None);
         for version in 1..=3 {
             let mut cycle = write.begin(&schema, Mode::Incremental).unwrap();

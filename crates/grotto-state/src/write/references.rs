@@ -29,7 +29,8 @@ impl References {
     /// How many pages this one does not share with another, and how many it has.
     #[cfg(test)]
     pub(crate) fn unlike(&self, other: &Self) -> (usize, usize) {
-        let shared = |(a, b): &(&Option<Arc<[u32]>>, &Option<Arc<[u32]>>)| match (a, b) {
+        type Page = Option<Arc<[u32]>>;
+        let shared = |(a, b): &(&Page, &Page)| match (a, b) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             _ => false,
         };

@@ -41,7 +41,7 @@ fn bytes_of(state: &State) -> (u64, u64, usize) {
 fn hundreds_of_versions_cost_no_more_than_one() {
     let schema = Arc::new(Schema::parse(SCHEMA).unwrap());
     let mut chain = Chain::new();
-    chain.write = WriteState::new(Arc::new(State::empty())).with_segments(SMALL);
+    chain.write = WriteState::new(Arc::new(crate::engine::empty())).with_segments(SMALL);
     let mut model: BTreeMap<i64, u64> = (0..6000).map(|id| (id, 0)).collect();
     let all: Vec<_> = model
         .iter()

@@ -273,3 +273,28 @@ fn a_load_of_several_segments_keeps_count_of_its_bytes() {
         "short"
     );
 }
+
+/// Each type refers to the next one. Whatever looks at all types for each type is felt here.
+#[test]
+fn a_chain_of_as_many_types_as_there_may_be_is_published_and_changed() {
+    let types = grotto_format::schema::MAX_TYPES;
+    let text = |last: &str| {
+        let ty = |at: usize| match at + 1 {
+            next if next < types => format!("T{at} {{ int x; T{next} n; }} "),
+            _ => format!("T{at} {{ int x; {last} }} "),
+        };
+        "R @PrimaryKey(k) { long k; T1 n; } ".to_owned() + &(1..types).map(ty).collect::<String>()
+    };
+    let (old, new) = (schema(&text("")), schema(&text("int y;")));
+    assert_eq!(old.types().len(), types);
+    let nested = (0..30).fold("null".to_owned(), |inner, x| {
+        format!(r#"{{"x":{x},"n":{inner}}}"#)
+    });
+    let record = |k: i64| ("R", format!(r#"{{"k":{k},"n":{nested}}}"#));
+    let mut chain = Chain::new();
+    chain.full(&old, &[record(1), record(2)]).unwrap();
+    chain.full(&new, &[record(1), record(3)]).unwrap();
+    assert_eq!(chain.write.state().total(), 2 + 30);
+    assert!((0..types).all(|at| new.is_top_level(grotto_format::TypeId(at as u16)) == (at == 0)));
+    chain.verify();
+}

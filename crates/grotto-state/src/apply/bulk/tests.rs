@@ -14,12 +14,18 @@ use std::sync::Arc;
 /// A snapshot of several chunks.
 fn snapshot() -> Blob {
     let schema = Arc::new(Schema::parse("N { int x; }").unwrap());
-    let write = WriteState::new(Arc::new(State::empty()));
+    let write = WriteState::new(Arc::new(State::empty(crate::HashSeed::new([1, 2]))));
     let mut cycle = write.begin(&schema, Mode::Full).unwrap();
     let mut flat = FlatBuilder::new();
     for number in 0..200_000 {
         flat.clear();
-        json::decode(&schema, TypeId(0), &format!(r#"{{"x":{number}}}"#), &mut flat).unwrap();
+        json::decode(
+            &schema,
+            TypeId(0),
+            format!(r#"{{"x":{number}}}"#),
+            &mut flat,
+        )
+        .unwrap();
         cycle.add(TypeId(0), flat.bytes(), number).unwrap();
     }
     let options = EncodeOptions {
@@ -43,7 +49,7 @@ fn a_load_that_runs_out_of_slots_is_an_error() {
         ..SegmentOptions::NEVER_MOVE
     };
     let load = |free: usize| {
-        let mut base = State::empty();
+        let mut base = State::empty(crate::HashSeed::new([1, 2]));
         let taken = Segment {
             bytes: bytes::Bytes::from_static(&[0; 64]),
             name: 1,

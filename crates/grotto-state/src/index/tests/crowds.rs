@@ -7,6 +7,9 @@ use super::*;
 const CROWD: u32 = 2_300;
 const OTHERS: u32 = 50_000;
 
+/// A name, and the hash of an ordinal.
+type Crowd = (&'static str, fn(u32) -> u64);
+
 /// Ways for hashes to be equal.
 const EQUAL: fn(u32) -> u64 = |ordinal| match ordinal {
     ..CROWD => 0x5555_5555_5555_5555,
@@ -20,7 +23,7 @@ const EQUAL_LOW: fn(u32) -> u64 = |ordinal| match ordinal {
     ..CROWD => 0x5555_5555 | hash(ordinal) & !0xffff_ffff,
     _ => hash(ordinal),
 };
-const CROWDS: [(&str, fn(u32) -> u64); 3] = [
+const CROWDS: [Crowd; 3] = [
     ("equal", EQUAL),
     ("equal top bits", EQUAL_TOP),
     ("equal low bits", EQUAL_LOW),

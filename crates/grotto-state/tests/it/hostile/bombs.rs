@@ -15,6 +15,10 @@ type Bomb = (&'static str, fn());
 
 const BOMBS: &[Bomb] = &[
     ("free elements", free_elements),
+    (
+        "free elements on many threads",
+        free_elements_on_many_threads,
+    ),
     ("free removals", free_removals),
     ("far ordinals in many types", far_ordinals),
     ("last row of many wide blocks", wide_blocks),
@@ -29,6 +33,24 @@ fn free_elements() {
     let column = [vec![0], packed(1 << 30, 0, &[]), packed(0, 0, &[])].concat();
     forge.chunk(0, 0, run_of_ordinals(0, 1), vec![column]);
     assert!(provoke(&crate::engine::empty(), &forge).is_err());
+}
+
+/// Threads of a load on a large machine.
+const THREADS: usize = 8;
+
+/// Each list claims a quarter of a gigabyte with nineteen bytes, and threads decode side by side.
+fn free_elements_on_many_threads() {
+    let mut forge = Forge::snapshot("L List<L>;", 9);
+    for chunk in 0..THREADS as u32 {
+        let column = [vec![0], packed(60_000_000, 0, &[]), packed(0, 0, &[])].concat();
+        forge.chunk(0, chunk, run_of_ordinals(chunk * 512, 1), vec![column]);
+    }
+    let mut seal = grotto_state::HeapSeal::default();
+    let loaded = crate::engine::empty().apply_on(&forge.seal(), &mut seal, THREADS);
+    assert!(
+        matches!(loaded, Err(StateError::Checksum { .. })),
+        "all of it was decoded"
+    );
 }
 
 fn free_removals() {
@@ -155,6 +177,8 @@ fn no_blob_takes_more_than_its_gibibyte() {
             .arg(run)
             .arg(&program)
             .env(NAME, name)
+            // The memory of a thread's arena is address space that nothing was asked for.
+            .env("MALLOC_ARENA_MAX", "1")
             .output()
             .unwrap();
         let said =
