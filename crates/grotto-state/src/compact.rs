@@ -46,9 +46,9 @@ pub(crate) fn compact(
     work: &mut Work<'_>,
     begun: Option<Cursor>,
 ) -> StateResult<Option<Cursor>> {
-    let policy = Policy::new(&work.options, &sizes(work));
+    let policy = Policy::new(&work.options, &sizes(work), work.written());
     let mut mover = Mover {
-        budget: policy.budget(work.written()),
+        budget: policy.budget,
         types,
         infos,
         work,

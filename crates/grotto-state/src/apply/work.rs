@@ -304,7 +304,7 @@ mod tests {
             work.put(&[2; 64], 0).unwrap(),
         );
         assert_eq!(work.segments[0].live, 128 + 64);
-        work.free(first, 65);
+        work.free(first, room(65) as usize);
         assert_eq!(work.segments[0].live, 64);
         work.free(Loc::NONE, 64);
         work.free(second, 64);

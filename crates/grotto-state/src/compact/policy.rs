@@ -6,8 +6,8 @@
 //! the segment that frees most for what it costs is a victim: dead bytes against live ones, which
 //! have to be moved. **Segments**: small ones are merged once there are several of about one size, as
 //! in a log-structured merge tree, so a byte is moved a logarithmic number of times before its segment
-//! is large: of as many bytes as a refresh may move at least, as that ends in one segment. Large ones
-//! are never merged, also when most of them is dead by now, or they would be again and again; there
+//! is large: of as many bytes as a refresh may move, as what it moves ends in one segment. Large ones
+//! are not merged, also when most of them is dead by now, or they would be again and again; there
 //! are as many of them as these bytes go into all.
 
 use crate::segment::{Segment, SegmentOptions};
@@ -38,35 +38,33 @@ impl Size {
 pub(super) struct Policy {
     dead_percent: u64,
     merge_at: u64,
-    per_written: u64,
-    /// Bytes that the refresh may move at least. A segment of as many is large.
-    least: u64,
+    /// Bytes that the refresh may move. A segment of as many is large.
+    pub(super) budget: u64,
+    /// Fewer dead bytes than this are not worth a refresh's while.
+    waste: u64,
     /// Small segments of this class and of smaller ones are to be merged.
     crowded: Option<u32>,
 }
 
 impl Policy {
-    pub(super) fn new(options: &SegmentOptions, sizes: &[Size]) -> Self {
+    /// Of a refresh that wrote so many bytes.
+    pub(super) fn new(options: &SegmentOptions, sizes: &[Size], written: u64) -> Self {
         let live: u64 = sizes.iter().map(|size| size.live).sum();
         let share = live / options.large_segments.max(1);
+        let least = match options.move_at_least {
+            0 => 0,
+            least => least.max(share),
+        };
         let mut policy = Self {
             dead_percent: options.dead_percent,
             // Of one and one there would never be an end.
             merge_at: options.merge_at.max(2),
-            per_written: options.move_per_written,
-            least: match options.move_at_least {
-                0 => 0,
-                least => least.max(share),
-            },
+            budget: least.max(options.move_per_written.saturating_mul(written)),
+            waste: least / 64,
             crowded: None,
         };
         policy.crowded = policy.crowded_class(sizes);
         policy
-    }
-
-    /// Bytes that a refresh may move that wrote so many.
-    pub(super) fn budget(&self, written: u64) -> u64 {
-        self.least.max(self.per_written.saturating_mul(written))
     }
 
     /// The segment to be emptied next.
@@ -79,13 +77,12 @@ impl Policy {
         best.map(|(slot, _)| slot)
     }
 
-    /// Whether too many of all bytes are dead. A little waste is not worth a refresh's while, however
-    /// large its share is.
+    /// Whether too many of all bytes are dead, by share and by number.
     fn is_wasteful(&self, sizes: &[Size]) -> bool {
         let bytes: u64 = sizes.iter().map(|size| size.bytes).sum();
         let dead: u64 = sizes.iter().map(|size| size.dead()).sum();
         let share = u128::from(bytes) * u128::from(self.dead_percent) / 100;
-        u128::from(dead) > share && dead > self.least / 64
+        u128::from(dead) > share && dead > self.waste
     }
 
     /// Which of two frees more for what it costs. A slot that is given back counts as if the bytes of
@@ -93,7 +90,7 @@ impl Policy {
     fn compare(&self, a: Size, b: Size) -> Ordering {
         let frees = |size: Size| {
             let slot = match self.is_crowded(size) {
-                true => self.least,
+                true => self.budget,
                 false => 0,
             };
             u128::from(size.dead() + slot)
@@ -105,7 +102,7 @@ impl Policy {
     /// Large segments have no class, the largest small ones are of class 0, those smaller by the
     /// number of segments that are merged are of class 1, and so on.
     fn class(&self, size: Size) -> Option<u32> {
-        let mut top = self.least;
+        let mut top = self.budget;
         if size.bytes == 0 || size.bytes >= top {
             return None;
         }

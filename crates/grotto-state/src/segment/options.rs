@@ -9,10 +9,10 @@ pub struct SegmentOptions {
     /// A buffer of this many bytes is sealed and another one begun, so that a load needs little
     /// memory beside the sealed segments: about one such buffer for each thread.
     pub seal_at: usize,
-    /// Bytes that a refresh may move however little it wrote. Segments of fewer bytes are small:
-    /// they are merged.
+    /// Bytes that a refresh may move however little it wrote.
     pub move_at_least: u64,
-    /// A refresh may move this many times the bytes it wrote, if that is more.
+    /// A refresh may move this many times the bytes it wrote, if that is more. Segments of fewer bytes
+    /// than it may move are small: they are merged.
     pub move_per_written: u64,
     /// Segments are emptied while more than this share of all bytes is dead, in percent.
     pub dead_percent: u64,
@@ -29,8 +29,8 @@ impl Default for SegmentOptions {
             seal_at: 64 << 20,
             move_at_least: 4 << 20,
             move_per_written: 3,
-            dead_percent: 25,
-            merge_at: 8,
+            dead_percent: 22,
+            merge_at: 16,
             large_segments: 2048,
         }
     }

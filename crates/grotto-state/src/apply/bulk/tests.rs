@@ -19,13 +19,8 @@ fn snapshot() -> Blob {
     let mut flat = FlatBuilder::new();
     for number in 0..200_000 {
         flat.clear();
-        json::decode(
-            &schema,
-            TypeId(0),
-            format!(r#"{{"x":{number}}}"#),
-            &mut flat,
-        )
-        .unwrap();
+        let text = format!(r#"{{"x":{number}}}"#);
+        json::decode(&schema, TypeId(0), &text, &mut flat).unwrap();
         cycle.add(TypeId(0), flat.bytes(), number).unwrap();
     }
     let options = EncodeOptions {

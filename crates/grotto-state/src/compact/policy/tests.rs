@@ -17,7 +17,7 @@ const OPTIONS: SegmentOptions = SegmentOptions {
 };
 
 fn choose(sizes: &[Size]) -> Option<usize> {
-    Policy::new(&OPTIONS, sizes).choose(sizes)
+    Policy::new(&OPTIONS, sizes, 0).choose(sizes)
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn small_segments_are_merged_when_there_are_several_of_one_size() {
     let mut eight = vec![size(300, 300); 8];
     assert!(choose(&eight).is_some());
     // Which of them go is decided when the refresh begins, or one of eight would be moved alone.
-    let policy = Policy::new(&OPTIONS, &eight);
+    let policy = Policy::new(&OPTIONS, &eight, 0);
     eight.truncate(1);
     assert_eq!(policy.choose(&eight), Some(0));
 }
@@ -88,7 +88,7 @@ fn segments_of_several_sizes_are_not_merged_with_each_other() {
         sizes[merged].live <= 31,
         "the smallest of them first: {merged}"
     );
-    let policy = Policy::new(&OPTIONS, &sizes);
+    let policy = Policy::new(&OPTIONS, &sizes, 0);
     let without: Vec<Size> = sizes
         .iter()
         .copied()
@@ -124,14 +124,22 @@ fn a_slot_is_worth_as_much_as_a_large_segment() {
 
 #[test]
 fn a_refresh_moves_what_it_wrote_three_times_or_the_least() {
-    let policy = Policy::new(&OPTIONS, &[size(64_000, 30_000)]);
-    assert_eq!(policy.budget(0), 2_000);
-    assert_eq!(policy.budget(666), 2_000);
-    assert_eq!(policy.budget(667), 2_001);
-    let huge = Policy::new(&OPTIONS, &[size(2048 * 9_000, 2048 * 8_000)]);
-    assert_eq!(huge.budget(0), 8_000, "a share of what lives");
-    let never = Policy::new(&SegmentOptions::NEVER_MOVE, &[size(1 << 40, 1)]);
-    assert_eq!(never.budget(1 << 40), 0);
+    let budget = |sizes: &[Size], written| Policy::new(&OPTIONS, sizes, written).budget;
+    let one = [size(64_000, 30_000)];
+    assert_eq!(budget(&one, 0), 2_000);
+    assert_eq!(budget(&one, 666), 2_000);
+    assert_eq!(budget(&one, 667), 2_001);
+    let huge = [size(2048 * 9_000, 2048 * 8_000)];
+    assert_eq!(budget(&huge, 0), 8_000, "a share of what lives");
+    let never = Policy::new(&SegmentOptions::NEVER_MOVE, &huge, 1 << 40);
+    assert_eq!((never.budget, never.choose(&huge)), (0, None));
+}
+
+#[test]
+fn a_refresh_that_may_move_more_merges_larger_segments() {
+    let sizes = [size(2_500, 2_500); 8];
+    assert_eq!(Policy::new(&OPTIONS, &sizes, 833).choose(&sizes), None);
+    assert!(Policy::new(&OPTIONS, &sizes, 834).choose(&sizes).is_some());
 }
 
 /// Bounds of a run: items of one byte, as many written by each refresh.
@@ -215,7 +223,7 @@ impl Dataset {
             }
         }
         let written = self.items[slot].len() as u64;
-        let moved = self.compact(slot, &Policy::new(options, &self.sizes), written);
+        let moved = self.compact(slot, &Policy::new(options, &self.sizes, written));
         let all = self.items[slot].len() as u64;
         self.sizes[slot] = size(all, all);
         for (size, items) in self.sizes.iter_mut().zip(&mut self.items) {
@@ -229,14 +237,14 @@ impl Dataset {
         worst.total_written += written;
     }
 
-    fn compact(&mut self, slot: usize, policy: &Policy, written: u64) -> u64 {
-        let (budget, mut moved) = (policy.budget(written), 0);
-        while moved < budget {
+    fn compact(&mut self, slot: usize, policy: &Policy) -> u64 {
+        let mut moved = 0;
+        while moved < policy.budget {
             let next = self
                 .victim
                 .or_else(|| Some((policy.choose(&self.sizes)?, 0)));
             let Some((victim, mut at)) = next else { break };
-            while self.sizes[victim].live > 0 && moved < budget {
+            while self.sizes[victim].live > 0 && moved < policy.budget {
                 let item = self.items[victim][at];
                 at += 1;
                 if self.home[item as usize] as usize == victim {
