@@ -189,6 +189,7 @@ impl ProducerBuilder {
             write,
             schema,
             pending: None,
+            settled: Vec::new(),
             starts_over,
         };
         Ok(Producer::assemble(shared, core))

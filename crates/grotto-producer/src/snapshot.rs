@@ -66,6 +66,15 @@ impl Shared {
         Ok(self.writer.announce_snapshot(version, blob).await?)
     }
 
+    /// Announces a snapshot that the log names already: who cannot find the announcement finds the
+    /// entry, so that a failure costs a longer way and nothing else.
+    pub(crate) async fn announce_or_warn(&self, version: u64, blob: BlobRef) {
+        self.last_snapshot.fetch_max(version, Ordering::AcqRel);
+        if let Err(error) = self.writer.announce_snapshot(version, blob).await {
+            tracing::warn!(dataset = self.name, version, %error, "cannot announce the snapshot");
+        }
+    }
+
     /// Uploads a snapshot that nobody knows of yet.
     pub(crate) async fn upload_snapshot(&self, state: Arc<State>) -> Result<BlobRef> {
         let version = state.version();

@@ -30,6 +30,32 @@ pub(crate) enum Trouble {
     Hangs,
     /// Refused, nothing is written.
     Fails,
+    /// Refused for want of permission, nothing is written.
+    Denied,
+    /// Refused because the file system is read-only, nothing is written.
+    ReadOnly,
+    /// Written, then refused for want of permission, and so is reading it back.
+    LandsThenDenied,
+}
+
+impl Trouble {
+    fn error(self, location: &Path) -> Error {
+        let read_only = std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem);
+        match self {
+            Self::Denied | Self::LandsThenDenied => Error::PermissionDenied {
+                path: location.to_string(),
+                source: "denied".into(),
+            },
+            Self::ReadOnly => Error::Generic {
+                store: "TroubledStore",
+                source: Box::new(read_only),
+            },
+            _ => Error::Generic {
+                store: "TroubledStore",
+                source: "no".into(),
+            },
+        }
+    }
 }
 
 /// An in-memory store with trouble for puts on paths that contain a text.
@@ -114,10 +140,11 @@ impl ObjectStore for TroubledStore {
                 std::future::pending().await
             }
             Some(Trouble::Hangs) => std::future::pending().await,
-            Some(Trouble::Fails) => Err(Error::Generic {
-                store: "TroubledStore",
-                source: "no".into(),
-            }),
+            Some(trouble @ Trouble::LandsThenDenied) => {
+                self.inner.put_opts(location, payload, options).await?;
+                Err(trouble.error(location))
+            }
+            Some(trouble) => Err(trouble.error(location)),
             None => self.inner.put_opts(location, payload, options).await,
         }
     }
@@ -135,6 +162,12 @@ impl ObjectStore for TroubledStore {
         location: &Path,
         options: GetOptions,
     ) -> object_store::Result<GetResult> {
+        let trouble = *self.trouble.lock();
+        if let Some((trouble @ Trouble::LandsThenDenied, part)) = trouble
+            && location.as_ref().contains(part)
+        {
+            return Err(trouble.error(location));
+        }
         self.inner.get_opts(location, options).await
     }
 
