@@ -2,6 +2,7 @@
 //! command.
 
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use grotto_format::Schema;
 use grotto_format::schema::TypeId;
@@ -12,7 +13,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use parking_lot::Mutex;
 use std::fmt;
@@ -86,6 +87,14 @@ impl TroubledStore {
 
     pub(crate) fn store(self: &Arc<Self>) -> Store {
         Store::from_object_store(Arc::clone(self) as Arc<dyn ObjectStore>)
+    }
+
+    /// Removes everything whose path contains `part`.
+    pub(crate) async fn lose(&self, part: &str) {
+        let all: Vec<ObjectMeta> = self.inner.list(None).try_collect().await.unwrap();
+        for meta in all.iter().filter(|m| m.location.as_ref().contains(part)) {
+            self.inner.delete(&meta.location).await.unwrap();
+        }
     }
 
     pub(crate) async fn producer(self: &Arc<Self>, snapshot_every: u64) -> Producer {

@@ -1,6 +1,8 @@
 //! When snapshots are written, and what happens to those that fail.
 
-use crate::kit::{Trouble, TroubledStore, put};
+use crate::kit::{SCHEMA, Trouble, TroubledStore, names, put};
+use grotto_format::Schema;
+use grotto_producer::Producer;
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_fails_is_tried_again_after_the_next_version() {
@@ -48,4 +50,28 @@ async fn a_version_does_not_wait_for_somebody_who_waits_for_a_snapshot() {
         _ = &mut waiting => panic!("expected the snapshot to be stuck"),
         published = put(&producer, 2, "two") => assert!(!published.unwrap().unwrap().snapshot_started),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_start_is_reached_by_its_entry_if_its_snapshot_is_never_announced() {
+    let store = TroubledStore::new();
+    put(&store.producer(0).await, 1, "one").await.unwrap();
+    store.lose("/delta/").await;
+    let anew = || {
+        let builder = Producer::builder("cities", store.store()).snapshot_every(0);
+        let schema = Schema::parse(SCHEMA).unwrap();
+        builder.schema(schema).start_over(true).open()
+    };
+    let producer = anew().await.unwrap();
+    store.cause(Trouble::Fails, "/snapshots/");
+    let fill = |cycle: &mut grotto_producer::FullCycle| {
+        cycle.add_json("City", r#"{"id":2,"name":"two"}"#, 1)
+    };
+    let begun = producer.run_cycle(fill).await.unwrap().unwrap();
+    assert_eq!(begun.delta_bytes, 0);
+    store.heal();
+    let restored = store.producer(0).await;
+    assert_eq!(names(&restored.state()), [(2, "two".to_owned())]);
+    put(&restored, 3, "three").await.unwrap().unwrap();
+    assert_eq!(names(&store.producer(0).await.state()).len(), 2);
 }

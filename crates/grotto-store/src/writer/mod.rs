@@ -108,6 +108,11 @@ impl Writer {
         options: WriterOptions,
     ) -> Result<(Self, Option<LogEntry>)> {
         let head = dataset.head().await?;
+        if let Some(head) = &head {
+            // What is built on must stay: its writer may have failed to sync it.
+            let path = dataset.layout.log_entry(head.version);
+            dataset.store.confirm(&path).await?;
+        }
         Ok((Self::at(dataset, options, head.clone()), head))
     }
 
@@ -142,11 +147,7 @@ impl Writer {
     /// [`Writer::announce_snapshot`].
     pub async fn upload(&self, kind: BlobKind, version: u64, bytes: Bytes) -> Result<BlobRef> {
         let epoch = self.reign()?;
-        let env = self.dataset.store.env();
-        let name = kind.blob_name(version, epoch, &env.random.nonce());
-        let path = self.dataset.layout.blob(&name);
-        let put = || self.dataset.store.put(&path, bytes.clone());
-        RetryPolicy::WRITES.run(&*env.random, put).await?;
+        let name = self.create_blob(kind, version, epoch, &bytes).await?;
         Ok(BlobRef {
             name,
             length: bytes.len() as u64,
@@ -241,6 +242,27 @@ impl Writer {
             "this writer has ended"
         );
         Error::fenced(self.ended.get_or_init(|| reason).clone())
+    }
+
+    /// Creates the blob under a name that nobody has, and never writes over one: two clones of one
+    /// machine may draw the same nonce. A try that landed without an answer leaves an orphan.
+    async fn create_blob(
+        &self,
+        kind: BlobKind,
+        version: u64,
+        epoch: u64,
+        bytes: &Bytes,
+    ) -> Result<String> {
+        let random = &*self.dataset.store.env().random;
+        let create = || async {
+            let name = kind.blob_name(version, epoch, &random.nonce());
+            let path = self.dataset.layout.blob(&name);
+            match self.dataset.store.create(&path, bytes.clone()).await? {
+                Created::New => Ok(name),
+                Created::Exists => Err(Error::unavailable(format!("{path} is taken"))),
+            }
+        };
+        RetryPolicy::WRITES.run(random, create).await
     }
 
     async fn create_announcement(&self, entry: SnapshotEntry) -> Result<SnapshotEntry> {
