@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) state: Mutex<Arc<State>>,
     pub(crate) snapshots: tokio::sync::Mutex<JoinSet<Result<SnapshotEntry>>>,
-    /// Version of the newest snapshot that was announced; 0 for none.
+    /// Commits in the log at the newest snapshot; 0 for none.
     pub(crate) last_snapshot: AtomicU64,
 }
 

@@ -75,3 +75,36 @@ async fn a_new_start_is_reached_by_its_entry_if_its_snapshot_is_never_announced(
     put(&restored, 3, "three").await.unwrap().unwrap();
     assert_eq!(names(&store.producer(0).await.state()).len(), 2);
 }
+
+#[tokio::test]
+async fn snapshots_are_due_by_commits_whatever_the_number_of_fences() {
+    let store = TroubledStore::new();
+    let mut due = Vec::new();
+    // Each producer fences once more: eight versions by four commits.
+    for id in 0..4 {
+        let producer = store.producer(3).await;
+        let published = put(&producer, id, "x").await.unwrap().unwrap();
+        due.push(published.snapshot_started);
+        producer.finish().await.unwrap();
+    }
+    assert_eq!(due, [true, false, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_of_a_version_that_the_log_lost_is_used_by_nobody() {
+    let store = TroubledStore::new();
+    let first = store.producer(1).await;
+    for (id, name) in [(1, "one"), (2, "lost")] {
+        put(&first, id, name).await.unwrap().unwrap();
+        first.finish().await.unwrap();
+    }
+    store.lose(&format!("/log/{:020}", first.version())).await;
+    drop(first);
+    for (id, name) in [(2, "two"), (3, "three")] {
+        let next = store.producer(0).await;
+        put(&next, id, name).await.unwrap().unwrap();
+    }
+    let held = names(&store.producer(0).await.state());
+    let expected = [(1, "one"), (2, "two"), (3, "three")];
+    assert_eq!(held, expected.map(|(id, name)| (id, name.to_owned())));
+}

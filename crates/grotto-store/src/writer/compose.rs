@@ -45,6 +45,7 @@ pub(super) fn fence(author: Author, head: Option<&LogEntry>) -> LogEntry {
     let mut entry = blank(author, head, EntryKind::Fence);
     if let Some(head) = head {
         entry.state_version = head.state_version;
+        entry.commits = head.commits;
         entry.transitions.clone_from(&head.transitions);
         entry.snapshot.clone_from(&head.snapshot);
         entry.state_checksum = head.state_checksum;
@@ -66,6 +67,7 @@ pub(super) fn commit(
     let mut entry = blank(author, Some(head), EntryKind::Commit);
     check_names(&entry, fields)?;
     entry.state_version = entry.version;
+    entry.commits = head.commits + 1;
     entry.transitions = transitions(&entry, head, &fields.blobs);
     entry.blobs = fields.blobs.clone();
     let own = fields.snapshot.clone().map(|blob| SnapshotRef {
@@ -96,6 +98,7 @@ fn blank(author: Author, head: Option<&LogEntry>, kind: EntryKind) -> LogEntry {
         time_ms: author.time_ms,
         parent,
         state_version: 0,
+        commits: 0,
         blobs: EntryBlobs::default(),
         snapshot: None,
         transitions: Vec::new(),

@@ -156,7 +156,7 @@ impl Writer {
     }
 
     /// Tells consumers that a snapshot of a committed version exists. If one was announced before,
-    /// that one stays and is returned.
+    /// that one stays and is returned; one that does not count or is damaged is replaced.
     pub async fn announce_snapshot(&self, version: u64, blob: BlobRef) -> Result<SnapshotEntry> {
         let epoch = self.reign()?;
         if version >= self.next_version() {
@@ -164,11 +164,13 @@ impl Writer {
                 "cannot announce a snapshot of version {version}: it is not committed"
             )));
         }
+        let state_checksum = self.committed(version).await?.state_checksum;
         let env = self.dataset.store.env();
         let entry = SnapshotEntry {
             format: FORMAT,
             dataset: self.dataset.name().to_owned(),
             version,
+            state_checksum,
             blob,
             epoch,
             nonce: env.random.nonce(),
@@ -273,8 +275,29 @@ impl Writer {
         if RetryPolicy::WRITES.run(random, create).await? == Created::New {
             return Ok(entry);
         }
-        let there = self.dataset.snapshot_entry(entry.version).await?;
-        there.ok_or_else(|| Error::unavailable(format!("{path} exists but cannot be read back")))
+        match self.dataset.snapshot_entry(entry.version).await {
+            Ok(Some(there)) => return Ok(there),
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            Err(error) => return Err(error),
+        }
+        // Nobody may use what is there, and the log entry that decides so never changes.
+        let replace = || self.dataset.store.put(&path, bytes.clone());
+        RetryPolicy::WRITES.run(random, replace).await?;
+        Ok(entry)
+    }
+
+    /// The log entry of a version up to the head.
+    async fn committed(&self, version: u64) -> Result<LogEntry> {
+        if let Some(head) = self.head().filter(|head| head.version == version) {
+            return Ok(head);
+        }
+        let entry = self.dataset.read_entry(version).await?;
+        entry.ok_or_else(|| {
+            Error::invalid(format!(
+                "cannot announce a snapshot of version {version}: the log does not have it"
+            ))
+        })
     }
 
     fn learn_snapshot(&self, announced: &SnapshotEntry) {
