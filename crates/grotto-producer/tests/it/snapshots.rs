@@ -94,8 +94,12 @@ async fn snapshots_are_due_by_commits_whatever_the_number_of_fences() {
 async fn a_snapshot_of_a_version_that_the_log_lost_is_used_by_nobody() {
     let store = TroubledStore::new();
     let first = store.producer(1).await;
-    for (id, name) in [(1, "one"), (2, "lost")] {
-        put(&first, id, name).await.unwrap().unwrap();
+    // The lost version is much smaller than the one before: its snapshot would be the cheapest base.
+    let long: String = (0..4_000_u32)
+        .map(|i| char::from(b'a' + (i.wrapping_mul(2_654_435_761) >> 27) as u8 % 26))
+        .collect();
+    for name in ["one", &long, "lost"] {
+        put(&first, 1, name).await.unwrap().unwrap();
         first.finish().await.unwrap();
     }
     store.lose(&format!("/log/{:020}", first.version())).await;
@@ -105,6 +109,6 @@ async fn a_snapshot_of_a_version_that_the_log_lost_is_used_by_nobody() {
         put(&next, id, name).await.unwrap().unwrap();
     }
     let held = names(&store.producer(0).await.state());
-    let expected = [(1, "one"), (2, "two"), (3, "three")];
-    assert_eq!(held, expected.map(|(id, name)| (id, name.to_owned())));
+    let expected = [(1, long), (2, "two".to_owned()), (3, "three".to_owned())];
+    assert_eq!(held, expected);
 }
