@@ -204,6 +204,8 @@ pub struct LogEntry {
     /// The version of the commit that made this state: the entry's own for a commit, an earlier
     /// one for a fence, 0 if nothing was committed yet.
     pub state_version: u64,
+    /// Commits in the log up to this entry, which is one of them unless it is a fence.
+    pub commits: u64,
     /// What this commit published; empty for a fence.
     pub blobs: EntryBlobs,
     /// The newest snapshot the writer knew of.
@@ -272,6 +274,13 @@ impl LogEntry {
                     "{state} does not fit a {:?} of version {version}",
                     self.kind
                 ),
+            ));
+        }
+        let commits = self.commits;
+        if commits > version || (self.kind == EntryKind::Commit && commits == 0) {
+            return Err((
+                "commits",
+                format!("{commits} does not fit version {version}"),
             ));
         }
         if self.nonce.is_empty() {

@@ -9,7 +9,7 @@ use crate::restore::{empty, restore};
 use crate::validate::Validator;
 use grotto_format::Schema;
 use grotto_state::{SegmentOptions, WriteState};
-use grotto_store::{Dataset, ErrorKind, Store, Writer, WriterOptions};
+use grotto_store::{Dataset, ErrorKind, LogEntry, Store, Writer, WriterOptions};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -85,11 +85,11 @@ impl ProducerBuilder {
         self
     }
 
-    /// A snapshot is written in the background every so many versions, and after the first one.
-    /// Default 25; 0 never writes one by itself.
+    /// A snapshot is written in the background every so many commits, and after the first one.
+    /// Versions that only fence do not count. Default 25; 0 never writes one by itself.
     #[must_use]
-    pub fn snapshot_every(mut self, versions: u64) -> Self {
-        self.settings.snapshot_every = versions;
+    pub fn snapshot_every(mut self, commits: u64) -> Self {
+        self.settings.snapshot_every = commits;
         self
     }
 
@@ -171,17 +171,7 @@ impl ProducerBuilder {
                 )));
             }
         };
-        let snapshot = head
-            .as_ref()
-            .and_then(|head| head.snapshot.as_ref())
-            .map_or(0, |s| s.version);
-        let announced = writer
-            .dataset()
-            .snapshot_entries()
-            .await?
-            .iter()
-            .map(|s| s.version)
-            .max();
+        let snapshot_at = commits_at_newest_snapshot(writer.dataset(), head.as_ref()).await?;
         let mut write = WriteState::new(Arc::new(state)).with_segments(self.segments);
         write.skip_to(writer.next_version() - 1);
         let mut registry = Registry::default();
@@ -195,12 +185,13 @@ impl ProducerBuilder {
             registry,
             state: Mutex::new(Arc::clone(write.state())),
             snapshots: tokio::sync::Mutex::default(),
-            last_snapshot: AtomicU64::new(snapshot.max(announced.unwrap_or(0))),
+            last_snapshot: AtomicU64::new(snapshot_at),
         };
         let core = Core {
             write,
             schema,
             pending: None,
+            settled: Vec::new(),
             starts_over,
         };
         Ok(Producer::assemble(shared, core))
@@ -210,4 +201,33 @@ impl ProducerBuilder {
 /// Whether no retry brings the newest version back.
 fn is_lost(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing)
+}
+
+/// How many commits the log had at the newest snapshot; 0 without one.
+async fn commits_at_newest_snapshot(dataset: &Dataset, head: Option<&LogEntry>) -> Result<u64> {
+    let Some(head) = head else { return Ok(0) };
+    let named = head.snapshot.as_ref().map_or(0, |named| named.version);
+    let mut newest = named;
+    for version in dataset.snapshot_versions().await?.into_iter().rev() {
+        if version <= named {
+            break;
+        }
+        match dataset.snapshot_entry(version).await {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                newest = version;
+                break;
+            }
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match newest {
+        0 => Ok(0),
+        version if version == head.version => Ok(head.commits),
+        version => match dataset.read_entry(version).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(0),
+            entry => Ok(entry?.map_or(0, |entry| entry.commits)),
+        },
+    }
 }

@@ -7,12 +7,12 @@ use crate::builder::{ProducerBuilder, Settings};
 use crate::cycle::{FullCycle, IncrementalCycle};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::publish::{Published, Times};
+use crate::publish::{Pending, Published, Times};
 use crate::validate::Candidate;
 use grotto_env::Env;
 use grotto_format::Schema;
 use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, State, WriteState};
-use grotto_store::{CommitFields, ErrorKind, SnapshotEntry, Store, Writer};
+use grotto_store::{SnapshotEntry, Store, Writer};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) state: Mutex<Arc<State>>,
     pub(crate) snapshots: tokio::sync::Mutex<JoinSet<Result<SnapshotEntry>>>,
-    /// Version of the newest snapshot that was announced; 0 for none.
+    /// Commits in the log at the newest snapshot; 0 for none.
     pub(crate) last_snapshot: AtomicU64,
 }
 
@@ -43,10 +43,21 @@ pub(crate) struct Shared {
 pub(crate) struct Core {
     pub(crate) write: WriteState,
     pub(crate) schema: Arc<Schema>,
-    /// A cycle whose commit got no answer: it may or may not be in the log.
-    pub(crate) pending: Option<(Encoded, CommitFields)>,
+    /// The cycle whose commit is not answered yet.
+    pub(crate) pending: Option<Pending>,
+    /// Versions that are published and that no caller was told of, oldest first.
+    pub(crate) settled: Vec<Published>,
     /// The newest version could not be restored: the next one is a beginning, not a difference.
     pub(crate) starts_over: bool,
+}
+
+impl Core {
+    /// The newest version that no caller was told of, with those before it.
+    pub(crate) fn take_settled(&mut self) -> Option<Published> {
+        let mut newest = self.settled.pop()?;
+        newest.settled = std::mem::take(&mut self.settled);
+        Some(newest)
+    }
 }
 
 /// What the CPU part of a cycle gives.
@@ -104,8 +115,9 @@ impl Producer {
     /// # Errors
     /// The error of `fill`, or of a record added before it that was not told yet; `Invalid` when
     /// records or validators refuse; `Fenced` when another producer took over; `Unavailable` when the
-    /// store did not answer. Nothing is visible after an error, but after `Unavailable` the outcome of
-    /// the commit itself may be unknown: the next cycle settles it first.
+    /// store did not answer. Nothing is visible after an error, unless its message says that the version
+    /// may or may not be published: then the next cycle settles that first, and returns the version
+    /// with or instead of its own once it is known to be published.
     pub async fn run_cycle<F>(&self, fill: F) -> Result<Option<Published>>
     where
         F: FnOnce(&mut FullCycle) -> Result<()> + Send + 'static,
@@ -160,6 +172,7 @@ impl Producer {
                 "the newest version cannot be restored: only a full-state cycle can start over";
             return Err(Error::invalid(message));
         }
+        self.check_base(&core)?;
         let from = self.base_version();
         core.write.skip_to(from);
         let shared = Arc::clone(&self.shared);
@@ -183,25 +196,29 @@ impl Producer {
         }
     }
 
-    /// Commits what is pending, or finds out what became of it. It stays pending for as long as there
-    /// is no answer, also when this future is dropped.
-    pub(crate) async fn settle(&self, core: &mut Core) -> Result<()> {
-        let Some((_, fields)) = &core.pending else {
-            return Ok(());
-        };
-        let answer = self.shared.writer.commit(fields.clone()).await;
-        let unknown = |error: &grotto_store::Error| {
-            matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt)
-        };
-        if answer.as_ref().is_err_and(unknown) {
-            return answer.map(|_| ()).map_err(Error::from);
+    /// Settles a commit that had no answer when its cycle ended: commits it now, or finds out that it
+    /// is in the log. `None` if there is none, or if it was not published and never will be.
+    ///
+    /// # Errors
+    /// As [`run_cycle`](Self::run_cycle).
+    pub async fn settle_pending(&self) -> Result<Option<Published>> {
+        let mut core = self.core.lock().await;
+        self.settle(&mut core).await?;
+        Ok(core.take_settled())
+    }
+
+    /// The next cycle's difference is taken to the state of the head, so that must be the one held.
+    fn check_base(&self, core: &Core) -> Result<()> {
+        let held = core.write.state().checksum();
+        match self.shared.writer.head() {
+            Some(head) if !core.starts_over && head.state_checksum != held => {
+                Err(Error::internal(format!(
+                    "version {} has state checksum {:016x}, held is {held:016x}: open it again",
+                    head.version, head.state_checksum
+                )))
+            }
+            _ => Ok(()),
         }
-        let pending = core.pending.take();
-        answer?;
-        if let Some((encoded, _)) = pending {
-            self.advance(core, encoded);
-        }
-        Ok(())
     }
 
     pub(crate) fn advance(&self, core: &mut Core, encoded: Encoded) {

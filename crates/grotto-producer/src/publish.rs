@@ -34,6 +34,9 @@ pub struct Published {
     pub state_checksum: u64,
     /// Where the time went.
     pub times: Times,
+    /// Versions of earlier cycles, oldest first, whose commits had no answer when those cycles ended
+    /// with an error, and that are published after all.
+    pub settled: Vec<Published>,
 }
 
 /// Where the time of a cycle went.
@@ -49,12 +52,32 @@ pub struct Times {
     pub commit: Duration,
 }
 
+/// A cycle whose commit is under way, or has no answer: it may or may not be in the log.
+pub(crate) struct Pending {
+    pub(crate) encoded: Encoded,
+    pub(crate) fields: CommitFields,
+    /// What is told once it is known to be in the log.
+    published: Published,
+    /// When its blobs were uploaded.
+    uploaded: Duration,
+}
+
 impl Producer {
+    /// Publishes what a cycle made. Without a change, returns an earlier version that turned out to be
+    /// published since.
     pub(crate) async fn publish(
         &self,
         core: &mut Core,
         worked: Worked,
     ) -> Result<Option<Published>> {
+        if let Some(pending) = self.prepare(core, worked).await? {
+            self.commit(core, pending).await?;
+        }
+        Ok(core.take_settled())
+    }
+
+    /// Uploads what a cycle made; `None` if it changes nothing.
+    async fn prepare(&self, core: &Core, worked: Worked) -> Result<Option<Pending>> {
         let Worked {
             encoded: Some(mut encoded),
             records,
@@ -63,77 +86,103 @@ impl Producer {
         else {
             return Ok(None);
         };
-        let clock = &self.shared.env.clock;
-        let start = clock.monotonic();
+        let start = self.shared.env.clock.monotonic();
         let version = encoded.next.version();
         self.ensure_fence(version).await?;
-        let beginning = match core.starts_over {
-            true => Some(
-                self.shared
-                    .upload_snapshot(Arc::clone(&encoded.next))
-                    .await?,
-            ),
-            false => None,
-        };
-        let blobs = match beginning {
-            // A delta from nothing would fit no consumer: they all come by the snapshot.
-            Some(_) => EntryBlobs::default(),
-            None => self.upload(&mut encoded, version).await?,
-        };
-        let uploaded = clock.monotonic();
-        let length = |blob: &Option<BlobRef>| blob.as_ref().map(|blob| blob.length);
-        let (delta_bytes, reverse_bytes) =
-            (length(&blobs.delta).unwrap_or(0), length(&blobs.reverse));
-        self.shared
-            .metrics
-            .bytes
-            .inc_by(delta_bytes + reverse_bytes.unwrap_or(0));
-        let counts = encoded.counts.clone();
-        let state_checksum = encoded.next.checksum();
-        let fields = CommitFields {
-            blobs,
-            state_checksum,
-            counts: counts
-                .iter()
-                .map(|c| (c.type_name.clone(), c.live))
-                .collect(),
-            schema_hash: encoded.next.schema_hash(),
-            sources: BTreeMap::new(),
-            tags: BTreeMap::new(),
-        };
-        self.commit(core, encoded, fields).await?;
-        if let Some(blob) = beginning {
-            self.shared.writer.announce_snapshot(version, blob).await?;
-            core.starts_over = false;
-        }
-        let committed = clock.monotonic();
+        let (blobs, snapshot) = self.upload(core, &mut encoded, version).await?;
+        let uploaded = self.shared.env.clock.monotonic();
         times.upload = uploaded - start;
-        times.commit = committed - uploaded;
+        let fields = fields(&encoded, blobs, snapshot);
+        let length = |blob: &Option<BlobRef>| blob.as_ref().map(|blob| blob.length);
+        let published = Published {
+            version,
+            records,
+            counts: encoded.counts.clone(),
+            delta_bytes: length(&fields.blobs.delta).unwrap_or(0),
+            reverse_bytes: length(&fields.blobs.reverse),
+            snapshot_started: false,
+            state_checksum: fields.state_checksum,
+            times,
+            settled: Vec::new(),
+        };
+        Ok(Some(Pending {
+            encoded,
+            fields,
+            published,
+            uploaded,
+        }))
+    }
+
+    /// Commits, asking again when there is no answer.
+    ///
+    /// The cycle is remembered first: a caller that stops waiting drops this future, while the entry
+    /// may land all the same. Only an answer, at the latest the one the next cycle asks for, decides.
+    async fn commit(&self, core: &mut Core, pending: Pending) -> Result<()> {
+        core.pending = Some(pending);
+        let mut tries = 1;
+        loop {
+            match self.settle(core).await {
+                Err(_) if core.pending.is_some() && tries < COMMIT_TRIES => tries += 1,
+                settled => return settled,
+            }
+        }
+    }
+
+    /// Commits what is pending, or finds out what became of it. Whatever the error, short of having
+    /// lost the version to another writer, it stays pending while the attempt may be in the log or
+    /// may still get there; also when this future is dropped.
+    pub(crate) async fn settle(&self, core: &mut Core) -> Result<()> {
+        let Some(pending) = &core.pending else {
+            return Ok(());
+        };
+        let version = pending.published.version;
+        let writer = &self.shared.writer;
+        let Err(error) = writer.commit(pending.fields.clone()).await else {
+            return self.committed(core).await;
+        };
+        if error.kind() == ErrorKind::Fenced || !writer.is_undecided() {
+            core.pending = None;
+            return Err(error.into());
+        }
+        let doubt = format!("version {version} may or may not be published");
+        Err(Error::from(error).at(&doubt))
+    }
+
+    /// Builds on the pending cycle, which is in the log.
+    async fn committed(&self, core: &mut Core) -> Result<()> {
+        let Some(pending) = core.pending.take() else {
+            return Err(Error::internal("nothing was pending"));
+        };
+        let Pending {
+            encoded,
+            fields,
+            mut published,
+            uploaded,
+        } = pending;
+        core.starts_over = false;
+        self.advance(core, encoded);
+        let times = &mut published.times;
+        times.commit = self.shared.env.clock.monotonic() - uploaded;
         let total = times.populate + times.encode + times.upload + times.commit;
         self.shared
             .metrics
             .cycle_seconds
             .observe(total.as_secs_f64());
-        self.shared.writer.heartbeat().await;
-        let snapshot_started = self.start_snapshot_if_due(core);
+        published.snapshot_started = self.start_snapshot_if_due(core);
         tracing::info!(
             dataset = self.shared.name,
-            version,
-            records,
-            delta_bytes,
+            version = published.version,
+            records = published.records,
+            delta_bytes = published.delta_bytes,
             "version committed"
         );
-        let published = Published {
-            version,
-            records,
-            counts,
-            delta_bytes,
-            reverse_bytes,
-            snapshot_started,
-            state_checksum,
-            times,
-        };
-        Ok(Some(published))
+        let version = published.version;
+        core.settled.push(published);
+        if let Some(blob) = fields.snapshot {
+            self.shared.announce_or_warn(version, blob).await;
+        }
+        self.shared.writer.heartbeat().await;
+        Ok(())
     }
 
     /// A lazy producer fences now; the version must be the one that was encoded.
@@ -152,7 +201,27 @@ impl Producer {
         Err(Error::new(ErrorKind::Fenced, message))
     }
 
-    async fn upload(&self, encoded: &mut Encoded, version: u64) -> Result<EntryBlobs> {
+    /// The blobs of a version: its difference to the one before, or, for a new start, the whole of it.
+    /// A delta from nothing would fit no consumer: they all come by the snapshot.
+    async fn upload(
+        &self,
+        core: &Core,
+        encoded: &mut Encoded,
+        version: u64,
+    ) -> Result<(EntryBlobs, Option<BlobRef>)> {
+        if core.starts_over {
+            let next = Arc::clone(&encoded.next);
+            let snapshot = self.shared.upload_snapshot(next).await?;
+            return Ok((EntryBlobs::default(), Some(snapshot)));
+        }
+        let blobs = self.upload_steps(encoded, version).await?;
+        let lengths = blobs.delta.iter().chain(&blobs.reverse);
+        let bytes = lengths.map(|blob| blob.length).sum();
+        self.shared.metrics.bytes.inc_by(bytes);
+        Ok((blobs, None))
+    }
+
+    async fn upload_steps(&self, encoded: &mut Encoded, version: u64) -> Result<EntryBlobs> {
         let writer = &self.shared.writer;
         let bytes = std::mem::take(&mut encoded.delta);
         let delta = writer.upload(BlobKind::Delta, version, bytes.into());
@@ -174,19 +243,17 @@ impl Producer {
             reverse,
         })
     }
+}
 
-    /// Commits, asking again when there is no answer.
-    ///
-    /// The cycle is remembered first: a caller that stops waiting drops this future, while the entry
-    /// may land all the same. Only an answer, at the latest the one the next cycle asks for, decides.
-    async fn commit(&self, core: &mut Core, encoded: Encoded, fields: CommitFields) -> Result<()> {
-        core.pending = Some((encoded, fields));
-        let mut tries = 1;
-        loop {
-            match self.settle(core).await {
-                Err(_) if core.pending.is_some() && tries < COMMIT_TRIES => tries += 1,
-                settled => return settled,
-            }
-        }
+fn fields(encoded: &Encoded, blobs: EntryBlobs, snapshot: Option<BlobRef>) -> CommitFields {
+    let counts = encoded.counts.iter();
+    CommitFields {
+        blobs,
+        snapshot,
+        state_checksum: encoded.next.checksum(),
+        counts: counts.map(|c| (c.type_name.clone(), c.live)).collect(),
+        schema_hash: encoded.next.schema_hash(),
+        sources: BTreeMap::new(),
+        tags: BTreeMap::new(),
     }
 }

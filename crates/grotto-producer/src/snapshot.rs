@@ -18,7 +18,7 @@ impl Producer {
         let every = self.shared.settings.snapshot_every;
         let state = core.write.state();
         let last = self.shared.last_snapshot.load(Ordering::Acquire);
-        let due = last == 0 || state.version() >= last.saturating_add(every);
+        let due = last == 0 || self.shared.commits() >= last.saturating_add(every);
         if every == 0 || !due {
             return false;
         }
@@ -44,11 +44,11 @@ impl Shared {
         self: Arc<Self>,
         state: Arc<State>,
     ) -> Result<SnapshotEntry> {
-        let version = state.version();
+        let (version, commits) = (state.version(), self.commits());
         let outcome = self.try_write_snapshot(state).await;
         match &outcome {
             Ok(entry) => {
-                self.last_snapshot.fetch_max(version, Ordering::AcqRel);
+                self.last_snapshot.fetch_max(commits, Ordering::AcqRel);
                 self.metrics.snapshots.inc();
                 self.metrics.bytes.inc_by(entry.blob.length);
             }
@@ -60,10 +60,25 @@ impl Shared {
         outcome
     }
 
+    /// Commits in the log: what snapshots are counted by, as fences change nothing.
+    fn commits(&self) -> u64 {
+        self.writer.head().map_or(0, |head| head.commits)
+    }
+
     async fn try_write_snapshot(&self, state: Arc<State>) -> Result<SnapshotEntry> {
         let version = state.version();
         let blob = self.upload_snapshot(state).await?;
         Ok(self.writer.announce_snapshot(version, blob).await?)
+    }
+
+    /// Announces a snapshot that the log names already: who cannot find the announcement finds the
+    /// entry, so that a failure costs a longer way and nothing else.
+    pub(crate) async fn announce_or_warn(&self, version: u64, blob: BlobRef) {
+        self.last_snapshot
+            .fetch_max(self.commits(), Ordering::AcqRel);
+        if let Err(error) = self.writer.announce_snapshot(version, blob).await {
+            tracing::warn!(dataset = self.name, version, %error, "cannot announce the snapshot");
+        }
     }
 
     /// Uploads a snapshot that nobody knows of yet.

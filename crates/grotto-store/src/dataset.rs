@@ -135,7 +135,7 @@ impl Dataset {
         Ok(entries.into_iter().flatten().collect())
     }
 
-    /// The announced snapshots, oldest first. A damaged announcement is logged and left out: the
+    /// The announced snapshots that count, oldest first. A damaged announcement is logged and left out: the
     /// state it stands for can be reached in other ways.
     pub async fn snapshot_entries(&self) -> Result<Vec<SnapshotEntry>> {
         let versions = self.snapshot_versions().await?;
@@ -147,7 +147,7 @@ impl Dataset {
         Ok(entries.into_iter().flatten().collect())
     }
 
-    /// The versions of which a snapshot is announced, ascending.
+    /// The versions of which a snapshot is announced, ascending, whether it counts or not.
     pub async fn snapshot_versions(&self) -> Result<Vec<u64>> {
         let paths = self.store.list(&self.layout.snapshots(), None).await?;
         let mut versions: Vec<u64> = paths.iter().filter_map(version_of).collect();
@@ -155,8 +155,28 @@ impl Dataset {
         Ok(versions)
     }
 
-    /// The announcement of a snapshot of `version`; `None` if there is none.
+    /// The announcement of a snapshot of `version`; `None` if there is none that counts: the log must
+    /// have the version, and with the same state. A log that lost its end may not have it, or may
+    /// have something else under its number.
     pub async fn snapshot_entry(&self, version: u64) -> Result<Option<SnapshotEntry>> {
+        let Some(announced) = self.announcement(version).await? else {
+            return Ok(None);
+        };
+        let entry = match self.read_entry(version).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                let dataset = self.name();
+                tracing::warn!(%error, dataset, version, "ignoring a snapshot of an unknown state");
+                None
+            }
+            other => other?,
+        };
+        Ok(entry
+            .filter(|entry| entry.state_checksum == announced.state_checksum)
+            .map(|_| announced))
+    }
+
+    /// The announcement of a snapshot of `version` as it lies there, whether it counts or not.
+    pub async fn announcement(&self, version: u64) -> Result<Option<SnapshotEntry>> {
         let path = self.layout.snapshot_entry(version);
         let entry = self
             .read_document(&path, MAX_CONTROL_BYTES, SnapshotEntry::decode)

@@ -27,6 +27,7 @@ mod breaker;
 mod control;
 mod dataset;
 mod error;
+mod folder;
 mod layout;
 mod location;
 mod object;
@@ -38,6 +39,7 @@ mod writer;
 pub use breaker::{BreakerOptions, BreakerState, CircuitBreaker};
 pub use dataset::{Dataset, Next};
 pub use error::{Error, ErrorKind, Result};
+pub use folder::{FolderSync, SystemSync};
 pub use grotto_format::log::{
     BlobKind, BlobRef, EntryBlobs, EntryKind, GcBoundary, LeaderHint, LogEntry, SnapshotEntry,
     SnapshotRef, Transition,

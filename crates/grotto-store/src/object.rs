@@ -12,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use grotto_env::Env;
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -20,6 +19,7 @@ use object_store::{
 };
 
 use crate::error::{Error, Result};
+use crate::folder::{Folder, FolderSync, SystemSync, create_root};
 use crate::location::StoreUrl;
 use crate::retry::RetryPolicy;
 
@@ -32,8 +32,15 @@ const SLOWEST_BYTES_PER_S: u64 = 1 << 20;
 #[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    local_root: Option<Arc<FsPath>>,
+    folder: Option<LocalFolder>,
     env: Env,
+}
+
+/// The folder behind a store.
+#[derive(Clone)]
+struct LocalFolder {
+    root: Arc<FsPath>,
+    objects: Arc<Folder>,
 }
 
 impl fmt::Debug for Store {
@@ -57,7 +64,7 @@ impl Store {
     /// an empty store.
     pub fn open(url: &StoreUrl) -> Result<Self> {
         match url {
-            StoreUrl::Local(path) => Self::open_folder(path),
+            StoreUrl::Local(path) => Self::open_folder(path, Arc::new(SystemSync)),
             StoreUrl::Memory => Ok(Self::from_object_store(Arc::new(InMemory::new()))),
             StoreUrl::Unbuilt { scheme } => Err(Error::invalid(format!(
                 "this build has no {scheme} backend: expected a folder, file:// or memory:"
@@ -67,20 +74,25 @@ impl Store {
 
     /// Opens a store for writing; creates the folder if it is missing.
     pub fn open_writable(url: &StoreUrl) -> Result<Self> {
-        if let StoreUrl::Local(path) = url {
-            std::fs::create_dir_all(path).map_err(|e| {
-                Error::invalid(format!("cannot create store folder {}", path.display()))
-                    .with_source(e)
-            })?;
-        }
-        Self::open(url)
+        Self::open_writable_with(url, Arc::new(SystemSync))
+    }
+
+    /// The same with other syncs of a folder.
+    pub fn open_writable_with(url: &StoreUrl, sync: Arc<dyn FolderSync>) -> Result<Self> {
+        let StoreUrl::Local(path) = url else {
+            return Self::open(url);
+        };
+        create_root(path, &*sync).map_err(|e| {
+            Error::invalid(format!("cannot create store folder {}", path.display())).with_source(e)
+        })?;
+        Self::open_folder(path, sync)
     }
 
     /// Wraps any object store: other backends, and fault wrappers in tests.
     pub fn from_object_store(objects: Arc<dyn ObjectStore>) -> Self {
         Self {
             objects,
-            local_root: None,
+            folder: None,
             env: Env::system(),
         }
     }
@@ -113,7 +125,24 @@ impl Store {
 
     /// The folder behind this store, if it is one.
     pub(crate) fn local_root(&self) -> Option<&FsPath> {
-        self.local_root.as_deref()
+        self.folder.as_ref().map(|folder| &*folder.root)
+    }
+
+    /// Whether it is a folder of this host, where what can be read back may exist in memory only.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Returns once an object that can be read is there for good. A folder's writer may have died, or
+    /// failed, between naming a file and syncing its name.
+    pub(crate) async fn confirm(&self, path: &Path) -> Result<()> {
+        match &self.folder {
+            None => Ok(()),
+            Some(folder) => {
+                self.limited("confirm", path.as_ref(), 0, folder.objects.confirm(path))
+                    .await
+            }
+        }
     }
 
     /// A whole small object; `None` if there is none. Refuses more than `limit` bytes unread.
@@ -219,7 +248,7 @@ impl Store {
         RetryPolicy::READS.run(&*self.env.random, list).await
     }
 
-    fn open_folder(path: &FsPath) -> Result<Self> {
+    fn open_folder(path: &FsPath, sync: Arc<dyn FolderSync>) -> Result<Self> {
         let shown = path.display();
         let found = std::fs::metadata(path).map_err(|e| {
             Error::invalid(format!(
@@ -235,19 +264,20 @@ impl Store {
         let failed = |e| Error::invalid(format!("cannot open store folder {shown}")).with_source(e);
         let root = std::path::absolute(path)
             .map_err(|e| Error::invalid(format!("store folder {shown}")).with_source(e))?;
-        let folder = LocalFileSystem::new_with_prefix(path).map_err(failed)?;
-        let mut store = Self::from_object_store(Arc::new(folder.with_fsync(true)));
-        store.local_root = Some(PathBuf::into_boxed_path(root).into());
+        let objects = Arc::new(Folder::open(path, sync).map_err(failed)?);
+        let mut store = Self::from_object_store(Arc::clone(&objects) as Arc<dyn ObjectStore>);
+        let root = PathBuf::into_boxed_path(root).into();
+        store.folder = Some(LocalFolder { root, objects });
         Ok(store)
     }
 
     /// "Not found" is only an answer while the store is there: an unmounted folder would otherwise
     /// look like a dataset without news, forever.
     async fn check_root(&self) -> Result<()> {
-        let Some(root) = self.local_root.clone() else {
+        let Some(root) = self.folder.as_ref().map(|folder| &folder.root) else {
             return Ok(());
         };
-        match tokio::fs::metadata(&root).await {
+        match tokio::fs::metadata(root).await {
             Ok(_) => Ok(()),
             Err(error) => Err(Error::unavailable(format!(
                 "store folder {} is gone or not readable",

@@ -229,3 +229,22 @@ fn a_full_input_without_records_needs_a_word() {
     bench.publish("", "--allow-empty").ok();
     assert_eq!(bench.run("export --store store").ok(), "");
 }
+
+#[test]
+fn a_lost_end_of_the_log_with_its_snapshot_announced_is_published_over() {
+    let bench = three_versions();
+    let lost = bench.files("store/items/log").pop().unwrap();
+    std::fs::remove_file(bench.path(&format!("store/items/log/{lost}"))).unwrap();
+    let verified = bench.run("verify --store store").ok();
+    assert!(verified.starts_with("OK: "), "{verified}");
+    assert!(
+        verified.contains("the end of the log was lost once"),
+        "{verified}"
+    );
+    for size in 4..7 {
+        let text = format!("{{\"id\":1,\"size\":{size}}}\n");
+        bench.publish(&text, "--snapshot-every 1").ok();
+        assert_eq!(bench.run("export --store store").ok(), text);
+        bench.run("verify --store store").ok();
+    }
+}

@@ -17,6 +17,11 @@ pub struct SnapshotEntry {
     pub dataset: String,
     /// The version whose state the snapshot holds.
     pub version: u64,
+    /// Checksum of that state. The announcement counts only together with the log entry of its
+    /// version, and only if that states the same: a log that lost its end may have another state
+    /// under this number by now.
+    #[serde(with = "sealed::hex_u64")]
+    pub state_checksum: u64,
     /// The file.
     pub blob: BlobRef,
     /// The announcing writer's epoch.

@@ -27,6 +27,7 @@ fn entry() -> LogEntry {
         time_ms: 1_700_000_000_000,
         parent: 2,
         state_version: 3,
+        commits: 2,
         blobs: EntryBlobs {
             delta: Some(delta.clone()),
             reverse: Some(reverse.clone()),
@@ -151,9 +152,11 @@ fn blob_names_cannot_leave_their_folder() {
 
 #[test]
 fn versions_out_of_order_are_refused() {
-    let broken: [fn(&mut LogEntry); 6] = [
+    let broken: [fn(&mut LogEntry); 8] = [
         |e| e.parent = 3,
         |e| e.state_version = 2,
+        |e| e.commits = 4,
+        |e| e.commits = 0,
         |e| e.snapshot.as_mut().unwrap().version = 4,
         |e| e.transitions[0].version = 4,
         |e| e.transitions[0].from = 3,
@@ -222,6 +225,7 @@ fn the_control_documents_come_back_and_refuse_altered_bytes() {
         format: FORMAT,
         dataset: "cities".to_owned(),
         version: 25,
+        state_checksum: u64::MAX - 1,
         blob: blob("snapshot/00000000000000000025-2-ab.snapshot"),
         epoch: 2,
         nonce: "ab".to_owned(),

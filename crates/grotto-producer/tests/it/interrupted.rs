@@ -1,4 +1,5 @@
-//! Callers that stop waiting in the middle of a cycle: whatever landed, the chain goes on from it.
+//! Commits without an answer, because the caller stopped waiting or the store refused: whatever landed,
+//! the chain goes on from it.
 
 use crate::kit::{Trouble, TroubledStore, names, put};
 use std::sync::Arc;
@@ -77,4 +78,70 @@ async fn a_commit_that_gets_no_answer_is_settled_by_the_next_cycle() {
     let held = producer.state().checksum();
     drop(producer);
     assert_eq!(store.producer(0).await.state().checksum(), held);
+}
+
+/// A commit that meets `trouble` is undecided: the cycle after the trouble settles it, and both are in
+/// the chain.
+async fn undecided(trouble: Trouble) {
+    let store = TroubledStore::new();
+    let producer = store.producer(0).await;
+    let first = put(&producer, 1, "one").await.unwrap().unwrap().version;
+    store.cause(trouble, "/log/");
+    for _ in 0..2 {
+        let error = put(&producer, 2, "two").await.unwrap_err();
+        assert!(error.message().contains("may or may not"), "{error}");
+        assert_eq!(producer.version(), first, "{trouble:?}");
+    }
+    store.heal();
+    let next = put(&producer, 3, "three").await.unwrap().unwrap();
+    assert_eq!(next.version, first + 2, "{trouble:?}");
+    let settled: Vec<u64> = next.settled.iter().map(|earlier| earlier.version).collect();
+    assert_eq!(settled, [first + 1], "{trouble:?}");
+    put(&producer, 1, "uno").await.unwrap().unwrap();
+    let held = producer.state();
+    drop(producer);
+    let restored = store.producer(0).await.state();
+    assert_eq!(names(&restored), names(&held), "{trouble:?}");
+    assert_eq!(names(&held).len(), 3, "{trouble:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_refused_stays_pending_until_it_is_settled() {
+    for trouble in [
+        Trouble::Fails,
+        Trouble::Denied,
+        Trouble::ReadOnly,
+        Trouble::LandsThenDenied,
+    ] {
+        undecided(trouble).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_had_landed_is_returned_as_published_by_the_cycle_that_repeats_it() {
+    let store = TroubledStore::new();
+    let producer = store.producer(0).await;
+    let first = put(&producer, 1, "one").await.unwrap().unwrap().version;
+    store.cause(Trouble::LandsThenDenied, "/log/");
+    put(&producer, 2, "two").await.unwrap_err();
+    store.heal();
+    let again = put(&producer, 2, "two").await.unwrap();
+    let again = again.expect("the version is published, not unchanged");
+    assert_eq!((again.version, again.counts[0].live), (first + 1, 2));
+    assert_eq!(producer.version(), first + 1);
+    assert!(put(&producer, 2, "two").await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settled_version_is_told_of_even_if_the_cycle_that_settled_it_fails() {
+    let store = TroubledStore::new();
+    let producer = store.producer(0).await;
+    let first = put(&producer, 1, "one").await.unwrap().unwrap().version;
+    store.cause(Trouble::LandsThenDenied, "/log/");
+    put(&producer, 2, "two").await.unwrap_err();
+    store.heal();
+    let refused = producer.run_incremental(|cycle| cycle.upsert_json("City", "{", 1));
+    refused.await.unwrap_err();
+    let told = put(&producer, 2, "two").await.unwrap().unwrap();
+    assert_eq!(told.version, first + 1);
 }

@@ -2,6 +2,7 @@
 //! command.
 
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use grotto_format::Schema;
 use grotto_format::schema::TypeId;
@@ -12,7 +13,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use parking_lot::Mutex;
 use std::fmt;
@@ -30,6 +31,32 @@ pub(crate) enum Trouble {
     Hangs,
     /// Refused, nothing is written.
     Fails,
+    /// Refused for want of permission, nothing is written.
+    Denied,
+    /// Refused because the file system is read-only, nothing is written.
+    ReadOnly,
+    /// Written, then refused for want of permission, and so is reading it back.
+    LandsThenDenied,
+}
+
+impl Trouble {
+    fn error(self, location: &Path) -> Error {
+        let read_only = std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem);
+        match self {
+            Self::Denied | Self::LandsThenDenied => Error::PermissionDenied {
+                path: location.to_string(),
+                source: "denied".into(),
+            },
+            Self::ReadOnly => Error::Generic {
+                store: "TroubledStore",
+                source: Box::new(read_only),
+            },
+            _ => Error::Generic {
+                store: "TroubledStore",
+                source: "no".into(),
+            },
+        }
+    }
 }
 
 /// An in-memory store with trouble for puts on paths that contain a text.
@@ -60,6 +87,14 @@ impl TroubledStore {
 
     pub(crate) fn store(self: &Arc<Self>) -> Store {
         Store::from_object_store(Arc::clone(self) as Arc<dyn ObjectStore>)
+    }
+
+    /// Removes everything whose path contains `part`.
+    pub(crate) async fn lose(&self, part: &str) {
+        let all: Vec<ObjectMeta> = self.inner.list(None).try_collect().await.unwrap();
+        for meta in all.iter().filter(|m| m.location.as_ref().contains(part)) {
+            self.inner.delete(&meta.location).await.unwrap();
+        }
     }
 
     pub(crate) async fn producer(self: &Arc<Self>, snapshot_every: u64) -> Producer {
@@ -114,10 +149,11 @@ impl ObjectStore for TroubledStore {
                 std::future::pending().await
             }
             Some(Trouble::Hangs) => std::future::pending().await,
-            Some(Trouble::Fails) => Err(Error::Generic {
-                store: "TroubledStore",
-                source: "no".into(),
-            }),
+            Some(trouble @ Trouble::LandsThenDenied) => {
+                self.inner.put_opts(location, payload, options).await?;
+                Err(trouble.error(location))
+            }
+            Some(trouble) => Err(trouble.error(location)),
             None => self.inner.put_opts(location, payload, options).await,
         }
     }
@@ -135,6 +171,12 @@ impl ObjectStore for TroubledStore {
         location: &Path,
         options: GetOptions,
     ) -> object_store::Result<GetResult> {
+        let trouble = *self.trouble.lock();
+        if let Some((trouble @ Trouble::LandsThenDenied, part)) = trouble
+            && location.as_ref().contains(part)
+        {
+            return Err(trouble.error(location));
+        }
         self.inner.get_opts(location, options).await
     }
 

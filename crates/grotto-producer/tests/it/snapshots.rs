@@ -1,6 +1,8 @@
 //! When snapshots are written, and what happens to those that fail.
 
-use crate::kit::{Trouble, TroubledStore, put};
+use crate::kit::{SCHEMA, Trouble, TroubledStore, names, put};
+use grotto_format::Schema;
+use grotto_producer::Producer;
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_fails_is_tried_again_after_the_next_version() {
@@ -48,4 +50,65 @@ async fn a_version_does_not_wait_for_somebody_who_waits_for_a_snapshot() {
         _ = &mut waiting => panic!("expected the snapshot to be stuck"),
         published = put(&producer, 2, "two") => assert!(!published.unwrap().unwrap().snapshot_started),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_start_is_reached_by_its_entry_if_its_snapshot_is_never_announced() {
+    let store = TroubledStore::new();
+    put(&store.producer(0).await, 1, "one").await.unwrap();
+    store.lose("/delta/").await;
+    let anew = || {
+        let builder = Producer::builder("cities", store.store()).snapshot_every(0);
+        let schema = Schema::parse(SCHEMA).unwrap();
+        builder.schema(schema).start_over(true).open()
+    };
+    let producer = anew().await.unwrap();
+    store.cause(Trouble::Fails, "/snapshots/");
+    let fill = |cycle: &mut grotto_producer::FullCycle| {
+        cycle.add_json("City", r#"{"id":2,"name":"two"}"#, 1)
+    };
+    let begun = producer.run_cycle(fill).await.unwrap().unwrap();
+    assert_eq!(begun.delta_bytes, 0);
+    store.heal();
+    let restored = store.producer(0).await;
+    assert_eq!(names(&restored.state()), [(2, "two".to_owned())]);
+    put(&restored, 3, "three").await.unwrap().unwrap();
+    assert_eq!(names(&store.producer(0).await.state()).len(), 2);
+}
+
+#[tokio::test]
+async fn snapshots_are_due_by_commits_whatever_the_number_of_fences() {
+    let store = TroubledStore::new();
+    let mut due = Vec::new();
+    // Each producer fences once more: eight versions by four commits.
+    for id in 0..4 {
+        let producer = store.producer(3).await;
+        let published = put(&producer, id, "x").await.unwrap().unwrap();
+        due.push(published.snapshot_started);
+        producer.finish().await.unwrap();
+    }
+    assert_eq!(due, [true, false, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_of_a_version_that_the_log_lost_is_used_by_nobody() {
+    let store = TroubledStore::new();
+    let first = store.producer(1).await;
+    // The lost version is much smaller than the one before: its snapshot would be the cheapest base.
+    let long: String = (0..4_000_u32)
+        .map(|i| char::from(b'a' + (i.wrapping_mul(2_654_435_761) >> 27) as u8 % 26))
+        .collect();
+    for name in ["one", &long, "lost"] {
+        put(&first, 1, name).await.unwrap().unwrap();
+        first.finish().await.unwrap();
+    }
+    store.lose(&format!("/log/{:020}", first.version())).await;
+    drop(first);
+    for (id, name) in [(2, "two"), (3, "three")] {
+        let next = store.producer(0).await;
+        put(&next, id, name).await.unwrap().unwrap();
+    }
+    let held = names(&store.producer(0).await.state());
+    let expected = [(1, long), (2, "two".to_owned()), (3, "three".to_owned())];
+    assert_eq!(held, expected);
 }

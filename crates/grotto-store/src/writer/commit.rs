@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 impl Writer {
     /// Commits the next version. When this returns `Ok`, the version is visible to everyone.
     ///
-    /// Errors: `Fenced`, another writer took over, stop for good. `Unavailable` and `Corrupt`, the
-    /// outcome is unknown: call again with the same fields until it is known. Calling with other
-    /// fields settles the older attempt first and then fails with `Invalid`, as the new fields
-    /// were made for a state that is no longer the newest.
+    /// Errors: `Fenced`, another writer took over, stop for good. After any other error the outcome
+    /// is unknown while [`Writer::is_undecided`]: call again with the same fields until it is known.
+    /// Calling with other fields settles the older attempt first and then fails with `Invalid`, as
+    /// the new fields were made for a state that is no longer the newest.
     pub async fn commit(&self, fields: CommitFields) -> Result<LogEntry> {
         let _turn = self.turn.lock().await;
         self.reign()?;
@@ -34,6 +34,12 @@ impl Writer {
         }
         let pending = self.compose_commit(fields)?;
         self.settle(pending).await
+    }
+
+    /// Whether an attempt is in doubt: it may be in the log or may still get there, whatever the error
+    /// was that it ended in.
+    pub fn is_undecided(&self) -> bool {
+        self.pending().is_some()
     }
 
     /// Settles a commit whose outcome is unknown and returns it; `None` if there is none.
@@ -115,6 +121,11 @@ impl Writer {
         let mut position = self.position.lock();
         position.pending = None;
         position.epoch = Some(entry.epoch);
+        let known = position.snapshot.as_ref().map(|known| known.version);
+        if entry.snapshot.as_ref().map(|named| named.version) > known {
+            // A new start names its own; one announced meanwhile is newer than what others name.
+            position.snapshot.clone_from(&entry.snapshot);
+        }
         position.head = Some(entry.clone());
         entry
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use grotto_format::log::{
-    EntryBlobs, EntryKind, FORMAT, LogEntry, MAX_TRANSITIONS, SnapshotRef, Transition,
+    BlobRef, EntryBlobs, EntryKind, FORMAT, LogEntry, MAX_TRANSITIONS, SnapshotRef, Transition,
 };
 
 use crate::error::{Error, Result};
@@ -13,8 +13,11 @@ use crate::error::{Error, Result};
 /// What the caller knows about the version it commits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommitFields {
-    /// The uploaded blobs. Without a delta, consumers reach this version by snapshot only.
+    /// The uploaded blobs. Without a delta, consumers reach this version by `snapshot` only.
     pub blobs: EntryBlobs,
+    /// An uploaded snapshot of this very version, which its entry is to name. A version without a
+    /// delta needs one: nobody could reach it otherwise.
+    pub snapshot: Option<BlobRef>,
     /// Checksum of the state.
     pub state_checksum: u64,
     /// Records per type.
@@ -42,6 +45,7 @@ pub(super) fn fence(author: Author, head: Option<&LogEntry>) -> LogEntry {
     let mut entry = blank(author, head, EntryKind::Fence);
     if let Some(head) = head {
         entry.state_version = head.state_version;
+        entry.commits = head.commits;
         entry.transitions.clone_from(&head.transitions);
         entry.snapshot.clone_from(&head.snapshot);
         entry.state_checksum = head.state_checksum;
@@ -61,11 +65,16 @@ pub(super) fn commit(
     fields: &CommitFields,
 ) -> Result<LogEntry> {
     let mut entry = blank(author, Some(head), EntryKind::Commit);
-    check_names(&entry, &fields.blobs)?;
+    check_names(&entry, fields)?;
     entry.state_version = entry.version;
+    entry.commits = head.commits + 1;
     entry.transitions = transitions(&entry, head, &fields.blobs);
     entry.blobs = fields.blobs.clone();
-    entry.snapshot = snapshot;
+    let own = fields.snapshot.clone().map(|blob| SnapshotRef {
+        version: entry.version,
+        blob,
+    });
+    entry.snapshot = own.or(snapshot);
     entry.state_checksum = fields.state_checksum;
     entry.counts.clone_from(&fields.counts);
     entry.schema_hash = fields.schema_hash;
@@ -89,6 +98,7 @@ fn blank(author: Author, head: Option<&LogEntry>, kind: EntryKind) -> LogEntry {
         time_ms: author.time_ms,
         parent,
         state_version: 0,
+        commits: 0,
         blobs: EntryBlobs::default(),
         snapshot: None,
         transitions: Vec::new(),
@@ -121,9 +131,10 @@ fn transitions(entry: &LogEntry, head: &LogEntry, blobs: &EntryBlobs) -> Vec<Tra
 }
 
 /// Blobs belong to the version and the reign they were uploaded for.
-fn check_names(entry: &LogEntry, blobs: &EntryBlobs) -> Result<()> {
+fn check_names(entry: &LogEntry, fields: &CommitFields) -> Result<()> {
     let part = format!("/{:020}-{}-", entry.version, entry.epoch);
-    for blob in blobs.delta.iter().chain(&blobs.reverse) {
+    let steps = fields.blobs.delta.iter().chain(&fields.blobs.reverse);
+    for blob in steps.chain(&fields.snapshot) {
         if !blob.name.contains(&part) {
             return Err(Error::invalid(format!(
                 "blob {} was not uploaded for version {} of epoch {}",

@@ -108,6 +108,11 @@ impl Writer {
         options: WriterOptions,
     ) -> Result<(Self, Option<LogEntry>)> {
         let head = dataset.head().await?;
+        if let Some(head) = &head {
+            // What is built on must stay: its writer may have failed to sync it.
+            let path = dataset.layout.log_entry(head.version);
+            dataset.store.confirm(&path).await?;
+        }
         Ok((Self::at(dataset, options, head.clone()), head))
     }
 
@@ -142,11 +147,7 @@ impl Writer {
     /// [`Writer::announce_snapshot`].
     pub async fn upload(&self, kind: BlobKind, version: u64, bytes: Bytes) -> Result<BlobRef> {
         let epoch = self.reign()?;
-        let env = self.dataset.store.env();
-        let name = kind.blob_name(version, epoch, &env.random.nonce());
-        let path = self.dataset.layout.blob(&name);
-        let put = || self.dataset.store.put(&path, bytes.clone());
-        RetryPolicy::WRITES.run(&*env.random, put).await?;
+        let name = self.create_blob(kind, version, epoch, &bytes).await?;
         Ok(BlobRef {
             name,
             length: bytes.len() as u64,
@@ -155,7 +156,7 @@ impl Writer {
     }
 
     /// Tells consumers that a snapshot of a committed version exists. If one was announced before,
-    /// that one stays and is returned.
+    /// that one stays and is returned; one that does not count or is damaged is replaced.
     pub async fn announce_snapshot(&self, version: u64, blob: BlobRef) -> Result<SnapshotEntry> {
         let epoch = self.reign()?;
         if version >= self.next_version() {
@@ -163,11 +164,13 @@ impl Writer {
                 "cannot announce a snapshot of version {version}: it is not committed"
             )));
         }
+        let state_checksum = self.committed(version).await?.state_checksum;
         let env = self.dataset.store.env();
         let entry = SnapshotEntry {
             format: FORMAT,
             dataset: self.dataset.name().to_owned(),
             version,
+            state_checksum,
             blob,
             epoch,
             nonce: env.random.nonce(),
@@ -243,6 +246,27 @@ impl Writer {
         Error::fenced(self.ended.get_or_init(|| reason).clone())
     }
 
+    /// Creates the blob under a name that nobody has, and never writes over one: two clones of one
+    /// machine may draw the same nonce. A try that landed without an answer leaves an orphan.
+    async fn create_blob(
+        &self,
+        kind: BlobKind,
+        version: u64,
+        epoch: u64,
+        bytes: &Bytes,
+    ) -> Result<String> {
+        let random = &*self.dataset.store.env().random;
+        let create = || async {
+            let name = kind.blob_name(version, epoch, &random.nonce());
+            let path = self.dataset.layout.blob(&name);
+            match self.dataset.store.create(&path, bytes.clone()).await? {
+                Created::New => Ok(name),
+                Created::Exists => Err(Error::unavailable(format!("{path} is taken"))),
+            }
+        };
+        RetryPolicy::WRITES.run(random, create).await
+    }
+
     async fn create_announcement(&self, entry: SnapshotEntry) -> Result<SnapshotEntry> {
         let bytes = Bytes::from(entry.encode().map_err(unencodable)?);
         let path = self.dataset.layout.snapshot_entry(entry.version);
@@ -251,8 +275,29 @@ impl Writer {
         if RetryPolicy::WRITES.run(random, create).await? == Created::New {
             return Ok(entry);
         }
-        let there = self.dataset.snapshot_entry(entry.version).await?;
-        there.ok_or_else(|| Error::unavailable(format!("{path} exists but cannot be read back")))
+        match self.dataset.snapshot_entry(entry.version).await {
+            Ok(Some(there)) => return Ok(there),
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            Err(error) => return Err(error),
+        }
+        // Nobody may use what is there, and the log entry that decides so never changes.
+        let replace = || self.dataset.store.put(&path, bytes.clone());
+        RetryPolicy::WRITES.run(random, replace).await?;
+        Ok(entry)
+    }
+
+    /// The log entry of a version up to the head.
+    async fn committed(&self, version: u64) -> Result<LogEntry> {
+        if let Some(head) = self.head().filter(|head| head.version == version) {
+            return Ok(head);
+        }
+        let entry = self.dataset.read_entry(version).await?;
+        entry.ok_or_else(|| {
+            Error::invalid(format!(
+                "cannot announce a snapshot of version {version}: the log does not have it"
+            ))
+        })
     }
 
     fn learn_snapshot(&self, announced: &SnapshotEntry) {

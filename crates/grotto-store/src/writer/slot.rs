@@ -48,6 +48,9 @@ async fn attempt(
         Ok(Created::New) => return Ok(Slot::Won),
         // A question, not an answer: our own first attempt may have landed.
         Ok(Created::Exists) => None,
+        // An entry that can be read back may not be on the disk: its folder's sync may have failed.
+        // Creating it again asks for that sync again, and answers.
+        Err(error) if dataset.store.is_folder() => return Err(error),
         // Also a question: an error may follow a success.
         Err(error) => Some(error),
     };
@@ -82,11 +85,12 @@ async fn attempt_unfenced(
     })
 }
 
-/// Reads the slot back: our nonce, we won; another, we lost; `None`, nobody is there.
+/// Reads the slot back: our entry, we won; another, we lost; `None`, nobody is there. All of the entry
+/// counts, as two clones of one machine may draw the same nonce.
 async fn owner(dataset: &Dataset, entry: &LogEntry) -> Result<Option<Slot>> {
     let found = dataset.read_entry(entry.version).await?;
     Ok(found.map(|found| {
-        if found.nonce == entry.nonce {
+        if found == *entry {
             Slot::Won
         } else {
             Slot::Lost(Box::new(found))

@@ -1,11 +1,13 @@
 //! Damage in transit and at rest: found, named, never handed out.
 
 use bytes::Bytes;
-use grotto_store::{BlobKind, ErrorKind};
+use grotto_store::{BlobKind, BlobRef, Dataset, ErrorKind, Writer};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::kit::{Fault, FaultStore, acquire, commit, faulty};
+use std::sync::Arc;
+
+use crate::kit::{Fault, FaultStore, acquire, commit, faulty, fields};
 
 async fn flip(store: &FaultStore, path: &str) {
     let path = Path::from(path);
@@ -154,6 +156,96 @@ async fn a_damaged_snapshot_entry_is_left_out_and_the_others_stay() {
     flip(&store, "cities/snapshots/00000000000000000002.json").await;
     let entries = dataset.snapshot_entries().await.unwrap();
     assert_eq!(entries.iter().map(|e| e.version).collect::<Vec<_>>(), [3]);
+}
+
+async fn upload(writer: &Writer, version: u64) -> BlobRef {
+    let bytes = Bytes::from_static(b"s");
+    let uploaded = writer.upload(BlobKind::Snapshot, version, bytes).await;
+    uploaded.unwrap()
+}
+
+/// Versions 2 and 3 are committed, a snapshot of 3 is announced, and the entry of 3 is lost.
+async fn lost_end() -> (Arc<FaultStore>, Dataset, BlobRef) {
+    let (store, dataset) = faulty();
+    let writer = acquire(&dataset, "a").await;
+    for _ in [2, 3] {
+        commit(&writer, "x").await.unwrap();
+    }
+    let blob = upload(&writer, 3).await;
+    writer.announce_snapshot(3, blob.clone()).await.unwrap();
+    let path = Path::from("cities/log/00000000000000000003.json");
+    store.delete(&path).await.unwrap();
+    (store, dataset, blob)
+}
+
+#[tokio::test]
+async fn a_snapshot_counts_only_with_the_log_entry_of_its_version() {
+    let (_store, dataset, blob) = lost_end().await;
+    assert_eq!(dataset.snapshot_versions().await.unwrap(), [3]);
+    assert_eq!(dataset.announcement(3).await.unwrap().unwrap().blob, blob);
+    assert_eq!(dataset.snapshot_entry(3).await.unwrap(), None);
+    assert_eq!(dataset.snapshot_entries().await.unwrap(), []);
+    let writer = acquire(&dataset, "b").await;
+    assert_eq!(
+        dataset.snapshot_entry(3).await.unwrap(),
+        None,
+        "a fence of another state"
+    );
+    assert_eq!(commit(&writer, "y").await.unwrap().snapshot, None);
+}
+
+#[tokio::test]
+async fn a_snapshot_of_a_damaged_log_entry_does_not_count() {
+    let (store, dataset) = faulty();
+    let writer = acquire(&dataset, "a").await;
+    commit(&writer, "x").await.unwrap();
+    let announced = writer.announce_snapshot(2, upload(&writer, 2).await).await;
+    assert_eq!(
+        dataset.snapshot_entries().await.unwrap(),
+        [announced.unwrap()]
+    );
+    flip(&store, "cities/log/00000000000000000002.json").await;
+    assert_eq!(dataset.snapshot_entries().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_announcement_that_does_not_count_or_is_damaged_is_replaced() {
+    let (store, dataset, lost) = lost_end().await;
+    let writer = acquire(&dataset, "b").await;
+    let blob = upload(&writer, 3).await;
+    let announced = writer.announce_snapshot(3, blob.clone()).await.unwrap();
+    assert_eq!(announced.blob, blob);
+    assert_ne!(blob, lost);
+    assert_eq!(dataset.snapshot_entry(3).await.unwrap(), Some(announced));
+    flip(&store, "cities/snapshots/00000000000000000003.json").await;
+    let again = upload(&writer, 3).await;
+    let announced = writer.announce_snapshot(3, again.clone()).await.unwrap();
+    assert_eq!(announced.blob, again);
+    let mut other = fields(&writer, "x").await.unwrap();
+    other.snapshot = Some(upload(&writer, 4).await);
+    let named = writer
+        .commit(other.clone())
+        .await
+        .unwrap()
+        .snapshot
+        .unwrap();
+    assert_eq!((named.version, Some(named.blob)), (4, other.snapshot));
+    let next = commit(&writer, "y").await.unwrap();
+    assert_eq!(next.snapshot.unwrap().version, 4, "the newest known");
+}
+
+#[tokio::test]
+async fn a_snapshot_of_a_version_that_was_collected_cannot_be_announced() {
+    let (store, dataset, blob) = lost_end().await;
+    let writer = acquire(&dataset, "b").await;
+    let gone = Path::from("cities/log/00000000000000000002.json");
+    store.delete(&gone).await.unwrap();
+    let error = writer.announce_snapshot(2, blob).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(
+        error.message().contains("the log does not have it"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,13 @@
 //! The five rules of fencing, one by one.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
-use grotto_store::{BlobKind, CommitFields, EntryKind, ErrorKind, Next, Writer, WriterOptions};
+use grotto_env::{Env, Random, SeededRandom};
+use grotto_store::{
+    BlobKind, CommitFields, Dataset, EntryKind, ErrorKind, Next, Store, Writer, WriterOptions,
+};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -237,4 +243,61 @@ async fn a_stale_or_foreign_leader_hint_does_not_hide_the_head() {
         .await
         .unwrap();
     assert_eq!(dataset.head().await.unwrap().unwrap().version, 4, "lying");
+}
+
+/// A dataset as a process of one of several clones sees it: they all draw the same numbers.
+fn cloned(faults: &Arc<crate::kit::FaultStore>, random: impl Random + 'static) -> Dataset {
+    let env = Env {
+        random: Arc::new(random),
+        ..Env::system()
+    };
+    let store = Store::from_object_store(Arc::clone(faults) as Arc<dyn ObjectStore>);
+    Dataset::open(store.with_env(env), "cities").unwrap()
+}
+
+#[tokio::test]
+async fn clones_that_draw_the_same_nonce_are_told_apart_by_the_rest_of_their_entries() {
+    let (faults, _) = faulty();
+    let clone = || cloned(&faults, SeededRandom::new(1));
+    let (first, _) = Writer::prepare(clone(), named("one")).await.unwrap();
+    let (second, _) = Writer::prepare(clone(), named("two")).await.unwrap();
+    let fence = first.fence().await.unwrap();
+    let error = second.fence().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    assert_eq!(first.dataset().head().await.unwrap(), Some(fence));
+    commit(&first, "unharmed").await.unwrap();
+}
+
+/// Draws each nonce twice.
+#[derive(Debug)]
+struct Twice(AtomicU64);
+
+impl Random for Twice {
+    fn next_u64(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn nonce(&self) -> String {
+        format!("{:032x}", self.next_u64() / 2)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blob_is_never_written_over_by_one_that_drew_its_name() {
+    let (faults, _) = faulty();
+    let dataset = cloned(&faults, Twice(AtomicU64::new(0)));
+    let options = WriterOptions {
+        allow_unfenced: true, // the probe's bodies repeat, too
+        ..named("a")
+    };
+    let (writer, _) = Writer::acquire(dataset.clone(), options).await.unwrap();
+    let mut blobs = Vec::new();
+    for text in ["one", "two", "three", "four"] {
+        let bytes = Bytes::from_static(text.as_bytes());
+        let blob = writer.upload(BlobKind::Delta, 2, bytes.clone()).await;
+        blobs.push((blob.unwrap(), bytes));
+    }
+    for (blob, bytes) in blobs {
+        assert_eq!(dataset.fetch_blob(&blob).await.unwrap(), bytes);
+    }
 }

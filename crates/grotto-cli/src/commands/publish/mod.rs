@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// Write a snapshot of the version, due or not
     #[arg(long)]
     snapshot: bool,
-    /// Versions between snapshots; 0 for none [default: 25]
+    /// Commits between snapshots; 0 for none [default: 25]
     #[arg(long, value_name = "N")]
     snapshot_every: Option<u64>,
     /// zstd level of the blobs, or none [default: 3]

@@ -60,6 +60,8 @@ pub(super) struct Found {
     bytes: u64,
     /// States that were rebuilt and compared.
     states: u64,
+    /// Versions of which a snapshot is announced that the log does not bear out.
+    unborne: Vec<u64>,
     faults: Vec<Fault>,
 }
 
@@ -75,6 +77,7 @@ fn report(dataset: &str, found: &Found, orphans: &orphans::Orphans, out: &mut Ou
             "first_version": found.first, "last_version": found.last, "commits": found.commits,
             "blobs": found.blobs, "bytes": found.bytes, "states_compared": found.states,
             "orphans": orphans.names, "orphan_bytes": orphans.bytes,
+            "announcements_without_entry": found.unborne,
         }));
     }
     for fault in &found.faults {
@@ -93,6 +96,12 @@ fn report(dataset: &str, found: &Found, orphans: &orphans::Orphans, out: &mut Ou
     out.line(format_args!(
         "{blobs} blobs of {length} read, {states} states rebuilt and compared"
     ))?;
+    for version in &found.unborne {
+        out.line(format_args!(
+            "a snapshot is announced for version {version}, which the log does not have or has with \
+             another state: the end of the log was lost once (ignored by all)"
+        ))?;
+    }
     if !orphans.names.is_empty() {
         let (number, length) = (orphans.names.len(), bytes(orphans.bytes));
         out.line(format_args!(

@@ -30,6 +30,8 @@ pub(super) struct Walk<'a> {
     bar: Bar,
     entries: BTreeMap<u64, LogEntry>,
     snapshots: BTreeMap<u64, SnapshotEntry>,
+    /// Versions whose announced snapshots the log does not bear out.
+    unborne: Vec<u64>,
     /// The state at the end of the forward walk, if a way led there.
     newest: Option<State>,
     blobs: u64,
@@ -45,6 +47,7 @@ impl<'a> Walk<'a> {
             bar,
             entries: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            unborne: Vec::new(),
             newest: None,
             blobs: 0,
             bytes: 0,
@@ -68,9 +71,16 @@ impl<'a> Walk<'a> {
             }
         }
         for version in self.dataset.snapshot_versions().await? {
-            let entry = self.dataset.snapshot_entry(version).await;
-            if let Some(entry) = self.tolerate(entry)?.flatten() {
-                self.snapshots.insert(version, entry);
+            let announced = self.dataset.announcement(version).await;
+            let Some(announced) = self.tolerate(announced)?.flatten() else {
+                continue;
+            };
+            // As for everybody: it counts only with the log entry of its version and its checksum.
+            let entry = self.entries.get(&version);
+            if entry.is_some_and(|entry| entry.state_checksum == announced.state_checksum) {
+                self.snapshots.insert(version, announced);
+            } else {
+                self.unborne.push(version);
             }
         }
         let boundary = self
@@ -223,6 +233,7 @@ impl<'a> Walk<'a> {
             blobs: self.blobs,
             bytes: self.bytes,
             states: self.states,
+            unborne: self.unborne,
             faults: self.faults,
         }
     }
@@ -235,7 +246,7 @@ impl<'a> Walk<'a> {
         let version = entry.version;
         let Some(blob) = entry.blobs.delta.as_ref() else {
             // A version that began anew is reached by its snapshot only, which is checked with the rest.
-            if !self.snapshots.contains_key(&version) {
+            if self.snapshots_of(entry).is_empty() {
                 self.faults.push(corrupt(format!(
                     "version {version}: a commit with neither a delta nor a snapshot"
                 )));
@@ -256,18 +267,25 @@ impl<'a> Walk<'a> {
     }
 
     async fn snapshot(&mut self, entry: &LogEntry) -> Outcome<Option<State>> {
-        let Some(snapshot) = self.snapshots.get(&entry.version).cloned() else {
-            return Ok(None);
-        };
-        let checksum = entry.state_checksum;
-        let promise = Promise {
-            kind: Kind::Snapshot,
-            from: 0,
-            to: entry.version,
-            checksum,
-        };
-        self.check(Some(self.empty()), &snapshot.blob, Some(promise))
-            .await
+        let mut loaded = None;
+        for blob in self.snapshots_of(entry) {
+            let promise = Promise {
+                kind: Kind::Snapshot,
+                from: 0,
+                to: entry.version,
+                checksum: entry.state_checksum,
+            };
+            let state = self.check(Some(self.empty()), &blob, Some(promise)).await?;
+            loaded = loaded.or(state);
+        }
+        Ok(loaded)
+    }
+
+    /// The snapshots of an entry's own version: the one it names, and the announced one.
+    fn snapshots_of(&self, entry: &LogEntry) -> BTreeSet<BlobRef> {
+        let named = entry.snapshot.iter().filter(|s| s.version == entry.version);
+        let announced = self.snapshots.get(&entry.version).map(|s| &s.blob);
+        named.map(|s| &s.blob).chain(announced).cloned().collect()
     }
 
     /// Checks a blob's bytes and, where there is a state to apply it to, what it leads to.

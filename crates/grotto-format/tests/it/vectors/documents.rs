@@ -30,6 +30,7 @@ fn commit() -> LogEntry {
         time_ms: 1_700_000_000_000,
         parent: 3,
         state_version: 4,
+        commits: 2,
         blobs: EntryBlobs {
             delta: Some(delta.clone()),
             reverse: Some(reverse.clone()),
@@ -102,6 +103,7 @@ fn documents_are_written_and_read_as_published() {
         format: FORMAT,
         dataset: "films".into(),
         version: 4,
+        state_checksum: commit().state_checksum,
         blob: blob(BlobKind::Snapshot, 4),
         epoch: 2,
         nonce: "0b".into(),

@@ -1,0 +1,349 @@
+//! A folder of this host as an object store whose writes are on the disk when they are acknowledged.
+//!
+//! Owns: staging, syncing and publishing files, and what a failed sync means. Reading, listing and
+//! deleting are those of `object_store`. Never: knows the layout of a dataset.
+//!
+//! **Invariants**
+//! - A file is synced before it gets its name, and the folder that holds the name before the write is
+//!   acknowledged; so are all folders above it, up to the one that holds the store.
+//! - "It exists" is answered only after the folder that says so was synced.
+//! - After a folder's sync failed nothing more is acknowledged: what is read back then may exist in
+//!   memory only. Whoever opens the store again begins with a sync of what it builds on.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error as ObjectError, GetOptions, GetResult, ListResult, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
+use parking_lot::Mutex;
+
+/// How bytes and names get to the disk: a seam, so that tests can make it fail.
+pub trait FolderSync: fmt::Debug + Send + Sync {
+    /// Returns once the bytes of an open file are on the disk.
+    fn sync_file(&self, file: &File, path: &FsPath) -> io::Result<()>;
+
+    /// Returns once the names in a folder are on the disk.
+    fn sync_folder(&self, path: &FsPath) -> io::Result<()>;
+}
+
+/// The syncs of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemSync;
+
+impl FolderSync for SystemSync {
+    fn sync_file(&self, file: &File, _path: &FsPath) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    #[cfg(unix)]
+    fn sync_folder(&self, path: &FsPath) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    /// Folders cannot be opened as files elsewhere; their names are journaled by the system.
+    #[cfg(not(unix))]
+    fn sync_folder(&self, _path: &FsPath) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A folder as an object store.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    inner: LocalFileSystem,
+    disk: Arc<Disk>,
+}
+
+/// What writes share.
+#[derive(Debug)]
+struct Disk {
+    /// The folder of the store, absolute.
+    root: PathBuf,
+    sync: Arc<dyn FolderSync>,
+    /// Folders whose own names were synced by this process.
+    anchored: Mutex<HashSet<PathBuf>>,
+    /// The folder sync that failed.
+    failed: OnceLock<String>,
+}
+
+impl Folder {
+    /// Opens a folder that exists.
+    pub(crate) fn open(path: &FsPath, sync: Arc<dyn FolderSync>) -> Result<Self, ObjectError> {
+        let inner = LocalFileSystem::new_with_prefix(path)?;
+        let root = std::fs::canonicalize(path).map_err(failure)?;
+        let disk = Arc::new(Disk {
+            root,
+            sync,
+            anchored: Mutex::default(),
+            failed: OnceLock::new(),
+        });
+        Ok(Self { inner, disk })
+    }
+
+    /// Returns once an object that can be read is on the disk with its name; one that is gone is fine.
+    pub(crate) async fn confirm(&self, location: &Path) -> object_store::Result<()> {
+        let path = self.inner.path_to_filesystem(location)?;
+        self.blocking(move |disk| match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failure(error)),
+            Ok(file) => {
+                disk.sync.sync_file(&file, &path).map_err(failure)?;
+                disk.sync_name(&path)
+            }
+        })
+        .await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Disk) -> object_store::Result<T> + Send + 'static,
+    ) -> object_store::Result<T> {
+        let disk = Arc::clone(&self.disk);
+        let joined = tokio::task::spawn_blocking(move || work(&disk)).await;
+        joined.map_err(|source| ObjectError::JoinError { source })?
+    }
+}
+
+impl Disk {
+    fn write(&self, path: &FsPath, payload: &PutPayload, create: bool) -> object_store::Result<()> {
+        self.check()?;
+        let staged = self.stage(path, payload)?;
+        let named = if create {
+            // A link, as renaming would replace what is there.
+            let linked = std::fs::hard_link(&staged, path);
+            discard(&staged);
+            linked
+        } else {
+            std::fs::rename(&staged, path).inspect_err(|_| discard(&staged))
+        };
+        match named {
+            Ok(()) => self.sync_name(path),
+            Err(error) if create && error.kind() == ErrorKind::AlreadyExists => {
+                self.sync_name(path)?;
+                Err(ObjectError::AlreadyExists {
+                    path: path.display().to_string(),
+                    source: error.into(),
+                })
+            }
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// Writes the bytes to a file beside `path`, and syncs them.
+    fn stage(&self, path: &FsPath, payload: &PutPayload) -> object_store::Result<PathBuf> {
+        let (mut file, staged) = create_staged(path).map_err(failure)?;
+        let written = payload
+            .iter()
+            .try_for_each(|part| file.write_all(part))
+            .and_then(|()| self.sync.sync_file(&file, &staged));
+        match written {
+            Ok(()) => Ok(staged),
+            Err(error) => {
+                discard(&staged);
+                Err(failure(error))
+            }
+        }
+    }
+
+    /// Makes the name of a file durable: in its folder, and the names of the folders above.
+    fn sync_name(&self, path: &FsPath) -> object_store::Result<()> {
+        let Some(folder) = path.parent() else {
+            return Ok(());
+        };
+        self.sync_folder(folder)?;
+        self.anchor(folder)
+    }
+
+    /// Syncs the folders that hold the names of `folder` and of those above it within the store, and
+    /// of the store itself: an earlier writer may have died between creating them and syncing.
+    fn anchor(&self, folder: &FsPath) -> object_store::Result<()> {
+        let within = folder.ancestors().take_while(|a| a.starts_with(&self.root));
+        for folder in within {
+            if self.anchored.lock().contains(folder) {
+                return Ok(());
+            }
+            if let Some(parent) = folder.parent() {
+                self.sync_folder(parent)?;
+            }
+            self.anchored.lock().insert(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, folder: &FsPath) -> object_store::Result<()> {
+        self.check()?;
+        match self.sync.sync_folder(folder) {
+            Ok(()) => self.check(),
+            // Who may not read the folder above the store did not create the store either.
+            Err(error)
+                if error.kind() == ErrorKind::PermissionDenied
+                    && !folder.starts_with(&self.root) =>
+            {
+                tracing::debug!(folder = %folder.display(), "cannot sync the folder above the store");
+                Ok(())
+            }
+            Err(error) => {
+                let failed = format!("cannot sync {}: {error}", folder.display());
+                tracing::error!(
+                    failed,
+                    "nothing more is written to this store until it is opened again"
+                );
+                self.failed.get_or_init(|| failed);
+                Err(failure(error))
+            }
+        }
+    }
+
+    fn check(&self) -> object_store::Result<()> {
+        match self.failed.get() {
+            None => Ok(()),
+            Some(failed) => Err(failure(io::Error::other(format!(
+                "{failed}: nothing more is written until the store is opened again"
+            )))),
+        }
+    }
+}
+
+/// Creates the folders of a new store, and syncs the names of those that were missing.
+pub(crate) fn create_root(path: &FsPath, sync: &dyn FolderSync) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let missing: Vec<&FsPath> = path.ancestors().take_while(|a| !a.exists()).collect();
+    std::fs::create_dir_all(&path)?;
+    missing
+        .iter()
+        .filter_map(|folder| folder.parent())
+        .try_for_each(|parent| sync.sync_folder(parent))
+}
+
+/// A new file beside `path`, with a name that listings hide; creates the folders that are missing.
+fn create_staged(path: &FsPath) -> io::Result<(File, PathBuf)> {
+    let mut number = 1_u64;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!("#{number}"));
+        let staged = PathBuf::from(name);
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&staged)
+        {
+            Ok(file) => return Ok((file, staged)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let folder = path.parent().ok_or(error)?;
+                std::fs::create_dir_all(folder)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Removes a staged file that is of no use any more; the sweep finds what stays.
+fn discard(staged: &FsPath) {
+    if let Err(error) = std::fs::remove_file(staged) {
+        tracing::debug!(%error, path = %staged.display(), "a staged file stays behind");
+    }
+}
+
+fn failure(source: io::Error) -> ObjectError {
+    ObjectError::Generic {
+        store: "folder",
+        source: Box::new(source),
+    }
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "folder {}", self.disk.root.display())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Folder {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        let create = match options.mode {
+            PutMode::Create => true,
+            PutMode::Overwrite => false,
+            PutMode::Update(_) => {
+                return Err(ObjectError::NotSupported {
+                    source: "a folder cannot update on a condition".into(),
+                });
+            }
+        };
+        let path = self.inner.path_to_filesystem(location)?;
+        self.blocking(move |disk| disk.write(&path, &payload, create))
+            .await?;
+        Ok(PutResult {
+            e_tag: None,
+            version: None,
+            extensions: Default::default(),
+        })
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        _location: &Path,
+        _options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        Err(ObjectError::NotSupported {
+            source: "a folder takes objects whole".into(),
+        })
+    }
+
+    async fn get_opts(
+        &self,
+        location: &Path,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(
+        &self,
+        _from: &Path,
+        _to: &Path,
+        _options: CopyOptions,
+    ) -> object_store::Result<()> {
+        Err(ObjectError::NotSupported {
+            source: "a folder copies nothing".into(),
+        })
+    }
+}
