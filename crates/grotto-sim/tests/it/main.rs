@@ -9,6 +9,7 @@
 
 mod corruption;
 mod kit;
+mod linked;
 mod model;
 mod processes;
 mod swap;
