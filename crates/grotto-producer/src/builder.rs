@@ -93,16 +93,19 @@ impl ProducerBuilder {
         self
     }
 
-    /// Fences at the first commit instead of when opened, so that a producer which finds no change
-    /// writes nothing at all: for one-shot commands.
+    /// Lets the first commit be the fence instead of writing one when opened: a producer that finds no
+    /// change writes nothing at all, and one publish is one version. For one-shot commands. Whoever
+    /// commits first wins; the other is `Fenced` and begins again on the new version.
+    ///
+    /// A producer of a dataset that has no version yet, or of a new start, never fences when opened.
     #[must_use]
     pub fn lazy_fence(mut self, lazy: bool) -> Self {
         self.lazy_fence = lazy;
         self
     }
 
-    /// When the blobs that lead to the newest version are damaged or gone, begins anew instead of
-    /// failing to open: the next cycle must be a full-state one, and its version is published as a
+    /// When the blobs that lead to the newest version, or its log entry, are damaged or gone, begins
+    /// anew instead of failing to open: the next cycle must be a full-state one, and its version is published as a
     /// snapshot instead of a delta. Consumers keep what they have until then.
     #[must_use]
     pub fn start_over(mut self, start_over: bool) -> Self {
@@ -144,29 +147,21 @@ impl ProducerBuilder {
     ///
     /// # Errors
     /// When the store cannot be used, does not fence, or no path leads to the newest version.
-    pub async fn open(self) -> Result<Producer> {
+    pub async fn open(mut self) -> Result<Producer> {
         let env = self.store.env().clone();
-        let dataset = Dataset::open(self.store, &self.name)?;
-        let (writer, head) = match self.lazy_fence {
-            true => Writer::prepare(dataset, self.writer).await?,
-            false => Writer::acquire(dataset, self.writer).await?,
-        };
-        let (state, starts_over) = match restore(writer.dataset(), head.as_ref(), self.segments)
-            .await
-        {
-            Ok(state) => (state, false),
-            Err(error) if self.start_over && is_lost(&error) => {
-                tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
-                (empty(writer.dataset()), true)
-            }
-            Err(error) => return Err(error),
-        };
+        let (writer, head) = self.writer().await?;
+        let (state, starts_over) = self.restore(&writer, head.as_ref()).await?;
         let schema = match self.schema {
             Some(schema) => Arc::new(schema),
-            None if head.is_some() => Arc::clone(state.schema()),
+            None if head.is_some() && !starts_over => Arc::clone(state.schema()),
             None => {
+                let found = if starts_over {
+                    "begins anew"
+                } else {
+                    "is empty"
+                };
                 return Err(Error::invalid(format!(
-                    "dataset {} is empty: expected a schema",
+                    "dataset {} {found}: expected a schema",
                     self.name
                 )));
             }
@@ -195,6 +190,44 @@ impl ProducerBuilder {
             starts_over,
         };
         Ok(Producer::assemble(shared, core))
+    }
+
+    /// The writer, and the head that it builds on.
+    async fn writer(&mut self) -> Result<(Writer, Option<LogEntry>)> {
+        let dataset = Dataset::open(self.store.clone(), &self.name)?;
+        let mut options = std::mem::take(&mut self.writer);
+        options.past_damage = self.start_over;
+        let (writer, head) = Writer::prepare(dataset.clone(), options.clone()).await?;
+        if self.lazy_fence {
+            return Ok((writer, head));
+        }
+        // Without a head, and for a new start, there is no base that a fence would hold.
+        if self.start_over || head.is_none() {
+            writer.claim().await?;
+            return Ok((writer, head));
+        }
+        match writer.fence().await {
+            Ok(_) => Ok((writer, head)),
+            Err(error) if error.kind() == ErrorKind::Fenced => {
+                Ok(Writer::acquire(dataset, options).await?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The state to build on, and whether that is a new start because the newest one is lost.
+    async fn restore(&self, writer: &Writer, head: Option<&LogEntry>) -> Result<(State, bool)> {
+        if writer.is_past_damage() {
+            return Ok((empty(writer.dataset()), true));
+        }
+        match restore(writer.dataset(), head, self.segments).await {
+            Ok(state) => Ok((state, false)),
+            Err(error) if self.start_over && is_lost(&error) => {
+                tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
+                Ok((empty(writer.dataset()), true))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

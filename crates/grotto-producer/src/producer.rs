@@ -173,7 +173,7 @@ impl Producer {
             return Err(Error::invalid(message));
         }
         self.check_base(&core)?;
-        let from = self.base_version();
+        let from = self.version();
         core.write.skip_to(from);
         let shared = Arc::clone(&self.shared);
         let blocking = move || {
@@ -184,16 +184,6 @@ impl Producer {
         let (mut core, worked) =
             joined.map_err(|e| Error::internal(format!("the cycle stopped: {e}")))?;
         self.publish(&mut core, worked?).await
-    }
-
-    /// Version that the next delta starts from: the head, or the fence that comes before the commit.
-    fn base_version(&self) -> u64 {
-        let next = self.shared.writer.next_version();
-        if self.shared.writer.epoch().is_some() {
-            next - 1
-        } else {
-            next
-        }
     }
 
     /// Settles a commit that had no answer when its cycle ended: commits it now, or finds out that it
@@ -243,11 +233,12 @@ impl Producer {
         Ok(written)
     }
 
-    /// Writes a snapshot of the committed state now.
+    /// Writes a snapshot of the committed state now. It becomes no version of its own.
     ///
     /// # Errors
     /// When nothing was committed yet, or the store does not answer.
     pub async fn snapshot(&self) -> Result<SnapshotEntry> {
+        self.shared.writer.claim().await?;
         Arc::clone(&self.shared).write_snapshot(self.state()).await
     }
 

@@ -1,6 +1,6 @@
 //! Publishing: blobs up, then the log entry.
 //!
-//! Owns: the order fence, upload, commit. Nothing refers to a blob before its entry exists; whatever
+//! Owns: the order claim or fence, upload, commit. Nothing refers to a blob before its entry exists; whatever
 //! dies on the way leaves orphans and nothing else.
 
 use crate::error::{Error, Result};
@@ -46,7 +46,7 @@ pub struct Times {
     pub populate: Duration,
     /// Finding, encoding and checking the difference.
     pub encode: Duration,
-    /// Uploading blobs, with the fence of a lazy producer.
+    /// Uploading blobs, with the proof that the store fences for a lazy producer.
     pub upload: Duration,
     /// Creating the log entry.
     pub commit: Duration,
@@ -88,7 +88,7 @@ impl Producer {
         };
         let start = self.shared.env.clock.monotonic();
         let version = encoded.next.version();
-        self.ensure_fence(version).await?;
+        self.claim(version).await?;
         let (blobs, snapshot) = self.upload(core, &mut encoded, version).await?;
         let uploaded = self.shared.env.clock.monotonic();
         times.upload = uploaded - start;
@@ -185,12 +185,11 @@ impl Producer {
         Ok(())
     }
 
-    /// A lazy producer fences now; the version must be the one that was encoded.
-    async fn ensure_fence(&self, version: u64) -> Result<()> {
+    /// A producer that did not fence claims its epoch now; the version must be the one that was
+    /// encoded.
+    async fn claim(&self, version: u64) -> Result<()> {
         let writer = &self.shared.writer;
-        if writer.epoch().is_none() {
-            writer.fence().await?;
-        }
+        writer.claim().await?;
         if writer.next_version() == version {
             return Ok(());
         }

@@ -110,6 +110,31 @@ impl Dataset {
         )))
     }
 
+    /// The newest intact log entry, and the newest version that has an entry at all: where the newest
+    /// ones are damaged, a new start goes after them.
+    pub(crate) async fn head_past_damage(&self) -> Result<(Option<LogEntry>, u64)> {
+        let mut newest = self.newest_listed().await?.unwrap_or(0);
+        while let Some(slot) = newest.checked_add(1) {
+            match self.read_entry(slot).await {
+                Ok(None) => break,
+                Ok(Some(_)) => newest = slot,
+                Err(error) if error.kind() == ErrorKind::Corrupt => newest = slot,
+                Err(error) => return Err(error),
+            }
+        }
+        for version in self.list_versions(1..=newest).await?.into_iter().rev() {
+            match self.read_entry(version).await {
+                Ok(None) => {}
+                Ok(Some(entry)) => return Ok((Some(entry), newest)),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(%error, dataset = self.name(), "passing a damaged log entry");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((None, newest))
+    }
+
     /// The versions with a log entry in a range, ascending.
     pub async fn list_versions(&self, range: RangeInclusive<u64>) -> Result<Vec<u64>> {
         let after = range.start().checked_sub(1);

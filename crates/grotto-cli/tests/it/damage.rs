@@ -26,7 +26,7 @@ fn blobs(bench: &Bench, store: &str, kind: &str) -> Vec<String> {
 fn an_intact_store_is_ok() {
     let bench = three_versions();
     let text = bench.run("verify --store store").ok();
-    let expected = "OK: items, versions 1 to 6, 3 of them commits\n8 blobs of ";
+    let expected = "OK: items, versions 1 to 3, 3 of them commits\n8 blobs of ";
     assert!(text.starts_with(expected), "{text}");
     assert!(
         text.ends_with(" read, 8 states rebuilt and compared\n"),
@@ -79,22 +79,22 @@ fn a_missing_blob_is_named_and_readers_go_around_it() {
 fn a_missing_and_an_altered_log_entry_are_found() {
     let bench = three_versions();
     copy(&bench.path("store"), &bench.path("gap"));
-    std::fs::remove_file(bench.path("gap/items/log/00000000000000000003.json")).unwrap();
+    std::fs::remove_file(bench.path("gap/items/log/00000000000000000002.json")).unwrap();
     let run = bench.run("verify --store gap");
     assert_eq!(run.code, 6, "{}", run.err);
     assert!(
-        run.err.contains("log entries 3 to 3 are missing"),
+        run.err.contains("log entries 2 to 2 are missing"),
         "{}",
         run.err
     );
-    let entry = bench.path("store/items/log/00000000000000000004.json");
+    let entry = bench.path("store/items/log/00000000000000000003.json");
     let text = std::fs::read_to_string(&entry)
         .unwrap()
-        .replace("\"epoch\":2", "\"epoch\":9");
+        .replace("\"epoch\":3", "\"epoch\":9");
     std::fs::write(&entry, text).unwrap();
     let run = bench.run("verify --store store");
     assert_eq!(run.code, 5, "{}", run.err);
-    assert!(run.err.contains("00000000000000000004.json"), "{}", run.err);
+    assert!(run.err.contains("00000000000000000003.json"), "{}", run.err);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn inspect_shows_a_blob_by_name_and_by_file_and_refuses_a_damaged_one() {
         .remove(0);
     assert_eq!(
         (&by_name["kind"], &by_name["to"]),
-        (&"delta".into(), &2.into())
+        (&"delta".into(), &1.into())
     );
     assert_eq!(by_name["types"][0]["type"], "Item");
     let file = format!("store/items/{delta}");
@@ -147,13 +147,13 @@ fn inspect_shows_a_blob_by_name_and_by_file_and_refuses_a_damaged_one() {
 #[test]
 fn an_altered_snapshot_announcement_is_found_and_named() {
     let bench = three_versions();
-    let file = bench.path("store/items/snapshots/00000000000000000004.json");
+    let file = bench.path("store/items/snapshots/00000000000000000002.json");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("\"epoch\":2", "\"epoch\":9")).unwrap();
     let run = bench.run("verify --store store");
     assert_eq!(run.code, 5, "{}", run.err);
     assert!(
-        run.err.contains("snapshots/00000000000000000004.json"),
+        run.err.contains("snapshots/00000000000000000002.json"),
         "{}",
         run.err
     );
@@ -167,24 +167,24 @@ fn a_state_directory_that_cannot_reach_the_newest_version_says_so_at_once() {
         let text = format!("{{\"id\":1,\"size\":{round}}}\n");
         bench.publish(&text, "").ok();
     }
-    let entry = bench.path("store/items/log/00000000000000000012.json");
+    let entry = bench.path("store/items/log/00000000000000000006.json");
     let text = std::fs::read_to_string(&entry).unwrap();
     std::fs::write(&entry, text.replace("\"epoch\":6", "\"epoch\":9")).unwrap();
     let run = bench.run("export --store store --state-dir state");
     assert_eq!((run.code, run.out.lines().count()), (0, 1), "{}", run.err);
-    let expected = "note: serving version 11 as it is: items/log/00000000000000000012.json";
+    let expected = "note: serving version 5 as it is: items/log/00000000000000000006.json";
     assert!(run.err.starts_with(expected), "{}", run.err);
 }
 
 #[test]
 fn an_old_version_is_read_by_way_of_a_newer_snapshot() {
     let bench = three_versions();
-    let old = bench.run("export --store store --version 2").ok();
+    let old = bench.run("export --store store --version 1").ok();
     for kind in ["delta", "snapshot"] {
         let name = blobs(&bench, "store", kind).remove(0);
         std::fs::remove_file(bench.path(&format!("store/items/{name}"))).unwrap();
     }
-    assert_eq!(bench.run("export --store store --version 2").ok(), old);
+    assert_eq!(bench.run("export --store store --version 1").ok(), old);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn version_0_is_empty_to_compare_with_and_nothing_to_read() {
         "{complaint}"
     );
     let text = bench
-        .run("diff --store store --json --summary 0 6")
+        .run("diff --store store --json --summary 0 3")
         .values();
     assert_eq!(text[0]["types"][0]["added"], 200);
 }

@@ -12,13 +12,13 @@ fn a_second_command_starts_from_the_first_ones_state_and_still_sees_news() {
     let get = || bench.run(GET).values().remove(0);
     assert_eq!(
         (get()["version"].clone(), get()["record"]["size"].clone()),
-        (2.into(), 1.into())
+        (1.into(), 1.into())
     );
     // Without the blobs that the first command fetched, only its state directory leads on.
     for kind in ["delta", "snapshot", "snapshots"] {
         std::fs::remove_dir_all(bench.path(&format!("store/items/{kind}"))).unwrap();
     }
-    assert_eq!(get()["version"], 2);
+    assert_eq!(get()["version"], 1);
     let run = bench.run("get --store store Item 1");
     assert_eq!(run.code, 6, "{}", run.err);
 }
@@ -30,16 +30,16 @@ fn news_is_fetched_by_delta_and_an_old_version_leaves_the_directory_alone() {
     bench.run(GET).ok();
     bench.publish("{\"id\":1,\"size\":2}\n", "").ok();
     assert_eq!(bench.run(GET).values()[0]["record"]["size"], 2);
-    let old = bench.run(&format!("{GET} --version 2")).values().remove(0);
+    let old = bench.run(&format!("{GET} --version 1")).values().remove(0);
     assert_eq!(
         (&old["version"], &old["record"]["size"]),
-        (&2.into(), &1.into())
+        (&1.into(), &1.into())
     );
     let held = bench
         .run("get --offline --state-dir state --json Item 1")
         .values()
         .remove(0);
-    assert_eq!(held["version"], 4);
+    assert_eq!(held["version"], 2);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn without_the_store_the_directory_is_served_and_says_so() {
     assert_eq!(run.code, 0);
     assert!(
         run.err
-            .starts_with("note: serving version 2 as it is: store folder store does not exist"),
+            .starts_with("note: serving version 1 as it is: store folder store does not exist"),
         "{}",
         run.err
     );
@@ -63,7 +63,7 @@ fn without_the_store_the_directory_is_served_and_says_so() {
         .run("get --offline --state-dir state --version 9 Item 1")
         .refused(3);
     assert!(
-        complaint.contains("expected version 9, found 2"),
+        complaint.contains("expected version 9, found 1"),
         "{complaint}"
     );
     let complaint = bench
@@ -79,17 +79,17 @@ fn without_the_store_the_directory_is_served_and_says_so() {
 fn a_directory_kept_by_another_process_is_read_while_it_is_kept() {
     let bench = Bench::with_schema();
     bench.publish("{\"id\":1,\"size\":1}\n", "").ok();
-    let line = "follow --store store --state-dir state --poll-interval 5ms --until 4 --json";
+    let line = "follow --store store --state-dir state --poll-interval 5ms --until 2 --json";
     let mut keeper = bench
         .command(&line.split(' ').collect::<Vec<&str>>())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(keeper.stdout.take().unwrap()).lines();
-    assert!(lines.next().unwrap().unwrap().contains("\"to\":2"));
-    assert_eq!(bench.run(GET).values()[0]["version"], 2);
+    assert!(lines.next().unwrap().unwrap().contains("\"to\":1"));
+    assert_eq!(bench.run(GET).values()[0]["version"], 1);
     bench.publish("{\"id\":1,\"size\":2}\n", "").ok();
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
-    assert!(rest.last().unwrap().contains("\"to\":4"), "{rest:?}");
+    assert!(rest.last().unwrap().contains("\"to\":2"), "{rest:?}");
     Run::of(keeper.wait_with_output().unwrap()).ok();
     assert_eq!(
         bench

@@ -52,7 +52,7 @@ async fn the_way_from_above_passes_damaged_log_entries_and_snapshots() {
     publish(&producer, [4]).await;
     remove_blobs(&kit, "delta", u64::MAX);
     std::fs::remove_file(kit.file(&nearest.blob.name)).unwrap();
-    let entry = kit.file(&format!("log/{:020}.json", next.version));
+    let entry = kit.file(&format!("log/{:020}.json", next.version - 1));
     std::fs::write(entry, b"torn").unwrap();
     let consumer = kit.consumer().open_at(wanted).await.unwrap();
     assert_same(&consumer.state(), &expected);

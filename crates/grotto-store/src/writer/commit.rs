@@ -5,14 +5,16 @@
 use bytes::Bytes;
 use grotto_format::log::LogEntry;
 
+use super::Writer;
 use super::compose::{self, Author, CommitFields};
+use super::position::{Pending, Reign};
 use super::slot::{self, Slot};
-use super::{Pending, Writer};
 use crate::control::unencodable;
 use crate::error::{Error, Result};
 
 impl Writer {
-    /// Commits the next version. When this returns `Ok`, the version is visible to everyone.
+    /// Commits the next version. When this returns `Ok`, the version is visible to everyone. The first
+    /// commit under a claimed epoch is also the fence.
     ///
     /// Errors: `Fenced`, another writer took over, stop for good. After any other error the outcome
     /// is unknown while [`Writer::is_undecided`]: call again with the same fields until it is known.
@@ -86,11 +88,7 @@ impl Writer {
         let epoch = self.reign()?;
         let author = self.author(epoch);
         let position = self.position.lock();
-        let head = position
-            .head
-            .as_ref()
-            .ok_or_else(|| Error::internal("a writer with an epoch has no head"))?;
-        let entry = compose::commit(author, head, position.snapshot.clone(), &fields)?;
+        let entry = compose::commit(author, &position, &fields)?;
         let bytes = Bytes::from(entry.encode().map_err(unencodable)?);
         Ok(Pending {
             entry,
@@ -120,7 +118,8 @@ impl Writer {
     fn advance(&self, entry: LogEntry) -> LogEntry {
         let mut position = self.position.lock();
         position.pending = None;
-        position.epoch = Some(entry.epoch);
+        position.reign = Reign::Held(entry.epoch);
+        position.newest = entry.version;
         let known = position.snapshot.as_ref().map(|known| known.version);
         if entry.snapshot.as_ref().map(|named| named.version) > known {
             // A new start names its own; one announced meanwhile is newer than what others name.

@@ -8,6 +8,7 @@ use grotto_format::log::{
     BlobRef, EntryBlobs, EntryKind, FORMAT, LogEntry, MAX_TRANSITIONS, SnapshotRef, Transition,
 };
 
+use super::position::Position;
 use crate::error::{Error, Result};
 
 /// What the caller knows about the version it commits.
@@ -40,10 +41,10 @@ pub(super) struct Author {
     pub(super) time_ms: u64,
 }
 
-/// The fence that begins `author`'s epoch: the state stays what it was under `head`.
-pub(super) fn fence(author: Author, head: Option<&LogEntry>) -> LogEntry {
-    let mut entry = blank(author, head, EntryKind::Fence);
-    if let Some(head) = head {
+/// The fence that begins `author`'s epoch: the state stays what it was under the head.
+pub(super) fn fence(author: Author, position: &Position) -> LogEntry {
+    let mut entry = blank(author, position, EntryKind::Fence);
+    if let Some(head) = &position.head {
         entry.state_version = head.state_version;
         entry.commits = head.commits;
         entry.transitions.clone_from(&head.transitions);
@@ -57,24 +58,30 @@ pub(super) fn fence(author: Author, head: Option<&LogEntry>) -> LogEntry {
     entry
 }
 
-/// The commit that follows `head`, which is at least the author's own fence.
+/// The commit that follows the head, the first of all if there is none.
 pub(super) fn commit(
     author: Author,
-    head: &LogEntry,
-    snapshot: Option<SnapshotRef>,
+    position: &Position,
     fields: &CommitFields,
 ) -> Result<LogEntry> {
-    let mut entry = blank(author, Some(head), EntryKind::Commit);
+    let mut entry = blank(author, position, EntryKind::Commit);
     check_names(&entry, fields)?;
+    if position.is_past_damage() && (fields.blobs.delta.is_some() || fields.snapshot.is_none()) {
+        return Err(Error::invalid(format!(
+            "version {} is damaged: expected a new start with a snapshot and no delta",
+            position.newest
+        )));
+    }
+    let head = position.head.as_ref();
     entry.state_version = entry.version;
-    entry.commits = head.commits + 1;
+    entry.commits = head.map_or(0, |head| head.commits) + 1;
     entry.transitions = transitions(&entry, head, &fields.blobs);
     entry.blobs = fields.blobs.clone();
     let own = fields.snapshot.clone().map(|blob| SnapshotRef {
         version: entry.version,
         blob,
     });
-    entry.snapshot = own.or(snapshot);
+    entry.snapshot = own.or_else(|| position.snapshot.clone());
     entry.state_checksum = fields.state_checksum;
     entry.counts.clone_from(&fields.counts);
     entry.schema_hash = fields.schema_hash;
@@ -83,8 +90,8 @@ pub(super) fn commit(
     Ok(entry)
 }
 
-fn blank(author: Author, head: Option<&LogEntry>, kind: EntryKind) -> LogEntry {
-    let parent = head.map_or(0, |head| head.version);
+fn blank(author: Author, position: &Position, kind: EntryKind) -> LogEntry {
+    let (head, parent) = (position.head.as_ref(), position.newest);
     LogEntry {
         format: FORMAT,
         dataset: author.dataset,
@@ -113,16 +120,17 @@ fn blank(author: Author, head: Option<&LogEntry>, kind: EntryKind) -> LogEntry {
 
 /// The parent's steps and this one. A commit without delta breaks the chain: what lies before is
 /// of no use to anyone who wants to get here.
-fn transitions(entry: &LogEntry, head: &LogEntry, blobs: &EntryBlobs) -> Vec<Transition> {
+fn transitions(entry: &LogEntry, head: Option<&LogEntry>, blobs: &EntryBlobs) -> Vec<Transition> {
     let Some(delta) = blobs.delta.clone() else {
         return Vec::new();
     };
     let keep = MAX_TRANSITIONS - 1;
-    let surplus = head.transitions.len().saturating_sub(keep);
-    let mut transitions: Vec<Transition> = head.transitions.iter().skip(surplus).cloned().collect();
+    let before = head.map_or(&[][..], |head| &head.transitions);
+    let surplus = before.len().saturating_sub(keep);
+    let mut transitions: Vec<Transition> = before.iter().skip(surplus).cloned().collect();
     transitions.push(Transition {
-        since: head.state_version,
-        from: head.version,
+        since: head.map_or(0, |head| head.state_version),
+        from: entry.parent,
         version: entry.version,
         delta,
         reverse: blobs.reverse.clone(),

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use grotto_format::log::{EntryKind, LogEntry};
 
 use super::compose;
+use super::position::{Pending, Reign};
 use super::probe::prove_fencing;
-use super::{Pending, Writer, WriterOptions};
+use super::{Writer, WriterOptions};
 use crate::control::unencodable;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
@@ -41,11 +42,28 @@ pub(super) async fn acquire(
 }
 
 impl Writer {
+    /// Proves that the store fences, and takes the next epoch for the first commit: creating that is
+    /// the fence. For a writer that may find nothing to write, or writes one version; until the
+    /// commit others may commit, and then this writer ends with `Fenced`.
+    pub async fn claim(&self) -> Result<()> {
+        self.check_alive()?;
+        if self.epoch().is_some() {
+            return Ok(());
+        }
+        let unfenced = probe(&self.dataset, &self.options).await?;
+        let mut position = self.position.lock();
+        if position.reign == Reign::None {
+            position.unfenced = unfenced;
+            position.reign = Reign::Claimed(position.next_epoch());
+        }
+        Ok(())
+    }
+
     /// Takes over at the head that [`Writer::prepare`] read. If the log has moved on since, this
     /// writer ends with `Fenced`. Returns the fence; once fenced, returns the head again.
     pub async fn fence(&self) -> Result<LogEntry> {
         self.check_alive()?;
-        if let (Some(_), Some(head)) = (self.epoch(), self.head()) {
+        if let Some(head) = self.held_head() {
             return Ok(head);
         }
         let unfenced = probe(&self.dataset, &self.options).await?;
@@ -53,10 +71,15 @@ impl Writer {
         self.create_fence().await
     }
 
+    fn held_head(&self) -> Option<LogEntry> {
+        let position = self.position.lock();
+        position.head.clone().filter(|_| position.reign.is_held())
+    }
+
     async fn create_fence(&self) -> Result<LogEntry> {
         let _turn = self.turn.lock().await;
         self.check_alive()?;
-        if let (Some(_), Some(head)) = (self.epoch(), self.head()) {
+        if let Some(head) = self.held_head() {
             return Ok(head); // another caller was faster
         }
         // A fence whose outcome is unknown is driven on; nothing else can be pending yet.
@@ -69,9 +92,14 @@ impl Writer {
     }
 
     fn compose_fence(&self) -> Result<Pending> {
-        let head = self.head();
-        let epoch = head.as_ref().map_or(0, |head| head.epoch) + 1;
-        let entry = compose::fence(self.author(epoch), head.as_ref());
+        let position = self.position.lock();
+        if position.is_past_damage() {
+            return Err(Error::invalid(format!(
+                "version {} is damaged: a fence cannot tell what its state is",
+                position.newest
+            )));
+        }
+        let entry = compose::fence(self.author(position.next_epoch()), &position);
         let bytes = Bytes::from(entry.encode().map_err(unencodable)?);
         Ok(Pending {
             entry,

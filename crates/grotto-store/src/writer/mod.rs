@@ -4,7 +4,8 @@
 //! lost a slot. Spec: `docs/format/spec.md`, section "Commit log".
 //!
 //! **Invariants**
-//! - A commit follows a fence of the same writer: every slot from its fence on was created by it.
+//! - A reign begins with an entry that carries the next epoch, a fence or a first commit: every slot
+//!   from there on was created by the same writer.
 //! - An attempt whose outcome is unknown is settled before anything else is attempted, under its
 //!   own nonce and with its own bytes.
 //! - Once `Fenced`, always `Fenced`.
@@ -12,6 +13,7 @@
 mod commit;
 mod compose;
 mod fence;
+mod position;
 mod probe;
 mod slot;
 
@@ -29,6 +31,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::Created;
 use crate::retry::RetryPolicy;
 
+use position::Position;
+
 pub use compose::CommitFields;
 
 /// How to become and be the writer.
@@ -41,6 +45,9 @@ pub struct WriterOptions {
     pub allow_unfenced: bool,
     /// How often to try to take over when others take over at the same time.
     pub takeover_tries: u32,
+    /// Where the newest log entries are damaged, goes on after them, from the newest intact one. What
+    /// they said is lost: the next commit must be a new start, and nothing can be fenced before.
+    pub past_damage: bool,
 }
 
 impl Default for WriterOptions {
@@ -49,6 +56,7 @@ impl Default for WriterOptions {
             writer: "unnamed".to_owned(),
             allow_unfenced: false,
             takeover_tries: 5,
+            past_damage: false,
         }
     }
 }
@@ -65,29 +73,6 @@ pub struct Writer {
     ended: OnceLock<String>,
 }
 
-/// Where the writer stands in the log.
-#[derive(Debug)]
-struct Position {
-    head: Option<LogEntry>,
-    /// `None` until the fence was created.
-    epoch: Option<u64>,
-    /// The newest snapshot known.
-    snapshot: Option<SnapshotRef>,
-    /// The attempt that is under way or whose outcome is unknown.
-    pending: Option<Pending>,
-    /// The store failed the probe, and that was allowed.
-    unfenced: bool,
-}
-
-/// An entry that may or may not be in the log.
-#[derive(Clone, Debug)]
-struct Pending {
-    entry: LogEntry,
-    bytes: Bytes,
-    /// What the caller asked for; `None` for a fence.
-    fields: Option<CommitFields>,
-}
-
 impl Writer {
     /// Becomes the writer: probes the store, then creates the fence at the head of the log.
     /// Returns the head as it was before the fence, from which the caller restores its state.
@@ -102,18 +87,21 @@ impl Writer {
     }
 
     /// Reads the head without taking over, for a command that may find that there is nothing to
-    /// write. Call [`Writer::fence`] before the first upload.
+    /// write. Call [`Writer::claim`] or [`Writer::fence`] before the first upload.
     pub async fn prepare(
         dataset: Dataset,
         options: WriterOptions,
     ) -> Result<(Self, Option<LogEntry>)> {
-        let head = dataset.head().await?;
-        if let Some(head) = &head {
-            // What is built on must stay: its writer may have failed to sync it.
-            let path = dataset.layout.log_entry(head.version);
-            dataset.store.confirm(&path).await?;
-        }
-        Ok((Self::at(dataset, options, head.clone()), head))
+        let position = Position::find(&dataset, options.past_damage).await?;
+        let head = position.head.clone();
+        let writer = Self {
+            dataset,
+            options,
+            turn: tokio::sync::Mutex::new(()),
+            position: Mutex::new(position),
+            ended: OnceLock::new(),
+        };
+        Ok((writer, head))
     }
 
     /// The dataset it writes.
@@ -121,20 +109,25 @@ impl Writer {
         &self.dataset
     }
 
-    /// The newest entry this writer knows, its own fence and commits included.
+    /// The newest intact entry this writer knows, its own fence and commits included.
     pub fn head(&self) -> Option<LogEntry> {
         self.position.lock().head.clone()
     }
 
-    /// Its epoch; `None` before the fence.
+    /// Whether entries past the head are damaged, so that nobody can tell what they said. Only with
+    /// [`WriterOptions::past_damage`]; over with the next commit.
+    pub fn is_past_damage(&self) -> bool {
+        self.position.lock().is_past_damage()
+    }
+
+    /// Its epoch; `None` before it claimed one or fenced.
     pub fn epoch(&self) -> Option<u64> {
-        self.position.lock().epoch
+        self.position.lock().reign.epoch()
     }
 
     /// The version that the next commit will create. Stays the same until a commit succeeds.
     pub fn next_version(&self) -> u64 {
-        let head = &self.position.lock().head;
-        head.as_ref().map_or(0, |head| head.version) + 1
+        self.position.lock().newest + 1
     }
 
     /// Whether another writer took over; if so, nothing can be written any more.
@@ -191,6 +184,9 @@ impl Writer {
 
     async fn try_heartbeat(&self) -> Result<()> {
         let epoch = self.reign()?;
+        if !self.position.lock().reign.is_held() {
+            return Ok(()); // not the writer yet
+        }
         let env = self.dataset.store.env();
         let hint = LeaderHint {
             format: FORMAT,
@@ -205,28 +201,11 @@ impl Writer {
         self.dataset.store.put(&path, bytes.into()).await
     }
 
-    fn at(dataset: Dataset, options: WriterOptions, head: Option<LogEntry>) -> Self {
-        let position = Position {
-            snapshot: head.as_ref().and_then(|head| head.snapshot.clone()),
-            head,
-            epoch: None,
-            pending: None,
-            unfenced: false,
-        };
-        Self {
-            dataset,
-            options,
-            turn: tokio::sync::Mutex::new(()),
-            position: Mutex::new(position),
-            ended: OnceLock::new(),
-        }
-    }
-
-    /// The epoch, if this writer reigns.
+    /// The epoch to write under.
     fn reign(&self) -> Result<u64> {
         self.check_alive()?;
         self.epoch()
-            .ok_or_else(|| Error::invalid("this writer has not fenced the log yet"))
+            .ok_or_else(|| Error::invalid("this writer has neither claimed an epoch nor fenced"))
     }
 
     fn check_alive(&self) -> Result<()> {

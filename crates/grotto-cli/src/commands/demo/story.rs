@@ -116,9 +116,6 @@ impl<'a> Story<'a> {
         let city = state.type_id("City")?;
         if !self.is_json() {
             let version = state.version();
-            self.say(
-                "\n(Version 1 is the fence with which the producer took over: only one can write.)",
-            )?;
             self.say(format_args!(
                 "\nLooking up cities by primary key at version {version}:\n"
             ))?;
@@ -226,7 +223,7 @@ impl<'a> Story<'a> {
     fn commands(&mut self, folder: &Path) -> Outcome<()> {
         let store = folder.join("store");
         let store = store.display();
-        let (key, versions) = (LOOKUPS[0].1, "4 6");
+        let (key, versions) = (LOOKUPS[0].1, "4 5");
         self.say(format_args!("  grotto log     --store {store}"))?;
         self.say(format_args!("  grotto get     --store {store} City {key}"))?;
         self.say(format_args!("  grotto diff    --store {store} {versions}"))?;

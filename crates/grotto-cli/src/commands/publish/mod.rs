@@ -143,7 +143,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             })
         }
         None if args.snapshot => {
-            let snapshot = builder()?.open().await?.snapshot().await?;
+            let snapshot = producer.snapshot().await?;
             report::unchanged(&name, producer.version(), Some(&snapshot), out)
         }
         None => report::unchanged(&name, producer.version(), None, out),
