@@ -8,7 +8,7 @@ use crate::producer::{Core, Producer, Shared};
 use crate::restore::{empty, restore};
 use crate::validate::Validator;
 use grotto_format::Schema;
-use grotto_state::{SegmentOptions, WriteState};
+use grotto_state::{SegmentOptions, State, WriteState};
 use grotto_store::{Dataset, ErrorKind, LogEntry, Store, Writer, WriterOptions};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
