@@ -113,7 +113,8 @@ fn unevenness(words: &[u64], secret: &Secret, part: impl Fn(u64) -> usize, parts
 #[test]
 fn regular_keys_spread_over_pages_lines_and_fingerprints() {
     let many = 1_u64 << 14;
-    let patterns: [(&str, fn(u64) -> u64); 6] = [
+    type Pattern = (&'static str, fn(u64) -> u64);
+    let patterns: [Pattern; 6] = [
         ("rising", |i| i),
         ("in steps of 1,000", |i| i * 1_000),
         ("in steps of 2^32", |i| i << 32),
