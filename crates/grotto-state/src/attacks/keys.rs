@@ -15,7 +15,8 @@ const OTHERS: u64 = 50_000;
 /// Keys whose public hashes have the same top 24 and, but for eight bits, the same low 32 bits: one page,
 /// one line.
 fn crowd(count: u64) -> Vec<u64> {
-    let hash = |i: u64| 0x7777_7700_0000_0000 | ((i / 256) << 32) | 0x3333_3300 | (i % 256);
+    let (page, line) = (0x7777_7700_u64 << 32, 0x3333_3300);
+    let hash = |i: u64| page | line | ((i / 256) << 32) | (i % 256);
     (0..count).map(|i| word_with(hash(i), KEY_SEED)).collect()
 }
 

@@ -29,12 +29,13 @@ impl References {
     /// How many pages this one does not share with another, and how many it has.
     #[cfg(test)]
     pub(crate) fn unlike(&self, other: &Self) -> (usize, usize) {
-        type Page = Option<Arc<[u32]>>;
-        let shared = |(a, b): &(&Page, &Page)| match (a, b) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            _ => false,
-        };
-        let shared = self.pages.iter().zip(&other.pages).filter(shared).count();
+        let page = |page: &Option<Arc<[u32]>>| page.as_ref().map(Arc::as_ptr);
+        let both = self
+            .pages
+            .iter()
+            .map(page)
+            .zip(other.pages.iter().map(page));
+        let shared = both.filter(|(a, b)| a.is_some() && a == b).count();
         (self.pages.len() - shared, self.pages.len())
     }
 

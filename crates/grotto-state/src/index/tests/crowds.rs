@@ -3,32 +3,31 @@
 
 use super::*;
 
+type Hash = fn(u32) -> u64;
+
 /// How many of the first ordinals collide; all others have hashes of their own.
 const CROWD: u32 = 2_300;
 const OTHERS: u32 = 50_000;
 
-/// A name, and the hash of an ordinal.
-type Crowd = (&'static str, fn(u32) -> u64);
-
 /// Ways for hashes to be equal.
-const EQUAL: fn(u32) -> u64 = |ordinal| match ordinal {
+const EQUAL: Hash = |ordinal| match ordinal {
     ..CROWD => 0x5555_5555_5555_5555,
     _ => hash(ordinal),
 };
-const EQUAL_TOP: fn(u32) -> u64 = |ordinal| match ordinal {
+const EQUAL_TOP: Hash = |ordinal| match ordinal {
     ..CROWD => 0x5555_5555_0000_0000 | hash(ordinal) >> 32,
     _ => hash(ordinal),
 };
-const EQUAL_LOW: fn(u32) -> u64 = |ordinal| match ordinal {
+const EQUAL_LOW: Hash = |ordinal| match ordinal {
     ..CROWD => 0x5555_5555 | hash(ordinal) & !0xffff_ffff,
     _ => hash(ordinal),
 };
 /// What a directory of a million entries would separate.
-const CLOSE: fn(u32) -> u64 = |ordinal| match ordinal {
+const CLOSE: Hash = |ordinal| match ordinal {
     ..CROWD => 0x5555 << 48 | hash(ordinal) >> 16,
     _ => hash(ordinal),
 };
-const CROWDS: [Crowd; 4] = [
+const CROWDS: [(&str, Hash); 4] = [
     ("equal", EQUAL),
     ("equal top bits", EQUAL_TOP),
     ("close", CLOSE),
@@ -101,7 +100,7 @@ proptest! {
 }
 
 /// All in one step, and a hundred at a time.
-fn filled(hash: fn(u32) -> u64) -> [Harness; 2] {
+fn filled(hash: Hash) -> [Harness; 2] {
     let all: Vec<u32> = (0..CROWD + OTHERS).collect();
     let others: BTreeSet<u32> = (CROWD..CROWD + OTHERS).collect();
     let mut slowly = Harness::with_hash(others, hash);
