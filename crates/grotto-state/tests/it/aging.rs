@@ -258,6 +258,38 @@ fn hundreds_of_refreshes_leave_segments_bounded() {
 }
 
 #[test]
+fn a_restart_in_the_middle_of_a_segment_changes_nothing() {
+    let mut aging = Aging::load(200, BLOCK * 9 / 10, SMALL);
+    let is_emptying = |state: &State| !format!("{:?}", state.to_parts()).contains("emptying: None");
+    let mut refreshes = 0;
+    while !is_emptying(&aging.state) {
+        aging.refresh(24, false);
+        refreshes += 1;
+        assert!(
+            refreshes < 500,
+            "budgets never end in the middle of a segment"
+        );
+    }
+    let bytes: Vec<_> = aging.state.segments().map(|s| s.bytes().clone()).collect();
+    let mut next = bytes.into_iter();
+    let opened = State::from_parts(aging.state.to_parts(), &mut |_| Ok(next.next().unwrap()));
+    let mut restarted = Aging {
+        state: opened.unwrap(),
+        seal: HeapSeal::with_options(SMALL),
+        records: aging.records.clone(),
+        free: aging.free.clone(),
+        ..aging
+    };
+    assert!(is_emptying(&restarted.state));
+    for _ in 0..40 {
+        let (one, other) = (aging.refresh(24, false), restarted.refresh(24, false));
+        assert_eq!(one, other);
+        assert_eq!(aging.state.shape(), restarted.state.shape());
+    }
+    restarted.check();
+}
+
+#[test]
 fn a_hundred_million_ordinals_far_apart_are_refreshed_like_a_few() {
     let [few, many] = [6_000_000, 100_000_000].map(|ordinals| {
         let mut aging = Aging::load(ordinals / BLOCK, 1, SMALL);
