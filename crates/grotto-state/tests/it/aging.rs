@@ -211,7 +211,7 @@ fn work_follows_the_change_and_not_the_dataset() {
         aging.check();
         effort
     });
-    println!("150 refreshes at N {small:?}, at 16 N {large:?}");
+    eprintln!("150 refreshes at N {small:?}, at 16 N {large:?}");
     assert!(
         small.moved_bytes > 0 && large.moved_bytes > 0,
         "compaction is at work"
@@ -308,7 +308,7 @@ fn a_hundred_million_ordinals_far_apart_are_refreshed_like_a_few() {
             }
         }
         aging.check();
-        println!("{ordinals} ordinals: {segments} segments, 30 refreshes {effort:?}");
+        eprintln!("{ordinals} ordinals: {segments} segments, 30 refreshes {effort:?}");
         effort
     });
     assert!(many.sealed_bytes <= few.sealed_bytes * 3 / 2);
