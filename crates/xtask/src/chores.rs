@@ -79,7 +79,7 @@ const SOAK: [&str; 5] = [
     "--churn=0.0002",
     "--cycles=1000",
     "--move-at-least=262144",
-    "--seal-at=4194304",
+    "--seal-at=1048576",
 ];
 
 /// A long run of producer and consumers. One arena for all threads: with one for each

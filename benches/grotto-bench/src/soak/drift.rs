@@ -140,7 +140,7 @@ mod tests {
         {
             let first = Sample::of(100, |_| 100.0);
             let value = match drifting.limit(since) {
-                Limit::Growth(..) => 200.0,
+                Limit::Growth(..) => 300.0,
                 Limit::Loss(_) => 50.0,
                 Limit::Shown => continue,
             };

@@ -7,7 +7,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentOptions {
     /// A buffer of this many bytes is sealed and another one begun, so that a load needs little
-    /// memory beside the sealed segments: about one such buffer for each thread.
+    /// memory beside the sealed segments: about one such buffer for each thread. Also what is there
+    /// twice while a segment of a load is emptied.
     pub seal_at: usize,
     /// Bytes that a refresh may move however little it wrote.
     pub move_at_least: u64,
@@ -26,7 +27,7 @@ pub struct SegmentOptions {
 impl Default for SegmentOptions {
     fn default() -> Self {
         Self {
-            seal_at: 64 << 20,
+            seal_at: 16 << 20,
             move_at_least: 4 << 20,
             move_per_written: 3,
             dead_percent: 22,

@@ -96,10 +96,7 @@ impl Aging {
         forge.header.types[0].live = records.len() as u64;
         forge.header.to_checksum = checksum;
         let mut seal = HeapSeal::with_options(options);
-        let state = crate::engine::empty()
-            .apply(&forge.seal(), &mut seal)
-            .unwrap()
-            .0;
+        let state = State::empty().apply(&forge.seal(), &mut seal).unwrap().0;
         let seed = 0x2545_f491;
         Self {
             state,
@@ -214,6 +211,7 @@ fn work_follows_the_change_and_not_the_dataset() {
         aging.check();
         effort
     });
+    eprintln!("150 refreshes at N {small:?}, at 16 N {large:?}");
     assert!(
         small.moved_bytes > 0 && large.moved_bytes > 0,
         "compaction is at work"
@@ -260,6 +258,38 @@ fn hundreds_of_refreshes_leave_segments_bounded() {
 }
 
 #[test]
+fn a_restart_in_the_middle_of_a_segment_changes_nothing() {
+    let mut aging = Aging::load(200, BLOCK * 9 / 10, SMALL);
+    let is_emptying = |state: &State| !format!("{:?}", state.to_parts()).contains("emptying: None");
+    let mut refreshes = 0;
+    while !is_emptying(&aging.state) {
+        aging.refresh(24, false);
+        refreshes += 1;
+        assert!(
+            refreshes < 500,
+            "budgets never end in the middle of a segment"
+        );
+    }
+    let bytes: Vec<_> = aging.state.segments().map(|s| s.bytes().clone()).collect();
+    let mut next = bytes.into_iter();
+    let opened = State::from_parts(aging.state.to_parts(), &mut |_| Ok(next.next().unwrap()));
+    let mut restarted = Aging {
+        state: opened.unwrap(),
+        seal: HeapSeal::with_options(SMALL),
+        records: aging.records.clone(),
+        free: aging.free.clone(),
+        ..aging
+    };
+    assert!(is_emptying(&restarted.state));
+    for _ in 0..40 {
+        let (one, other) = (aging.refresh(24, false), restarted.refresh(24, false));
+        assert_eq!(one, other);
+        assert_eq!(aging.state.shape(), restarted.state.shape());
+    }
+    restarted.check();
+}
+
+#[test]
 fn a_hundred_million_ordinals_far_apart_are_refreshed_like_a_few() {
     let [few, many] = [6_000_000, 100_000_000].map(|ordinals| {
         let mut aging = Aging::load(ordinals / BLOCK, 1, SMALL);
@@ -278,6 +308,7 @@ fn a_hundred_million_ordinals_far_apart_are_refreshed_like_a_few() {
             }
         }
         aging.check();
+        eprintln!("{ordinals} ordinals: {segments} segments, 30 refreshes {effort:?}");
         effort
     });
     assert!(many.sealed_bytes <= few.sealed_bytes * 3 / 2);
