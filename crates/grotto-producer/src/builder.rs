@@ -145,7 +145,11 @@ impl ProducerBuilder {
             Some(schema) => Arc::new(schema),
             None if head.is_some() && !starts_over => Arc::clone(state.schema()),
             None => {
-                let found = if starts_over { "begins anew" } else { "is empty" };
+                let found = if starts_over {
+                    "begins anew"
+                } else {
+                    "is empty"
+                };
                 return Err(Error::invalid(format!(
                     "dataset {} {found}: expected a schema",
                     self.name

@@ -5,10 +5,10 @@
 use bytes::Bytes;
 use grotto_format::log::LogEntry;
 
-use super::compose::{self, Author, CommitFields};
-use super::slot::{self, Slot};
 use super::Writer;
+use super::compose::{self, Author, CommitFields};
 use super::position::{Pending, Reign};
+use super::slot::{self, Slot};
 use crate::control::unencodable;
 use crate::error::{Error, Result};
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use grotto_format::log::{EntryKind, LogEntry};
 
 use super::compose;
-use super::probe::prove_fencing;
 use super::position::{Pending, Reign};
+use super::probe::prove_fencing;
 use super::{Writer, WriterOptions};
 use crate::control::unencodable;
 use crate::dataset::Dataset;
