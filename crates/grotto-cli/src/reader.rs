@@ -85,11 +85,23 @@ pub(crate) async fn consumer(dataset: &Dataset, version: Option<u64>) -> Outcome
     let Some(version) = version else {
         return Ok(builder.open().await?);
     };
-    let newest = dataset.head().await?.map_or(0, |head| head.version);
-    if version > newest {
+    // Only the version's own entry is asked for: the newest may be damaged.
+    if version > 0 && dataset.read_entry(version).await?.is_none() {
         return Err(not_in_log(dataset, version));
     }
     Ok(builder.open_at(version).await?)
+}
+
+/// What to do about a newest log entry that cannot be read.
+async fn with_hint(failure: Failure, dataset: &Dataset) -> Failure {
+    let head = dataset.head().await;
+    if !failure.is_loss() || head.is_ok_and(|head| head.is_some()) {
+        return failure;
+    }
+    failure.hint(
+        "older versions can be read with --version (`grotto log` lists them); `grotto publish \
+         --start-over` with a full input goes on after what is damaged",
+    )
 }
 
 fn not_in_log(dataset: &Dataset, version: u64) -> Failure {
@@ -104,7 +116,11 @@ async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Arc<State>
     match version {
         // The empty state is one to compare with, not one to read.
         Some(0) => Err(not_in_log(&dataset, 0)),
-        _ => Ok(consumer(&dataset, version).await?.state()),
+        Some(_) => Ok(consumer(&dataset, version).await?.state()),
+        None => match consumer(&dataset, None).await {
+            Ok(consumer) => Ok(consumer.state()),
+            Err(failure) => Err(with_hint(failure, &dataset).await),
+        },
     }
 }
 

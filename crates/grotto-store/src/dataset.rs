@@ -149,11 +149,12 @@ impl Dataset {
         Ok(versions)
     }
 
-    /// The log entries in a range, ascending; those collected meanwhile are left out.
+    /// The intact log entries in a range, ascending; those collected meanwhile are left out, damaged
+    /// ones too, with a warning: what others say is still good.
     pub async fn list_entries(&self, range: RangeInclusive<u64>) -> Result<Vec<LogEntry>> {
         let versions = self.list_versions(range).await?;
         let entries: Vec<Option<LogEntry>> = futures::stream::iter(versions)
-            .map(|version| self.read_entry(version))
+            .map(|version| self.read_entry_or_warn(version))
             .buffered(ENTRIES_AT_ONCE)
             .try_collect()
             .await?;
@@ -215,6 +216,16 @@ impl Dataset {
             )));
         }
         Ok(Some(entry))
+    }
+
+    async fn read_entry_or_warn(&self, version: u64) -> Result<Option<LogEntry>> {
+        match self.read_entry(version).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(%error, dataset = self.name(), version, "ignoring a damaged log entry");
+                Ok(None)
+            }
+            other => other,
+        }
     }
 
     async fn read_snapshot_or_warn(&self, version: u64) -> Result<Option<SnapshotEntry>> {

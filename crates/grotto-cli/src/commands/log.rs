@@ -9,7 +9,7 @@ use crate::target::{TargetArgs, nothing_published};
 use crate::text::{self, Table};
 use grotto::store::{BlobRef, EntryKind, LogEntry};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Lists the versions of a dataset, oldest first
 #[derive(Debug, clap::Args)]
@@ -30,13 +30,15 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let target = args.target.resolve(Role::Reader)?;
     let dataset = target.open().await?;
-    let Some(head) = dataset.head().await? else {
+    let versions = dataset.list_versions(1..=u64::MAX).await?;
+    let Some(newest) = versions.last().copied() else {
         return Err(nothing_published(dataset.name(), &target).await);
     };
     let first = args
         .limit
-        .map_or(1, |limit| head.version.saturating_sub(limit) + 1);
-    let entries = dataset.list_entries(first..=head.version).await?;
+        .map_or(1, |limit| newest.saturating_sub(limit) + 1);
+    let entries = dataset.list_entries(first..=newest).await?;
+    let damaged = damaged(&versions, first, &entries);
     let snapshots: BTreeMap<u64, BlobRef> = dataset
         .snapshot_entries()
         .await?
@@ -44,15 +46,18 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         .map(|entry| (entry.version, entry.blob))
         .collect();
     if out.is_json() {
-        return entries
+        entries
             .iter()
-            .try_for_each(|entry| out.json(&line(entry, snapshots.get(&entry.version))));
+            .try_for_each(|entry| out.json(&line(entry, snapshots.get(&entry.version))))?;
+        return damaged
+            .iter()
+            .try_for_each(|version| out.json(&json!({ "version": version, "kind": "damaged" })));
     }
     out.line(format_args!(
         "{}: {} versions, newest {}\n",
         dataset.name(),
-        entries.len(),
-        head.version
+        entries.len() + damaged.len(),
+        newest
     ))?;
     let names = [
         "kind",
@@ -69,7 +74,17 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     for entry in &entries {
         table.row(row(entry, snapshots.get(&entry.version)));
     }
-    table.lines().try_for_each(|line| out.line(line))
+    table.lines().try_for_each(|line| out.line(line))?;
+    damaged.iter().try_for_each(|version| {
+        out.line(format_args!("version {version}: its log entry is damaged"))
+    })
+}
+
+/// The versions whose entries are there and cannot be read.
+fn damaged(versions: &[u64], first: u64, entries: &[LogEntry]) -> Vec<u64> {
+    let intact: BTreeSet<u64> = entries.iter().map(|entry| entry.version).collect();
+    let listed = versions.iter().copied().filter(|version| *version >= first);
+    listed.filter(|version| !intact.contains(version)).collect()
 }
 
 fn kind(entry: &LogEntry) -> &'static str {

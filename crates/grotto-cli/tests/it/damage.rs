@@ -248,3 +248,103 @@ fn a_lost_end_of_the_log_with_its_snapshot_announced_is_published_over() {
         bench.run("verify --store store").ok();
     }
 }
+
+#[test]
+fn a_damaged_newest_log_entry_leaves_older_versions_readable_and_is_published_over() {
+    let bench = three_versions();
+    let old = bench.run("export --store store --version 2").ok();
+    let entry = bench.path("store/items/log/00000000000000000003.json");
+    let mut bytes = std::fs::read(&entry).unwrap();
+    bytes[60] ^= 1;
+    std::fs::write(&entry, bytes).unwrap();
+    assert_eq!(bench.run("export --store store --version 2").ok(), old);
+    bench.run("get --store store --version 1 Item 7").ok();
+    let complaint = bench.run("get --store store Item 7").refused(5);
+    assert!(
+        complaint.contains("00000000000000000003.json"),
+        "{complaint}"
+    );
+    assert!(complaint.contains("--version"), "{complaint}");
+    let log = bench.run("log --store store --json").values();
+    let kinds: Vec<&serde_json::Value> = log.iter().map(|line| &line["kind"]).collect();
+    assert_eq!(kinds, ["commit", "commit", "damaged"]);
+    let line = "{\"id\":1,\"size\":9}\n";
+    let refused = bench.publish(line, "").refused(5);
+    assert!(refused.contains("--start-over"), "{refused}");
+    let begun = bench
+        .publish(line, "--start-over --json")
+        .values()
+        .remove(0);
+    assert_eq!(begun["version"], 4);
+    assert_eq!(bench.run("export --store store").ok(), line);
+    assert_eq!(bench.run("export --store store --version 2").ok(), old);
+    let line = "{\"id\":1,\"size\":10}\n";
+    bench.publish(line, "").ok();
+    assert_eq!(bench.run("export --store store").ok(), line);
+    // What is damaged stays so, and nothing else is.
+    let verified = bench.run("verify --store store --json");
+    let found: serde_json::Value = serde_json::from_str(verified.out.trim()).unwrap();
+    assert_eq!(found["faults"].as_array().unwrap().len(), 1, "{found}");
+}
+
+#[test]
+fn a_snapshot_of_an_unchanged_dataset_is_no_version() {
+    let bench = Bench::with_schema();
+    let line = "{\"id\":1,\"size\":9}\n";
+    bench.publish(line, "--snapshot-every 0").ok();
+    let text = bench.publish(line, "--snapshot").ok();
+    assert!(
+        text.starts_with("no change: items stays at version 1\nsnapshot of version 1 "),
+        "{text}"
+    );
+    bench.publish("{\"id\":1,\"size\":10}\n", "").ok();
+    let log = bench.run("log --store store --json").values();
+    let kinds: Vec<&serde_json::Value> = log.iter().map(|line| &line["kind"]).collect();
+    assert_eq!(kinds, ["commit", "commit"]);
+    bench.run("verify --store store").ok();
+}
+
+/// Copies a store folder by folder while versions are published, and publishes on top of the copy.
+fn copied_while_in_use(order: &[&str]) {
+    let bench = three_versions();
+    for (round, part) in order.iter().enumerate() {
+        let from = bench.path(&format!("store/items/{part}"));
+        copy(&from, &bench.path(&format!("copy/items/{part}")));
+        let text = format!("{{\"id\":1,\"size\":{round}}}\n");
+        bench.publish(&text, "--snapshot-every 1").ok();
+    }
+    bench.run("verify --store copy").ok();
+    bench.run("export --store copy").ok();
+    for size in [100, 101] {
+        bench.write("input.ndjson", &format!("{{\"id\":2,\"size\":{size}}}\n"));
+        bench
+            .run("publish --store copy --dataset items --input input.ndjson --snapshot-every 1")
+            .ok();
+        bench.run("export --store copy").ok();
+        bench.run("verify --store copy").ok();
+    }
+}
+
+#[test]
+fn a_store_copied_while_in_use_in_the_order_of_the_operating_notes_is_whole() {
+    copied_while_in_use(&[
+        "snapshots",
+        "log",
+        "delta",
+        "reverse",
+        "snapshot",
+        "control",
+    ]);
+}
+
+#[test]
+fn a_copy_with_announcements_of_versions_that_its_log_lacks_can_be_published_on() {
+    copied_while_in_use(&[
+        "log",
+        "delta",
+        "reverse",
+        "snapshots",
+        "snapshot",
+        "control",
+    ]);
+}

@@ -301,3 +301,151 @@ async fn a_blob_is_never_written_over_by_one_that_drew_its_name() {
         assert_eq!(dataset.fetch_blob(&blob).await.unwrap(), bytes);
     }
 }
+
+async fn claimed(dataset: &Dataset, writer: &str) -> Writer {
+    let (writer, _) = Writer::prepare(dataset.clone(), named(writer))
+        .await
+        .unwrap();
+    writer.claim().await.unwrap();
+    writer
+}
+
+#[tokio::test]
+async fn the_first_commit_under_a_claimed_epoch_is_the_fence() {
+    let dataset = memory();
+    let old = acquire(&dataset, "daemon").await;
+    commit(&old, "2").await.unwrap();
+    let one_shot = claimed(&dataset, "one-shot").await;
+    assert_eq!((one_shot.epoch(), one_shot.next_version()), (Some(2), 3));
+    one_shot.heartbeat().await;
+    assert_eq!(
+        dataset.leader_hint().await.unwrap(),
+        None,
+        "it is not the writer yet"
+    );
+    let entry = commit(&one_shot, "3").await.unwrap();
+    assert_eq!(
+        (entry.version, entry.kind, entry.epoch),
+        (3, EntryKind::Commit, 2)
+    );
+    assert_eq!(
+        one_shot.fence().await.unwrap(),
+        entry,
+        "there is nothing left to fence"
+    );
+    assert_eq!(
+        commit(&old, "late").await.unwrap_err().kind(),
+        ErrorKind::Fenced
+    );
+    let next = commit(&one_shot, "4").await.unwrap();
+    assert_eq!((next.version, next.epoch), (4, 2), "its reign goes on");
+}
+
+#[tokio::test]
+async fn the_first_version_of_a_dataset_is_1() {
+    let dataset = memory();
+    let entry = commit(&claimed(&dataset, "a").await, "x").await.unwrap();
+    assert_eq!((entry.version, entry.epoch, entry.parent), (1, 1, 0));
+    assert_eq!(entry.transitions[0].from, 0);
+}
+
+#[tokio::test]
+async fn of_two_that_claimed_one_commits_and_the_other_is_fenced_for_good() {
+    let dataset = memory();
+    acquire(&dataset, "before").await;
+    let (first, second) = (claimed(&dataset, "a").await, claimed(&dataset, "b").await);
+    let (lost, won) = (
+        fields(&first, "x").await.unwrap(),
+        fields(&second, "y").await.unwrap(),
+    );
+    let entry = second.commit(won).await.unwrap();
+    for _ in 0..2 {
+        let error = first.commit(lost.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    }
+    assert!(first.is_fenced());
+    assert_eq!(dataset.head().await.unwrap(), Some(entry));
+}
+
+/// Flips a bit of the entry of a version.
+async fn damage(faults: &crate::kit::FaultStore, version: u64) {
+    let path = Path::from(format!("cities/log/{version:020}.json"));
+    let mut bytes = faults
+        .get(&path)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap()
+        .to_vec();
+    bytes[40] ^= 1;
+    faults.put(&path, bytes.into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn past_damaged_entries_only_a_new_start_can_be_committed() {
+    let (faults, dataset) = faulty();
+    let old = acquire(&dataset, "old").await;
+    for _ in 2..=4 {
+        commit(&old, "x").await.unwrap();
+    }
+    for version in [3, 4] {
+        damage(&faults, version).await;
+    }
+    let plain = Writer::prepare(dataset.clone(), named("a")).await;
+    assert_eq!(plain.unwrap_err().kind(), ErrorKind::Corrupt);
+    let options = WriterOptions {
+        past_damage: true,
+        ..named("a")
+    };
+    let (writer, head) = Writer::prepare(dataset.clone(), options).await.unwrap();
+    assert_eq!((head.unwrap().version, writer.next_version()), (2, 5));
+    assert!(writer.is_past_damage());
+    assert_eq!(writer.fence().await.unwrap_err().kind(), ErrorKind::Invalid);
+    writer.claim().await.unwrap();
+    let delta = fields(&writer, "x").await.unwrap();
+    assert_eq!(
+        writer.commit(delta).await.unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
+    let blob = writer
+        .upload(BlobKind::Snapshot, 5, Bytes::new())
+        .await
+        .unwrap();
+    let start = CommitFields {
+        snapshot: Some(blob),
+        state_checksum: 5,
+        ..CommitFields::default()
+    };
+    let entry = writer.commit(start).await.unwrap();
+    assert_eq!((entry.version, entry.parent), (5, 4));
+    assert_eq!(entry.epoch, 4, "above what the damaged ones may have had");
+    assert_eq!(
+        entry.dataset_id,
+        dataset.read_entry(2).await.unwrap().unwrap().dataset_id
+    );
+    assert!(!writer.is_past_damage());
+    assert_eq!(
+        commit(&old, "late").await.unwrap_err().kind(),
+        ErrorKind::Fenced
+    );
+    assert_eq!(commit(&writer, "x").await.unwrap().version, 6);
+    let listed = dataset.list_entries(1..=9).await.unwrap();
+    let listed: Vec<u64> = listed.iter().map(|entry| entry.version).collect();
+    assert_eq!(listed, [1, 2, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_log_whose_only_entry_is_damaged_can_be_begun_anew() {
+    let (faults, dataset) = faulty();
+    acquire(&dataset, "old").await;
+    damage(&faults, 1).await;
+    let options = WriterOptions {
+        past_damage: true,
+        ..named("a")
+    };
+    let (writer, head) = Writer::prepare(dataset, options).await.unwrap();
+    assert_eq!((head, writer.next_version()), (None, 2));
+    writer.claim().await.unwrap();
+    assert_eq!(writer.epoch(), Some(2));
+}
