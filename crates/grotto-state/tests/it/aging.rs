@@ -96,7 +96,10 @@ impl Aging {
         forge.header.types[0].live = records.len() as u64;
         forge.header.to_checksum = checksum;
         let mut seal = HeapSeal::with_options(options);
-        let state = State::empty().apply(&forge.seal(), &mut seal).unwrap().0;
+        let state = crate::engine::empty()
+            .apply(&forge.seal(), &mut seal)
+            .unwrap()
+            .0;
         let seed = 0x2545_f491;
         Self {
             state,
