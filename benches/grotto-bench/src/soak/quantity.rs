@@ -73,7 +73,7 @@ quantities! {
     Segments "segments" "" Growth(2.0, 8.0), Growth(1.1, 4.0);
     SegmentsMapped "segments_mapped" "" Growth(2.0, 8.0), Growth(1.1, 4.0);
     StateFiles "state_files" "" Growth(2.0, 8.0), Growth(1.1, 8.0);
-    StateBytes "state_dir" "MB" Growth(1.25, 0.0), Growth(1.1, 0.0);
+    StateBytes "state_dir" "MB" Growth(1.25, 2.0), Growth(1.1, 2.0);
     OpenFiles "open_files" "" Growth(1.0, 4.0), Growth(1.0, 4.0);
     Maps "maps" "" Growth(2.0, 64.0), Growth(1.25, 32.0);
     Threads "threads" "" Growth(1.0, 8.0), Growth(1.0, 8.0);
