@@ -10,6 +10,7 @@ use crate::served::Served;
 use grotto_env::Env;
 use grotto_state::State;
 use grotto_store::Dataset;
+use grotto_store::follow::Suspects;
 use parking_lot::{Mutex, RwLock};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     distrusted: AtomicBool,
     versions: watch::Sender<u64>,
     keeper: Mutex<Keeper>,
+    /// Blobs that stopped the last refresh: the next one asks for them first.
+    pub(crate) suspects: Mutex<Suspects>,
     listeners: RwLock<Vec<Listener>>,
     /// When the served state was last known to be the newest, by the monotonic clock.
     fresh_at: Mutex<Duration>,
@@ -73,6 +76,7 @@ impl Shared {
             versions: watch::Sender::new(state.version()),
             served: Served::new(state),
             keeper: Mutex::new(Keeper { place, dataset_id }),
+            suspects: Mutex::default(),
             listeners: RwLock::default(),
             fresh_at: Mutex::new(env.clock.monotonic()),
             dataset,

@@ -4,7 +4,7 @@
 //! is served.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::route;
+use crate::news::news;
 use crate::shared::Shared;
 use crate::step::Promise;
 use grotto_state::State;
@@ -36,7 +36,7 @@ impl Shared {
             Goal::Pin(pinned) if pinned == version && sound => None,
             Goal::Pin(pinned) => Some(self.entry_of(pinned).await?),
             Goal::Newest | Goal::Follow if version > 0 && sound => {
-                route::news(&self.dataset, version).await?
+                news(&self.dataset, version).await?
             }
             _ => self.head_for(served).await?,
         };

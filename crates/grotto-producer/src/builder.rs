@@ -5,11 +5,11 @@
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::producer::{Core, Producer, Shared};
-use crate::restore::restore;
+use crate::restore::{Restored, restore};
 use crate::validate::Validator;
 use grotto_format::Schema;
 use grotto_state::{State, WriteState};
-use grotto_store::{Dataset, ErrorKind, Store, Writer, WriterOptions};
+use grotto_store::{Dataset, ErrorKind, LogEntry, Store, Writer, WriterOptions};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -141,14 +141,22 @@ impl ProducerBuilder {
             true => Writer::prepare(dataset, self.writer).await?,
             false => Writer::acquire(dataset, self.writer).await?,
         };
-        let (state, starts_over) = match restore(writer.dataset(), head.as_ref()).await {
-            Ok(state) => (state, false),
+        let (restored, starts_over) = match restore(writer.dataset(), head.as_ref()).await {
+            Ok(restored) => (restored, false),
             Err(error) if self.start_over && is_lost(&error) => {
                 tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
-                (State::empty(), true)
+                let restored = Restored {
+                    state: State::empty(),
+                    newest_snapshot: named_snapshot(head.as_ref()),
+                };
+                (restored, true)
             }
             Err(error) => return Err(error),
         };
+        let Restored {
+            state,
+            newest_snapshot,
+        } = restored;
         let schema = match self.schema {
             Some(schema) => Arc::new(schema),
             None if head.is_some() => Arc::clone(state.schema()),
@@ -159,17 +167,6 @@ impl ProducerBuilder {
                 )));
             }
         };
-        let snapshot = head
-            .as_ref()
-            .and_then(|head| head.snapshot.as_ref())
-            .map_or(0, |s| s.version);
-        let announced = writer
-            .dataset()
-            .snapshot_entries()
-            .await?
-            .iter()
-            .map(|s| s.version)
-            .max();
         let mut write = WriteState::new(Arc::new(state));
         write.skip_to(writer.next_version() - 1);
         let mut registry = Registry::default();
@@ -183,7 +180,7 @@ impl ProducerBuilder {
             registry,
             state: Mutex::new(Arc::clone(write.state())),
             snapshots: tokio::sync::Mutex::default(),
-            last_snapshot: AtomicU64::new(snapshot.max(announced.unwrap_or(0))),
+            last_snapshot: AtomicU64::new(newest_snapshot),
         };
         let core = Core {
             write,
@@ -193,6 +190,12 @@ impl ProducerBuilder {
         };
         Ok(Producer::assemble(shared, core))
     }
+}
+
+/// Version of the snapshot that an entry names; 0 for none.
+fn named_snapshot(entry: Option<&LogEntry>) -> u64 {
+    let snapshot = entry.and_then(|entry| entry.snapshot.as_ref());
+    snapshot.map_or(0, |snapshot| snapshot.version)
 }
 
 /// Whether no retry brings the newest version back.

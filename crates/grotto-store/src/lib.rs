@@ -27,11 +27,13 @@ mod breaker;
 mod control;
 mod dataset;
 mod error;
+pub mod follow;
 mod layout;
 mod location;
 mod object;
 pub mod plan;
 mod retry;
+mod route;
 mod sweep;
 mod writer;
 

@@ -11,7 +11,9 @@
 )]
 
 mod attached;
+mod faults;
 mod kit;
+mod leftovers;
 mod local;
 mod moves;
 mod trouble;

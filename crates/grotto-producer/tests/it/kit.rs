@@ -2,6 +2,7 @@
 //! command.
 
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use grotto_format::Schema;
 use grotto_format::schema::TypeId;
@@ -12,7 +13,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use parking_lot::Mutex;
 use std::fmt;
@@ -37,6 +38,8 @@ pub(crate) enum Trouble {
 pub(crate) struct TroubledStore {
     inner: InMemory,
     trouble: Mutex<Option<(Trouble, &'static str)>>,
+    /// Paths of gets, `LIST` and the prefix for listings.
+    asked: Mutex<Vec<String>>,
     /// One permit for each put that met trouble.
     pub(crate) met: Semaphore,
 }
@@ -46,6 +49,7 @@ impl TroubledStore {
         Arc::new(Self {
             inner: InMemory::new(),
             trouble: Mutex::default(),
+            asked: Mutex::default(),
             met: Semaphore::new(0),
         })
     }
@@ -68,6 +72,27 @@ impl TroubledStore {
             .schema(schema)
             .threads(1);
         builder.snapshot_every(snapshot_every).open().await.unwrap()
+    }
+
+    /// What was asked for since the last call.
+    pub(crate) fn take_asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock())
+    }
+
+    pub(crate) async fn remove(&self, path: &str) {
+        self.inner.delete(&Path::from(path)).await.unwrap();
+    }
+
+    /// Paths below a folder, sorted.
+    pub(crate) async fn paths(&self, folder: &str) -> Vec<String> {
+        let listing = self.inner.list(Some(&Path::from(folder)));
+        let listed: Vec<_> = listing.try_collect().await.unwrap();
+        let mut paths: Vec<_> = listed
+            .iter()
+            .map(|meta| meta.location.to_string())
+            .collect();
+        paths.sort();
+        paths
     }
 
     fn trouble_at(&self, location: &Path) -> Option<Trouble> {
@@ -135,6 +160,7 @@ impl ObjectStore for TroubledStore {
         location: &Path,
         options: GetOptions,
     ) -> object_store::Result<GetResult> {
+        self.asked.lock().push(location.to_string());
         self.inner.get_opts(location, options).await
     }
 
@@ -146,6 +172,8 @@ impl ObjectStore for TroubledStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        let prefix_text = prefix.map_or("", Path::as_ref);
+        self.asked.lock().push(format!("LIST {prefix_text}"));
         self.inner.list(prefix)
     }
 

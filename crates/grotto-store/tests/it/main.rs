@@ -12,3 +12,4 @@ mod faults;
 mod fencing;
 mod kit;
 mod local;
+mod reading;

@@ -1,0 +1,49 @@
+//! Finding out what is newest.
+//!
+//! Owns: what is asked of the log past the served version. Never: fetches a blob.
+
+use crate::error::{ErrorKind, Result};
+use grotto_store::{Dataset, LogEntry, Next};
+
+/// Entries read one by one before the head is looked up.
+const CLIMB: usize = 4;
+
+/// The newest entry past `version`; `None` if there is none. One small request without news.
+pub(crate) async fn news(dataset: &Dataset, version: u64) -> Result<Option<LogEntry>> {
+    let entry = match dataset.next_entry(version).await {
+        Ok(Next::None) => return Ok(None),
+        Ok(Next::Entry(entry)) => *entry,
+        Ok(Next::Collected { .. }) => return newer_head(dataset, version).await,
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            // One damaged entry must not hold up those who can go around it.
+            tracing::warn!(%error, dataset = dataset.name(), "looking past a damaged log entry");
+            return match newer_head(dataset, version).await {
+                Ok(Some(head)) => Ok(Some(head)),
+                _ => Err(error.into()),
+            };
+        }
+        Err(error) => return Err(error.into()),
+    };
+    climb(dataset, entry).await.map(Some)
+}
+
+/// The head of the log, if it is past `version`.
+pub(crate) async fn newer_head(dataset: &Dataset, version: u64) -> Result<Option<LogEntry>> {
+    let head = dataset.head().await?;
+    Ok(head.filter(|head| head.version > version))
+}
+
+/// Goes up the log while that takes few requests; far behind, asks for the head.
+async fn climb(dataset: &Dataset, mut entry: LogEntry) -> Result<LogEntry> {
+    for _ in 0..CLIMB {
+        match dataset.read_entry(entry.version.saturating_add(1)).await {
+            Ok(Some(next)) => entry = next,
+            // What is known is good; the rest is for the next refresh to meet.
+            Ok(None) | Err(_) => return Ok(entry),
+        }
+    }
+    match newer_head(dataset, entry.version).await {
+        Ok(Some(head)) => Ok(head),
+        Ok(None) | Err(_) => Ok(entry),
+    }
+}
