@@ -6,6 +6,7 @@ use crate::consumer::Consumer;
 use crate::dir::StateDir;
 use crate::error::Result;
 use crate::place::Place;
+use crate::poll::Pace;
 use crate::report::RefreshReport;
 use crate::shared::{Listener, Shared, blocking};
 use crate::target::{Goal, was_written};
@@ -22,7 +23,7 @@ pub struct Builder {
     name: String,
     store: Store,
     state_dir: Option<PathBuf>,
-    poll_interval: Duration,
+    pace: Pace,
     env: Env,
     listeners: Vec<Listener>,
 }
@@ -39,7 +40,10 @@ impl Builder {
             name,
             store,
             state_dir: None,
-            poll_interval: Duration::from_millis(100),
+            pace: Pace {
+                interval: Duration::from_millis(100),
+                check_interval: Duration::from_secs(30),
+            },
             env: Env::system(),
             listeners: Vec::new(),
         }
@@ -56,7 +60,15 @@ impl Builder {
     /// How often to look for a new version; 100 ms unless set.
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval;
+        self.pace.interval = interval;
+        self
+    }
+
+    /// How often to look at the log as a whole, for what polling for the next version does not show: a
+    /// version that was lost, a dataset that was created anew. 30 s unless set.
+    #[must_use]
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.pace.check_interval = interval;
         self
     }
 
@@ -83,12 +95,12 @@ impl Builder {
     /// When there is no local state and none can be loaded, or the state directory is in use, of
     /// another dataset, or cannot be written.
     pub async fn start(self) -> Result<Consumer> {
-        let interval = self.poll_interval;
+        let pace = self.pace;
         let shared = self.assemble().await?;
         if !was_written(&shared.served()) {
             shared.refresh(Goal::Start).await?;
         }
-        Ok(Consumer::polling(shared, interval))
+        Ok(Consumer::polling(shared, pace))
     }
 
     /// Loads the newest version and does not poll: for commands that end soon. While the store

@@ -46,9 +46,9 @@ impl Consumer {
         Attached::open(dir.as_ref())
     }
 
-    pub(crate) fn polling(shared: Arc<Shared>, interval: Duration) -> Self {
+    pub(crate) fn polling(shared: Arc<Shared>, pace: poll::Pace) -> Self {
         let (stop, stopped) = watch::channel(());
-        let task = tokio::spawn(poll::run(Arc::clone(&shared), interval, stopped));
+        let task = tokio::spawn(poll::run(Arc::clone(&shared), pace, stopped));
         Self {
             shared,
             poller: Some(Poller { stop, task }),
@@ -122,7 +122,8 @@ impl Consumer {
         self.shared.listen(Box::new(listener));
     }
 
-    /// Time since what is served was last known to be the newest (or the pinned) version.
+    /// Time since what is served was last known to be the newest (or the pinned) version. While
+    /// refreshes fail, the last time that counts is one at which the store was seen to hold it.
     #[must_use]
     pub fn staleness(&self) -> Duration {
         self.shared.staleness()

@@ -36,25 +36,33 @@ impl Shared {
     ) -> Result<Option<RefreshReport>> {
         let mut pin = self.gate.lock().await;
         let effective = match (goal, *pin) {
-            (Goal::Newest | Goal::Start, Some(version)) => Goal::Pin(version),
+            (Goal::Newest | Goal::Glance(_) | Goal::Start, Some(version)) => Goal::Pin(version),
             _ => goal,
         };
-        let outcome = self.move_to(effective).await;
+        let mut certain = false;
+        let outcome = self.move_to(effective, &mut certain).await;
         if outcome.is_ok() {
             match goal {
                 Goal::Pin(version) => *pin = Some(version),
                 Goal::Follow => *pin = None,
-                Goal::Newest | Goal::Start => {}
+                Goal::Newest | Goal::Glance(_) | Goal::Start => {}
             }
         }
-        self.account(&outcome);
+        self.account(&outcome, certain);
         self.reclaim().await;
         outcome
     }
 
-    async fn move_to(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
+    /// Tells whether it is certain that what is served then is what it is to be.
+    async fn move_to(
+        self: &Arc<Self>,
+        goal: Goal,
+        certain: &mut bool,
+    ) -> Result<Option<RefreshReport>> {
         let served = self.served();
-        let Some(target) = self.find_target(goal, &served).await? else {
+        let found = self.find_target(goal, &served).await?;
+        *certain = found.certain;
+        let Some(target) = found.target else {
             return Ok(None);
         };
         let mut run = Run::new(self, served, target);
@@ -90,14 +98,22 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(shared: &'a Arc<Shared>, first: Arc<State>, target: LogEntry) -> Self {
-        let afresh = !shared.is_sound(&first) || !shared.is_same_dataset(&target);
+        let replaced = !shared.is_same_dataset(&target);
+        let afresh = replaced || !shared.is_sound(&first);
+        let mut recovered = Vec::new();
         if afresh {
-            let dataset = shared.dataset.name();
-            tracing::warn!(
-                dataset,
-                version = first.version(),
-                "the served state is damaged, not what the log says, or of another dataset: loading afresh"
-            );
+            let (dataset, version) = (shared.dataset.name(), first.version());
+            let reason = if replaced {
+                format!(
+                    "dataset {dataset} was created anew: identity {}, and {} at version {version}; loading afresh",
+                    target.dataset_id,
+                    shared.dataset_id()
+                )
+            } else {
+                format!("version {version} is damaged or not what the log says: loading afresh")
+            };
+            tracing::warn!(dataset, reason);
+            recovered.push(reason);
         }
         let mut changes = Composer::default();
         if afresh {
@@ -106,6 +122,8 @@ impl<'a> Run<'a> {
         let report = RefreshReport {
             from: first.version(),
             to: first.version(),
+            replaced,
+            recovered,
             ..RefreshReport::default()
         };
         let at = if afresh {

@@ -37,8 +37,7 @@ pub(crate) struct Shared {
     /// Blobs that stopped the last refresh: the next one asks for them first.
     pub(crate) suspects: Mutex<Suspects>,
     listeners: RwLock<Vec<Listener>>,
-    /// When the served state was last known to be the newest, by the monotonic clock.
-    fresh_at: Mutex<Duration>,
+    freshness: Mutex<Freshness>,
 }
 
 /// Where states are kept, and whose they are.
@@ -46,6 +45,41 @@ pub(crate) struct Keeper {
     pub(crate) place: Place,
     /// Identity of the dataset that the served state is of; empty for the empty state.
     pub(crate) dataset_id: String,
+}
+
+/// When the served state was known to be the newest or the pinned one, by the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+struct Freshness {
+    /// When a look found nothing newer.
+    seen_at: Duration,
+    /// When that was certain: a look for the next entry alone also finds nothing in a store that was
+    /// emptied.
+    certain_at: Duration,
+    /// How old the state was when it was found in the state directory.
+    age: Duration,
+    /// Whether the last look failed.
+    failed: bool,
+}
+
+impl Freshness {
+    fn since(&self, now: Duration) -> Duration {
+        let at = if self.failed {
+            self.certain_at
+        } else {
+            self.seen_at
+        };
+        now.saturating_sub(at).saturating_add(self.age)
+    }
+
+    fn account(&mut self, now: Duration, succeeded: bool, certain: bool) {
+        self.failed = !succeeded;
+        if succeeded {
+            self.seen_at = now;
+        }
+        if succeeded && certain {
+            (self.certain_at, self.age) = (now, Duration::ZERO);
+        }
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -78,7 +112,12 @@ impl Shared {
             keeper: Mutex::new(Keeper { place, dataset_id }),
             suspects: Mutex::default(),
             listeners: RwLock::default(),
-            fresh_at: Mutex::new(env.clock.monotonic()),
+            freshness: Mutex::new(Freshness {
+                seen_at: env.clock.monotonic(),
+                certain_at: env.clock.monotonic(),
+                age: Duration::ZERO,
+                failed: false,
+            }),
             dataset,
             env,
         }
@@ -159,21 +198,19 @@ impl Shared {
         }
     }
 
-    /// Takes note of how a refresh ended.
-    pub(crate) fn account(&self, outcome: &Result<Option<RefreshReport>>) {
-        match outcome {
-            Ok(_) => *self.fresh_at.lock() = self.env.clock.monotonic(),
-            Err(error) => self.metrics.error(error.kind()),
+    /// Takes note of how a refresh ended, and whether it is certain what it found.
+    pub(crate) fn account(&self, outcome: &Result<Option<RefreshReport>>, certain: bool) {
+        let now = self.env.clock.monotonic();
+        self.freshness.lock().account(now, outcome.is_ok(), certain);
+        if let Err(error) = outcome {
+            self.metrics.error(error.kind());
         }
         self.metrics.stale_for(self.staleness().as_secs_f64());
     }
 
     /// Time since the served state was known to be the newest or the pinned one.
     pub(crate) fn staleness(&self) -> Duration {
-        self.env
-            .clock
-            .monotonic()
-            .saturating_sub(*self.fresh_at.lock())
+        self.freshness.lock().since(self.env.clock.monotonic())
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod attached;
 mod faults;
+mod gaps;
 mod kit;
 mod leftovers;
 mod local;
