@@ -25,6 +25,25 @@ impl Place {
         }
     }
 
+    /// Whether states are kept where others look for them.
+    pub(crate) fn is_held(&self) -> Result<bool> {
+        match self {
+            Self::Heap(_) => Ok(true),
+            Self::Dir(dir) => dir.is_held(),
+        }
+    }
+
+    /// Makes sure that states are kept where others look for them; `false` if none is there any more.
+    ///
+    /// # Errors
+    /// When another process has taken the place over.
+    pub(crate) fn keep_hold(&mut self) -> Result<bool> {
+        match self {
+            Self::Heap(_) => Ok(true),
+            Self::Dir(dir) => dir.keep_hold(),
+        }
+    }
+
     /// Compares the bytes of a state with those that were sealed: files can be damaged under their
     /// maps, which nobody notices before the next boot.
     ///

@@ -59,6 +59,7 @@ impl Shared {
         goal: Goal,
         certain: &mut bool,
     ) -> Result<Option<RefreshReport>> {
+        self.keep_place().await?;
         let served = self.served();
         let found = self.find_target(goal, &served).await?;
         *certain = found.certain;
@@ -74,6 +75,21 @@ impl Shared {
             self.notify(report);
         }
         outcome.map(|()| report)
+    }
+}
+
+impl Shared {
+    /// Has the state loaded afresh into a state directory that was removed.
+    async fn keep_place(self: &Arc<Self>) -> Result<()> {
+        if self.keeper().place.is_held()? {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        let kept = blocking(move || shared.keeper().place.keep_hold()).await??;
+        if !kept && was_written(&self.served()) {
+            self.distrust();
+        }
+        Ok(())
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct StateDir {
     sealed: Vec<u64>,
     /// Published roots that exist, oldest first, and the segments they use.
     roots: Vec<(u64, BTreeSet<u64>)>,
-    _lock: DirLock,
+    lock: DirLock,
 }
 
 /// A state found in a directory.
@@ -78,11 +78,7 @@ impl StateDir {
         boot: Option<String>,
     ) -> Result<(Self, Option<Found>)> {
         let paths = Paths::new(path);
-        for folder in [path.to_owned(), paths.segments(), paths.roots()] {
-            files::create_folder(&folder)
-                .map_err(|e| Error::io("create state directory", &folder, e))?;
-        }
-        let lock = DirLock::take(path)?;
+        let lock = occupy(&paths)?;
         let image = load(&paths, dataset, boot.as_deref())?;
         let mut dir = Self {
             paths,
@@ -93,7 +89,7 @@ impl StateDir {
             files: BTreeMap::new(),
             sealed: Vec::new(),
             roots: Vec::new(),
-            _lock: lock,
+            lock,
         };
         let found = dir.adopt(image)?;
         Ok((dir, found))
@@ -155,8 +151,56 @@ impl StateDir {
         Ok(())
     }
 
+    /// Makes sure that this process is the one that writes to the folder with this name. One that was
+    /// removed, or removed and made again, is taken over if nobody else has it: `false` says that it
+    /// holds nothing any more, so that the state has to be loaded afresh.
+    ///
+    /// # Errors
+    /// When another process has taken it over, or it cannot be made.
+    pub(crate) fn keep_hold(&mut self) -> Result<bool> {
+        if self.lock.is_held()? {
+            return Ok(true);
+        }
+        let lock = occupy(&self.paths)?;
+        // What lies there may be of a writer that has ended, but not of another dataset.
+        load(&self.paths, &self.dataset, self.boot.as_deref())?;
+        let dir = self.paths.dir().display();
+        tracing::warn!(%dir, "the state directory was removed or replaced: took it over");
+        self.lock = lock;
+        self.files.clear();
+        self.sealed.clear();
+        self.roots.clear();
+        files::unlink(&self.paths.current());
+        self.sweep()?;
+        Ok(false)
+    }
+
+    /// Whether the folder is still the one that this process writes to.
+    pub(crate) fn is_held(&self) -> Result<bool> {
+        self.lock.is_held()
+    }
+
+    /// Unlinks a file of ours; in a folder of somebody else another file has its name.
+    fn unlink(&self, path: &Path) {
+        if self.check_hold().is_ok() {
+            files::unlink(path);
+        }
+    }
+
+    /// An error if what is written now would be written to a folder of somebody else.
+    fn check_hold(&self) -> Result<()> {
+        if self.lock.is_held()? {
+            return Ok(());
+        }
+        Err(Error::unavailable(format!(
+            "state directory {} was removed or replaced while it was written to",
+            self.paths.dir().display()
+        )))
+    }
+
     /// Makes a state the newest one: for attached readers from now on, and for the next start.
     pub(crate) fn publish(&mut self, state: &State, dataset_id: &str) -> Result<()> {
+        self.check_hold()?;
         let seq = self.next_root;
         let root = self.root_of(state, dataset_id, seq)?;
         let names = root.segments.iter().map(|file| file.name).collect();
@@ -169,9 +213,10 @@ impl StateDir {
             seq,
             checksum: xxh3_64(&bytes),
         };
+        self.check_hold()?;
         let pointer = self.paths.current();
         if let Err(error) = files::write_whole(&pointer, current.print().as_bytes()) {
-            files::unlink(&path);
+            self.unlink(&path);
             return Err(Error::io("replace", &pointer, error));
         }
         self.next_root = seq.saturating_add(1);
@@ -227,7 +272,7 @@ impl StateDir {
     pub(crate) fn roll_back(&mut self) {
         for name in std::mem::take(&mut self.sealed) {
             self.files.remove(&name);
-            files::unlink(&self.paths.segment(name));
+            self.unlink(&self.paths.segment(name));
         }
     }
 
@@ -239,23 +284,14 @@ impl StateDir {
     /// Unlinks all but the newest roots, and the segments that only those used.
     fn retire(&mut self, keep: usize) {
         let surplus = self.roots.len().saturating_sub(keep);
-        for (seq, _) in self.roots.drain(..surplus) {
-            files::unlink(&self.paths.root(seq));
-        }
-        let used: BTreeSet<u64> = self
-            .roots
-            .iter()
-            .flat_map(|(_, names)| names)
-            .copied()
-            .collect();
-        let (paths, sealed) = (&self.paths, &self.sealed);
-        self.files.retain(|name, _| {
-            let keep = used.contains(name) || sealed.contains(name);
-            if !keep {
-                files::unlink(&paths.segment(*name));
-            }
-            keep
-        });
+        let retired: Vec<u64> = self.roots.drain(..surplus).map(|(seq, _)| seq).collect();
+        let used = self.roots.iter().flat_map(|(_, names)| names);
+        let used: BTreeSet<u64> = used.chain(&self.sealed).copied().collect();
+        let unused = self.files.extract_if(.., |name, _| !used.contains(name));
+        let unused: Vec<u64> = unused.map(|(name, _)| name).collect();
+        let roots = retired.into_iter().map(|seq| self.paths.root(seq));
+        let segments = unused.into_iter().map(|name| self.paths.segment(name));
+        roots.chain(segments).for_each(|path| self.unlink(&path));
     }
 }
 
@@ -269,6 +305,7 @@ impl StateDir {
     /// Writes a segment file and maps it.
     fn seal(&mut self, bytes: impl Into<HugeBuffer>) -> io::Result<Sealed> {
         let bytes = bytes.into();
+        self.check_hold().map_err(io::Error::other)?;
         let name = self.next_segment;
         let path = self.paths.segment(name);
         let file = files::write_whole(&path, &bytes).map_err(|e| named(&path, &e))?;
@@ -292,6 +329,18 @@ impl StateDir {
 /// The same kind of error with the file in its message.
 fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Makes the folders and takes the lock.
+fn occupy(paths: &Paths) -> Result<DirLock> {
+    let create = |folder: &Path| {
+        files::create_folder(folder).map_err(|e| Error::io("create state directory", folder, e))
+    };
+    create(paths.dir())?;
+    let lock = DirLock::take(paths.dir())?;
+    create(&paths.segments())?;
+    create(&paths.roots())?;
+    Ok(lock)
 }
 
 /// What the directory holds, if it can be trusted.

@@ -17,4 +17,5 @@ mod kit;
 mod leftovers;
 mod local;
 mod moves;
+mod takeover;
 mod trouble;
