@@ -24,6 +24,7 @@ pub struct Builder {
     store: Store,
     state_dir: Option<PathBuf>,
     pace: Pace,
+    patience: Duration,
     env: Env,
     listeners: Vec<Listener>,
 }
@@ -44,6 +45,7 @@ impl Builder {
                 interval: Duration::from_millis(100),
                 check_interval: Duration::from_secs(30),
             },
+            patience: Duration::from_secs(30),
             env: Env::system(),
             listeners: Vec::new(),
         }
@@ -72,6 +74,13 @@ impl Builder {
         self
     }
 
+    /// Longest wait of [`Consumer::shutdown`] for a refresh under way; 30 s unless set.
+    #[must_use]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.patience = timeout;
+        self
+    }
+
     /// Clock and randomness other than the host's.
     #[must_use]
     pub fn env(mut self, env: Env) -> Self {
@@ -83,7 +92,7 @@ impl Builder {
     /// [`Consumer::on_refresh`].
     #[must_use]
     pub fn on_refresh(mut self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) -> Self {
-        self.listeners.push(Box::new(listener));
+        self.listeners.push(Arc::new(listener));
         self
     }
 
@@ -95,12 +104,12 @@ impl Builder {
     /// When there is no local state and none can be loaded, or the state directory is in use, of
     /// another dataset, or cannot be written.
     pub async fn start(self) -> Result<Consumer> {
-        let pace = self.pace;
+        let (pace, patience) = (self.pace, self.patience);
         let shared = self.assemble().await?;
         if !was_written(&shared.served()) {
             shared.refresh(Goal::Start).await?;
         }
-        Ok(Consumer::polling(shared, pace))
+        Ok(Consumer::polling(shared, pace, patience))
     }
 
     /// Loads the newest version and does not poll: for commands that end soon. While the store
@@ -110,6 +119,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::start`].
     pub async fn open(self) -> Result<Consumer> {
+        let patience = self.patience;
         let shared = self.assemble().await?;
         // Decided on what was here before: how far a failed refresh came does not make it good.
         let found = was_written(&shared.served());
@@ -121,7 +131,7 @@ impl Builder {
             let version = served.version();
             tracing::warn!(%error, dataset = shared.dataset.name(), version, "serving the local state, which may not be the newest");
         }
-        Ok(Consumer::quiet(shared))
+        Ok(Consumer::quiet(shared, patience))
     }
 
     /// Loads one version, and does not poll.
@@ -129,9 +139,10 @@ impl Builder {
     /// # Errors
     /// As [`Builder::start`], and when the version is not in the log or can no longer be reached.
     pub async fn open_at(self, version: u64) -> Result<Consumer> {
+        let patience = self.patience;
         let shared = self.assemble().await?;
         shared.refresh(Goal::Pin(version)).await?;
-        Ok(Consumer::quiet(shared))
+        Ok(Consumer::quiet(shared, patience))
     }
 
     async fn assemble(self) -> Result<Arc<Shared>> {
@@ -144,11 +155,13 @@ impl Builder {
                 (Place::Dir(dir), found)
             }
         };
-        let (state, id) = match found {
-            Some(found) => (found.state, found.dataset_id),
-            None => (State::empty(), String::new()),
+        let age = |fresh_ms| self.env.clock.wall_ms().saturating_sub(fresh_ms);
+        let (state, id, age_ms) = match found {
+            Some(found) => (found.state, found.dataset_id, found.fresh_ms.map_or(0, age)),
+            None => (State::empty(), String::new(), 0),
         };
-        let shared = Arc::new(Shared::new(dataset, self.env, place, state, id));
+        let age = Duration::from_millis(age_ms);
+        let shared = Arc::new(Shared::new(dataset, self.env, place, state, id, age));
         self.listeners
             .into_iter()
             .for_each(|listener| shared.listen(listener));

@@ -6,6 +6,7 @@ use crate::dir::StateDir;
 use crate::error::Result;
 use grotto_state::{HeapSeal, HugeBuffer, Seal, Sealed, State};
 use std::io;
+use std::time::Duration;
 
 /// Where segments go.
 #[derive(Debug)]
@@ -22,6 +23,13 @@ impl Place {
         match self {
             Self::Heap(_) => Ok(()),
             Self::Dir(dir) => dir.publish(state, dataset_id),
+        }
+    }
+
+    /// Tells other processes that what is served is the newest, as of now.
+    pub(crate) fn note_fresh(&mut self, now: Duration, wall_ms: u64) {
+        if let Self::Dir(dir) = self {
+            dir.note_fresh(now, wall_ms);
         }
     }
 

@@ -24,16 +24,18 @@ impl Shared {
     /// Refreshes on a task of its own: a caller that stops waiting does not stop it halfway.
     pub(crate) async fn refresh(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
         let shared = Arc::clone(self);
-        let task = tokio::spawn(async move { shared.refresh_in_turn(goal).await });
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                outcome = shared.refresh_in_turn(goal) => outcome,
+                () = shared.ended() => Err(Error::unavailable("the consumer was shut down")),
+            }
+        });
         task.await
             .map_err(|e| Error::internal("the refresh ended early").with_source(e))?
     }
 
     /// Refreshes when it is this caller's turn.
-    pub(crate) async fn refresh_in_turn(
-        self: &Arc<Self>,
-        goal: Goal,
-    ) -> Result<Option<RefreshReport>> {
+    async fn refresh_in_turn(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
         let mut pin = self.gate.lock().await;
         let effective = match (goal, *pin) {
             (Goal::Newest | Goal::Glance(_) | Goal::Start, Some(version)) => Goal::Pin(version),
@@ -50,6 +52,8 @@ impl Shared {
         }
         self.account(&outcome, certain);
         self.reclaim().await;
+        drop(pin);
+        self.tell().await;
         outcome
     }
 
@@ -72,7 +76,7 @@ impl Shared {
         // Part of the way counts too: listeners must not miss what is served now.
         if let Some(report) = &report {
             self.metrics.refreshed(report);
-            self.notify(report);
+            self.report(report);
         }
         outcome.map(|()| report)
     }

@@ -5,6 +5,7 @@
 //! ```text
 //! LOCK                 held by the one writer
 //! CURRENT              names the newest root; replaced by rename
+//! FRESH                its modification time: when that was last known to be the newest version
 //! roots/<seq>.root     tables of one version
 //! segments/<name>.seg  blocks and index pages, shared by versions
 //! ```
@@ -15,6 +16,7 @@
 
 mod current;
 mod files;
+mod fresh;
 mod lock;
 mod read;
 mod root;
@@ -23,15 +25,18 @@ mod tests;
 
 pub(crate) use current::Current;
 pub(crate) use files::Paths;
+pub(crate) use fresh::read as read_fresh;
 pub(crate) use read::{Image, ReadError, Segments, boot_id, read_current, read_image};
 
 use crate::error::{Error, Result};
+use fresh::Fresh;
 use grotto_state::{HugeBuffer, Seal, Sealed, State};
 use lock::DirLock;
 use root::{Root, SegmentFile};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Roots kept: the newest, and the one before as grace for attached readers.
@@ -51,6 +56,7 @@ pub(crate) struct StateDir {
     sealed: Vec<u64>,
     /// Published roots that exist, oldest first, and the segments they use.
     roots: Vec<(u64, BTreeSet<u64>)>,
+    fresh: Fresh,
     lock: DirLock,
 }
 
@@ -59,6 +65,8 @@ pub(crate) struct StateDir {
 pub(crate) struct Found {
     pub(crate) state: State,
     pub(crate) dataset_id: String,
+    /// When it was last known to be the newest, by the wall clock.
+    pub(crate) fresh_ms: Option<u64>,
 }
 
 impl StateDir {
@@ -89,6 +97,7 @@ impl StateDir {
             files: BTreeMap::new(),
             sealed: Vec::new(),
             roots: Vec::new(),
+            fresh: Fresh::default(),
             lock,
         };
         let found = dir.adopt(image)?;
@@ -116,6 +125,7 @@ impl StateDir {
         Ok(Some(Found {
             state: image.state,
             dataset_id: image.dataset_id,
+            fresh_ms: read_fresh(&self.paths.fresh()),
         }))
     }
 
@@ -166,13 +176,21 @@ impl StateDir {
         load(&self.paths, &self.dataset, self.boot.as_deref())?;
         let dir = self.paths.dir().display();
         tracing::warn!(%dir, "the state directory was removed or replaced: took it over");
-        self.lock = lock;
+        (self.lock, self.fresh) = (lock, Fresh::default());
         self.files.clear();
         self.sealed.clear();
         self.roots.clear();
         files::unlink(&self.paths.current());
         self.sweep()?;
         Ok(false)
+    }
+
+    /// Notes that what the directory holds is the newest version now.
+    pub(crate) fn note_fresh(&mut self, now: Duration, wall_ms: u64) {
+        let path = self.paths.fresh();
+        if let Err(error) = self.fresh.note(&path, now, wall_ms) {
+            tracing::debug!(%error, path = %path.display(), "cannot note that the state is the newest");
+        }
     }
 
     /// Whether the folder is still the one that this process writes to.

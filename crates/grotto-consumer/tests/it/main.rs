@@ -11,6 +11,7 @@
 )]
 
 mod attached;
+mod background;
 mod faults;
 mod gaps;
 mod kit;
