@@ -114,7 +114,7 @@ impl Producer {
             .metrics
             .cycle_seconds
             .observe(total.as_secs_f64());
-        self.shared.writer.heartbeat().await;
+        self.shared.start_chores();
         let snapshot_started = self.start_snapshot_if_due(core);
         tracing::info!(
             dataset = self.shared.name,

@@ -7,6 +7,7 @@
 )]
 
 mod broken;
+mod chores;
 mod interrupted;
 mod kit;
 mod lines;
