@@ -2,12 +2,16 @@
 //!
 //! Owns: following `CURRENT`. Never: writes to the directory, locks it, or asks the store.
 
-use crate::dir::{Current, Image, Paths, ReadError, Segments, boot_id, read_current, read_image};
+use crate::dir::{
+    Current, Image, Paths, ReadError, Segments, boot_id, read_current, read_fresh, read_image,
+};
 use crate::error::{Error, Result};
 use crate::served::Served;
 use crate::watch::{Stop, Wake, Watch};
+use grotto_env::Env;
 use grotto_state::State;
 use parking_lot::{Condvar, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,6 +27,8 @@ pub struct Attached {
     stop: Stop,
     thread: Option<JoinHandle<()>>,
     dataset: String,
+    paths: Paths,
+    env: Env,
 }
 
 /// What the following thread shares with readers.
@@ -37,6 +43,7 @@ struct Seen {
 /// The thread's own part.
 struct Follower {
     paths: Paths,
+    dataset: String,
     boot: Option<String>,
     current: Current,
     /// Mapped segments of the served state.
@@ -45,7 +52,7 @@ struct Follower {
 }
 
 impl Attached {
-    pub(crate) fn open(dir: &Path) -> Result<Self> {
+    pub(crate) fn open(dir: &Path, env: Env) -> Result<Self> {
         if !dir.is_dir() {
             return Err(Error::invalid(format!(
                 "state directory {} does not exist: expected a folder that a consumer writes to",
@@ -72,7 +79,8 @@ impl Attached {
         });
         let (current, segments) = (image.current, image.segments);
         let follower = Follower {
-            paths,
+            paths: paths.clone(),
+            dataset: dataset.clone(),
             boot,
             current,
             segments,
@@ -87,6 +95,8 @@ impl Attached {
             stop,
             thread: Some(thread),
             dataset,
+            paths,
+            env,
         })
     }
 
@@ -106,6 +116,16 @@ impl Attached {
     #[must_use]
     pub fn dataset(&self) -> &str {
         &self.dataset
+    }
+
+    /// Time since the process that writes to the directory last knew that what it holds is the newest
+    /// (or the pinned) version, by the wall clock of this host; `None` if it never did. Some seconds
+    /// while that process polls; it grows when the store does not answer and when the process is gone.
+    #[must_use]
+    pub fn staleness(&self) -> Option<Duration> {
+        let fresh_ms = read_fresh(&self.paths.fresh())?;
+        let now_ms = self.env.clock.wall_ms();
+        Some(Duration::from_millis(now_ms.saturating_sub(fresh_ms)))
     }
 
     /// Waits until another version than `version` is served, at most `timeout`; `None` if none came.
@@ -145,18 +165,14 @@ impl Drop for Attached {
 
 impl Follower {
     fn run(mut self, mut watch: Watch) {
-        let mut failing = false;
-        while watch.wait() == Wake::Look {
-            match self.look() {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::warn!(%error, "cannot follow the state directory; serving on");
-                }
-                Err(_) => {}
-            }
-            self.seen.served.reclaim();
-        }
+        keep_looking(
+            || watch.wait(),
+            || {
+                let looked = self.look();
+                self.seen.served.reclaim();
+                looked
+            },
+        );
     }
 
     /// Maps what is new.
@@ -171,12 +187,36 @@ impl Follower {
         let Some(image) = found.map_err(|e| refusal(self.paths.dir(), e))? else {
             return Ok(());
         };
+        if image.dataset != self.dataset {
+            let dir = self.paths.dir().display();
+            let (expected, found) = (&self.dataset, &image.dataset);
+            return Err(Error::invalid(format!(
+                "state directory {dir}: expected dataset {expected}, found {found}"
+            )));
+        }
         self.current = image.current;
         self.segments = image.segments;
         self.seen.served.replace(Arc::new(image.state));
         *self.seen.turn.lock() += 1;
         self.seen.changed.notify_all();
         Ok(())
+    }
+}
+
+/// Looks whenever it is woken, until it is stopped. A look that fails or panics is tried again.
+fn keep_looking(mut wait: impl FnMut() -> Wake, mut look: impl FnMut() -> Result<()>) {
+    let mut failing = false;
+    while wait() == Wake::Look {
+        let looked = catch_unwind(AssertUnwindSafe(&mut look));
+        let panicked = |_| Err(Error::internal("looking at the state directory panicked"));
+        match looked.unwrap_or_else(panicked) {
+            Ok(()) => failing = false,
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(%error, "cannot follow the state directory; serving on");
+            }
+            Err(_) => {}
+        }
     }
 }
 
@@ -208,5 +248,25 @@ fn refusal(dir: &Path, error: ReadError) -> Error {
             Error::corrupt(format!("state directory {dir}: {reason}"))
         }
         ReadError::Refused(error) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_panics_does_not_end_the_following() {
+        let mut wakes = vec![Wake::Stop, Wake::Look, Wake::Look, Wake::Look];
+        let mut looks = 0;
+        keep_looking(
+            || wakes.pop().unwrap(),
+            || {
+                looks += 1;
+                assert_ne!(looks, 1, "the first look panics");
+                Ok(())
+            },
+        );
+        assert_eq!(looks, 3);
     }
 }

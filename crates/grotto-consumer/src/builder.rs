@@ -6,6 +6,7 @@ use crate::consumer::Consumer;
 use crate::dir::StateDir;
 use crate::error::Result;
 use crate::place::Place;
+use crate::poll::Pace;
 use crate::report::RefreshReport;
 use crate::shared::{Listener, Shared, blocking};
 use crate::target::{Goal, was_written};
@@ -22,7 +23,8 @@ pub struct Builder {
     name: String,
     store: Store,
     state_dir: Option<PathBuf>,
-    poll_interval: Duration,
+    pace: Pace,
+    patience: Duration,
     segments: SegmentOptions,
     env: Env,
     listeners: Vec<Listener>,
@@ -40,7 +42,11 @@ impl Builder {
             name,
             store,
             state_dir: None,
-            poll_interval: Duration::from_millis(100),
+            pace: Pace {
+                interval: Duration::from_millis(100),
+                check_interval: Duration::from_secs(30),
+            },
+            patience: Duration::from_secs(30),
             segments: SegmentOptions::default(),
             env: Env::system(),
             listeners: Vec::new(),
@@ -58,7 +64,22 @@ impl Builder {
     /// How often to look for a new version; 100 ms unless set.
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval;
+        self.pace.interval = interval;
+        self
+    }
+
+    /// How often to look at the log as a whole, for what polling for the next version does not show: a
+    /// version that was lost, a dataset that was created anew. 30 s unless set.
+    #[must_use]
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.pace.check_interval = interval;
+        self
+    }
+
+    /// Longest wait of [`Consumer::shutdown`] for a refresh under way; 30 s unless set.
+    #[must_use]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.patience = timeout;
         self
     }
 
@@ -81,7 +102,7 @@ impl Builder {
     /// [`Consumer::on_refresh`].
     #[must_use]
     pub fn on_refresh(mut self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) -> Self {
-        self.listeners.push(Box::new(listener));
+        self.listeners.push(Arc::new(listener));
         self
     }
 
@@ -93,12 +114,12 @@ impl Builder {
     /// When there is no local state and none can be loaded, or the state directory is in use, of
     /// another dataset, or cannot be written.
     pub async fn start(self) -> Result<Consumer> {
-        let interval = self.poll_interval;
+        let (pace, patience) = (self.pace, self.patience);
         let shared = self.assemble().await?;
         if !was_written(&shared.served()) {
             shared.refresh(Goal::Start).await?;
         }
-        Ok(Consumer::polling(shared, interval))
+        Ok(Consumer::polling(shared, pace, patience))
     }
 
     /// Loads the newest version and does not poll: for commands that end soon. While the store
@@ -108,6 +129,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::start`].
     pub async fn open(self) -> Result<Consumer> {
+        let patience = self.patience;
         let shared = self.assemble().await?;
         // Decided on what was here before: how far a failed refresh came does not make it good.
         let found = was_written(&shared.served());
@@ -119,7 +141,7 @@ impl Builder {
             let version = served.version();
             tracing::warn!(%error, dataset = shared.dataset.name(), version, "serving the local state, which may not be the newest");
         }
-        Ok(Consumer::quiet(shared))
+        Ok(Consumer::quiet(shared, patience))
     }
 
     /// Loads one version, and does not poll.
@@ -127,9 +149,10 @@ impl Builder {
     /// # Errors
     /// As [`Builder::start`], and when the version is not in the log or can no longer be reached.
     pub async fn open_at(self, version: u64) -> Result<Consumer> {
+        let patience = self.patience;
         let shared = self.assemble().await?;
         shared.refresh(Goal::Pin(version)).await?;
-        Ok(Consumer::quiet(shared))
+        Ok(Consumer::quiet(shared, patience))
     }
 
     async fn assemble(self) -> Result<Arc<Shared>> {
@@ -139,17 +162,19 @@ impl Builder {
             Some(path) => {
                 let name = self.name;
                 let (dir, found) = blocking(move || StateDir::open(&path, &name)).await??;
-                (Place::Dir(dir.with_options(self.segments)), found)
+                (Place::Dir(Box::new(dir.with_options(self.segments))), found)
             }
         };
-        let (state, id) = match found {
-            Some(found) => (found.state, found.dataset_id),
+        let age = |fresh_ms| self.env.clock.wall_ms().saturating_sub(fresh_ms);
+        let (state, id, age_ms) = match found {
+            Some(found) => (found.state, found.dataset_id, found.fresh_ms.map_or(0, age)),
             None => {
                 let seed = HashSeed::new(self.env.random.secret());
-                (State::empty(seed), String::new())
+                (State::empty(seed), String::new(), 0)
             }
         };
-        let shared = Arc::new(Shared::new(dataset, self.env, place, state, id));
+        let age = Duration::from_millis(age_ms);
+        let shared = Arc::new(Shared::new(dataset, self.env, place, state, id, age));
         self.listeners
             .into_iter()
             .for_each(|listener| shared.listen(listener));

@@ -10,6 +10,7 @@ use crate::poll;
 use crate::report::RefreshReport;
 use crate::shared::Shared;
 use crate::target::Goal;
+use grotto_env::Env;
 use grotto_state::State;
 use grotto_store::Store;
 use std::path::Path;
@@ -23,6 +24,8 @@ use tokio::task::JoinHandle;
 pub struct Consumer {
     shared: Arc<Shared>,
     poller: Option<Poller>,
+    /// Longest wait of a shutdown.
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -43,22 +46,32 @@ impl Consumer {
     /// # Errors
     /// When the directory does not exist, holds no state yet, or holds one that is damaged.
     pub fn attach(dir: impl AsRef<Path>) -> Result<Attached> {
-        Attached::open(dir.as_ref())
+        Attached::open(dir.as_ref(), Env::system())
     }
 
-    pub(crate) fn polling(shared: Arc<Shared>, interval: Duration) -> Self {
+    /// The same with another clock, by which [`Attached::staleness`] is told.
+    ///
+    /// # Errors
+    /// As [`Consumer::attach`].
+    pub fn attach_with(dir: impl AsRef<Path>, env: Env) -> Result<Attached> {
+        Attached::open(dir.as_ref(), env)
+    }
+
+    pub(crate) fn polling(shared: Arc<Shared>, pace: poll::Pace, patience: Duration) -> Self {
         let (stop, stopped) = watch::channel(());
-        let task = tokio::spawn(poll::run(Arc::clone(&shared), interval, stopped));
+        let task = tokio::spawn(poll::run(Arc::clone(&shared), pace, stopped));
         Self {
             shared,
             poller: Some(Poller { stop, task }),
+            patience,
         }
     }
 
-    pub(crate) fn quiet(shared: Arc<Shared>) -> Self {
+    pub(crate) fn quiet(shared: Arc<Shared>, patience: Duration) -> Self {
         Self {
             shared,
             poller: None,
+            patience,
         }
     }
 
@@ -116,13 +129,15 @@ impl Consumer {
         self.shared.wait_for(version).await;
     }
 
-    /// Calls `listener` after every refresh from now on, in order, from the refresh's own task: it
-    /// should be quick, and must not wait for a refresh.
+    /// Calls `listener` after every refresh from now on, in order and one at a time, on a thread that
+    /// may wait. The refresh returns after its listeners, so they should be quick. A listener may
+    /// refresh; the report of that refresh is told once the listener is done.
     pub fn on_refresh(&self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) {
-        self.shared.listen(Box::new(listener));
+        self.shared.listen(Arc::new(listener));
     }
 
-    /// Time since what is served was last known to be the newest (or the pinned) version.
+    /// Time since what is served was last known to be the newest (or the pinned) version. While
+    /// refreshes fail, the last time that counts is one at which the store was seen to hold it.
     #[must_use]
     pub fn staleness(&self) -> Duration {
         self.shared.staleness()
@@ -143,16 +158,37 @@ impl Consumer {
         self.shared.metrics.text()
     }
 
-    /// Stops polling and waits for a refresh under way. The state directory is free afterwards.
+    /// Stops polling and waits for a refresh under way, for as long as
+    /// [`Builder::shutdown_timeout`] says; then the refresh is given up. The state directory is free
+    /// afterwards, but for a step that is being applied, which ends by itself.
     pub async fn shutdown(self) {
-        let Self { shared, poller } = self;
-        if let Some(Poller { stop, task }) = poller {
+        let Self {
+            shared,
+            poller,
+            patience,
+        } = self;
+        let dataset = shared.dataset.name();
+        let mut task = poller.map(|Poller { stop, task }| {
             drop(stop);
-            if let Err(error) = task.await {
-                tracing::error!(%error, dataset = shared.dataset.name(), "polling ended early");
+            task
+        });
+        let ended = async {
+            if let Some(task) = &mut task
+                && let Err(error) = task.await
+            {
+                tracing::error!(%error, dataset, "polling ended early");
             }
+            // Whoever refreshes holds the gate.
+            drop(shared.gate.lock().await);
+        };
+        if tokio::time::timeout(patience, ended).await.is_err() {
+            let waited_ms = patience.as_millis();
+            tracing::warn!(dataset, waited_ms, "giving up a refresh that does not end");
+            shared.end();
+            if let Some(task) = task {
+                task.abort();
+            }
+            drop(shared.gate.lock().await);
         }
-        // Whoever refreshes holds the gate.
-        drop(shared.gate.lock().await);
     }
 }

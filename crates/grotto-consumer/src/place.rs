@@ -6,6 +6,7 @@ use crate::dir::StateDir;
 use crate::error::Result;
 use grotto_state::{HeapSeal, HugeBuffer, Seal, Sealed, SegmentOptions, State};
 use std::io;
+use std::time::Duration;
 
 /// Where segments go.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub(crate) enum Place {
     /// Memory of this process, gone when it ends.
     Heap(HeapSeal),
     /// Files that other processes map and the next start finds.
-    Dir(StateDir),
+    Dir(Box<StateDir>),
 }
 
 impl Place {
@@ -22,6 +23,32 @@ impl Place {
         match self {
             Self::Heap(_) => Ok(()),
             Self::Dir(dir) => dir.publish(state, dataset_id),
+        }
+    }
+
+    /// Tells other processes that what is served is the newest, as of now.
+    pub(crate) fn note_fresh(&mut self, now: Duration, wall_ms: u64) {
+        if let Self::Dir(dir) = self {
+            dir.note_fresh(now, wall_ms);
+        }
+    }
+
+    /// Whether states are kept where others look for them.
+    pub(crate) fn is_held(&self) -> Result<bool> {
+        match self {
+            Self::Heap(_) => Ok(true),
+            Self::Dir(dir) => dir.is_held(),
+        }
+    }
+
+    /// Makes sure that states are kept where others look for them; `false` if none is there any more.
+    ///
+    /// # Errors
+    /// When another process has taken the place over.
+    pub(crate) fn keep_hold(&mut self) -> Result<bool> {
+        match self {
+            Self::Heap(_) => Ok(true),
+            Self::Dir(dir) => dir.keep_hold(),
         }
     }
 

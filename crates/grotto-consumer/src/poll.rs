@@ -1,9 +1,13 @@
 //! Polling in the background.
 //!
-//! Owns: when to look. Never: what to do about news.
+//! Owns: when to look, and at what. Never: what to do about news.
+//!
+//! A poll is one small request: for the next entry as a rule, now and then for something that tells
+//! whether the next entry is what has to be waited for. An entry may be collected or lost, and a dataset
+//! may vanish or be created anew; none of this shows where the next entry would be.
 
 use crate::shared::Shared;
-use crate::target::Goal;
+use crate::target::{Glance, Goal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -11,24 +15,25 @@ use tokio::sync::watch;
 /// Longest wait while the store does not answer.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// How often to make sure that the dataset is still the one that is served: one that was removed and
-/// created again may never reach the version that is served.
-const IDENTITY_INTERVAL: Duration = Duration::from_secs(30);
+/// How often to ask for something else than the next entry.
+const GLANCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Refreshes until `stop` is dropped: at once after news, else every `interval`; rarer while
-/// refreshes fail.
-pub(crate) async fn run(shared: Arc<Shared>, interval: Duration, mut stop: watch::Receiver<()>) {
+/// refreshes fail. A refresh that panics is one that failed.
+pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiver<()>) {
     let clock = Arc::clone(&shared.env.clock);
-    let mut checked_at: Option<Duration> = None;
+    let mut looks = Looks::new(pace.check_interval);
     let mut failures = 0_u32;
     // The sender never sends: the channel changes when it is dropped.
     while stop.has_changed().is_ok() {
         let now = clock.monotonic();
-        let fresh = checked_at.is_some_and(|at| now.saturating_sub(at) < IDENTITY_INTERVAL);
-        let goal = if fresh { Goal::Newest } else { Goal::Start };
-        let wait = match shared.refresh_in_turn(goal).await {
-            Ok(Some(_)) => Duration::ZERO,
-            Ok(None) => interval,
+        let goal = looks.next(now);
+        let wait = match shared.refresh(goal).await {
+            Ok(report) => {
+                failures = 0;
+                looks.succeeded(goal, now);
+                report.map_or(pace.interval, |_| Duration::ZERO)
+            }
             Err(error) => {
                 failures = failures.saturating_add(1);
                 // A store that is down for a day must not fill the disk with its log.
@@ -36,17 +41,70 @@ pub(crate) async fn run(shared: Arc<Shared>, interval: Duration, mut stop: watch
                     let dataset = shared.dataset.name();
                     tracing::warn!(%error, kind = %error.kind(), dataset, failures, "refresh failed; serving on");
                 }
-                backoff(interval, failures)
+                backoff(pace.interval, failures)
             }
         };
-        if wait <= interval {
-            failures = 0;
-            checked_at = if fresh { checked_at } else { Some(now) };
-        }
         tokio::select! {
             _ = stop.changed() => return,
             () = tokio::time::sleep(wait) => {}
         }
+    }
+}
+
+/// How often to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// For the next entry.
+    pub(crate) interval: Duration,
+    /// For the head of the log, and whether it is that of the served dataset.
+    pub(crate) check_interval: Duration,
+}
+
+/// Chooses what to look at.
+#[derive(Debug)]
+struct Looks {
+    check_interval: Duration,
+    /// When the last whole check succeeded.
+    checked_at: Option<Duration>,
+    glanced_at: Duration,
+    last: Glance,
+}
+
+impl Looks {
+    fn new(check_interval: Duration) -> Self {
+        Self {
+            check_interval,
+            checked_at: None,
+            glanced_at: Duration::ZERO,
+            last: Glance::Hint,
+        }
+    }
+
+    fn next(&self, now: Duration) -> Goal {
+        let since = |at: Duration| now.saturating_sub(at);
+        if self
+            .checked_at
+            .is_none_or(|at| since(at) >= self.check_interval)
+        {
+            return Goal::Start;
+        }
+        if since(self.glanced_at) < GLANCE_INTERVAL {
+            return Goal::Glance(Glance::Next);
+        }
+        Goal::Glance(match self.last {
+            Glance::Own => Glance::Hint,
+            Glance::Hint | Glance::Next => Glance::Own,
+        })
+    }
+
+    /// One that failed is due again, so that trouble that only it shows is not forgotten.
+    fn succeeded(&mut self, goal: Goal, now: Duration) {
+        match goal {
+            Goal::Glance(Glance::Next) => return,
+            Goal::Glance(glance) => self.last = glance,
+            _ => self.checked_at = Some(now),
+        }
+        self.glanced_at = now;
     }
 }
 
@@ -70,5 +128,37 @@ mod tests {
         let waits: Vec<u128> = (1..=7).map(|n| backoff(interval, n).as_millis()).collect();
         assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000]);
         assert!(backoff(Duration::from_secs(9), 1) > Duration::from_secs(9));
+    }
+
+    #[test]
+    fn the_next_entry_is_asked_for_most_of_the_time_and_everything_else_in_turn() {
+        let mut looks = Looks::new(Duration::from_secs(30));
+        let mut turns = Vec::new();
+        for tenth in 0..=300 {
+            let now = Duration::from_millis(tenth * 100);
+            let goal = looks.next(now);
+            looks.succeeded(goal, now);
+            if goal != Goal::Glance(Glance::Next) {
+                turns.push((tenth, goal));
+            }
+        }
+        let (own, hint) = (Goal::Glance(Glance::Own), Goal::Glance(Glance::Hint));
+        assert_eq!(
+            turns[..4],
+            [(0, Goal::Start), (10, own), (20, hint), (30, own)]
+        );
+        assert_eq!(turns.last(), Some(&(300, Goal::Start)));
+        assert_eq!(turns.len(), 31);
+    }
+
+    #[test]
+    fn a_look_that_failed_is_due_again() {
+        let mut looks = Looks::new(Duration::from_secs(30));
+        assert_eq!(looks.next(Duration::ZERO), Goal::Start);
+        assert_eq!(looks.next(Duration::from_secs(1)), Goal::Start);
+        looks.succeeded(Goal::Start, Duration::from_secs(1));
+        let own = Goal::Glance(Glance::Own);
+        assert_eq!(looks.next(Duration::from_secs(2)), own);
+        assert_eq!(looks.next(Duration::from_secs(3)), own);
     }
 }

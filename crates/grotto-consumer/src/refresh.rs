@@ -4,61 +4,70 @@
 //! served state by anything that is not the whole and verified state of a version.
 //!
 //! **Invariants**: one refresh at a time. The served version never goes back, not even for a
-//! moment, unless it is asked to. What failed is remembered for the rest of this refresh only.
+//! moment, unless it is asked to. A refresh that fails, whatever it fails in, leaves no file behind.
+//! What failed is done without for the rest of this refresh only.
 
 use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fault::Fault;
 use crate::report::{RefreshReport, StepKind, StepReport};
-use crate::route::Routes;
 use crate::shared::{Shared, blocking};
 use crate::step::{Job, Promise};
 use crate::target::{Goal, was_written};
-use bytes::Bytes;
 use grotto_state::{Changes, State};
 use grotto_store::LogEntry;
-use grotto_store::plan::{Plan, Step};
+use grotto_store::follow::{Fetched, Journey, Traveller};
+use grotto_store::plan::Step;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Blobs that are worked around within one refresh.
-const MOST_FAULTS: usize = 64;
 
 impl Shared {
     /// Refreshes on a task of its own: a caller that stops waiting does not stop it halfway.
     pub(crate) async fn refresh(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
         let shared = Arc::clone(self);
-        let task = tokio::spawn(async move { shared.refresh_in_turn(goal).await });
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                outcome = shared.refresh_in_turn(goal) => outcome,
+                () = shared.ended() => Err(Error::unavailable("the consumer was shut down")),
+            }
+        });
         task.await
             .map_err(|e| Error::internal("the refresh ended early").with_source(e))?
     }
 
     /// Refreshes when it is this caller's turn.
-    pub(crate) async fn refresh_in_turn(
-        self: &Arc<Self>,
-        goal: Goal,
-    ) -> Result<Option<RefreshReport>> {
+    async fn refresh_in_turn(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
         let mut pin = self.gate.lock().await;
         let effective = match (goal, *pin) {
-            (Goal::Newest | Goal::Start, Some(version)) => Goal::Pin(version),
+            (Goal::Newest | Goal::Glance(_) | Goal::Start, Some(version)) => Goal::Pin(version),
             _ => goal,
         };
-        let outcome = self.move_to(effective).await;
+        let mut certain = false;
+        let outcome = self.move_to(effective, &mut certain).await;
         if outcome.is_ok() {
             match goal {
                 Goal::Pin(version) => *pin = Some(version),
                 Goal::Follow => *pin = None,
-                Goal::Newest | Goal::Start => {}
+                Goal::Newest | Goal::Glance(_) | Goal::Start => {}
             }
         }
-        self.account(&outcome);
+        self.account(&outcome, certain);
         self.reclaim().await;
+        drop(pin);
+        self.tell().await;
         outcome
     }
 
-    async fn move_to(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
+    /// Tells whether it is certain that what is served then is what it is to be.
+    async fn move_to(
+        self: &Arc<Self>,
+        goal: Goal,
+        certain: &mut bool,
+    ) -> Result<Option<RefreshReport>> {
+        self.keep_place().await?;
         let served = self.served();
-        let Some(target) = self.find_target(goal, &served).await? else {
+        let found = self.find_target(goal, &served).await?;
+        *certain = found.certain;
+        let Some(target) = found.target else {
             return Ok(None);
         };
         let mut run = Run::new(self, served, target);
@@ -67,9 +76,24 @@ impl Shared {
         // Part of the way counts too: listeners must not miss what is served now.
         if let Some(report) = &report {
             self.metrics.refreshed(report);
-            self.notify(report);
+            self.report(report);
         }
         outcome.map(|()| report)
+    }
+}
+
+impl Shared {
+    /// Has the state loaded afresh into a state directory that was removed.
+    async fn keep_place(self: &Arc<Self>) -> Result<()> {
+        if self.keeper().place.is_held()? {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        let kept = blocking(move || shared.keeper().place.keep_hold()).await??;
+        if !kept && was_written(&self.served()) {
+            self.distrust();
+        }
+        Ok(())
     }
 }
 
@@ -81,6 +105,8 @@ struct Run<'a> {
     first: Arc<State>,
     /// Where we are.
     at: Arc<State>,
+    /// Whether that is beyond the last published state: its segments are of use to this run only.
+    ahead: bool,
     /// What was served is of no use: it is damaged, or of another dataset.
     afresh: bool,
     /// The state that is then of no use.
@@ -92,14 +118,22 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(shared: &'a Arc<Shared>, first: Arc<State>, target: LogEntry) -> Self {
-        let afresh = !shared.is_sound(&first) || !shared.is_same_dataset(&target);
+        let replaced = !shared.is_same_dataset(&target);
+        let afresh = replaced || !shared.is_sound(&first);
+        let mut recovered = Vec::new();
         if afresh {
-            let dataset = shared.dataset.name();
-            tracing::warn!(
-                dataset,
-                version = first.version(),
-                "the served state is damaged, not what the log says, or of another dataset: loading afresh"
-            );
+            let (dataset, version) = (shared.dataset.name(), first.version());
+            let reason = if replaced {
+                format!(
+                    "dataset {dataset} was created anew: identity {}, and {} at version {version}; loading afresh",
+                    target.dataset_id,
+                    shared.dataset_id()
+                )
+            } else {
+                format!("version {version} is damaged or not what the log says: loading afresh")
+            };
+            tracing::warn!(dataset, reason);
+            recovered.push(reason);
         }
         let mut changes = Composer::default();
         if afresh {
@@ -108,6 +142,8 @@ impl<'a> Run<'a> {
         let report = RefreshReport {
             from: first.version(),
             to: first.version(),
+            replaced,
+            recovered,
             ..RefreshReport::default()
         };
         let at = if afresh {
@@ -120,6 +156,7 @@ impl<'a> Run<'a> {
             shared,
             target,
             at,
+            ahead: false,
             useless: Arc::clone(&first),
             first,
             afresh,
@@ -129,42 +166,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Plans and applies until the target is reached, around blobs that are damaged or missing.
+    /// Goes to the target, around blobs that are damaged or missing.
     async fn drive(&mut self) -> Result<()> {
         let shared = self.shared;
-        let mut routes = Routes::new(&shared.dataset, &self.target);
-        let mut worst: Option<Error> = None;
-        for _ in 0..MOST_FAULTS {
-            let plan = match self.find_way(&mut routes).await {
-                Ok(plan) => plan,
-                // The blob that blocks the way says more than that there is none.
-                Err(error) if error.kind() == ErrorKind::Missing => {
-                    return Err(worst.unwrap_or(error));
-                }
-                Err(error) => return Err(error),
-            };
-            let Err(fault) = self.run(&plan).await else {
-                return Ok(());
-            };
-            let Some(blob) = fault.blob else {
-                return Err(fault.error);
-            };
-            if fault.misfit
-                && !self.afresh
-                && let Err(damage) = self.check_served().await
-            {
-                self.discard(damage);
-                continue;
-            }
-            let dataset = shared.dataset.name();
-            tracing::warn!(error = %fault.error, dataset, blob, "trying to do without a blob");
-            shared.metrics.error(fault.error.kind());
-            self.report.recovered.push(fault.error.to_string());
-            routes.exclude(&blob);
-            worst.get_or_insert(fault.error);
-            self.go_back();
+        let suspects = std::mem::take(&mut *shared.suspects.lock());
+        let mut journey = Journey::new(&shared.dataset, &self.target.clone()).suspects(suspects);
+        let outcome = journey.travel(self).await;
+        *shared.suspects.lock() = journey.into_suspects();
+        if outcome.is_err() {
+            let shared = Arc::clone(shared);
+            blocking(move || shared.keeper().place.roll_back()).await?;
         }
-        Err(worst.unwrap_or_else(|| Error::internal("the refresh made no progress")))
+        outcome
     }
 
     /// Whether the served state is still the bytes that were written.
@@ -181,24 +194,14 @@ impl<'a> Run<'a> {
         self.report.recovered.push(damage.to_string());
         self.afresh = true;
         self.useless = self.shared.served();
-        self.at = Arc::new(State::empty(self.shared.seed));
-        self.changes.snapshot();
+        self.set_out_from(Arc::new(State::empty(self.shared.seed)));
     }
 
-    /// A plan from where we are, or, when there is none, from nothing.
-    async fn find_way(&mut self, routes: &mut Routes<'_>) -> Result<Plan> {
-        match routes.plan(self.at.version()).await {
-            Err(error) if error.kind() == ErrorKind::Missing && self.at.version() > 0 => {
-                let plan = match routes.plan(0).await {
-                    Err(none) if none.kind() == ErrorKind::Missing => return Err(error),
-                    other => other?,
-                };
-                self.at = Arc::new(State::empty(self.shared.seed));
-                self.changes.snapshot();
-                Ok(plan)
-            }
-            other => other,
-        }
+    /// Goes on from a state that does not need what was sealed since the last publication.
+    fn set_out_from(&mut self, base: Arc<State>) {
+        self.at = base;
+        self.ahead = false;
+        self.changes.snapshot();
     }
 
     /// To the state that is served: what was built beyond it is gone.
@@ -210,73 +213,13 @@ impl<'a> Run<'a> {
             Arc::new(State::empty(self.shared.seed))
         };
         if !Arc::ptr_eq(&base, &self.at) {
-            self.changes.snapshot();
-            self.at = base;
+            self.set_out_from(base);
         }
     }
 
     /// Whether a state is one that this refresh may go on from.
     fn is_published(&self, served: &Arc<State>) -> bool {
         !self.afresh || !Arc::ptr_eq(served, &self.useless)
-    }
-
-    /// Applies the steps of a plan; the next blob is fetched while one is applied.
-    async fn run(&mut self, plan: &Plan) -> Result<(), Fault> {
-        let mut next = self.fetch(plan.steps.first()).await;
-        for (position, step) in plan.steps.iter().enumerate() {
-            let (bytes, fetch) = next?;
-            let last = position + 1 == plan.steps.len();
-            let length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-            let job = self.job(step, bytes, last);
-            let began = self.shared.env.clock.monotonic();
-            let shared = Arc::clone(self.shared);
-            let work = blocking(move || shared.apply(job));
-            let (applied, fetched) = tokio::join!(work, self.fetch(plan.steps.get(position + 1)));
-            let applied = applied
-                .and_then(|applied| applied)
-                .map_err(|error| Fault::misfit(error, step));
-            let apply = self.shared.env.clock.monotonic().saturating_sub(began);
-            let done = StepReport {
-                kind: StepKind::of(step),
-                to: step.to(),
-                bytes: length,
-                fetch,
-                apply,
-            };
-            self.advance(applied?, done);
-            next = fetched;
-        }
-        Ok(())
-    }
-
-    /// The blob of a step, and how long it took.
-    async fn fetch(&self, step: Option<&Step>) -> Result<(Option<Bytes>, Duration), Fault> {
-        let Some((step, blob)) = step.and_then(|step| Some((step, step.blob()?))) else {
-            return Ok((None, Duration::ZERO));
-        };
-        let clock = &self.shared.env.clock;
-        let began = clock.monotonic();
-        match self.shared.dataset.fetch_blob(blob).await {
-            Ok(bytes) => Ok((Some(bytes), clock.monotonic().saturating_sub(began))),
-            Err(error) => {
-                let message = format!("version {}: {error}", step.to());
-                Err(Fault::new(
-                    Error::new(error.kind(), message).with_source(error),
-                    step,
-                ))
-            }
-        }
-    }
-
-    fn job(&self, step: &Step, bytes: Option<Bytes>, last: bool) -> Job {
-        Job {
-            base: Arc::clone(&self.at),
-            bytes,
-            publish: last || self.is_worth_serving(step),
-            promise: last.then(|| Promise::of(&self.target)),
-            dataset_id: self.target.dataset_id.clone(),
-            step: step.clone(),
-        }
     }
 
     /// A fence before the first commit is on the way too, but its empty state would only pretend that
@@ -292,7 +235,24 @@ impl<'a> Run<'a> {
         !self.afresh && (from.min(to)..=from.max(to)).contains(&version) && version != from
     }
 
-    fn advance(&mut self, (state, changes): (Arc<State>, Changes), step: StepReport) {
+    fn job(&self, step: &Step, fetched: Fetched, last: bool) -> Job {
+        Job {
+            base: Arc::clone(&self.at),
+            continues: self.ahead,
+            bytes: fetched.bytes,
+            publish: last || self.is_worth_serving(step),
+            promise: last.then(|| Promise::of(&self.target)),
+            dataset_id: self.target.dataset_id.clone(),
+            step: step.clone(),
+        }
+    }
+
+    fn advance(
+        &mut self,
+        (state, changes): (Arc<State>, Changes),
+        step: StepReport,
+        published: bool,
+    ) {
         self.shared
             .metrics
             .step(step.kind, step.bytes, step.apply.as_secs_f64());
@@ -303,6 +263,7 @@ impl<'a> Run<'a> {
             self.changes.step(state.schema(), changes);
         }
         self.at = state;
+        self.ahead = !published;
         self.report.steps.push(step);
     }
 
@@ -322,5 +283,56 @@ impl<'a> Run<'a> {
         let (first, changes) = (self.first, self.changes);
         self.report.changes = blocking(move || changes.finish(&first, &served)).await?;
         Ok(Some(self.report))
+    }
+}
+
+impl Traveller for Run<'_> {
+    type Error = Error;
+
+    fn kind(error: &Error) -> ErrorKind {
+        error.kind()
+    }
+
+    fn version(&self) -> u64 {
+        self.at.version()
+    }
+
+    fn start_from_nothing(&mut self) {
+        self.set_out_from(Arc::new(State::empty(self.shared.seed)));
+    }
+
+    async fn apply(&mut self, step: &Step, fetched: Fetched, last: bool) -> Result<()> {
+        let clock = Arc::clone(&self.shared.env.clock);
+        let (bytes, fetch) = (fetched.bytes.as_ref().map_or(0, |b| b.len()), fetched.time);
+        let job = self.job(step, fetched, last);
+        let published = job.publish;
+        let began = clock.monotonic();
+        let shared = Arc::clone(self.shared);
+        let applied = blocking(move || shared.apply(job)).await??;
+        let done = StepReport {
+            kind: StepKind::of(step),
+            to: step.to(),
+            bytes: bytes as u64,
+            fetch,
+            apply: clock.monotonic().saturating_sub(began),
+        };
+        self.advance(applied, done, published);
+        Ok(())
+    }
+
+    async fn recover(&mut self, error: &Error, blob: &str, misfit: bool) -> bool {
+        if misfit
+            && !self.afresh
+            && let Err(damage) = self.check_served().await
+        {
+            self.discard(damage);
+            return false;
+        }
+        let dataset = self.shared.dataset.name();
+        tracing::warn!(%error, dataset, blob, "trying to do without a blob");
+        self.shared.metrics.error(error.kind());
+        self.report.recovered.push(error.to_string());
+        self.go_back();
+        true
     }
 }

@@ -21,7 +21,11 @@ pub struct RefreshReport {
     /// the two versions. An ordinal that is added and removed holds another record than before. A
     /// record does not change with those it refers to by a key. Types without change are left out.
     pub changes: BTreeMap<String, TypeChanges>,
-    /// What went wrong and was worked around: damaged or missing blobs.
+    /// Whether the dataset was created anew under its name: what is served now has nothing to do
+    /// with what was served before, and its versions count from the beginning.
+    pub replaced: bool,
+    /// What went wrong and was worked around: damaged or missing blobs, a state that had to be loaded
+    /// afresh.
     pub recovered: Vec<String>,
     /// Time from the plan to the last swap.
     pub duration: Duration,

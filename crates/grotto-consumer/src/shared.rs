@@ -10,7 +10,9 @@ use crate::served::Served;
 use grotto_env::Env;
 use grotto_state::{HashSeed, State};
 use grotto_store::Dataset;
+use grotto_store::follow::Suspects;
 use parking_lot::{Mutex, RwLock};
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Called with the report of every refresh.
-pub(crate) type Listener = Box<dyn Fn(&RefreshReport) + Send + Sync>;
+pub(crate) type Listener = Arc<dyn Fn(&RefreshReport) + Send + Sync>;
 
 /// State of a consumer.
 pub(crate) struct Shared {
@@ -35,9 +37,13 @@ pub(crate) struct Shared {
     distrusted: AtomicBool,
     versions: watch::Sender<u64>,
     keeper: Mutex<Keeper>,
+    /// Blobs that stopped the last refresh: the next one asks for them first.
+    pub(crate) suspects: Mutex<Suspects>,
     listeners: RwLock<Vec<Listener>>,
-    /// When the served state was last known to be the newest, by the monotonic clock.
-    fresh_at: Mutex<Duration>,
+    telling: Mutex<Telling>,
+    /// Set when the consumer ends: nobody waits for a refresh any more.
+    ended: watch::Sender<bool>,
+    freshness: Mutex<Freshness>,
 }
 
 /// Where states are kept, and whose they are.
@@ -45,6 +51,49 @@ pub(crate) struct Keeper {
     pub(crate) place: Place,
     /// Identity of the dataset that the served state is of; empty for the empty state.
     pub(crate) dataset_id: String,
+}
+
+/// Reports on their way to the listeners.
+#[derive(Debug, Default)]
+struct Telling {
+    waiting: VecDeque<RefreshReport>,
+    /// Whether somebody calls the listeners now.
+    busy: bool,
+}
+
+/// When the served state was known to be the newest or the pinned one, by the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+struct Freshness {
+    /// When a look found nothing newer.
+    seen_at: Duration,
+    /// When that was certain: a look for the next entry alone also finds nothing in a store that was
+    /// emptied.
+    certain_at: Duration,
+    /// How old the state was when it was found in the state directory.
+    age: Duration,
+    /// Whether the last look failed.
+    failed: bool,
+}
+
+impl Freshness {
+    fn since(&self, now: Duration) -> Duration {
+        let at = if self.failed {
+            self.certain_at
+        } else {
+            self.seen_at
+        };
+        now.saturating_sub(at).saturating_add(self.age)
+    }
+
+    fn account(&mut self, now: Duration, succeeded: bool, certain: bool) {
+        self.failed = !succeeded;
+        if succeeded {
+            self.seen_at = now;
+        }
+        if succeeded && certain {
+            (self.certain_at, self.age) = (now, Duration::ZERO);
+        }
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -65,6 +114,7 @@ impl Shared {
         place: Place,
         state: State,
         dataset_id: String,
+        age: Duration,
     ) -> Self {
         let metrics = Metrics::new(dataset.name());
         metrics.served(state.version(), state.total());
@@ -76,8 +126,16 @@ impl Shared {
             versions: watch::Sender::new(state.version()),
             served: Served::new(state),
             keeper: Mutex::new(Keeper { place, dataset_id }),
+            suspects: Mutex::default(),
             listeners: RwLock::default(),
-            fresh_at: Mutex::new(env.clock.monotonic()),
+            telling: Mutex::default(),
+            ended: watch::Sender::new(false),
+            freshness: Mutex::new(Freshness {
+                seen_at: env.clock.monotonic(),
+                certain_at: env.clock.monotonic(),
+                age,
+                failed: false,
+            }),
             dataset,
             env,
         }
@@ -149,30 +207,84 @@ impl Shared {
         self.listeners.write().push(listener);
     }
 
+    /// Has the listeners called with a report by the next [`Self::tell`].
+    pub(crate) fn report(&self, report: &RefreshReport) {
+        if !self.listeners.read().is_empty() {
+            self.telling.lock().waiting.push_back(report.clone());
+        }
+    }
+
+    /// Calls the listeners with the reports that wait, one after the other. Not while the gate is held,
+    /// as a listener may wait for a refresh; such a refresh leaves its report to whoever called the
+    /// listener.
+    pub(crate) async fn tell(self: &Arc<Self>) {
+        if self.telling.lock().waiting.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(self);
+        if let Err(error) = blocking(move || shared.tell_here()).await {
+            tracing::error!(%error, dataset = self.dataset.name(), "telling the listeners ended early");
+        }
+    }
+
+    fn tell_here(&self) {
+        loop {
+            let report = {
+                let mut telling = self.telling.lock();
+                if telling.busy {
+                    return;
+                }
+                let Some(report) = telling.waiting.pop_front() else {
+                    return;
+                };
+                telling.busy = true;
+                report
+            };
+            self.notify(&report);
+            self.telling.lock().busy = false;
+        }
+    }
+
     /// Calls the listeners. One that panics is a bug of its owner, not a reason to stop serving.
-    pub(crate) fn notify(&self, report: &RefreshReport) {
-        for listener in self.listeners.read().iter() {
+    fn notify(&self, report: &RefreshReport) {
+        // Not under the lock: a listener may add another one.
+        let listeners = self.listeners.read().clone();
+        for listener in listeners {
             if catch_unwind(AssertUnwindSafe(|| listener(report))).is_err() {
                 tracing::error!(dataset = self.dataset.name(), "a refresh listener panicked");
             }
         }
     }
 
-    /// Takes note of how a refresh ended.
-    pub(crate) fn account(&self, outcome: &Result<Option<RefreshReport>>) {
-        match outcome {
-            Ok(_) => *self.fresh_at.lock() = self.env.clock.monotonic(),
-            Err(error) => self.metrics.error(error.kind()),
+    /// Gives up refreshes that are under way, at the next point at which they wait.
+    pub(crate) fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Waits until the consumer ends.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.ended.subscribe();
+        // Its sender is ours.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Takes note of how a refresh ended, and whether it is certain what it found.
+    pub(crate) fn account(&self, outcome: &Result<Option<RefreshReport>>, certain: bool) {
+        let now = self.env.clock.monotonic();
+        self.freshness.lock().account(now, outcome.is_ok(), certain);
+        if outcome.is_ok() && certain {
+            let wall_ms = self.env.clock.wall_ms();
+            self.keeper().place.note_fresh(now, wall_ms);
+        }
+        if let Err(error) = outcome {
+            self.metrics.error(error.kind());
         }
         self.metrics.stale_for(self.staleness().as_secs_f64());
     }
 
     /// Time since the served state was known to be the newest or the pinned one.
     pub(crate) fn staleness(&self) -> Duration {
-        self.env
-            .clock
-            .monotonic()
-            .saturating_sub(*self.fresh_at.lock())
+        self.freshness.lock().since(self.env.clock.monotonic())
     }
 }
 

@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub(crate) struct Job {
     /// The state to apply it to.
     pub(crate) base: Arc<State>,
+    /// Whether that needs what was sealed since the last publication.
+    pub(crate) continues: bool,
     pub(crate) step: Step,
     /// The blob, where the step has one.
     pub(crate) bytes: Option<Bytes>,
@@ -81,6 +83,10 @@ impl Shared {
         // Not only at the end: a refresh over hundreds of versions would hold all of them by then.
         self.reclaim_here();
         let mut keeper = self.keeper();
+        if !job.continues {
+            // Left by a way that was given up, or by a refresh that ended in the middle of a step.
+            keeper.place.roll_back();
+        }
         let done: Result<_> = (|| {
             let (state, changes) = build(self.dataset.name(), &job, &mut keeper.place)?;
             if let Some(promise) = &job.promise {

@@ -1,10 +1,10 @@
-//! Finding out which version a refresh is to lead to.
+//! Choosing the target version of a refresh.
 //!
 //! Owns: goals, and whether what is served can be believed. Never: fetches a blob, or changes what
 //! is served.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::route;
+use crate::news::{news, news_from};
 use crate::shared::Shared;
 use crate::step::Promise;
 use grotto_state::State;
@@ -13,14 +13,38 @@ use grotto_store::LogEntry;
 /// Where a refresh is to lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
-    /// The newest version, or the pinned one.
+    /// The newest version, or the pinned one. No news means that the log was looked at as a whole.
     Newest,
-    /// The same, and makes sure that what is served is a state of the dataset as the log has it.
+    /// The same by one small request, which may miss what another one shows.
+    Glance(Glance),
+    /// The newest version, or the pinned one; makes sure that what is served is a state of the dataset
+    /// as the log has it.
     Start,
     /// This version; the consumer stays there.
     Pin(u64),
     /// The newest version; the consumer follows the log again.
     Follow,
+}
+
+/// What a small request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Glance {
+    /// The next entry.
+    Next,
+    /// The entry of the served version: gone where it was collected, the dataset vanished or the store
+    /// is empty, and another where the dataset was created anew.
+    Own,
+    /// The writer's hint: past the served version where the next entry was lost.
+    Hint,
+}
+
+/// What a refresh found out before it began.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The entry to go to; `None` if it is served already.
+    pub(crate) target: Option<LogEntry>,
+    /// Whether the store was seen to hold what is served, or to be where it leads.
+    pub(crate) certain: bool,
 }
 
 /// Whether anybody ever committed to a state: before, it has no types, whatever its version.
@@ -29,14 +53,21 @@ pub(crate) fn was_written(state: &State) -> bool {
 }
 
 impl Shared {
-    /// The entry to go to; `None` if it is served already.
-    pub(crate) async fn find_target(&self, goal: Goal, served: &State) -> Result<Option<LogEntry>> {
+    pub(crate) async fn find_target(&self, goal: Goal, served: &State) -> Result<Found> {
         let (version, sound) = (served.version(), self.is_sound(served));
+        let mut certain = true;
         let target = match goal {
             Goal::Pin(pinned) if pinned == version && sound => None,
             Goal::Pin(pinned) => Some(self.entry_of(pinned).await?),
+            Goal::Glance(glance) if sound => {
+                certain = glance == Glance::Own;
+                self.glance(glance, served).await?
+            }
             Goal::Newest | Goal::Follow if version > 0 && sound => {
-                route::news(&self.dataset, version).await?
+                match news(&self.dataset, version).await? {
+                    Some(target) => Some(target),
+                    None => self.head_for(served).await?,
+                }
             }
             _ => self.head_for(served).await?,
         };
@@ -44,7 +75,41 @@ impl Shared {
         if !matches!(goal, Goal::Pin(_)) {
             self.metrics.newest(newest);
         }
-        Ok(target)
+        certain |= target.is_some();
+        Ok(Found { target, certain })
+    }
+
+    /// One small request; more only if it shows that something is there or is wrong.
+    async fn glance(&self, glance: Glance, served: &State) -> Result<Option<LogEntry>> {
+        let version = served.version();
+        let suspicious = match glance {
+            Glance::Next => match self.dataset.read_entry(version.saturating_add(1)).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(entry)) => return news_from(&self.dataset, entry).await,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    return news(&self.dataset, version).await;
+                }
+                Err(error) => return Err(error.into()),
+            },
+            // Before the first version there is none of its own to ask for.
+            Glance::Own if version > 0 => match self.dataset.read_entry(version).await {
+                Ok(Some(own)) => !self.is_same_dataset(&own),
+                Ok(None) => true,
+                // What is served was verified; that its entry is damaged now takes nothing from it.
+                Err(error) if error.kind() == ErrorKind::Corrupt => false,
+                Err(error) => return Err(error.into()),
+            },
+            Glance::Own | Glance::Hint => match self.dataset.leader_hint().await {
+                Ok(hint) => hint.is_some_and(|hint| hint.version > version),
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error.into()),
+                // Only a hint.
+                Err(_) => false,
+            },
+        };
+        if suspicious {
+            return self.head_for(served).await;
+        }
+        Ok(None)
     }
 
     /// The head, if it is of another dataset than the served state, is past it, or replaces it.
@@ -52,12 +117,10 @@ impl Shared {
         let version = served.version();
         let Some(head) = self.dataset.head().await? else {
             if version > 0 {
-                let dataset = self.dataset.name();
-                tracing::warn!(
-                    dataset,
-                    version,
-                    "the store has no log of this dataset: serving what is here"
-                );
+                return Err(Error::unavailable(format!(
+                    "dataset {}: the store has no log of it, version {version} is served: it was emptied, removed or is not mounted",
+                    self.dataset.name()
+                )));
             }
             return Ok(None);
         };

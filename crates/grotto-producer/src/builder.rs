@@ -2,6 +2,7 @@
 //!
 //! Owns: settings and their defaults. Never reads the environment or a file.
 
+use crate::chores::Chores;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::producer::{Core, Producer, Shared};
@@ -180,6 +181,7 @@ impl ProducerBuilder {
             registry,
             state: Mutex::new(Arc::clone(write.state())),
             snapshots: tokio::sync::Mutex::default(),
+            chores: Chores::default(),
             last_snapshot: AtomicU64::new(snapshot_at),
         };
         let core = Core {

@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod chores;
 mod cycle;
 mod error;
 mod metrics;

@@ -3,6 +3,11 @@
 //! Owns: cutting the input into chunks of lines, the bounded channels between reading, decoding and
 //! the cycle, and messages that name the line. Never undoes compression: callers hand over text.
 
+mod line;
+mod places;
+#[cfg(test)]
+mod tests;
+
 use crate::error::{Error, Result};
 use crate::producer::Producer;
 use crate::publish::Published;
@@ -11,10 +16,11 @@ use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
 use grotto_state::{KeyPart, Mode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use line::{change, record};
+use places::{Place, Places};
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Bytes of text per chunk: large enough to make hand-over cheap, small enough to keep all busy.
@@ -65,36 +71,6 @@ struct Decoded {
     flat: Vec<u8>,
     /// Given back once the lines are taken.
     _place: Place,
-}
-
-/// How many chunks may be read and not yet taken: one that takes long to decode must not have all
-/// others pile up behind it.
-struct Places {
-    taken: Sender<()>,
-    given_back: Receiver<()>,
-}
-
-/// One of them, given back when it is dropped.
-struct Place(Receiver<()>);
-
-impl Places {
-    fn new(count: usize) -> Self {
-        let (taken, given_back) = bounded(count);
-        Self { taken, given_back }
-    }
-
-    /// Waits for a place.
-    fn take(&self) -> Place {
-        // Never closed: this is the other end, too.
-        let _ = self.taken.send(());
-        Place(self.given_back.clone())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = self.0.try_recv();
-    }
 }
 
 struct Line {
@@ -190,15 +166,43 @@ fn decode(
             names.join(", ")
         )));
     };
+    let source = Source {
+        name: &source_name,
+        reader,
+        progress,
+    };
+    let decode = |text: &Text, builder: &mut FlatBuilder| {
+        decode_lines(text, builder, schema, id, mode, &source_name)
+    };
+    run_stages(source, threads, &decode, take)
+}
+
+/// What is read.
+struct Source<'a> {
+    name: &'a str,
+    reader: Box<dyn Read + Send>,
+    progress: Option<Progress>,
+}
+
+/// Decodes the lines of a chunk.
+type Decode<'a> = dyn Fn(&Text, &mut FlatBuilder) -> Result<Vec<Line>> + Sync + 'a;
+
+fn run_stages(
+    source: Source<'_>,
+    threads: usize,
+    decode: &Decode<'_>,
+    take: &mut dyn FnMut(Line, &[u8]) -> Result<()>,
+) -> Result<()> {
     let (texts, to_decode) = bounded::<Text>(threads * 2);
     let (results, decoded) = bounded::<Decoded>(threads * 2);
     let places = Places::new(threads * 4);
+    let name = source.name;
     std::thread::scope(|scope| {
-        let read = scope.spawn(|| read_chunks(reader, &source_name, &places, texts, progress));
+        let read =
+            scope.spawn(|| read_chunks(source.reader, name, &places, texts, source.progress));
         for _ in 0..threads {
             let (to_decode, results) = (to_decode.clone(), results.clone());
-            let (schema, source_name) = (&schema, &source_name);
-            scope.spawn(move || decode_chunks(&to_decode, &results, schema, id, mode, source_name));
+            scope.spawn(move || decode_chunks(&to_decode, &results, decode, name));
         }
         // The threads hold the only other ends: when they are done, or `take` gives up, all channels
         // close and everybody stops.
@@ -291,15 +295,13 @@ fn read_chunks(
 fn decode_chunks(
     texts: &Receiver<Text>,
     results: &Sender<Decoded>,
-    schema: &Schema,
-    id: TypeId,
-    mode: Mode,
+    decode: &Decode<'_>,
     source: &str,
 ) {
     let mut builder = FlatBuilder::new();
     for text in texts {
         builder.clear();
-        let lines = decode_lines(&text, &mut builder, schema, id, mode, source);
+        let lines = no_panic(source, text.first_line, || decode(&text, &mut builder));
         let decoded = Decoded {
             number: text.number,
             lines,
@@ -310,6 +312,17 @@ fn decode_chunks(
             return;
         }
     }
+}
+
+/// A chunk whose decoding panics is one that failed: without it, the chunks behind it would wait
+/// forever.
+fn no_panic<T>(source: &str, line: u64, decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
+    decoded.unwrap_or_else(|_| {
+        Err(Error::internal(format!(
+            "{source}: decoding the lines from line {line} on panicked"
+        )))
+    })
 }
 
 fn decode_lines(
@@ -335,63 +348,4 @@ fn decode_lines(
         lines.push(Line { position, change });
     }
     Ok(lines)
-}
-
-fn record(line: &[u8], builder: &mut FlatBuilder, schema: &Schema, id: TypeId) -> Result<Change> {
-    let start = builder.bytes().len();
-    json::decode(schema, id, line, builder).map_err(|e| Error::invalid(e.to_string()))?;
-    Ok(Change::Record(id, start..builder.bytes().len()))
-}
-
-/// A change with its operation spelled out.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Operation<'a> {
-    op: &'a str,
-    #[serde(rename = "type", default)]
-    type_name: Option<&'a str>,
-    #[serde(borrow, default)]
-    record: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    key: Option<&'a RawValue>,
-}
-
-fn change(line: &[u8], builder: &mut FlatBuilder, schema: &Schema, id: TypeId) -> Result<Change> {
-    let has_op_field = schema
-        .get(id)
-        .fields()
-        .iter()
-        .any(|field| field.name == "op");
-    let names_op = line.windows(4).any(|w| w == b"\"op\"");
-    if has_op_field || !names_op {
-        return record(line, builder, schema, id);
-    }
-    let operation: Operation<'_> = match serde_json::from_slice(line) {
-        Ok(operation) => operation,
-        // Not an operation after all: the message of the record decoder is the better one.
-        Err(error) => {
-            return record(line, builder, schema, id).map_err(|_| {
-                Error::invalid(format!("expected a record or an operation: {error}"))
-            });
-        }
-    };
-    let id = match operation.type_name {
-        Some(name) => schema
-            .find(name)
-            .ok_or_else(|| Error::invalid(format!("no type {name} in the schema")))?,
-        None => id,
-    };
-    match (operation.op, operation.record, operation.key) {
-        ("upsert", Some(text), None) => record(text.get().as_bytes(), builder, schema, id),
-        ("delete", None, Some(key)) => {
-            let key = json::decode_key(schema, id, key.get())
-                .map_err(|e| Error::invalid(e.to_string()))?;
-            Ok(Change::Delete(id, key))
-        }
-        ("upsert", ..) => Err(Error::invalid("op upsert: expected a record and no key")),
-        ("delete", ..) => Err(Error::invalid("op delete: expected a key and no record")),
-        (other, ..) => Err(Error::invalid(format!(
-            "expected op upsert or delete, found {other:?}"
-        ))),
-    }
 }

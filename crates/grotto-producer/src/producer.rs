@@ -4,6 +4,7 @@
 //! threads; only talking to the store is async.
 
 use crate::builder::{ProducerBuilder, Settings};
+use crate::chores::Chores;
 use crate::cycle::{FullCycle, IncrementalCycle};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) state: Mutex<Arc<State>>,
     pub(crate) snapshots: tokio::sync::Mutex<JoinSet<Result<SnapshotEntry>>>,
+    pub(crate) chores: Chores,
     /// Commits in the log at the newest snapshot; 0 for none.
     pub(crate) last_snapshot: AtomicU64,
 }
@@ -219,11 +221,12 @@ impl Producer {
         self.shared.metrics.versions.inc();
     }
 
-    /// Waits for snapshots that are being written in the background.
+    /// Waits for snapshots that are being written in the background, and for what else goes on there.
     ///
     /// # Errors
     /// The first error of those snapshots. The versions themselves are not affected.
     pub async fn finish(&self) -> Result<Vec<SnapshotEntry>> {
+        self.shared.chores.finish().await;
         let mut snapshots = self.shared.snapshots.lock().await;
         let mut written = Vec::new();
         while let Some(joined) = snapshots.join_next().await {

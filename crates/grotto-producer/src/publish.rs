@@ -168,6 +168,7 @@ impl Producer {
             .metrics
             .cycle_seconds
             .observe(total.as_secs_f64());
+        self.shared.start_chores();
         published.snapshot_started = self.start_snapshot_if_due(core);
         tracing::info!(
             dataset = self.shared.name,

@@ -74,22 +74,22 @@ impl Dataset {
         Ok(Some(entry))
     }
 
-    /// What follows `version`: one small request while there is nothing, two when there is.
+    /// What follows `version`: two small requests.
     ///
-    /// A slot that was collected can be created again by a writer that slept through it, so news
-    /// is checked against the boundary, which a collector raises before it deletes.
+    /// A slot that was collected can be created again by a writer that slept through it, and one that
+    /// is absent may have been collected: both are checked against the boundary, which a collector
+    /// raises before it deletes. A poll that looks more often than it needs to know this may use
+    /// [`Dataset::read_entry`].
     pub async fn next_entry(&self, version: u64) -> Result<Next> {
         let Some(slot) = version.checked_add(1) else {
             return Ok(Next::None);
         };
-        let Some(entry) = self.read_entry(slot).await? else {
-            return Ok(Next::None);
-        };
+        let entry = self.read_entry(slot).await?;
         match self.gc_boundary().await? {
             Some(gone) if gone.version >= slot => Ok(Next::Collected {
                 boundary: gone.version,
             }),
-            _ => Ok(Next::Entry(Box::new(entry))),
+            _ => Ok(entry.map_or(Next::None, |entry| Next::Entry(Box::new(entry)))),
         }
     }
 
@@ -228,7 +228,10 @@ impl Dataset {
         }
     }
 
-    async fn read_snapshot_or_warn(&self, version: u64) -> Result<Option<SnapshotEntry>> {
+    pub(crate) async fn read_snapshot_or_warn(
+        &self,
+        version: u64,
+    ) -> Result<Option<SnapshotEntry>> {
         match self.snapshot_entry(version).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 let dataset = self.name();

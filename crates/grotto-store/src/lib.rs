@@ -28,11 +28,13 @@ mod control;
 mod dataset;
 mod error;
 mod folder;
+pub mod follow;
 mod layout;
 mod location;
 mod object;
 pub mod plan;
 mod retry;
+mod route;
 mod sweep;
 mod writer;
 

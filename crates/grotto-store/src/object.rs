@@ -235,15 +235,22 @@ impl Store {
         self.limited("delete", path.as_ref(), 0, delete).await
     }
 
-    /// The paths below `prefix` that sort after `after`, in no order.
+    /// The paths below `prefix` that sort after `after`, in no order. The deadline is that of each
+    /// answer on the way: a long listing takes as long as it goes on.
     pub(crate) async fn list(&self, prefix: &Path, after: Option<&Path>) -> Result<Vec<Path>> {
         let list = || async {
-            let listing = match after {
+            let mut listing = match after {
                 Some(after) => self.objects.list_with_offset(Some(prefix), after),
                 None => self.objects.list(Some(prefix)),
             };
-            let paths = listing.map_ok(|meta| meta.location).try_collect();
-            self.limited("list", prefix.as_ref(), 0, paths).await
+            let mut paths = Vec::new();
+            loop {
+                let next = self.limited("list", prefix.as_ref(), 0, listing.try_next());
+                match next.await? {
+                    Some(meta) => paths.push(meta.location),
+                    None => return Ok(paths),
+                }
+            }
         };
         RetryPolicy::READS.run(&*self.env.random, list).await
     }

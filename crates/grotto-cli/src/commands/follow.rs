@@ -4,14 +4,19 @@
 
 use crate::config::{self, Role};
 use crate::failure::{Failure, Outcome};
-use crate::output::Out;
+use crate::output::{Out, note};
 use crate::target::TargetArgs;
 use crate::text::{bytes, count, duration, milliseconds};
 use grotto::consumer::{Consumer, RefreshReport};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+/// Refreshes that wait to be told.
+const MOST_WAITING: usize = 1_024;
 
 /// Follows a dataset and tells of every version as it comes
 #[derive(Debug, clap::Args)]
@@ -40,11 +45,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let target = args.target.resolve(Role::Reader)?;
     let dataset = target.open().await?;
-    let (sender, mut reports) = mpsc::unbounded_channel();
-    let listener = move |report: &RefreshReport| {
-        // Nobody listens any more once the command ends.
-        let _ = sender.send(report.clone());
-    };
+    let (sender, mut told) = mpsc::channel(MOST_WAITING);
+    let untold = Arc::new(AtomicU64::new(0));
+    let listener = listener(sender, Arc::clone(&untold));
     let mut builder =
         Consumer::builder(dataset.name(), dataset.store().clone()).on_refresh(listener);
     if let Some(dir) = args
@@ -69,50 +72,90 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         ))?;
     }
     // What the start itself loaded is told before anything is waited for.
-    while let Ok(report) = reports.try_recv() {
-        show(&report, out)?;
+    while let Ok(news) = told.try_recv() {
+        show(&news, out)?;
     }
-    let mut version = consumer.version();
     let reached = |version: u64| args.until.is_some_and(|until| version >= until);
+    let mut version = consumer.version();
     while !reached(version) {
         out.flush()?;
-        let report = tokio::select! {
-            report = reports.recv() => report,
+        let news = tokio::select! {
+            news = told.recv() => news,
             signal = tokio::signal::ctrl_c() => {
                 signal.map_err(|e| Failure::internal(format!("cannot wait for a signal: {e}")))?;
                 None
             }
         };
-        let Some(report) = report else { break };
-        show(&report, out)?;
-        version = report.to;
+        let Some(news) = news else { break };
+        show(&news, out)?;
+        version = news.to;
+        if told.is_empty() {
+            let left_out = untold.swap(0, Ordering::Relaxed);
+            if left_out > 0 {
+                note(format_args!(
+                    "{left_out} refreshes are not shown: they came faster than the output goes"
+                ));
+                version = consumer.version();
+            }
+        }
     }
     consumer.shutdown().await;
     Ok(())
 }
 
-fn show(report: &RefreshReport, out: &mut Out) -> Outcome<()> {
-    if out.is_json() {
-        return out.json(&line(report));
+/// Hands over what there is to tell. Never waits: a terminal that stands still must not hold up the
+/// consumer, nor take memory for what it does not show.
+fn listener(
+    sender: mpsc::Sender<News>,
+    untold: Arc<AtomicU64>,
+) -> impl Fn(&RefreshReport) + Send + Sync {
+    move |report| match sender.try_send(News::of(report)) {
+        // Nobody listens any more once the command ends.
+        Ok(()) | Err(TrySendError::Closed(_)) => {}
+        Err(TrySendError::Full(_)) => _ = untold.fetch_add(1, Ordering::Relaxed),
     }
+}
+
+/// What is told of a refresh: a few lines, where a report may name millions of records.
+struct News {
+    to: u64,
+    text: String,
+    json: Value,
+}
+
+impl News {
+    fn of(report: &RefreshReport) -> Self {
+        Self {
+            to: report.to,
+            text: text(report),
+            json: line(report),
+        }
+    }
+}
+
+fn show(news: &News, out: &mut Out) -> Outcome<()> {
+    if out.is_json() {
+        return out.json(&news.json);
+    }
+    out.line(format_args!("{}", news.text))
+}
+
+fn text(report: &RefreshReport) -> String {
     let kinds: Vec<&str> = report.steps.iter().map(|step| step.kind.name()).collect();
     let (length, time) = (bytes(report.bytes()), duration(report.duration));
-    out.line(format_args!(
+    let mut lines = vec![format!(
         "version {} by {}, {length} in {time}",
         report.to,
         kinds.join(" and ")
-    ))?;
-    for (name, changes) in &report.changes {
+    )];
+    lines.extend(report.changes.iter().map(|(name, changes)| {
         let lists = [&changes.added, &changes.removed, &changes.modified];
         let [added, removed, modified] = lists.map(|list| count(list.len() as u64));
-        out.line(format_args!(
-            "    {name}: {added} records came, {removed} went, {modified} changed in place"
-        ))?;
-    }
-    report
-        .recovered
-        .iter()
-        .try_for_each(|fault| out.line(format_args!("    went around: {fault}")))
+        format!("    {name}: {added} records came, {removed} went, {modified} changed in place")
+    }));
+    let recovered = report.recovered.iter();
+    lines.extend(recovered.map(|fault| format!("    went around: {fault}")));
+    lines.join("\n")
 }
 
 fn line(report: &RefreshReport) -> Value {
@@ -136,6 +179,30 @@ fn line(report: &RefreshReport) -> Value {
     json!({
         "from": report.from, "to": report.to, "bytes": report.bytes(),
         "took_ms": milliseconds(report.duration), "steps": steps, "changes": changes,
-        "recovered": report.recovered,
+        "recovered": report.recovered, "replaced": report.replaced,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_told_in_time_is_counted_and_takes_no_memory() {
+        let (sender, mut told) = mpsc::channel(2);
+        let untold = Arc::new(AtomicU64::new(0));
+        let listener = listener(sender, Arc::clone(&untold));
+        for to in 1..=5 {
+            listener(&RefreshReport {
+                to,
+                ..RefreshReport::default()
+            });
+        }
+        assert_eq!(untold.load(Ordering::Relaxed), 3);
+        assert_eq!(told.try_recv().unwrap().to, 1);
+        assert_eq!(told.try_recv().unwrap().to, 2);
+        drop(told);
+        listener(&RefreshReport::default());
+        assert_eq!(untold.load(Ordering::Relaxed), 3);
+    }
 }

@@ -30,6 +30,10 @@ impl Paths {
         self.dir.join("CURRENT")
     }
 
+    pub(crate) fn fresh(&self) -> PathBuf {
+        self.dir.join("FRESH")
+    }
+
     pub(crate) fn segments(&self) -> PathBuf {
         self.dir.join("segments")
     }

@@ -5,6 +5,7 @@
 //! ```text
 //! LOCK                 held by the one writer
 //! CURRENT              names the newest root; replaced by rename
+//! FRESH                its modification time: when that was last known to be the newest version
 //! roots/<seq>.root     tables of one version
 //! segments/<name>.seg  blocks and index pages, shared by versions
 //! ```
@@ -15,6 +16,7 @@
 
 mod current;
 mod files;
+mod fresh;
 mod lock;
 mod read;
 mod root;
@@ -23,15 +25,18 @@ mod tests;
 
 pub(crate) use current::Current;
 pub(crate) use files::Paths;
+pub(crate) use fresh::read as read_fresh;
 pub(crate) use read::{Image, ReadError, Segments, boot_id, read_current, read_image};
 
 use crate::error::{Error, Result};
+use fresh::Fresh;
 use grotto_state::{HugeBuffer, Seal, Sealed, SegmentOptions, State};
 use lock::DirLock;
 use root::{Root, SegmentFile};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Roots kept: the newest, and the one before as grace for attached readers.
@@ -52,7 +57,8 @@ pub(crate) struct StateDir {
     sealed: Vec<u64>,
     /// Published roots that exist, oldest first, and the segments they use.
     roots: Vec<(u64, BTreeSet<u64>)>,
-    _lock: DirLock,
+    fresh: Fresh,
+    lock: DirLock,
 }
 
 /// A state found in a directory.
@@ -60,6 +66,8 @@ pub(crate) struct StateDir {
 pub(crate) struct Found {
     pub(crate) state: State,
     pub(crate) dataset_id: String,
+    /// When it was last known to be the newest, by the wall clock.
+    pub(crate) fresh_ms: Option<u64>,
 }
 
 impl StateDir {
@@ -79,11 +87,7 @@ impl StateDir {
         boot: Option<String>,
     ) -> Result<(Self, Option<Found>)> {
         let paths = Paths::new(path);
-        for folder in [path.to_owned(), paths.segments(), paths.roots()] {
-            files::create_folder(&folder)
-                .map_err(|e| Error::io("create state directory", &folder, e))?;
-        }
-        let lock = DirLock::take(path)?;
+        let lock = occupy(&paths)?;
         let image = load(&paths, dataset, boot.as_deref())?;
         let mut dir = Self {
             paths,
@@ -95,7 +99,8 @@ impl StateDir {
             files: BTreeMap::new(),
             sealed: Vec::new(),
             roots: Vec::new(),
-            _lock: lock,
+            fresh: Fresh::default(),
+            lock,
         };
         let found = dir.adopt(image)?;
         Ok((dir, found))
@@ -128,6 +133,7 @@ impl StateDir {
         Ok(Some(Found {
             state: image.state,
             dataset_id: image.dataset_id,
+            fresh_ms: read_fresh(&self.paths.fresh()),
         }))
     }
 
@@ -163,8 +169,64 @@ impl StateDir {
         Ok(())
     }
 
+    /// Makes sure that this process is the one that writes to the folder with this name. One that was
+    /// removed, or removed and made again, is taken over if nobody else has it: `false` says that it
+    /// holds nothing any more, so that the state has to be loaded afresh.
+    ///
+    /// # Errors
+    /// When another process has taken it over, or it cannot be made.
+    pub(crate) fn keep_hold(&mut self) -> Result<bool> {
+        if self.lock.is_held()? {
+            return Ok(true);
+        }
+        let lock = occupy(&self.paths)?;
+        // What lies there may be of a writer that has ended, but not of another dataset.
+        load(&self.paths, &self.dataset, self.boot.as_deref())?;
+        let dir = self.paths.dir().display();
+        tracing::warn!(%dir, "the state directory was removed or replaced: took it over");
+        (self.lock, self.fresh) = (lock, Fresh::default());
+        self.files.clear();
+        self.sealed.clear();
+        self.roots.clear();
+        files::unlink(&self.paths.current());
+        self.sweep()?;
+        Ok(false)
+    }
+
+    /// Notes that what the directory holds is the newest version now.
+    pub(crate) fn note_fresh(&mut self, now: Duration, wall_ms: u64) {
+        let path = self.paths.fresh();
+        if let Err(error) = self.fresh.note(&path, now, wall_ms) {
+            tracing::debug!(%error, path = %path.display(), "cannot note that the state is the newest");
+        }
+    }
+
+    /// Whether the folder is still the one that this process writes to.
+    pub(crate) fn is_held(&self) -> Result<bool> {
+        self.lock.is_held()
+    }
+
+    /// Unlinks a file of ours; in a folder of somebody else another file has its name.
+    fn unlink(&self, path: &Path) {
+        if self.check_hold().is_ok() {
+            files::unlink(path);
+        }
+    }
+
+    /// An error if what is written now would be written to a folder of somebody else.
+    fn check_hold(&self) -> Result<()> {
+        if self.lock.is_held()? {
+            return Ok(());
+        }
+        Err(Error::unavailable(format!(
+            "state directory {} was removed or replaced while it was written to",
+            self.paths.dir().display()
+        )))
+    }
+
     /// Makes a state the newest one: for attached readers from now on, and for the next start.
     pub(crate) fn publish(&mut self, state: &State, dataset_id: &str) -> Result<()> {
+        self.check_hold()?;
         let seq = self.next_root;
         let root = self.root_of(state, dataset_id, seq)?;
         let names = root.segments.iter().map(|file| file.name).collect();
@@ -177,9 +239,10 @@ impl StateDir {
             seq,
             checksum: xxh3_64(&bytes),
         };
+        self.check_hold()?;
         let pointer = self.paths.current();
         if let Err(error) = files::write_whole(&pointer, current.print().as_bytes()) {
-            files::unlink(&path);
+            self.unlink(&path);
             return Err(Error::io("replace", &pointer, error));
         }
         self.next_root = seq.saturating_add(1);
@@ -235,7 +298,7 @@ impl StateDir {
     pub(crate) fn roll_back(&mut self) {
         for name in std::mem::take(&mut self.sealed) {
             self.files.remove(&name);
-            files::unlink(&self.paths.segment(name));
+            self.unlink(&self.paths.segment(name));
         }
     }
 
@@ -247,23 +310,14 @@ impl StateDir {
     /// Unlinks all but the newest roots, and the segments that only those used.
     fn retire(&mut self, keep: usize) {
         let surplus = self.roots.len().saturating_sub(keep);
-        for (seq, _) in self.roots.drain(..surplus) {
-            files::unlink(&self.paths.root(seq));
-        }
-        let used: BTreeSet<u64> = self
-            .roots
-            .iter()
-            .flat_map(|(_, names)| names)
-            .copied()
-            .collect();
-        let (paths, sealed) = (&self.paths, &self.sealed);
-        self.files.retain(|name, _| {
-            let keep = used.contains(name) || sealed.contains(name);
-            if !keep {
-                files::unlink(&paths.segment(*name));
-            }
-            keep
-        });
+        let retired: Vec<u64> = self.roots.drain(..surplus).map(|(seq, _)| seq).collect();
+        let used = self.roots.iter().flat_map(|(_, names)| names);
+        let used: BTreeSet<u64> = used.chain(&self.sealed).copied().collect();
+        let unused = self.files.extract_if(.., |name, _| !used.contains(name));
+        let unused: Vec<u64> = unused.map(|(name, _)| name).collect();
+        let roots = retired.into_iter().map(|seq| self.paths.root(seq));
+        let segments = unused.into_iter().map(|name| self.paths.segment(name));
+        roots.chain(segments).for_each(|path| self.unlink(&path));
     }
 }
 
@@ -281,6 +335,7 @@ impl StateDir {
     /// Writes a segment file and maps it.
     fn seal(&mut self, bytes: impl Into<HugeBuffer>) -> io::Result<Sealed> {
         let bytes = bytes.into();
+        self.check_hold().map_err(io::Error::other)?;
         let name = self.next_segment;
         let path = self.paths.segment(name);
         let file = files::write_whole(&path, &bytes).map_err(|e| named(&path, &e))?;
@@ -304,6 +359,18 @@ impl StateDir {
 /// The same kind of error with the file in its message.
 fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Makes the folders and takes the lock.
+fn occupy(paths: &Paths) -> Result<DirLock> {
+    let create = |folder: &Path| {
+        files::create_folder(folder).map_err(|e| Error::io("create state directory", folder, e))
+    };
+    create(paths.dir())?;
+    let lock = DirLock::take(paths.dir())?;
+    create(&paths.segments())?;
+    create(&paths.roots())?;
+    Ok(lock)
 }
 
 /// What the directory holds, if it can be trusted.

@@ -6,6 +6,7 @@ use grotto_state::format::blob::Blob;
 use grotto_state::format::flat::FlatBuilder;
 use grotto_state::format::json;
 use grotto_state::{EncodeOptions, HashSeed, Mode, WriteState};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 const DATASET: &str = "cities";
@@ -309,4 +310,49 @@ fn a_path_that_is_a_file_is_refused_with_its_name() {
         error.message().contains(&file.display().to_string()),
         "{error}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_writer_whose_directory_was_replaced_touches_nothing_in_the_new_one() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("state");
+    let (mut first, _) = open(&path, "a");
+    let mut source = Source::new();
+    let delta = source.delta(300, 1);
+    let (state, _) = State::empty(HashSeed::new([1, 2]))
+        .apply(&delta, &mut first)
+        .unwrap();
+    std::fs::remove_dir_all(&path).unwrap();
+    filled(&path, 2, "a");
+    let files = |folder: PathBuf| {
+        let mut files = files::list(&folder).unwrap();
+        files.sort();
+        files
+    };
+    let all = || {
+        [
+            files(path.clone()),
+            files(path.join("segments")),
+            files(path.join("roots")),
+        ]
+    };
+    let (second, _) = open(&path, "a");
+    let before = (all(), std::fs::read(path.join("CURRENT")).unwrap());
+    assert!(first.publish(&state, "id").is_err());
+    first.roll_back();
+    assert!(
+        State::empty(HashSeed::new([1, 2]))
+            .apply(&delta, &mut first)
+            .is_err()
+    );
+    let error = first.keep_hold().unwrap_err();
+    assert!(error.message().contains("in use by"), "{error}");
+    assert_eq!(
+        before,
+        (all(), std::fs::read(path.join("CURRENT")).unwrap())
+    );
+    drop(second);
+    assert!(!first.keep_hold().unwrap());
+    assert!(first.keep_hold().unwrap());
 }

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use grotto_consumer::State;
+use grotto_env::{Clock, Env};
 use grotto_state::format::flat::FlatBuilder;
 use grotto_state::format::{Schema, json};
 use grotto_state::{EncodeOptions, HashSeed, Mode, WriteState, encode_snapshot};
@@ -14,6 +15,7 @@ use grotto_store::{
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) const DATASET: &str = "pairs";
@@ -233,4 +235,27 @@ pub(crate) fn flip(path: &Path, at: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[at] ^= 0x40;
     std::fs::write(path, bytes).unwrap();
+}
+
+/// The clock of a paused runtime: time passes when nothing else happens.
+#[derive(Debug)]
+pub(crate) struct VirtualClock(tokio::time::Instant);
+
+impl VirtualClock {
+    pub(crate) fn env() -> Env {
+        Env {
+            clock: Arc::new(Self(tokio::time::Instant::now())),
+            ..Env::system()
+        }
+    }
+}
+
+impl Clock for VirtualClock {
+    fn wall_ms(&self) -> u64 {
+        1_700_000_000_000 + self.monotonic().as_millis() as u64
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
 }

@@ -11,7 +11,12 @@
 )]
 
 mod attached;
+mod background;
+mod faults;
+mod gaps;
 mod kit;
+mod leftovers;
 mod local;
 mod moves;
+mod takeover;
 mod trouble;

@@ -64,6 +64,8 @@ impl Trouble {
 pub(crate) struct TroubledStore {
     inner: InMemory,
     trouble: Mutex<Option<(Trouble, &'static str)>>,
+    /// Paths of gets, `LIST` and the prefix for listings.
+    asked: Mutex<Vec<String>>,
     /// One permit for each put that met trouble.
     pub(crate) met: Semaphore,
 }
@@ -73,6 +75,7 @@ impl TroubledStore {
         Arc::new(Self {
             inner: InMemory::new(),
             trouble: Mutex::default(),
+            asked: Mutex::default(),
             met: Semaphore::new(0),
         })
     }
@@ -103,6 +106,27 @@ impl TroubledStore {
             .schema(schema)
             .threads(1);
         builder.snapshot_every(snapshot_every).open().await.unwrap()
+    }
+
+    /// What was asked for since the last call.
+    pub(crate) fn take_asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock())
+    }
+
+    pub(crate) async fn remove(&self, path: &str) {
+        self.inner.delete(&Path::from(path)).await.unwrap();
+    }
+
+    /// Paths below a folder, sorted.
+    pub(crate) async fn paths(&self, folder: &str) -> Vec<String> {
+        let listing = self.inner.list(Some(&Path::from(folder)));
+        let listed: Vec<_> = listing.try_collect().await.unwrap();
+        let mut paths: Vec<_> = listed
+            .iter()
+            .map(|meta| meta.location.to_string())
+            .collect();
+        paths.sort();
+        paths
     }
 
     fn trouble_at(&self, location: &Path) -> Option<Trouble> {
@@ -171,6 +195,7 @@ impl ObjectStore for TroubledStore {
         location: &Path,
         options: GetOptions,
     ) -> object_store::Result<GetResult> {
+        self.asked.lock().push(location.to_string());
         let trouble = *self.trouble.lock();
         if let Some((trouble @ Trouble::LandsThenDenied, part)) = trouble
             && location.as_ref().contains(part)
@@ -188,6 +213,8 @@ impl ObjectStore for TroubledStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        let prefix_text = prefix.map_or("", Path::as_ref);
+        self.asked.lock().push(format!("LIST {prefix_text}"));
         self.inner.list(prefix)
     }
 

@@ -7,7 +7,9 @@
 )]
 
 mod broken;
+mod chores;
 mod interrupted;
 mod kit;
 mod lines;
+mod restore;
 mod snapshots;

@@ -170,10 +170,12 @@ async fn a_short_outage_is_not_seen_by_readers() {
 }
 
 #[tokio::test]
-async fn no_news_costs_one_request() {
+async fn no_news_costs_a_request_for_the_slot_and_one_for_the_boundary() {
     let (store, dataset) = faulty();
     acquire(&dataset, "a").await;
     let before = store.gets("");
     dataset.next_entry(1).await.unwrap();
-    assert_eq!(store.gets("") - before, 1);
+    assert_eq!(store.gets("") - before, 2);
+    dataset.read_entry(2).await.unwrap();
+    assert_eq!(store.gets("") - before, 3);
 }

@@ -12,4 +12,5 @@ mod faults;
 mod fencing;
 mod kit;
 mod local;
+mod reading;
 mod syncs;

@@ -1,60 +1,25 @@
-//! Finding out what is newest, and which blobs lead there.
+//! Finding out which blobs lead to a version, with few requests however long the log is.
 //!
-//! Owns: what is asked of the log and when. Never: fetches a blob. The choice among the blobs is
-//! the planner's.
+//! Owns: what is asked of the log and of the announcements, and when. Never: fetches a blob. The
+//! choice among the blobs is the planner's.
 
-use crate::error::{Error, ErrorKind, Result};
-use grotto_store::plan::{Known, Plan, plan};
-use grotto_store::{Dataset, LogEntry, Next};
 use std::collections::BTreeSet;
 
-/// Entries read one by one before the head is looked up.
-const CLIMB: usize = 4;
+use grotto_format::log::LogEntry;
+
+use crate::dataset::Dataset;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{Known, Plan, plan};
+
+/// Slots past a damaged entry that are asked for the same before the head is looked up.
+const DAMAGED_IN_A_ROW: u64 = 4;
+/// Announcements read before others are asked for: the newest snapshots are the nearest.
+const NEWEST_SNAPSHOTS: usize = 2;
 /// Entries read to find the deltas of a long absence before a snapshot is considered; each tells of
 /// some thirty deltas.
 const WALK: usize = 32;
 /// Bound on the same when nothing but the deltas can help.
 const LONG_WALK: usize = 1 << 12;
-
-/// The newest entry past `version`; `None` if there is none. One small request without news.
-pub(crate) async fn news(dataset: &Dataset, version: u64) -> Result<Option<LogEntry>> {
-    let entry = match dataset.next_entry(version).await {
-        Ok(Next::None) => return Ok(None),
-        Ok(Next::Entry(entry)) => *entry,
-        Ok(Next::Collected { .. }) => return newer_head(dataset, version).await,
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
-            // One damaged entry must not hold up those who can go around it.
-            tracing::warn!(%error, dataset = dataset.name(), "looking past a damaged log entry");
-            return match newer_head(dataset, version).await {
-                Ok(Some(head)) => Ok(Some(head)),
-                _ => Err(error.into()),
-            };
-        }
-        Err(error) => return Err(error.into()),
-    };
-    climb(dataset, entry).await.map(Some)
-}
-
-/// The head of the log, if it is past `version`.
-pub(crate) async fn newer_head(dataset: &Dataset, version: u64) -> Result<Option<LogEntry>> {
-    let head = dataset.head().await?;
-    Ok(head.filter(|head| head.version > version))
-}
-
-/// Goes up the log while that takes few requests; far behind, asks for the head.
-async fn climb(dataset: &Dataset, mut entry: LogEntry) -> Result<LogEntry> {
-    for _ in 0..CLIMB {
-        match dataset.read_entry(entry.version.saturating_add(1)).await {
-            Ok(Some(next)) => entry = next,
-            // What is known is good; the rest is for the next refresh to meet.
-            Ok(None) | Err(_) => return Ok(entry),
-        }
-    }
-    match newer_head(dataset, entry.version).await {
-        Ok(Some(head)) => Ok(head),
-        Ok(None) | Err(_) => Ok(entry),
-    }
-}
 
 /// What is known of the ways to one target, learned as far as needed.
 #[derive(Debug)]
@@ -64,8 +29,12 @@ pub(crate) struct Routes<'a> {
     known: Known,
     /// The oldest version from which the learned deltas lead on, and the entry that tells more.
     oldest: Oldest,
-    snapshots_known: bool,
+    /// Whether the announcements were listed.
+    snapshots_listed: bool,
+    /// Version of the newest snapshot that the target names or that is announced at or below it.
     newest_snapshot: u64,
+    /// Announced snapshots at or below the target that were not read yet, oldest first.
+    unread: Vec<u64>,
     /// Versions of the snapshots past the target, from which reverse deltas may lead down to it.
     above: BTreeSet<u64>,
     /// From the target up to here all reverse deltas are known that can be learned.
@@ -110,14 +79,20 @@ impl<'a> Routes<'a> {
             target: target.version,
             known,
             oldest: Oldest::of(target),
-            snapshots_known: false,
+            snapshots_listed: false,
             newest_snapshot: target
                 .snapshot
                 .as_ref()
                 .map_or(0, |snapshot| snapshot.version),
+            unread: Vec::new(),
             above: BTreeSet::new(),
             explored: target.version,
         }
+    }
+
+    /// Version of the newest snapshot known, at or below the target; 0 for none.
+    pub(crate) fn newest_snapshot(&self) -> u64 {
+        self.newest_snapshot
     }
 
     /// Never uses this blob again.
@@ -133,7 +108,7 @@ impl<'a> Routes<'a> {
         if from > self.target {
             self.learn_way_back(from, WALK).await?;
         } else if from == 0 {
-            self.learn_snapshots().await?;
+            self.learn_snapshots(NEWEST_SNAPSHOTS).await?;
             self.walk_to(self.newest_snapshot, WALK).await?;
         } else {
             self.walk_to(from, WALK).await?;
@@ -141,8 +116,7 @@ impl<'a> Routes<'a> {
         if let Some(plan) = self.known_way(from) {
             return Ok(plan);
         }
-        self.learn_snapshots().await?;
-        if let Some(plan) = self.known_way(from) {
+        if let Some(plan) = self.way_from_older(from).await? {
             return Ok(plan);
         }
         self.walk_to(0, LONG_WALK).await?;
@@ -166,12 +140,32 @@ impl<'a> Routes<'a> {
         plan(Some(from), self.target, &self.known)
     }
 
+    /// The way from an older snapshot: they are asked for from the newest down, only as far as needed.
+    async fn way_from_older(&mut self, from: u64) -> Result<Option<Plan>> {
+        loop {
+            let oldest = self.learn_snapshots(NEWEST_SNAPSHOTS).await?;
+            if let Some(plan) = self.known_way(from) {
+                return Ok(Some(plan));
+            }
+            let Some(oldest) = oldest else {
+                return Ok(None);
+            };
+            self.walk_to(oldest, LONG_WALK).await?;
+            if let Some(plan) = self.known_way(from) {
+                return Ok(Some(plan));
+            }
+        }
+    }
+
     /// The way down from a newer version: the one we are at, or that of a snapshot. The nearest is
     /// tried first, as each is as far a walk through the log as it lies above the target.
     async fn way_from_above(&mut self, from: u64) -> Result<Option<Plan>> {
         let mut tops = self.above.clone();
         tops.extend(Some(from).filter(|from| *from > self.target));
         for top in tops {
+            if self.above.remove(&top) {
+                self.learn_snapshot(top).await?;
+            }
             if top > self.explored {
                 self.learn_way_back(top, LONG_WALK).await?;
                 self.explored = top;
@@ -227,7 +221,7 @@ impl<'a> Routes<'a> {
     /// The entry of a version. Where it is damaged or gone, the next ones tell the same; the last
     /// resort is the head.
     async fn entry_at_or_above(&self, version: u64) -> Result<Option<LogEntry>> {
-        for slot in version..=version.saturating_add(CLIMB as u64) {
+        for slot in version..=version.saturating_add(DAMAGED_IN_A_ROW) {
             match self.read_or_warn(slot).await? {
                 Found::Entry(entry) => return Ok(Some(*entry)),
                 Found::Nothing => break,
@@ -239,7 +233,7 @@ impl<'a> Routes<'a> {
                 tracing::warn!(%error, "the head of the log is damaged");
                 Ok(None)
             }
-            other => Ok(other?),
+            other => other,
         }
     }
 
@@ -251,23 +245,41 @@ impl<'a> Routes<'a> {
                 tracing::warn!(%error, "a damaged log entry hides the deltas before it");
                 Ok(Found::Damage)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
-    async fn learn_snapshots(&mut self) -> Result<()> {
-        if self.snapshots_known {
-            return Ok(());
+    /// Reads the newest announcements that were not read yet, at most so many. Returns the oldest
+    /// version it read of; `None` once there are no more.
+    async fn learn_snapshots(&mut self, most: usize) -> Result<Option<u64>> {
+        if !self.snapshots_listed {
+            let versions = self.dataset.snapshot_versions().await?;
+            let (below, above): (Vec<u64>, Vec<u64>) = versions
+                .into_iter()
+                .partition(|version| *version <= self.target);
+            self.unread = below;
+            self.above.extend(above);
+            self.snapshots_listed = true;
         }
-        for entry in self.dataset.snapshot_entries().await? {
-            if entry.version <= self.target {
-                self.newest_snapshot = self.newest_snapshot.max(entry.version);
-            } else {
-                self.above.insert(entry.version);
+        let mut oldest = None;
+        for _ in 0..most {
+            let Some(version) = self.unread.pop() else {
+                break;
+            };
+            oldest = Some(version);
+            if self.learn_snapshot(version).await? {
+                self.newest_snapshot = self.newest_snapshot.max(version);
             }
-            self.known.learn_snapshot(entry.version, entry.blob);
         }
-        self.snapshots_known = true;
-        Ok(())
+        Ok(oldest)
+    }
+
+    /// Whether there is an intact announcement of this version.
+    async fn learn_snapshot(&mut self, version: u64) -> Result<bool> {
+        let Some(entry) = self.dataset.read_snapshot_or_warn(version).await? else {
+            return Ok(false);
+        };
+        self.known.learn_snapshot(entry.version, entry.blob);
+        Ok(true)
     }
 }

@@ -1,0 +1,136 @@
+//! An object store that counts what it is asked, and misbehaves on command.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use grotto_store::Store;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+/// What gets of matching paths meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// An outage.
+    Fails,
+    /// A defect of the client.
+    Panics,
+    /// No answer at all.
+    Hangs,
+}
+
+/// A folder behind faults.
+#[derive(Debug)]
+pub(crate) struct FaultStore {
+    inner: LocalFileSystem,
+    fault: Mutex<Option<(Fault, String)>>,
+    /// Paths of gets, `LIST` and the prefix for listings.
+    asked: Mutex<Vec<String>>,
+}
+
+impl FaultStore {
+    pub(crate) fn new(folder: &std::path::Path) -> Arc<Self> {
+        Arc::new(Self {
+            inner: LocalFileSystem::new_with_prefix(folder).unwrap(),
+            fault: Mutex::default(),
+            asked: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn store(self: &Arc<Self>) -> Store {
+        Store::from_object_store(Arc::clone(self) as Arc<dyn ObjectStore>)
+    }
+
+    /// From now on gets of paths that contain `part` meet this fault.
+    pub(crate) fn cause(&self, fault: Fault, part: &str) {
+        *self.fault.lock().unwrap() = Some((fault, part.to_owned()));
+    }
+
+    pub(crate) fn heal(&self) {
+        *self.fault.lock().unwrap() = None;
+    }
+
+    /// What was asked for since the last call.
+    pub(crate) fn take_asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+
+    /// How many requests since the last [`Self::take_asked`] were for something with this in its name.
+    pub(crate) fn asked(&self, part: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|path| path.contains(part)).count()
+    }
+
+    fn note(&self, what: String) {
+        self.asked.lock().unwrap().push(what);
+    }
+
+    fn fault_at(&self, location: &Path) -> Option<Fault> {
+        let fault = self.fault.lock().unwrap();
+        let (fault, part) = fault.as_ref()?;
+        location.as_ref().contains(part).then_some(*fault)
+    }
+}
+
+impl fmt::Display for FaultStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.inner.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.note(location.to_string());
+        match self.fault_at(location) {
+            Some(Fault::Fails) => Err(Error::Generic {
+                store: "FaultStore",
+                source: "scripted outage".into(),
+            }),
+            Some(Fault::Panics) => panic!("scripted panic"),
+            Some(Fault::Hangs) => std::future::pending().await,
+            None => self.inner.get_opts(location, options).await,
+        }
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.note(format!("LIST {}", prefix.map_or("", Path::as_ref)));
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,172 @@
+//! Gaps in the log, stores that vanish, datasets created anew: noticed, told, and got over.
+
+use crate::faults::FaultStore;
+use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
+use grotto_consumer::{Builder, Consumer, ErrorKind, RefreshReport};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn entry(version: u64) -> String {
+    format!("log/{version:020}.json")
+}
+
+fn lose(kit: &Kit, version: u64) {
+    std::fs::remove_file(kit.file(&entry(version))).unwrap();
+}
+
+/// Polls ten times a second in virtual time, and looks at the log as a whole once in an hour.
+fn builder(kit: &Kit) -> Builder {
+    Consumer::builder(DATASET, kit.store.clone())
+        .env(VirtualClock::env())
+        .check_interval(HOUR)
+}
+
+/// A consumer at the first of three versions, of which the second is lost.
+async fn before_a_gap(kit: &Kit, builder: Builder) -> (Publisher, Consumer) {
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = builder.start().await.unwrap();
+    let lost = publisher.publish(3).await.version;
+    lose(kit, lost);
+    publisher.publish(2).await;
+    (publisher, consumer)
+}
+
+async fn arrives(consumer: &Consumer, publisher: &Publisher) {
+    let version = publisher.state().version();
+    let arrived = tokio::time::timeout(Duration::from_secs(10), consumer.wait_for(version)).await;
+    assert!(arrived.is_ok(), "still at version {}", consumer.version());
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn a_refresh_by_hand_gets_over_a_lost_entry() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let builder = Consumer::builder(DATASET, kit.store.clone());
+    let consumer = builder.open().await.unwrap();
+    let lost = publisher.publish(3).await.version;
+    lose(&kit, lost);
+    publisher.publish(2).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_gets_over_a_lost_entry_by_the_hint_of_the_writer() {
+    let kit = Kit::new();
+    let (publisher, consumer) = before_a_gap(&kit, builder(&kit)).await;
+    publisher.writer.heartbeat().await;
+    arrives(&consumer, &publisher).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_gets_over_a_lost_entry_without_a_hint_at_the_next_check() {
+    let kit = Kit::new();
+    let builder = builder(&kit).check_interval(Duration::from_secs(5));
+    let (publisher, consumer) = before_a_gap(&kit, builder).await;
+    arrives(&consumer, &publisher).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_gets_past_what_was_collected() {
+    let kit = Kit::new();
+    let (publisher, consumer) = before_a_gap(&kit, builder(&kit)).await;
+    let dataset = publisher.writer.dataset();
+    dataset
+        .raise_gc_boundary(consumer.version() + 1)
+        .await
+        .unwrap();
+    lose(&kit, consumer.version());
+    arrives(&consumer, &publisher).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emptied_store_is_told_and_nothing_in_it_counts_as_fresh() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = builder(&kit).start().await.unwrap();
+    let second = Duration::from_secs(1);
+    tokio::time::sleep(10 * second).await;
+    assert!(consumer.staleness() < second);
+    std::fs::rename(kit.file(""), kit.folder.path().join("away")).unwrap();
+    tokio::time::sleep(20 * second).await;
+    assert!(
+        consumer.staleness() > 17 * second,
+        "{:?}",
+        consumer.staleness()
+    );
+    let error = consumer.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.message().contains("has no log"), "{error}");
+    assert_same(&consumer.state(), &publisher.state());
+    std::fs::rename(kit.folder.path().join("away"), kit.file("")).unwrap();
+    tokio::time::sleep(10 * second).await;
+    assert!(consumer.staleness() < second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dataset_created_anew_is_noticed_soon_and_told() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    publisher.publish_many(5).await;
+    let reports: Arc<Mutex<Vec<RefreshReport>>> = Arc::default();
+    let heard = Arc::clone(&reports);
+    let builder =
+        builder(&kit).on_refresh(move |report| heard.lock().unwrap().push(report.clone()));
+    let consumer = builder.start().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    std::fs::remove_dir_all(kit.file("")).unwrap();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(2).await;
+    // It has fewer versions: the next one may never come.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_same(&consumer.state(), &publisher.state());
+    let reports = reports.lock().unwrap();
+    let last = reports.last().unwrap();
+    assert!(last.replaced && !reports[0].replaced);
+    assert!(
+        last.recovered[0].contains("was created anew"),
+        "{:?}",
+        last.recovered
+    );
+}
+
+/// What a polling consumer asks for within half a minute.
+async fn asked_while_idle(publish: bool) -> Vec<String> {
+    let kit = Kit::new();
+    std::fs::create_dir_all(kit.file("log")).unwrap();
+    if publish {
+        kit.publisher().await.publish(1).await;
+    }
+    let store = FaultStore::new(&kit.folder.path().join("store"));
+    let builder = Consumer::builder(DATASET, store.store()).env(VirtualClock::env());
+    let consumer = builder.check_interval(HOUR).start().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    store.take_asked();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    consumer.shutdown().await;
+    store.take_asked()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_poll_is_one_small_request() {
+    for publish in [false, true] {
+        let asked = asked_while_idle(publish).await;
+        assert!(
+            (280..=301).contains(&asked.len()),
+            "{} requests",
+            asked.len()
+        );
+        let lists = asked.iter().filter(|path| path.starts_with("LIST"));
+        assert_eq!(lists.count(), 0, "published: {publish}");
+        let next = entry(if publish { 3 } else { 1 });
+        let news = asked.iter().filter(|path| path.ends_with(&next));
+        assert!(news.count() >= 240, "published: {publish}");
+    }
+}

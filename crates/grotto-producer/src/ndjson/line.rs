@@ -1,0 +1,80 @@
+//! One line: a record, or a change with its operation spelled out.
+//!
+//! Owns: what a line may say. Never: which line it is; callers add that to messages.
+
+use super::Change;
+use crate::error::{Error, Result};
+use grotto_format::flat::FlatBuilder;
+use grotto_format::json;
+use grotto_format::schema::{Schema, TypeId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub(super) fn record(
+    line: &[u8],
+    builder: &mut FlatBuilder,
+    schema: &Schema,
+    id: TypeId,
+) -> Result<Change> {
+    let start = builder.bytes().len();
+    json::decode(schema, id, line, builder).map_err(|e| Error::invalid(e.to_string()))?;
+    Ok(Change::Record(id, start..builder.bytes().len()))
+}
+
+/// A change with its operation spelled out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Operation<'a> {
+    op: &'a str,
+    #[serde(rename = "type", default)]
+    type_name: Option<&'a str>,
+    #[serde(borrow, default)]
+    record: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    key: Option<&'a RawValue>,
+}
+
+pub(super) fn change(
+    line: &[u8],
+    builder: &mut FlatBuilder,
+    schema: &Schema,
+    id: TypeId,
+) -> Result<Change> {
+    let has_op_field = schema
+        .get(id)
+        .fields()
+        .iter()
+        .any(|field| field.name == "op");
+    let names_op = line.windows(4).any(|w| w == b"\"op\"");
+    if has_op_field || !names_op {
+        return record(line, builder, schema, id);
+    }
+    let operation: Operation<'_> = match serde_json::from_slice(line) {
+        Ok(operation) => operation,
+        // Not an operation after all: the message of the record decoder is the better one.
+        Err(error) => {
+            return record(line, builder, schema, id).map_err(|_| {
+                Error::invalid(format!("expected a record or an operation: {error}"))
+            });
+        }
+    };
+    let id = match operation.type_name {
+        Some(name) => schema
+            .find(name)
+            .ok_or_else(|| Error::invalid(format!("no type {name} in the schema")))?,
+        None => id,
+    };
+    match (operation.op, operation.record, operation.key) {
+        ("upsert", Some(text), None) => record(text.get().as_bytes(), builder, schema, id),
+        ("delete", None, Some(key)) => {
+            let key = json::decode_key(schema, id, key.get())
+                .map_err(|e| Error::invalid(e.to_string()))?;
+            Ok(Change::Delete(id, key))
+        }
+        ("upsert", ..) => Err(Error::invalid("op upsert: expected a record and no key")),
+        ("delete", ..) => Err(Error::invalid("op delete: expected a key and no record")),
+        (other, ..) => Err(Error::invalid(format!(
+            "expected op upsert or delete, found {other:?}"
+        ))),
+    }
+}
