@@ -6,10 +6,10 @@ use crate::chores::Chores;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::producer::{Core, Producer, Shared};
-use crate::restore::{empty, restore};
+use crate::restore::{Restored, restore};
 use crate::validate::Validator;
 use grotto_format::Schema;
-use grotto_state::{SegmentOptions, State, WriteState};
+use grotto_state::{SegmentOptions, WriteState};
 use grotto_store::{Dataset, ErrorKind, LogEntry, Store, Writer, WriterOptions};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -151,7 +151,8 @@ impl ProducerBuilder {
     pub async fn open(mut self) -> Result<Producer> {
         let env = self.store.env().clone();
         let (writer, head) = self.writer().await?;
-        let (state, starts_over) = self.restore(&writer, head.as_ref()).await?;
+        let (restored, starts_over) = self.restore(&writer, head.as_ref()).await?;
+        let Restored { state, newest } = restored;
         let schema = match self.schema {
             Some(schema) => Arc::new(schema),
             None if head.is_some() && !starts_over => Arc::clone(state.schema()),
@@ -167,7 +168,7 @@ impl ProducerBuilder {
                 )));
             }
         };
-        let snapshot_at = commits_at_newest_snapshot(writer.dataset(), head.as_ref()).await?;
+        let snapshot_at = commits_at(writer.dataset(), head.as_ref(), newest).await?;
         let mut write = WriteState::new(Arc::new(state)).with_segments(self.segments);
         write.skip_to(writer.next_version() - 1);
         let mut registry = Registry::default();
@@ -218,15 +219,15 @@ impl ProducerBuilder {
     }
 
     /// The state to build on, and whether that is a new start because the newest one is lost.
-    async fn restore(&self, writer: &Writer, head: Option<&LogEntry>) -> Result<(State, bool)> {
+    async fn restore(&self, writer: &Writer, head: Option<&LogEntry>) -> Result<(Restored, bool)> {
         if writer.is_past_damage() {
-            return Ok((empty(writer.dataset()), true));
+            return Ok((Restored::nothing(writer.dataset()), true));
         }
         match restore(writer.dataset(), head, self.segments).await {
-            Ok(state) => Ok((state, false)),
+            Ok(restored) => Ok((restored, false)),
             Err(error) if self.start_over && is_lost(&error) => {
                 tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
-                Ok((empty(writer.dataset()), true))
+                Ok((Restored::nothing(writer.dataset()), true))
             }
             Err(error) => Err(error),
         }
@@ -238,25 +239,11 @@ fn is_lost(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing)
 }
 
-/// How many commits the log had at the newest snapshot; 0 without one.
-async fn commits_at_newest_snapshot(dataset: &Dataset, head: Option<&LogEntry>) -> Result<u64> {
+/// How many commits the log had at the newest snapshot, which is that of version `newest`; 0 without one.
+async fn commits_at(dataset: &Dataset, head: Option<&LogEntry>, newest: u64) -> Result<u64> {
     let Some(head) = head else { return Ok(0) };
-    let named = head.snapshot.as_ref().map_or(0, |named| named.version);
-    let mut newest = named;
-    for version in dataset.snapshot_versions().await?.into_iter().rev() {
-        if version <= named {
-            break;
-        }
-        match dataset.snapshot_entry(version).await {
-            Ok(None) => {}
-            Ok(Some(_)) => {
-                newest = version;
-                break;
-            }
-            Err(error) if error.kind() == ErrorKind::Corrupt => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    // The one that the head names is known without a look at others.
+    let newest = newest.max(head.snapshot.as_ref().map_or(0, |named| named.version));
     match newest {
         0 => Ok(0),
         version if version == head.version => Ok(head.commits),

@@ -182,7 +182,6 @@ impl Producer {
         if let Some(blob) = fields.snapshot {
             self.shared.announce_or_warn(version, blob).await;
         }
-        self.shared.writer.heartbeat().await;
         Ok(())
     }
 

@@ -12,9 +12,27 @@ use grotto_store::plan::Step;
 use grotto_store::{Dataset, ErrorKind, LogEntry};
 
 /// A state to start from, with a hash seed of its own.
-pub(crate) fn empty(dataset: &Dataset) -> State {
+fn empty(dataset: &Dataset) -> State {
     let random = &dataset.store().env().random;
     State::empty(HashSeed::new(random.secret()))
+}
+
+/// A restored version.
+pub(crate) struct Restored {
+    pub(crate) state: State,
+    /// Version of the newest snapshot that is announced; 0 for none.
+    pub(crate) newest: u64,
+}
+
+impl Restored {
+    fn of(state: State, newest: u64) -> Self {
+        Self { state, newest }
+    }
+
+    /// The empty state, for a start that builds on nothing.
+    pub(crate) fn nothing(dataset: &Dataset) -> Self {
+        Self::of(empty(dataset), 0)
+    }
 }
 
 /// Loads the state of `head`; the empty state without one.
@@ -22,7 +40,7 @@ pub(crate) async fn restore(
     dataset: &Dataset,
     head: Option<&LogEntry>,
     segments: SegmentOptions,
-) -> Result<State> {
+) -> Result<Restored> {
     let state = empty(dataset);
     let seed = state.seed();
     let mut restoring = Restoring {
@@ -31,10 +49,12 @@ pub(crate) async fn restore(
         segments,
     };
     let Some(head) = head else {
-        return Ok(restoring.state);
+        return Ok(Restored::of(restoring.state, 0));
     };
-    Journey::new(dataset, head).travel(&mut restoring).await?;
-    check(restoring.state, head)
+    let mut journey = Journey::new(dataset, head);
+    journey.travel(&mut restoring).await?;
+    let state = check(restoring.state, head)?;
+    Ok(Restored::of(state, journey.newest_snapshot()))
 }
 
 fn check(state: State, head: &LogEntry) -> Result<State> {

@@ -1,8 +1,9 @@
 //! Ways to a version that are not the usual ones, and what must not be taken for one.
 
-use crate::kit::{Kit, assert_same, publish};
+use crate::kit::{DATASET, Kit, assert_same, publish};
 use grotto_consumer::{Consumer, ErrorKind, RefreshReport, StepKind};
 use grotto_producer::Producer;
+use grotto_store::{Dataset, Writer, WriterOptions};
 
 /// Removes the blobs of a kind up to a version, as a collector may.
 fn remove_blobs(kit: &Kit, kind: &str, up_to: u64) {
@@ -66,7 +67,7 @@ async fn without_any_blob_nothing_is_served_however_far_the_log_leads() {
     remove_blobs(&kit, "delta", u64::MAX);
     let build = || kit.consumer().state_dir(kit.state_dir());
     for _ in 0..2 {
-        // Version 1 is the fence of the producer: there is a way to it, and nothing in it.
+        // Nothing leads to any version.
         let error = build().open().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
         let error = build().start().await.unwrap_err();
@@ -78,6 +79,11 @@ async fn without_any_blob_nothing_is_served_however_far_the_log_leads() {
 #[tokio::test]
 async fn the_empty_state_of_a_fence_is_no_local_state_to_put_up_with() {
     let kit = Kit::new();
+    // A writer that went before its first commit: version 1 has no records.
+    let dataset = Dataset::open(kit.store(), DATASET).unwrap();
+    Writer::acquire(dataset, WriterOptions::default())
+        .await
+        .unwrap();
     let producer = kit.producer().await;
     let build = || kit.consumer().state_dir(kit.state_dir());
     publish(&producer, 0..20).await;
