@@ -10,4 +10,5 @@ mod broken;
 mod interrupted;
 mod kit;
 mod lines;
+mod seeds;
 mod snapshots;
