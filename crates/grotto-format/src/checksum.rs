@@ -58,7 +58,8 @@ pub fn record(content: u64, ordinal: u32) -> u64 {
     xxh3_64(&bytes)
 }
 
-/// Start of every key hash.
+/// Start of every key hash. Key hashes put elements of sets and maps in order; who finds records by them
+/// lets strangers choose keys that collide.
 pub const KEY_SEED: u64 = 0x4752_4f54_544f_4b59;
 
 /// Mixes one fixed-width key part into a key hash. Parts are chained, never XORed, so that

@@ -120,3 +120,33 @@ fn attaching_to_nothing_is_a_clear_error() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().contains("holds no state yet"), "{error}");
 }
+
+#[tokio::test]
+async fn a_state_directory_keeps_its_hash_seed_and_all_who_read_it_use_that_one() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = writer(&kit).await;
+    let seed = consumer.state().seed();
+    publisher.publish(3).await;
+    consumer.refresh().await.unwrap().unwrap();
+    let attached = Consumer::attach(kit.state_dir()).unwrap();
+    assert_eq!(
+        [consumer.state().seed(), attached.state().seed()],
+        [seed; 2]
+    );
+    assert_same(&attached.state(), &publisher.state());
+    drop(attached);
+    consumer.shutdown().await;
+    let again = writer(&kit).await;
+    assert_eq!(again.state().seed(), seed);
+    // Others do not know it.
+    let elsewhere = Consumer::builder(DATASET, kit.store.clone());
+    let elsewhere = elsewhere.state_dir(kit.folder.path().join("elsewhere"));
+    let elsewhere = elsewhere.open().await.unwrap();
+    let on_heap = Consumer::builder(DATASET, kit.store.clone());
+    let on_heap = on_heap.open().await.unwrap();
+    let seeds = [elsewhere.state().seed(), on_heap.state().seed()];
+    assert!(!seeds.contains(&seed) && seeds[0] != seeds[1]);
+    assert_same(&elsewhere.state(), &on_heap.state());
+}

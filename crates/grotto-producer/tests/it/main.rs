@@ -12,4 +12,5 @@ mod interrupted;
 mod kit;
 mod lines;
 mod restore;
+mod seeds;
 mod snapshots;

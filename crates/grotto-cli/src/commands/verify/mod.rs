@@ -11,7 +11,9 @@ use crate::output::Out;
 use crate::progress::Bar;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::{bytes, count};
-use grotto::store::ErrorKind;
+use grotto::State;
+use grotto::state::HashSeed;
+use grotto::store::{Dataset, ErrorKind};
 use serde_json::json;
 use walk::{Fault, Walk};
 
@@ -28,6 +30,12 @@ that died; they harm nobody and are only reported.")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,
+}
+
+/// The state that every walk starts from.
+fn empty(dataset: &Dataset) -> State {
+    let random = &dataset.store().env().random;
+    State::empty(HashSeed::new(random.secret()))
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {

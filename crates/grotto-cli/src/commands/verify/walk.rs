@@ -7,7 +7,7 @@ use super::Found;
 use crate::failure::{Failure, Outcome};
 use crate::progress::Bar;
 use grotto::format::blob::{Blob, BlobHeader, BlobKind as Kind};
-use grotto::state::{HashSeed, HeapSeal, State};
+use grotto::state::{HeapSeal, State};
 use grotto::store::{BlobRef, Dataset, EntryKind, Error, ErrorKind, LogEntry, SnapshotEntry};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,11 +54,6 @@ impl<'a> Walk<'a> {
             states: 0,
             faults: Vec::new(),
         }
-    }
-
-    fn empty(&self) -> State {
-        let random = &self.dataset.store().env().random;
-        State::empty(HashSeed::new(random.secret()))
     }
 
     /// Reads all log entries and announcements.
@@ -144,7 +139,7 @@ impl<'a> Walk<'a> {
     /// From the first version to the newest: deltas, and every snapshot on the way.
     pub(super) async fn forward(&mut self) -> Outcome<()> {
         let first = self.entries.keys().next().copied().unwrap_or(0);
-        let mut state = (first <= 1).then(|| self.empty());
+        let mut state = (first <= 1).then(|| super::empty(self.dataset));
         for version in self.versions() {
             let Some(entry) = self.entries.get(&version).cloned() else {
                 continue;
@@ -275,7 +270,7 @@ impl<'a> Walk<'a> {
                 to: entry.version,
                 checksum: entry.state_checksum,
             };
-            let state = self.check(Some(self.empty()), &blob, Some(promise)).await?;
+            let state = self.check(Some(super::empty(self.dataset)), &blob, Some(promise)).await?;
             loaded = loaded.or(state);
         }
         Ok(loaded)
