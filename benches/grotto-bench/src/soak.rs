@@ -10,9 +10,8 @@
 //! that has to be flat too. And at all times a record may take only so much more than in a state that
 //! was just loaded.
 //!
-//! Run it with `MALLOC_ARENA_MAX=1`, as `cargo xtask soak` does: with an arena for each thread the
-//! memory of this process settles at 430 MB instead of 150 after a thousand cycles, all of it free
-//! lists of the C library, and a leak would hide behind them.
+//! The program that runs it has the allocator of the binary `grotto`: with one that keeps what each
+//! thread freed, a leak would hide behind free lists.
 
 mod drift;
 mod host;

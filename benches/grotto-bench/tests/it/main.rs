@@ -7,7 +7,6 @@ use std::process::{Command, Output};
 fn soak(options: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_grotto-soak"))
         .args(options)
-        .env("MALLOC_ARENA_MAX", "1")
         .output()
         .unwrap()
 }

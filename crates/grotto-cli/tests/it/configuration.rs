@@ -97,3 +97,22 @@ fn the_systemd_units_are_valid() {
     let Ok(output) = verify.output() else { return };
     Run::of(output).ok();
 }
+
+/// The settings come from `.cargo/config.toml` when the binary is built, where a misspelt variable would
+/// go unnoticed.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_binary_has_an_allocator_that_gives_memory_back() {
+    let bench = Bench::new();
+    let mut command = bench.command(&["--version"]);
+    command.env("_RJEM_MALLOC_CONF", "stats_print:true");
+    let told = Run::of(command.output().unwrap());
+    for setting in [
+        "opt.narenas: 2",
+        "opt.background_thread: true",
+        "opt.dirty_decay_ms: 1000",
+        "opt.muzzy_decay_ms: 0",
+    ] {
+        assert!(told.err.contains(setting), "{setting}: {}", told.err);
+    }
+}

@@ -270,7 +270,9 @@ impl<'a> Walk<'a> {
                 to: entry.version,
                 checksum: entry.state_checksum,
             };
-            let state = self.check(Some(super::empty(self.dataset)), &blob, Some(promise)).await?;
+            let state = self
+                .check(Some(super::empty(self.dataset)), &blob, Some(promise))
+                .await?;
             loaded = loaded.or(state);
         }
         Ok(loaded)
