@@ -376,19 +376,6 @@ pub(super) fn in_stored_order(list: &mut Vec<(u64, u32, u32)>) -> Result<(), Fla
     Ok(())
 }
 
-/// Type of the element at a position of a collection's element list.
-pub(super) fn element_type(kind: &TypeKind, position: usize) -> Option<TypeId> {
-    match kind {
-        TypeKind::List { element } | TypeKind::Set { element, .. } => Some(*element),
-        TypeKind::Map { key, value, .. } => Some(if position.is_multiple_of(2) {
-            *key
-        } else {
-            *value
-        }),
-        TypeKind::Object(_) => None,
-    }
-}
-
 /// The span of `part` within `whole`, which it was cut from.
 pub(super) fn span(whole: &[u8], part: &[u8]) -> Cell {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);

@@ -194,10 +194,23 @@ pub(crate) fn for_each_reference(
         }
         kind => {
             for (i, ordinal) in record.elements(0).enumerate() {
-                if let Some(to) = intern::element_type(kind, i) {
+                if let Some(to) = element_type(kind, i) {
                     visit(to, ordinal);
                 }
             }
         }
+    }
+}
+
+/// Type of the element at a position of a collection's element list.
+fn element_type(kind: &TypeKind, position: usize) -> Option<TypeId> {
+    match kind {
+        TypeKind::List { element } | TypeKind::Set { element, .. } => Some(*element),
+        TypeKind::Map { key, value, .. } => Some(if position.is_multiple_of(2) {
+            *key
+        } else {
+            *value
+        }),
+        TypeKind::Object(_) => None,
     }
 }

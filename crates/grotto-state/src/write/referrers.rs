@@ -4,8 +4,8 @@
 //! may, so it is for messages only.
 
 use super::cycle::Cycle;
+use super::element_type;
 use super::for_each_reference;
-use super::intern::element_type;
 use crate::error::StateError;
 use crate::key;
 use grotto_format::batch::Value;

@@ -3,8 +3,9 @@
 //! Owns: the ordinal of a new record and the counts of what it refers to. Never looks for an equal one.
 
 use super::cycle::Cycle;
+use super::element_type;
 use super::flatkey::FlatKey;
-use super::intern::{Row, Source, element_type};
+use super::intern::{Row, Source};
 use crate::error::StateResult;
 use crate::key::{Key, KeyPart};
 use grotto_format::batch::{ColumnData, Value};

@@ -3,6 +3,7 @@
 //! Owns: what is told. What is checked, and in which order, is in `walk`. Never: repairs.
 
 mod orphans;
+mod promise;
 mod walk;
 
 use crate::config::Role;

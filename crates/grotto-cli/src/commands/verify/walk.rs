@@ -4,9 +4,10 @@
 //! run names everything that is damaged; only a store that does not answer ends it.
 
 use super::Found;
+use super::promise::Promise;
 use crate::failure::{Failure, Outcome};
 use crate::progress::Bar;
-use grotto::format::blob::{Blob, BlobHeader, BlobKind as Kind};
+use grotto::format::blob::{Blob, BlobKind as Kind};
 use grotto::state::{HeapSeal, State};
 use grotto::store::{BlobRef, Dataset, EntryKind, Error, ErrorKind, LogEntry, SnapshotEntry};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,14 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Fault {
     pub(super) kind: ErrorKind,
     pub(super) message: String,
-}
-
-/// What a blob must lead to.
-struct Promise {
-    kind: Kind,
-    from: u64,
-    to: u64,
-    checksum: u64,
 }
 
 pub(super) struct Walk<'a> {
@@ -354,33 +347,6 @@ impl<'a> Walk<'a> {
             }
             Err(error) => Err(Failure::from(error)),
         }
-    }
-}
-
-impl Promise {
-    fn compare(&self, header: &BlobHeader, dataset: &str) -> Result<(), String> {
-        let expected = (dataset, self.kind, self.from, self.to, self.checksum);
-        let found = (
-            header.dataset.as_str(),
-            header.kind,
-            header.from,
-            header.to,
-            header.to_checksum,
-        );
-        if expected == found {
-            return Ok(());
-        }
-        let show = |(dataset, kind, from, to, checksum): (&str, Kind, u64, u64, u64)| {
-            format!(
-                "{} of {dataset} from version {from} to {to}, state checksum {checksum:016x}",
-                kind.name()
-            )
-        };
-        Err(format!(
-            "expected a {}, found a {}",
-            show(expected),
-            show(found)
-        ))
     }
 }
 

@@ -4,16 +4,16 @@
 //! earlier records of the type and on the ordinals of its children, so the outcome is the same however
 //! many threads there are. Never touches another type.
 
+mod refused;
+
 use super::parse::{Head, Rows};
 use super::{Batch, Ground, NONE};
 use crate::error::{StateError, StateResult};
 use crate::hash::Secret;
-use crate::key::{self, KeyPart};
 use crate::state::TypeInfo;
 use crate::write::flatkey::flat_error;
 use crate::write::intern::{Cell, Row, in_stored_order};
 use crate::write::stage::Stage;
-use grotto_format::batch::Value;
 use grotto_format::checksum;
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 
@@ -326,46 +326,6 @@ impl Lane {
         } else {
             Found::Nowhere
         })
-    }
-
-    fn duplicate(&self, ground: &Ground, row: &Row<'_>, first: u64, second: u64) -> StateError {
-        let columns = &ground.base.infos[self.id.index()].first;
-        let part = |column: &u16| match row.value(usize::from(*column)) {
-            Value::Fixed(word) => Some(KeyPart::Fixed(word)),
-            Value::Var(bytes) => Some(KeyPart::Var(bytes)),
-            Value::Null | Value::Elements(_) => None,
-        };
-        let parts: Vec<_> = columns.iter().filter_map(part).collect();
-        self.duplicate_key(ground, &parts, first, second)
-    }
-
-    fn duplicate_of_base(&self, ground: &Ground, base: u32, first: u64, second: u64) -> Stop {
-        let info = ground.base.infos[self.id.index()].key.as_ref();
-        let record = ground.base.row(self.id, base);
-        let parts: Vec<_> = info
-            .zip(record.as_ref())
-            .map(|(info, record)| {
-                let paths = info.paths.iter();
-                paths.filter_map(|p| key::read_part(record, p)).collect()
-            })
-            .unwrap_or_default();
-        Stop::Error(self.duplicate_key(ground, &parts, first, second))
-    }
-
-    fn duplicate_key(
-        &self,
-        ground: &Ground,
-        parts: &[KeyPart<'_>],
-        first: u64,
-        second: u64,
-    ) -> StateError {
-        let info = ground.base.infos[self.id.index()].key.as_ref();
-        StateError::DuplicateKey {
-            type_name: ground.schema.get(self.id).name.clone(),
-            key: info.map_or(String::new(), |info| key::show(info, parts)),
-            first: ground.sources.show(first),
-            second: ground.sources.show(second),
-        }
     }
 }
 
