@@ -165,6 +165,7 @@ struct Soak<W: Workload> {
     heap: Consumer,
     files: Consumer,
     clock: SystemClock,
+    segments: SegmentOptions,
 }
 
 impl<W: Workload + 'static> Soak<W> {
@@ -177,6 +178,7 @@ impl<W: Workload + 'static> Soak<W> {
             files: deploy.consumer(Some(&state_dir_of(deploy.place())))?,
             deploy,
             clock: SystemClock::new(),
+            segments,
         })
     }
 
@@ -211,7 +213,7 @@ impl<W: Workload + 'static> Soak<W> {
         window.note(Quantity::Publish, ms(self.clock.monotonic() - start));
         window.note(Quantity::RefreshHeap, ms(self.refresh(&self.heap)?));
         window.note(Quantity::RefreshFiles, ms(self.refresh(&self.files)?));
-        window.state(&self.heap.state().shape());
+        window.state(&self.heap.state().shape(), &self.segments);
         window.note(
             Quantity::SegmentsMapped,
             self.files.state().shape().segments as f64,

@@ -67,6 +67,10 @@ fn drift(quantity: Quantity, first: &Sample, last: &Sample, since: Since) -> Opt
             let least = before * share;
             (after < least, format!("at least {least:.3}"))
         }
+        Limit::Segments(more) => {
+            let most = last.value(Quantity::SegmentsMost) + more;
+            (after > most, format!("at most {most:.3}"))
+        }
         Limit::Shown => return None,
     };
     // A value that is not a number is past every bound.
@@ -111,6 +115,8 @@ fn may(limit: Limit) -> String {
         Limit::Growth(times, more) if more > 0.0 => format!("≤ {times} times + {more}"),
         Limit::Growth(times, _) => format!("≤ {times} times"),
         Limit::Loss(share) => format!("≥ {share} times"),
+        Limit::Segments(more) if more > 0.0 => format!("≤ segments_most + {more}"),
+        Limit::Segments(_) => "≤ segments_most".to_owned(),
         Limit::Shown => "shown only".to_owned(),
     }
 }
@@ -140,7 +146,7 @@ mod tests {
         {
             let first = Sample::of(100, |_| 100.0);
             let value = match drifting.limit(since) {
-                Limit::Growth(..) => 300.0,
+                Limit::Growth(..) | Limit::Segments(_) => 300.0,
                 Limit::Loss(_) => 50.0,
                 Limit::Shown => continue,
             };

@@ -6,7 +6,7 @@ use super::host::{Host, files_below};
 use crate::deploy::state_dir_of;
 use crate::figure::median_of;
 use anyhow::Result;
-use grotto_state::Shape;
+use grotto_state::{SegmentOptions, Shape};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -18,6 +18,10 @@ pub(super) enum Limit {
     Growth(f64, f64),
     /// At least this share.
     Loss(f64),
+    /// At most as many as refreshes may leave of a state of this size
+    /// ([`SegmentOptions::most_segments`]), with this many more. However many a load left: it leaves
+    /// a few large ones, refreshes leave smaller ones.
+    Segments(f64),
     /// Only shown: times belong to the machine, and a store grows with its history.
     Shown,
 }
@@ -60,24 +64,25 @@ macro_rules! quantities {
     };
 }
 
-use Limit::{Growth, Loss, Shown};
+use Limit::{Growth, Loss, Segments, Shown};
 
 quantities! {
-    BytesPerRecord "bytes_per_record" "B" Growth(1.25, 0.0), Growth(1.05, 0.0);
+    BytesPerRecord "bytes_per_record" "B" Growth(1.35, 0.0), Growth(1.05, 0.0);
     Fill "fill" "" Loss(0.85), Loss(0.97);
     LiveShare "live_share" "" Loss(0.85), Loss(0.95);
     BlockBytes "block_bytes_per_record" "B" Growth(1.25, 0.0), Growth(1.05, 0.0);
     IndexBytes "index_bytes_per_record" "B" Growth(1.1, 0.0), Growth(1.05, 0.0);
-    Layouts "layouts" "" Growth(1.25, 8.0), Growth(1.25, 8.0);
+    Layouts "layouts" "" Growth(1.5, 8.0), Growth(1.1, 8.0);
     LayoutsUsed "layouts_used" "" Growth(1.25, 4.0), Growth(1.25, 4.0);
-    Segments "segments" "" Growth(2.0, 8.0), Growth(1.1, 4.0);
-    SegmentsMapped "segments_mapped" "" Growth(2.0, 8.0), Growth(1.1, 4.0);
-    StateFiles "state_files" "" Growth(2.0, 8.0), Growth(1.1, 8.0);
-    StateBytes "state_dir" "MB" Growth(1.25, 2.0), Growth(1.1, 2.0);
+    Segments "segments" "" Segments(0.0), Growth(1.1, 4.0);
+    SegmentsMapped "segments_mapped" "" Segments(0.0), Growth(1.1, 4.0);
+    StateFiles "state_files" "" Segments(8.0), Growth(1.1, 8.0);
+    StateBytes "state_dir" "MB" Growth(1.35, 2.0), Growth(1.1, 2.0);
     OpenFiles "open_files" "" Growth(1.0, 4.0), Growth(1.0, 4.0);
     Maps "maps" "" Growth(2.0, 64.0), Growth(1.25, 32.0);
     Threads "threads" "" Growth(1.0, 8.0), Growth(1.0, 8.0);
     Private "private" "MB" Growth(1.5, 32.0), Growth(1.25, 32.0);
+    SegmentsMost "segments_most" "" Shown, Shown;
     StoreObjects "store_objects" "" Shown, Shown;
     Publish "publish" "ms" Shown, Shown;
     RefreshHeap "refresh_heap" "ms" Shown, Shown;
@@ -101,8 +106,8 @@ impl Window {
         self.0[quantity as usize].push(value);
     }
 
-    /// What a consumer's state takes up.
-    pub(super) fn state(&mut self, shape: &Shape) {
+    /// What a consumer's state takes up, whose segments are kept so.
+    pub(super) fn state(&mut self, shape: &Shape, options: &SegmentOptions) {
         let per_record = |bytes: u64| bytes as f64 / shape.records.max(1) as f64;
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         self.note(Quantity::BytesPerRecord, per_record(shape.bytes));
@@ -113,6 +118,8 @@ impl Window {
         self.note(Quantity::Layouts, shape.layouts as f64);
         self.note(Quantity::LayoutsUsed, shape.layouts_used as f64);
         self.note(Quantity::Segments, shape.segments as f64);
+        let most = options.most_segments(shape.live_bytes);
+        self.note(Quantity::SegmentsMost, most as f64);
     }
 
     /// What the process and the state directory hold.

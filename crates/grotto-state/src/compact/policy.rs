@@ -50,11 +50,7 @@ impl Policy {
     /// Of a refresh that wrote so many bytes.
     pub(super) fn new(options: &SegmentOptions, sizes: &[Size], written: u64) -> Self {
         let live: u64 = sizes.iter().map(|size| size.live).sum();
-        let share = live / options.large_segments.max(1);
-        let least = match options.move_at_least {
-            0 => 0,
-            least => least.max(share),
-        };
+        let least = options.large(live);
         let mut policy = Self {
             dead_percent: options.dead_percent,
             // Of one and one there would never be an end.

@@ -38,6 +38,26 @@ impl Default for SegmentOptions {
 }
 
 impl SegmentOptions {
+    /// Most segments that refreshes leave of a state with so many live bytes: large ones, dead bytes
+    /// among theirs, and of each class of small ones as many as are not merged yet.
+    #[must_use]
+    pub fn most_segments(&self, live: u64) -> u64 {
+        let large = self.large(live).max(1);
+        let merge_at = self.merge_at.max(2);
+        let classes = u64::from(large.ilog(merge_at)) + 1;
+        merge_at
+            .saturating_mul(classes + 1)
+            .saturating_add(live.saturating_mul(3) / large.saturating_mul(2))
+    }
+
+    /// Bytes that a refresh may move however little it wrote, of a state with so many live bytes.
+    pub(crate) fn large(&self, live: u64) -> u64 {
+        match self.move_at_least {
+            0 => 0,
+            least => least.max(live / self.large_segments.max(1)),
+        }
+    }
+
     /// Never moves anything: for states that are looked at once and given up.
     pub const NEVER_MOVE: Self = Self {
         seal_at: 64 << 20,

@@ -287,11 +287,9 @@ fn play(run: &Run) {
     }
     let worst = worst.map(Option::unwrap);
     let shown = format!("{worst:?}");
-    let least = run.least.max(run.items as u64 / OPTIONS.large_segments);
-    // Small ones by class, and large ones: what lives divided by what a refresh may move, dead bytes
-    // among it.
+    let least = options.large(run.items as u64);
     let classes = u64::BITS - least.leading_zeros();
-    let most = 8 * (u64::from(classes) / 3 + 2) + 3 * run.items as u64 / (2 * least);
+    let most = options.most_segments(run.items as u64);
     assert!((all.segments as u64) < most, "at most {most}: {shown}");
     let budget = least.max(3 * run.written as u64);
     assert!(
