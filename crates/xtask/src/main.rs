@@ -12,6 +12,7 @@
 
 mod chores;
 mod fuzz;
+mod mutants;
 mod process;
 mod tidy;
 
@@ -24,6 +25,7 @@ const USAGE: &str = "\
 usage: cargo xtask <chore>
        cargo xtask soak [options, see --help]
        cargo xtask fuzz [--seconds N] [target ...]
+       cargo xtask mutants state|protocol [--shard K/N] [--re NAME] [--lib]
 
   lint   formatting, then clippy on every target; any warning fails
   tidy   the rules of this repository that no compiler checks
@@ -32,6 +34,8 @@ usage: cargo xtask <chore>
   deny   dependencies: advisories, bans, licences, sources (needs cargo-deny)
   soak   1,000 cycles of churn; what grows that should not fails (two minutes)
   fuzz   every fuzz target for a minute (needs cargo-fuzz)
+  mutants  small changes that a test has to notice: a set, or a part of it (needs
+         cargo-mutants; hours for a whole set, so not in the continuous integration)
   ci     everything the continuous integration runs (.ci/run)
 ";
 
@@ -51,6 +55,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     match arguments {
         [chore, options @ ..] if chore == "soak" => chores::soak(&root, options)?,
         [chore, options @ ..] if chore == "fuzz" => fuzz::run(&root, options)?,
+        [chore, options @ ..] if chore == "mutants" => mutants::run(&root, options)?,
         [chore] => match chore.as_str() {
             "lint" => chores::lint(&root)?,
             "tidy" => tidy::run(&root)?,
