@@ -161,7 +161,8 @@ impl Builder {
             None => (Place::Heap(HeapSeal::with_options(self.segments)), None),
             Some(path) => {
                 let name = self.name;
-                let (dir, found) = blocking(move || StateDir::open(&path, &name)).await??;
+                let open = move || StateDir::open(&path, &name);
+                let (dir, found) = blocking(&self.env, open).await??;
                 (Place::Dir(Box::new(dir.with_options(self.segments))), found)
             }
         };

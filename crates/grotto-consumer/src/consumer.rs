@@ -181,7 +181,7 @@ impl Consumer {
             // Whoever refreshes holds the gate.
             drop(shared.gate.lock().await);
         };
-        if tokio::time::timeout(patience, ended).await.is_err() {
+        if shared.env.within(patience, ended).await.is_err() {
             let waited_ms = patience.as_millis();
             tracing::warn!(dataset, waited_ms, "giving up a refresh that does not end");
             shared.end();

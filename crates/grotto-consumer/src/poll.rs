@@ -45,8 +45,9 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiv
             }
         };
         tokio::select! {
+            biased; // the same seed of a simulation must take the same branch
             _ = stop.changed() => return,
-            () = tokio::time::sleep(wait) => {}
+            () = shared.env.sleep(wait) => {}
         }
     }
 }

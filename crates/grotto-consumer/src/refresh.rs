@@ -26,6 +26,7 @@ impl Shared {
         let shared = Arc::clone(self);
         let task = tokio::spawn(async move {
             tokio::select! {
+                biased; // the same seed of a simulation must take the same branch
                 outcome = shared.refresh_in_turn(goal) => outcome,
                 () = shared.ended() => Err(Error::unavailable("the consumer was shut down")),
             }
@@ -89,7 +90,7 @@ impl Shared {
             return Ok(());
         }
         let shared = Arc::clone(self);
-        let kept = blocking(move || shared.keeper().place.keep_hold()).await??;
+        let kept = blocking(&self.env, move || shared.keeper().place.keep_hold()).await??;
         if !kept && was_written(&self.served()) {
             self.distrust();
         }
@@ -174,8 +175,9 @@ impl<'a> Run<'a> {
         let outcome = journey.travel(self).await;
         *shared.suspects.lock() = journey.into_suspects();
         if outcome.is_err() {
-            let shared = Arc::clone(shared);
-            blocking(move || shared.keeper().place.roll_back()).await?;
+            let keeper = Arc::clone(shared);
+            let roll_back = move || keeper.keeper().place.roll_back();
+            blocking(&shared.env, roll_back).await?;
         }
         outcome
     }
@@ -183,7 +185,8 @@ impl<'a> Run<'a> {
     /// Whether the served state is still the bytes that were written.
     async fn check_served(&self) -> Result<()> {
         let shared = Arc::clone(self.shared);
-        blocking(move || shared.keeper().place.check(&shared.served())).await?
+        let check = move || shared.keeper().place.check(&shared.served());
+        blocking(&self.shared.env, check).await?
     }
 
     /// What is served is damaged: it is loaded afresh, and no blob is to blame.
@@ -281,7 +284,8 @@ impl<'a> Run<'a> {
             self.shared.metrics.latency(latency_ms as f64 / 1e3);
         }
         let (first, changes) = (self.first, self.changes);
-        self.report.changes = blocking(move || changes.finish(&first, &served)).await?;
+        let finish = move || changes.finish(&first, &served);
+        self.report.changes = blocking(&self.shared.env, finish).await?;
         Ok(Some(self.report))
     }
 }
@@ -308,7 +312,7 @@ impl Traveller for Run<'_> {
         let published = job.publish;
         let began = clock.monotonic();
         let shared = Arc::clone(self.shared);
-        let applied = blocking(move || shared.apply(job)).await??;
+        let applied = blocking(&self.shared.env, move || shared.apply(job)).await??;
         let done = StepReport {
             kind: StepKind::of(step),
             to: step.to(),

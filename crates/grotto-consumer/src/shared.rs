@@ -182,7 +182,7 @@ impl Shared {
             return;
         }
         let shared = Arc::clone(self);
-        if let Err(error) = blocking(move || shared.reclaim_here()).await {
+        if let Err(error) = blocking(&self.env, move || shared.reclaim_here()).await {
             tracing::error!(%error, dataset = self.dataset.name(), "freeing old states ended early");
         }
     }
@@ -222,7 +222,7 @@ impl Shared {
             return;
         }
         let shared = Arc::clone(self);
-        if let Err(error) = blocking(move || shared.tell_here()).await {
+        if let Err(error) = blocking(&self.env, move || shared.tell_here()).await {
             tracing::error!(%error, dataset = self.dataset.name(), "telling the listeners ended early");
         }
     }
@@ -290,8 +290,9 @@ impl Shared {
 
 /// Runs CPU or file work away from the runtime's own threads.
 pub(crate) async fn blocking<T: Send + 'static>(
+    env: &Env,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
-    let ended = tokio::task::spawn_blocking(work).await;
+    let ended = env.blocking(work).await;
     ended.map_err(|e| Error::internal("background work ended early").with_source(e))
 }

@@ -1,6 +1,6 @@
 //! Time: wall time for people and records, monotonic time for measuring.
 //!
-//! Owns: the [`Clock`] trait, the host's clock, a clock moved by hand. Never: sleeps.
+//! Owns: the [`Clock`] trait, the host's clock, the runtime's, one moved by hand. Never: sleeps.
 #![expect(
     clippy::disallowed_methods,
     reason = "this file is the seam the ban points to"
@@ -47,6 +47,34 @@ impl Clock for SystemClock {
         // A host set before 1970 reads as 0: wall time is informative, so it must not fail.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         since_epoch.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
+/// The clock of the async runtime it is made in: that of the host, unless a test paused it.
+#[derive(Debug)]
+pub struct RuntimeClock {
+    origin: tokio::time::Instant,
+    wall_ms: u64,
+}
+
+impl RuntimeClock {
+    /// A clock that says `wall_ms` now.
+    pub fn new(wall_ms: u64) -> Self {
+        Self {
+            origin: tokio::time::Instant::now(),
+            wall_ms,
+        }
+    }
+}
+
+impl Clock for RuntimeClock {
+    fn wall_ms(&self) -> u64 {
+        let passed_ms = u64::try_from(self.monotonic().as_millis()).unwrap_or(u64::MAX);
+        self.wall_ms.saturating_add(passed_ms)
     }
 
     fn monotonic(&self) -> Duration {

@@ -1,7 +1,7 @@
-//! The seams through which time and randomness enter the project.
+//! The seams through which time, randomness and the file system enter the project.
 //!
-//! Owns: the [`Clock`] and [`Random`] traits, their real versions, and deterministic versions for
-//! tests and simulation. Never: performs IO, sleeps, or knows what the values are used for.
+//! Owns: the [`Clock`] and [`Random`] traits with their real versions and deterministic ones, waiting,
+//! deadlines, and where work for the processor runs. Never: knows what any of it is used for.
 //!
 //! Safety must not depend on anything in here: clocks decide when to try, random numbers decide
 //! names, and the store alone decides who won.
@@ -10,19 +10,23 @@
 
 mod clock;
 mod random;
+mod wait;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use random::{Random, SeededRandom, SystemRandom};
+pub use wait::{Elapsed, Stopped, Work};
 
 use std::sync::Arc;
 
-/// One clock and one source of randomness, handed together to whatever needs them.
+/// A clock, a source of randomness and a place for work, handed together to whatever needs them.
 #[derive(Clone, Debug)]
 pub struct Env {
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where randomness comes from.
     pub random: Arc<dyn Random>,
+    /// Where work for the processor runs.
+    pub work: Work,
 }
 
 impl Env {
@@ -31,6 +35,7 @@ impl Env {
         Self {
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom::new()),
+            work: Work::Threads,
         }
     }
 
@@ -39,6 +44,17 @@ impl Env {
         Self {
             clock: Arc::new(ManualClock::new(1_700_000_000_000)),
             random: Arc::new(SeededRandom::new(seed)),
+            work: Work::Threads,
+        }
+    }
+
+    /// Everything repeats for the same seed: the clock is that of the async runtime, which a
+    /// simulation pauses, and work runs where it is asked for, so that no thread decides an order.
+    pub fn simulated(seed: u64) -> Self {
+        Self {
+            clock: Arc::new(RuntimeClock::new(1_700_000_000_000)),
+            random: Arc::new(SeededRandom::new(seed)),
+            work: Work::Inline,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! cycle or its acknowledgement, or fails one.
 
 use crate::producer::Shared;
+use grotto_env::Env;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +28,7 @@ pub(crate) struct Chores {
 
 impl Chores {
     /// Waits for those under way, for a moment.
-    pub(crate) async fn finish(&self) {
+    pub(crate) async fn finish(&self, env: &Env) {
         let chores = [self.hint.lock().take(), self.sweep.lock().take()];
         let ended = async {
             for chore in chores.into_iter().flatten() {
@@ -36,7 +37,7 @@ impl Chores {
                 }
             }
         };
-        if tokio::time::timeout(PATIENCE, ended).await.is_err() {
+        if env.within(PATIENCE, ended).await.is_err() {
             tracing::warn!("the store does not answer: the hint where the head is may be old");
         }
     }

@@ -182,7 +182,7 @@ impl Producer {
             let worked = shared.work(&core, mode, from + 1, work);
             (core, worked)
         };
-        let joined = tokio::task::spawn_blocking(blocking).await;
+        let joined = self.shared.env.blocking(blocking).await;
         let (mut core, worked) =
             joined.map_err(|e| Error::internal(format!("the cycle stopped: {e}")))?;
         self.publish(&mut core, worked?).await
@@ -226,7 +226,7 @@ impl Producer {
     /// # Errors
     /// The first error of those snapshots. The versions themselves are not affected.
     pub async fn finish(&self) -> Result<Vec<SnapshotEntry>> {
-        self.shared.chores.finish().await;
+        self.shared.chores.finish(&self.shared.env).await;
         let mut snapshots = self.shared.snapshots.lock().await;
         let mut written = Vec::new();
         while let Some(joined) = snapshots.join_next().await {

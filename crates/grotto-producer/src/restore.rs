@@ -5,6 +5,7 @@
 //! to know.
 
 use crate::error::{Error, Result};
+use grotto_env::Env;
 use grotto_format::blob::Blob;
 use grotto_state::{HashSeed, HeapSeal, SegmentOptions, State, StateError};
 use grotto_store::follow::{Fetched, Journey, Traveller};
@@ -44,6 +45,7 @@ pub(crate) async fn restore(
     let state = empty(dataset);
     let seed = state.seed();
     let mut restoring = Restoring {
+        env: dataset.store().env().clone(),
         state,
         seed,
         segments,
@@ -71,6 +73,7 @@ fn check(state: State, head: &LogEntry) -> Result<State> {
 
 /// A state on its way to the head.
 struct Restoring {
+    env: Env,
     state: State,
     seed: HashSeed,
     segments: SegmentOptions,
@@ -105,7 +108,7 @@ impl Traveller for Restoring {
             let blob = Blob::parse(bytes).map_err(|e| Error::from(StateError::from(e)))?;
             Ok(base.apply(&blob, &mut seal)?.0)
         };
-        let applied = tokio::task::spawn_blocking(work).await;
+        let applied = self.env.blocking(work).await;
         self.state = applied
             .map_err(|e| Error::internal(format!("restoring stopped: {e}")))?
             .map_err(|error| error.at(&format!("blob {}", blob.name)))?;

@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::producer::{Core, Producer, Shared};
+use grotto_env::Work;
 use grotto_state::{EncodeOptions, State, encode_snapshot};
 use grotto_store::{BlobKind, BlobRef, SnapshotEntry};
 use std::sync::Arc;
@@ -90,7 +91,10 @@ impl Shared {
             ));
         }
         let options = self.options(version);
-        let bytes = encode_behind(state, options).await?;
+        let bytes = match self.env.work {
+            Work::Threads => encode_behind(state, options).await?,
+            Work::Inline => encode_snapshot(&state, &options)?,
+        };
         Ok(self
             .writer
             .upload(BlobKind::Snapshot, version, bytes.into())

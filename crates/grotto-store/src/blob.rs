@@ -13,7 +13,6 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
-use crate::retry::RetryPolicy;
 
 /// Bytes per request: a request's deadline covers its body, so a large blob needs several. Small enough
 /// that allocators use the memory of one range again for a later one.
@@ -110,8 +109,8 @@ impl Dataset {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<Option<T>>>,
     {
-        RetryPolicy::READS
-            .run(&*self.store.env().random, operation)
+        self.store
+            .reading(operation)
             .await?
             .ok_or_else(|| Error::missing(format!("blob {} is gone from the store", blob.name)))
     }

@@ -27,7 +27,7 @@ pub struct BreakerOptions {
 impl Default for BreakerOptions {
     fn default() -> Self {
         Self {
-            failures: 5,
+            failures: 10,
             open_for: Duration::from_secs(10),
             probes: 1,
         }
@@ -65,6 +65,8 @@ pub struct CircuitBreaker {
     clock: Arc<dyn Clock>,
     options: BreakerOptions,
     inner: Mutex<Inner>,
+    /// What went wrong last.
+    reason: Mutex<String>,
 }
 
 impl CircuitBreaker {
@@ -74,6 +76,7 @@ impl CircuitBreaker {
             clock,
             options,
             inner: Mutex::new(Inner::Closed { failures: 0 }),
+            reason: Mutex::default(),
         }
     }
 
@@ -96,11 +99,11 @@ impl CircuitBreaker {
         let probing = Some(now.saturating_add(self.options.open_for));
         match *inner {
             Inner::Closed { .. } => Ok(()),
-            Inner::Open { until } if now < until => Err(refusal(until - now)),
+            Inner::Open { until } if now < until => Err(self.refusal(until - now)),
             Inner::HalfOpen {
                 probing_until: Some(until),
                 ..
-            } if now < until => Err(refusal(until - now)),
+            } if now < until => Err(self.refusal(until - now)),
             Inner::Open { .. } => {
                 *inner = Inner::HalfOpen {
                     successes: 0,
@@ -122,10 +125,20 @@ impl CircuitBreaker {
     pub fn record<T>(&self, answer: &Result<T>) {
         match answer {
             Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Overloaded) => {
+                e.message().clone_into(&mut self.reason.lock());
                 self.failed();
             }
             _ => self.succeeded(),
         }
+    }
+
+    /// Says what the store failed with: that is what has to be mended.
+    fn refusal(&self, left: Duration) -> Error {
+        Error::unavailable(format!(
+            "the store failed repeatedly and is left alone for {} ms: {}",
+            left.as_millis(),
+            self.reason.lock()
+        ))
     }
 
     fn succeeded(&self) {
@@ -155,13 +168,6 @@ impl CircuitBreaker {
             open @ Inner::Open { .. } => open,
         };
     }
-}
-
-fn refusal(left: Duration) -> Error {
-    Error::unavailable(format!(
-        "the circuit breaker is open: the store failed repeatedly, next probe in {} ms",
-        left.as_millis()
-    ))
 }
 
 #[cfg(test)]
@@ -202,6 +208,7 @@ mod tests {
         assert_eq!(breaker.state(), BreakerState::Open);
         let refusal = breaker.try_pass().unwrap_err();
         assert_eq!(refusal.kind(), ErrorKind::Unavailable);
+        assert!(refusal.message().ends_with("scripted"), "{refusal}");
     }
 
     #[test]

@@ -7,7 +7,6 @@ use grotto_format::log::{FORMAT, GcBoundary, LeaderHint, LogError, MAX_CONTROL_B
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::retry::RetryPolicy;
 
 impl Dataset {
     /// Where the head was when its writer last said so; `None` if it never did.
@@ -44,10 +43,8 @@ impl Dataset {
         };
         let bytes = boundary.encode().map_err(unencodable)?;
         let path = self.layout.gc_boundary();
-        RetryPolicy::WRITES
-            .run(&*self.store.env().random, || {
-                self.store.put(&path, bytes.clone().into())
-            })
+        self.store
+            .writing(|| self.store.put(&path, bytes.clone().into()))
             .await
     }
 }

@@ -109,6 +109,10 @@ impl Folder {
         work: impl FnOnce(&Disk) -> object_store::Result<T> + Send + 'static,
     ) -> object_store::Result<T> {
         let disk = Arc::clone(&self.disk);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a folder of the host is never part of a simulation"
+        )]
         let joined = tokio::task::spawn_blocking(move || work(&disk)).await;
         joined.map_err(|source| ObjectError::JoinError { source })?
     }

@@ -32,6 +32,7 @@ pub mod follow;
 mod layout;
 mod location;
 mod object;
+mod options;
 pub mod plan;
 mod retry;
 mod route;
@@ -48,5 +49,6 @@ pub use grotto_format::log::{
 };
 pub use location::StoreUrl;
 pub use object::Store;
+pub use options::StoreOptions;
 pub use retry::RetryPolicy;
 pub use writer::{CommitFields, Writer, WriterOptions};

@@ -7,7 +7,6 @@ use std::fmt;
 use std::future::Future;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -18,15 +17,11 @@ use object_store::{
     Error as ObjectError, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
 
+use crate::breaker::{BreakerState, CircuitBreaker};
 use crate::error::{Error, Result};
 use crate::folder::{Folder, FolderSync, SystemSync, create_root};
 use crate::location::StoreUrl;
-use crate::retry::RetryPolicy;
-
-/// Deadline of an operation, before what its bytes add to it.
-const DEADLINE: Duration = Duration::from_secs(30);
-/// The slowest transfer that is waited for, in bytes per second.
-const SLOWEST_BYTES_PER_S: u64 = 1 << 20;
+use crate::options::StoreOptions;
 
 /// An open store. Cheap to clone; all clones share one backend.
 #[derive(Clone)]
@@ -34,6 +29,9 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     folder: Option<LocalFolder>,
     env: Env,
+    options: StoreOptions,
+    /// Shared by all clones.
+    breaker: Option<Arc<CircuitBreaker>>,
 }
 
 /// The folder behind a store.
@@ -90,25 +88,47 @@ impl Store {
 
     /// Wraps any object store: other backends, and fault wrappers in tests.
     pub fn from_object_store(objects: Arc<dyn ObjectStore>) -> Self {
+        let (env, options) = (Env::system(), StoreOptions::default());
         Self {
             objects,
             folder: None,
-            env: Env::system(),
+            breaker: breaker(&env, &options),
+            env,
+            options,
         }
     }
 
-    /// The same store with another clock and other randomness.
+    /// The same store with another clock and other randomness, and a breaker of its own.
     #[must_use]
     pub fn with_env(mut self, env: Env) -> Self {
+        self.breaker = breaker(&env, &self.options);
         self.env = env;
         self
     }
 
+    /// The same store with other deadlines, retries and another breaker of its own.
+    #[must_use]
+    pub fn with_options(mut self, options: StoreOptions) -> Self {
+        self.breaker = breaker(&self.env, &options);
+        self.options = options;
+        self
+    }
+
+    /// How it waits and tries again.
+    pub fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
+    /// What the breaker does with the next call; closed where there is none.
+    pub fn breaker(&self) -> BreakerState {
+        let breaker = self.breaker.as_ref();
+        breaker.map_or(BreakerState::Closed, |breaker| breaker.state())
+    }
+
     /// Names of the folders at the top of the store, sorted: one per dataset.
     pub async fn datasets(&self) -> Result<Vec<String>> {
-        let listing = RetryPolicy::READS.run(&*self.env.random, || {
-            self.limited("list", "/", 0, self.objects.list_with_delimiter(None))
-        });
+        let listing =
+            self.reading(|| self.limited("list", "/", 0, self.objects.list_with_delimiter(None)));
         let folders = listing.await?.common_prefixes;
         let mut names: Vec<String> = folders
             .iter()
@@ -147,9 +167,7 @@ impl Store {
 
     /// A whole small object; `None` if there is none. Refuses more than `limit` bytes unread.
     pub(crate) async fn get(&self, path: &Path, limit: u64) -> Result<Option<Bytes>> {
-        RetryPolicy::READS
-            .run(&*self.env.random, || self.get_part(path, None, limit))
-            .await
+        self.reading(|| self.get_part(path, None, limit)).await
     }
 
     /// A range of an object, or all of it; `None` if there is none. Tried once.
@@ -252,7 +270,7 @@ impl Store {
                 }
             }
         };
-        RetryPolicy::READS.run(&*self.env.random, list).await
+        self.reading(list).await
     }
 
     fn open_folder(path: &FsPath, sync: Arc<dyn FolderSync>) -> Result<Self> {
@@ -275,7 +293,11 @@ impl Store {
         let mut store = Self::from_object_store(Arc::clone(&objects) as Arc<dyn ObjectStore>);
         let root = PathBuf::into_boxed_path(root).into();
         store.folder = Some(LocalFolder { root, objects });
-        Ok(store)
+        // A folder answers at once, also when it refuses: leaving it alone would help nobody.
+        Ok(store.with_options(StoreOptions {
+            breaker: None,
+            ..StoreOptions::default()
+        }))
     }
 
     /// "Not found" is only an answer while the store is there: an unmounted folder would otherwise
@@ -294,7 +316,26 @@ impl Store {
         }
     }
 
-    /// Runs one operation under its deadline, which grows with the bytes it may move.
+    /// Tries a read again while the store is unavailable.
+    pub(crate) async fn reading<T, F, Fut>(&self, operation: F) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        self.options.reads.run(&self.env, operation).await
+    }
+
+    /// Tries a write that may be repeated again while the store is unavailable.
+    pub(crate) async fn writing<T, F, Fut>(&self, operation: F) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        self.options.writes.run(&self.env, operation).await
+    }
+
+    /// Runs one operation under its deadline, which grows with the bytes it may move, if the breaker
+    /// lets it pass.
     async fn limited<T>(
         &self,
         action: &str,
@@ -302,13 +343,27 @@ impl Store {
         bytes: u64,
         operation: impl Future<Output = Result<T, ObjectError>>,
     ) -> Result<T> {
-        let deadline = DEADLINE + Duration::from_secs(bytes / SLOWEST_BYTES_PER_S);
-        match tokio::time::timeout(deadline, operation).await {
+        if let Some(breaker) = &self.breaker {
+            breaker.try_pass().map_err(|e| {
+                Error::new(e.kind(), format!("cannot {action} {path}: {}", e.message()))
+            })?;
+        }
+        let deadline = self.options.deadline_for(bytes);
+        let answer = match self.env.within(deadline, operation).await {
             Ok(answer) => answer.map_err(|e| Error::from_store(action, path, e)),
             Err(_) => Err(Error::unavailable(format!(
                 "cannot {action} {path}: no answer within {} s",
                 deadline.as_secs()
             ))),
+        };
+        if let Some(breaker) = &self.breaker {
+            breaker.record(&answer);
         }
+        answer
     }
+}
+
+fn breaker(env: &Env, options: &StoreOptions) -> Option<Arc<CircuitBreaker>> {
+    let breaker = |options| CircuitBreaker::new(Arc::clone(&env.clock), options);
+    options.breaker.map(breaker).map(Arc::new)
 }

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use grotto_env::Random;
+use grotto_env::{Env, Random};
 
 use crate::error::{ErrorKind, Result};
 
@@ -46,7 +46,7 @@ impl RetryPolicy {
 
     /// Runs `operation` until it succeeds, fails for another reason than unavailability, or has
     /// used its tries. Returns its last answer.
-    pub async fn run<T, F, Fut>(&self, random: &dyn Random, mut operation: F) -> Result<T>
+    pub async fn run<T, F, Fut>(&self, env: &Env, mut operation: F) -> Result<T>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T>>,
@@ -55,9 +55,9 @@ impl RetryPolicy {
         loop {
             match operation().await {
                 Err(error) if error.kind() == ErrorKind::Unavailable && tried < self.tries => {
-                    let delay = self.delay(tried, random);
+                    let delay = self.delay(tried, &*env.random);
                     tracing::debug!(%error, tried, delay_ms = delay.as_millis(), "trying again");
-                    tokio::time::sleep(delay).await;
+                    env.sleep(delay).await;
                     tried += 1;
                 }
                 answer => return answer,
@@ -78,7 +78,7 @@ mod tests {
     async fn run(answers: &[Option<ErrorKind>]) -> (Result<()>, usize) {
         let turn = Cell::new(0);
         let result = RetryPolicy::READS
-            .run(&SeededRandom::new(1), || {
+            .run(&Env::simulated(1), || {
                 let answer = answers[turn.get()];
                 turn.set(turn.get() + 1);
                 async move { answer.map_or(Ok(()), |kind| Err(Error::new(kind, "scripted"))) }

@@ -25,7 +25,8 @@ impl Dataset {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let oldest_ms = now_ms.saturating_sub(grace_ms);
         let shown = folder.display().to_string();
-        tokio::task::spawn_blocking(move || {
+        let env = self.store.env();
+        env.blocking(move || {
             let mut removed = Vec::new();
             sweep_folder(&folder, oldest_ms, &mut removed).map(|()| removed)
         })

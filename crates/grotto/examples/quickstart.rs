@@ -4,6 +4,7 @@
 //! Usually the three are in different processes, on different hosts even; nothing but the folder
 //! connects them here either.
 #![allow(clippy::print_stdout, reason = "it is what an example has to show")]
+#![allow(clippy::disallowed_methods, reason = "an example waits in real time")]
 
 use grotto::consumer::Consumer;
 use grotto::producer::Producer;

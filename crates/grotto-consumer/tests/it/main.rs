@@ -3,6 +3,10 @@
 //! The publisher is made of the write state and the store's writer, so that these tests can also
 //! publish what a real producer never would.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "a test is whoever owns the time of what it tests"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

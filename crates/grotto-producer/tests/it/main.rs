@@ -1,5 +1,9 @@
 //! Integration tests of the producer. Owns nothing.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "a test is whoever owns the time of what it tests"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -29,7 +29,6 @@ use crate::control::unencodable;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Created;
-use crate::retry::RetryPolicy;
 
 use position::Position;
 
@@ -144,7 +143,7 @@ impl Writer {
         Ok(BlobRef {
             name,
             length: bytes.len() as u64,
-            checksum: checksum_of(bytes).await?,
+            checksum: self.checksum_of(bytes).await?,
         })
     }
 
@@ -243,15 +242,15 @@ impl Writer {
                 Created::Exists => Err(Error::unavailable(format!("{path} is taken"))),
             }
         };
-        RetryPolicy::WRITES.run(random, create).await
+        self.dataset.store.writing(create).await
     }
 
     async fn create_announcement(&self, entry: SnapshotEntry) -> Result<SnapshotEntry> {
         let bytes = Bytes::from(entry.encode().map_err(unencodable)?);
         let path = self.dataset.layout.snapshot_entry(entry.version);
-        let random = &*self.dataset.store.env().random;
-        let create = || self.dataset.store.create(&path, bytes.clone());
-        if RetryPolicy::WRITES.run(random, create).await? == Created::New {
+        let store = &self.dataset.store;
+        let create = || store.create(&path, bytes.clone());
+        if store.writing(create).await? == Created::New {
             return Ok(entry);
         }
         match self.dataset.snapshot_entry(entry.version).await {
@@ -261,8 +260,7 @@ impl Writer {
             Err(error) => return Err(error),
         }
         // Nobody may use what is there, and the log entry that decides so never changes.
-        let replace = || self.dataset.store.put(&path, bytes.clone());
-        RetryPolicy::WRITES.run(random, replace).await?;
+        store.writing(|| store.put(&path, bytes.clone())).await?;
         Ok(entry)
     }
 
@@ -279,6 +277,18 @@ impl Writer {
         })
     }
 
+    /// Hashes on a thread of its own where it would hold up the others.
+    async fn checksum_of(&self, bytes: Bytes) -> Result<u64> {
+        const SMALL: usize = 1 << 20;
+        if bytes.len() <= SMALL {
+            return Ok(xxhash_rust::xxh3::xxh3_64(&bytes));
+        }
+        let env = self.dataset.store.env();
+        env.blocking(move || xxhash_rust::xxh3::xxh3_64(&bytes))
+            .await
+            .map_err(|e| Error::new(ErrorKind::Internal, "hashing ended early").with_source(e))
+    }
+
     fn learn_snapshot(&self, announced: &SnapshotEntry) {
         let mut position = self.position.lock();
         let known = position.snapshot.as_ref().map_or(0, |s| s.version);
@@ -289,15 +299,4 @@ impl Writer {
             });
         }
     }
-}
-
-/// Hashes on a thread of its own where it would hold up the others.
-async fn checksum_of(bytes: Bytes) -> Result<u64> {
-    const SMALL: usize = 1 << 20;
-    if bytes.len() <= SMALL {
-        return Ok(xxhash_rust::xxh3::xxh3_64(&bytes));
-    }
-    tokio::task::spawn_blocking(move || xxhash_rust::xxh3::xxh3_64(&bytes))
-        .await
-        .map_err(|e| Error::new(ErrorKind::Internal, "hashing ended early").with_source(e))
 }

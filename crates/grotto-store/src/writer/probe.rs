@@ -9,7 +9,6 @@ use object_store::path::Path;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::object::Created;
-use crate::retry::RetryPolicy;
 
 /// Creates that race for one object.
 const RACERS: usize = 4;
@@ -20,9 +19,9 @@ const MAX_BODY_BYTES: u64 = 256;
 
 /// Fails with `Invalid` if the store lets two creates of one object succeed.
 pub(super) async fn prove_fencing(dataset: &Dataset) -> Result<()> {
-    let random = &*dataset.store.env().random;
-    RetryPolicy::WRITES
-        .run(random, || async {
+    dataset
+        .store
+        .writing(|| async {
             prove_refusal(dataset).await?;
             for _ in 0..RACES {
                 prove_race(dataset).await?;

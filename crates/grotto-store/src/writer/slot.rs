@@ -9,7 +9,6 @@ use object_store::path::Path;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Created;
-use crate::retry::RetryPolicy;
 
 /// Whose the slot is.
 #[derive(Debug)]
@@ -29,9 +28,8 @@ pub(super) async fn create(
     unfenced: bool,
 ) -> Result<Slot> {
     let path = dataset.layout.log_entry(entry.version);
-    let random = &*dataset.store.env().random;
     let attempt = || attempt(dataset, &path, entry, bytes, unfenced);
-    RetryPolicy::WRITES.run(random, attempt).await
+    dataset.store.writing(attempt).await
 }
 
 async fn attempt(

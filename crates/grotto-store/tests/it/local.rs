@@ -76,6 +76,7 @@ async fn the_sweep_removes_old_staged_files_and_nothing_else() {
     let env = Env {
         clock: clock.clone(),
         random: Arc::new(SystemRandom::new()),
+        ..Env::system()
     };
     let store = Store::open_writable(&url).unwrap().with_env(env);
     let dataset = Dataset::open(store, "cities").unwrap();

@@ -1,5 +1,9 @@
 //! Integration tests of the store: one suite on every backend, and the faults stores are known for.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "a test is whoever owns the time of what it tests"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -7,6 +11,7 @@
 )]
 
 mod blobs;
+mod breaker;
 mod conformance;
 mod faults;
 mod fencing;
