@@ -2,13 +2,11 @@
 //!
 //! Owns: following `CURRENT`. Never: writes to the directory, locks it, or asks the store.
 
-use crate::dir::{
-    Current, Image, Paths, ReadError, Segments, boot_id, read_current, read_fresh, read_image,
-};
+use crate::dir::{Current, HostFiles, Image, Paths, ReadError, Segments, read_current, read_image};
 use crate::error::{Error, Result};
 use crate::served::Served;
 use crate::watch::{Stop, Wake, Watch};
-use grotto_env::Env;
+use grotto_env::{Env, FileSystem};
 use grotto_state::State;
 use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,7 +60,7 @@ impl Attached {
         // Watched before it is read: what changes in between is seen.
         let (watch, stop) = Watch::new(dir)?;
         let paths = Paths::new(dir);
-        let boot = boot_id();
+        let boot = HostFiles.boot();
         let image =
             load(&paths, None, &Segments::new(), boot.as_deref()).map_err(|e| refusal(dir, e))?;
         let Some(image) = image else {
@@ -123,7 +121,7 @@ impl Attached {
     /// while that process polls; it grows when the store does not answer and when the process is gone.
     #[must_use]
     pub fn staleness(&self) -> Option<Duration> {
-        let fresh_ms = read_fresh(&self.paths.fresh())?;
+        let fresh_ms = HostFiles.touched(&self.paths.fresh())?;
         let now_ms = self.env.clock.wall_ms();
         Some(Duration::from_millis(now_ms.saturating_sub(fresh_ms)))
     }
@@ -230,10 +228,12 @@ fn load(
 ) -> Result<Option<Image>, ReadError> {
     let mut last = ReadError::Vanished("expected a state".to_owned());
     for _ in 0..TRIES {
-        let Some(current) = read_current(paths)?.filter(|current| Some(*current) != known) else {
+        let Some(current) =
+            read_current(&HostFiles, paths)?.filter(|current| Some(*current) != known)
+        else {
             return Ok(None);
         };
-        match read_image(paths, current, reuse, boot) {
+        match read_image(&HostFiles, paths, current, reuse, boot) {
             Err(error @ ReadError::Vanished(_)) => last = error,
             other => return other.map(Some),
         }

@@ -3,14 +3,14 @@
 //! Owns: its settings and its start. Never: reads the environment or a configuration file.
 
 use crate::consumer::Consumer;
-use crate::dir::StateDir;
+use crate::dir::{HostFiles, StateDir};
 use crate::error::Result;
 use crate::place::Place;
 use crate::poll::Pace;
 use crate::report::RefreshReport;
 use crate::shared::{Listener, Shared, blocking};
 use crate::target::{Goal, was_written};
-use grotto_env::Env;
+use grotto_env::{Env, FileSystem};
 use grotto_state::{HashSeed, HeapSeal, SegmentOptions, State};
 use grotto_store::{Dataset, Store};
 use std::fmt;
@@ -23,6 +23,7 @@ pub struct Builder {
     name: String,
     store: Store,
     state_dir: Option<PathBuf>,
+    system: Arc<dyn FileSystem>,
     pace: Pace,
     patience: Duration,
     segments: SegmentOptions,
@@ -42,6 +43,7 @@ impl Builder {
             name,
             store,
             state_dir: None,
+            system: Arc::new(HostFiles),
             pace: Pace {
                 interval: Duration::from_millis(100),
                 check_interval: Duration::from_secs(30),
@@ -58,6 +60,14 @@ impl Builder {
     #[must_use]
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
+        self
+    }
+
+    /// Keeps the state directory in another file system than the host's: for a simulation. Nobody can
+    /// attach to it there.
+    #[must_use]
+    pub fn file_system(mut self, system: Arc<dyn FileSystem>) -> Self {
+        self.system = system;
         self
     }
 
@@ -160,8 +170,8 @@ impl Builder {
         let (place, found) = match self.state_dir {
             None => (Place::Heap(HeapSeal::with_options(self.segments)), None),
             Some(path) => {
-                let name = self.name;
-                let open = move || StateDir::open(&path, &name);
+                let (system, name) = (self.system, self.name);
+                let open = move || StateDir::open(system, &path, &name);
                 let (dir, found) = blocking(&self.env, open).await??;
                 (Place::Dir(Box::new(dir.with_options(self.segments))), found)
             }

@@ -9,10 +9,12 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod files;
 mod random;
 mod wait;
 
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
+pub use files::{FileLock, FileSystem, Locked};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use wait::{Elapsed, Stopped, Work};
 

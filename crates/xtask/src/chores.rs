@@ -1,5 +1,5 @@
 //! The chores that are other programs with the right arguments: lint, test, docs,
-//! deny, soak, ci. Never checks anything itself; that is `tidy`.
+//! deny, soak, sim, ci. Never checks anything itself; that is `tidy`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -92,6 +92,16 @@ pub(crate) fn soak(root: &Path, options: &[String]) -> Result<()> {
         .chain(options.iter().map(String::as_str))
         .collect();
     run(root, "cargo", &arguments)
+}
+
+/// Producers and consumers under faults, in virtual time; options are those of the program. Built as for
+/// tests: nothing else is to be built for it, and a build for development has more assertions.
+pub(crate) fn sim(root: &Path, options: &[String]) -> Result<()> {
+    let build = ["run", "--quiet", "--package", "grotto-sim"];
+    let program = ["--bin", "grotto-sim", "--"];
+    let options = options.iter().map(String::as_str);
+    let arguments = build.into_iter().chain(program).chain(options);
+    run(root, "cargo", &arguments.collect::<Vec<_>>())
 }
 
 /// What the continuous integration runs. The list of steps is in the script only.

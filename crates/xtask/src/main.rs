@@ -26,6 +26,7 @@ usage: cargo xtask <chore>
        cargo xtask soak [options, see --help]
        cargo xtask fuzz [--seconds N] [target ...]
        cargo xtask mutants state|protocol [--shard K/N] [--re NAME] [--lib]
+       cargo xtask sim [--seeds N | --seconds N | --seed S --trace]
 
   lint   formatting, then clippy on every target; any warning fails
   tidy   the rules of this repository that no compiler checks
@@ -36,6 +37,7 @@ usage: cargo xtask <chore>
   fuzz   every fuzz target for a minute (needs cargo-fuzz)
   mutants  small changes that a test has to notice: a set, or a part of it (needs
          cargo-mutants; hours for a whole set, so not in the continuous integration)
+  sim    faults of every kind, by seeds that repeat; 200 of them unless said
   ci     everything the continuous integration runs (.ci/run)
 ";
 
@@ -56,6 +58,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         [chore, options @ ..] if chore == "soak" => chores::soak(&root, options)?,
         [chore, options @ ..] if chore == "fuzz" => fuzz::run(&root, options)?,
         [chore, options @ ..] if chore == "mutants" => mutants::run(&root, options)?,
+        [chore, options @ ..] if chore == "sim" => chores::sim(&root, options)?,
         [chore] => match chore.as_str() {
             "lint" => chores::lint(&root)?,
             "tidy" => tidy::run(&root)?,

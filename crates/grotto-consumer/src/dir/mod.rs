@@ -17,7 +17,9 @@
 mod current;
 mod files;
 mod fresh;
+mod host;
 mod lock;
+mod open;
 mod read;
 mod root;
 #[cfg(test)]
@@ -25,17 +27,20 @@ mod tests;
 
 pub(crate) use current::Current;
 pub(crate) use files::Paths;
-pub(crate) use fresh::read as read_fresh;
-pub(crate) use read::{Image, ReadError, Segments, boot_id, read_current, read_image};
+pub(crate) use host::HostFiles;
+pub(crate) use read::{Image, ReadError, Segments, read_current, read_image};
 
 use crate::error::{Error, Result};
 use fresh::Fresh;
+use grotto_env::FileSystem;
 use grotto_state::{HugeBuffer, Seal, Sealed, SegmentOptions, State};
 use lock::DirLock;
+use open::{load, occupy};
 use root::{Root, SegmentFile};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -45,6 +50,7 @@ const ROOTS_KEPT: usize = 2;
 /// A state directory that this process writes to.
 #[derive(Debug)]
 pub(crate) struct StateDir {
+    system: Arc<dyn FileSystem>,
     paths: Paths,
     dataset: String,
     boot: Option<String>,
@@ -76,20 +82,26 @@ impl StateDir {
     ///
     /// # Errors
     /// When another process writes to it, it belongs to another dataset, or it cannot be written.
-    pub(crate) fn open(path: &Path, dataset: &str) -> Result<(Self, Option<Found>)> {
-        let boot = boot_id();
-        Self::open_in_boot(path, dataset, boot)
+    pub(crate) fn open(
+        system: Arc<dyn FileSystem>,
+        path: &Path,
+        dataset: &str,
+    ) -> Result<(Self, Option<Found>)> {
+        let boot = system.boot();
+        Self::open_in_boot(system, path, dataset, boot)
     }
 
     fn open_in_boot(
+        system: Arc<dyn FileSystem>,
         path: &Path,
         dataset: &str,
         boot: Option<String>,
     ) -> Result<(Self, Option<Found>)> {
         let paths = Paths::new(path);
-        let lock = occupy(&paths)?;
-        let image = load(&paths, dataset, boot.as_deref())?;
+        let lock = occupy(&*system, &paths)?;
+        let image = load(&*system, &paths, dataset, boot.as_deref())?;
         let mut dir = Self {
+            system,
             paths,
             dataset: dataset.to_owned(),
             boot,
@@ -115,7 +127,7 @@ impl StateDir {
     /// Takes over an image and sweeps everything else.
     fn adopt(&mut self, image: Option<Image>) -> Result<Option<Found>> {
         let Some(image) = image else {
-            files::unlink(&self.paths.current());
+            self.unlink_here(&self.paths.current());
             self.sweep()?;
             return Ok(None);
         };
@@ -133,7 +145,7 @@ impl StateDir {
         Ok(Some(Found {
             state: image.state,
             dataset_id: image.dataset_id,
-            fresh_ms: read_fresh(&self.paths.fresh()),
+            fresh_ms: self.system.touched(&self.paths.fresh()),
         }))
     }
 
@@ -147,7 +159,10 @@ impl StateDir {
             (self.paths.dir().to_owned(), ""),
         ];
         for (folder, ending) in folders {
-            let found = files::list(&folder).map_err(|e| Error::io("list", &folder, e))?;
+            let found = self
+                .system
+                .list(&folder)
+                .map_err(|e| Error::io("list", &folder, e))?;
             for path in found {
                 let number = files::number_of(&path, ending);
                 let keep = match (ending, number) {
@@ -162,7 +177,7 @@ impl StateDir {
                     _ => !files::is_temp(&path),
                 };
                 if !keep {
-                    files::unlink(&path);
+                    self.unlink_here(&path);
                 }
             }
         }
@@ -179,24 +194,32 @@ impl StateDir {
         if self.lock.is_held()? {
             return Ok(true);
         }
-        let lock = occupy(&self.paths)?;
+        let lock = occupy(&*self.system, &self.paths)?;
         // What lies there may be of a writer that has ended, but not of another dataset.
-        load(&self.paths, &self.dataset, self.boot.as_deref())?;
+        load(
+            &*self.system,
+            &self.paths,
+            &self.dataset,
+            self.boot.as_deref(),
+        )?;
         let dir = self.paths.dir().display();
         tracing::warn!(%dir, "the state directory was removed or replaced: took it over");
         (self.lock, self.fresh) = (lock, Fresh::default());
         self.files.clear();
         self.sealed.clear();
         self.roots.clear();
-        files::unlink(&self.paths.current());
+        self.unlink_here(&self.paths.current());
         self.sweep()?;
         Ok(false)
     }
 
     /// Notes that what the directory holds is the newest version now.
     pub(crate) fn note_fresh(&mut self, now: Duration, wall_ms: u64) {
+        if !self.fresh.is_due(now) || self.check_hold().is_err() {
+            return;
+        }
         let path = self.paths.fresh();
-        if let Err(error) = self.fresh.note(&path, now, wall_ms) {
+        if let Err(error) = self.fresh.note(&*self.system, &path, now, wall_ms) {
             tracing::debug!(%error, path = %path.display(), "cannot note that the state is the newest");
         }
     }
@@ -209,8 +232,12 @@ impl StateDir {
     /// Unlinks a file of ours; in a folder of somebody else another file has its name.
     fn unlink(&self, path: &Path) {
         if self.check_hold().is_ok() {
-            files::unlink(path);
+            self.unlink_here(path);
         }
+    }
+
+    fn unlink_here(&self, path: &Path) {
+        files::unlink(&*self.system, path);
     }
 
     /// An error if what is written now would be written to a folder of somebody else.
@@ -234,14 +261,16 @@ impl StateDir {
             .encode()
             .map_err(|e| Error::internal(e.to_string()).with_source(e))?;
         let path = self.paths.root(seq);
-        files::write_whole(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
+        files::write_whole(&*self.system, &path, &bytes)
+            .map_err(|e| Error::io("write", &path, e))?;
         let current = Current {
             seq,
             checksum: xxh3_64(&bytes),
         };
         self.check_hold()?;
         let pointer = self.paths.current();
-        if let Err(error) = files::write_whole(&pointer, current.print().as_bytes()) {
+        let text = current.print();
+        if let Err(error) = files::write_whole(&*self.system, &pointer, text.as_bytes()) {
             self.unlink(&path);
             return Err(Error::io("replace", &pointer, error));
         }
@@ -338,7 +367,8 @@ impl StateDir {
         self.check_hold().map_err(io::Error::other)?;
         let name = self.next_segment;
         let path = self.paths.segment(name);
-        let file = files::write_whole(&path, &bytes).map_err(|e| named(&path, &e))?;
+        let mapped = files::seal_whole(&*self.system, &path, &bytes);
+        let mapped = mapped.map_err(|e| named(&path, &e))?;
         self.next_segment = name.saturating_add(1);
         let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));
         drop(bytes);
@@ -351,47 +381,14 @@ impl StateDir {
             },
         );
         self.sealed.push(name);
-        let bytes = grotto_mmap::map_sealed(&file).map_err(|e| named(&path, &e))?;
-        Ok(Sealed { name, bytes })
+        Ok(Sealed {
+            name,
+            bytes: mapped,
+        })
     }
 }
 
 /// The same kind of error with the file in its message.
 fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-/// Makes the folders and takes the lock.
-fn occupy(paths: &Paths) -> Result<DirLock> {
-    let create = |folder: &Path| {
-        files::create_folder(folder).map_err(|e| Error::io("create state directory", folder, e))
-    };
-    create(paths.dir())?;
-    let lock = DirLock::take(paths.dir())?;
-    create(&paths.segments())?;
-    create(&paths.roots())?;
-    Ok(lock)
-}
-
-/// What the directory holds, if it can be trusted.
-fn load(paths: &Paths, dataset: &str, boot: Option<&str>) -> Result<Option<Image>> {
-    let read = read_current(paths).and_then(|current| {
-        current
-            .map(|c| read_image(paths, c, &Segments::new(), boot))
-            .transpose()
-    });
-    match read {
-        Ok(Some(image)) if image.dataset != dataset => Err(Error::invalid(format!(
-            "state directory {} holds dataset {}, expected {dataset}",
-            paths.dir().display(),
-            image.dataset
-        ))),
-        Ok(image) => Ok(image),
-        Err(ReadError::Damaged(reason) | ReadError::Vanished(reason)) => {
-            let dir = paths.dir().display();
-            tracing::warn!(%dir, reason, "discarding a state that cannot be trusted; it will be downloaded again");
-            Ok(None)
-        }
-        Err(ReadError::Refused(error)) => Err(error),
-    }
 }

@@ -7,10 +7,11 @@
 //! disk and everyone. After a boot, or where boots cannot be told apart, every byte is verified.
 
 use crate::dir::current::{self, Current};
-use crate::dir::files::{Paths, read_small};
+use crate::dir::files::Paths;
 use crate::dir::root::{self, Root, SegmentFile};
 use crate::error::Error;
 use bytes::Bytes;
+use grotto_env::FileSystem;
 use grotto_state::{SegmentPart, State, StateError};
 use std::collections::BTreeMap;
 use std::io;
@@ -61,18 +62,15 @@ impl ReadError {
     }
 }
 
-/// This boot of the host; `None` where the system does not tell.
-pub(crate) fn boot_id() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let id = text.trim();
-    (!id.is_empty()).then(|| id.to_owned())
-}
-
 /// What `CURRENT` says; `None` if there is no such file.
-pub(crate) fn read_current(paths: &Paths) -> Result<Option<Current>, ReadError> {
+pub(crate) fn read_current(
+    system: &dyn FileSystem,
+    paths: &Paths,
+) -> Result<Option<Current>, ReadError> {
     let path = paths.current();
-    let bytes =
-        read_small(&path, current::MAX_BYTES).map_err(|e| ReadError::io("read", &path, e))?;
+    let bytes = system
+        .read(&path, current::MAX_BYTES)
+        .map_err(|e| ReadError::io("read", &path, e))?;
     bytes
         .map(|bytes| Current::parse(&bytes).map_err(ReadError::Damaged))
         .transpose()
@@ -80,15 +78,16 @@ pub(crate) fn read_current(paths: &Paths) -> Result<Option<Current>, ReadError> 
 
 /// Reads the root that `CURRENT` named and maps the segments that are not among `reuse`.
 pub(crate) fn read_image(
+    system: &dyn FileSystem,
     paths: &Paths,
     current: Current,
     reuse: &Segments,
     boot: Option<&str>,
 ) -> Result<Image, ReadError> {
-    let root = read_root(paths, current)?;
+    let root = read_root(system, paths, current)?;
     let mut segments = Segments::new();
     for file in &root.segments {
-        segments.insert(file.name, hold(paths, *file, reuse)?);
+        segments.insert(file.name, hold(system, paths, *file, reuse)?);
     }
     let same_boot = boot.is_some_and(|boot| boot == root.boot_id);
     if !same_boot {
@@ -119,9 +118,11 @@ pub(crate) fn read_image(
     })
 }
 
-fn read_root(paths: &Paths, current: Current) -> Result<Root, ReadError> {
+fn read_root(system: &dyn FileSystem, paths: &Paths, current: Current) -> Result<Root, ReadError> {
     let path = paths.root(current.seq);
-    let bytes = read_small(&path, root::MAX_BYTES).map_err(|e| ReadError::io("read", &path, e))?;
+    let bytes = system
+        .read(&path, root::MAX_BYTES)
+        .map_err(|e| ReadError::io("read", &path, e))?;
     let bytes = bytes.ok_or_else(|| ReadError::Vanished(format!("{} is gone", path.display())))?;
     let damaged = |reason: String| ReadError::Damaged(format!("{}: {reason}", path.display()));
     let found = xxh3_64(&bytes);
@@ -146,12 +147,19 @@ fn is_held(file: SegmentFile, held: &Segments) -> bool {
     held.get(&file.name).is_some_and(|held| held.file == file)
 }
 
-fn hold(paths: &Paths, file: SegmentFile, reuse: &Segments) -> Result<Held, ReadError> {
+fn hold(
+    system: &dyn FileSystem,
+    paths: &Paths,
+    file: SegmentFile,
+    reuse: &Segments,
+) -> Result<Held, ReadError> {
     if let Some(held) = reuse.get(&file.name).filter(|held| held.file == file) {
         return Ok(held.clone());
     }
     let path = paths.segment(file.name);
-    let bytes = grotto_mmap::map_sealed_path(&path).map_err(|e| ReadError::io("map", &path, e))?;
+    let bytes = system
+        .map(&path)
+        .map_err(|e| ReadError::io("map", &path, e))?;
     let found = bytes.len() as u64;
     if found != file.length {
         let (path, expected) = (path.display(), file.length);

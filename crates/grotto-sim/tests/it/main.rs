@@ -16,5 +16,6 @@ mod kit;
 mod linked;
 mod model;
 mod processes;
+mod seeds;
 mod swap;
 mod ways;

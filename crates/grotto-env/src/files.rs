@@ -1,0 +1,93 @@
+//! The file system, as far as a state directory needs it.
+//!
+//! Owns: the [`FileSystem`] trait. Its real version is with the state directory, as mapping files is not
+//! for this crate. Never: knows what is in a file.
+
+use std::fmt::Debug;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+/// A file system that one process writes to and others may map.
+pub trait FileSystem: Debug + Send + Sync {
+    /// This boot of the host, during which what was written can be read, synced or not; `None` where
+    /// boots cannot be told apart.
+    fn boot(&self) -> Option<String>;
+
+    /// Creates a folder and those above it, for its owner alone. One that exists is left as it is.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// What a folder holds, in any order.
+    ///
+    /// # Errors
+    /// When there is no such folder, or the system refuses.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// A small file whole; `None` if there is none.
+    ///
+    /// # Errors
+    /// `InvalidData` for more than `limit` bytes, which are then not read; when the system refuses.
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;
+
+    /// A file as bytes that stay what they are also when its name is gone. Nobody may write to it any
+    /// more.
+    ///
+    /// # Errors
+    /// When there is no such file, or the system refuses.
+    fn map(&self, path: &Path) -> io::Result<Bytes>;
+
+    /// Creates a file for its owner alone, or writes over one. May leave a part of it when it fails.
+    ///
+    /// # Errors
+    /// When the system refuses, or the disk is full.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Gives a file another name at once, in place of what has it.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file's name.
+    ///
+    /// # Errors
+    /// When there is no such file, or the system refuses.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Sets the time of a file in milliseconds since 1970; creates an empty one if there is none.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn touch(&self, path: &Path, wall_ms: u64) -> io::Result<()>;
+
+    /// The time of a file; `None` if there is no such file or it has no such time.
+    fn touched(&self, path: &Path) -> Option<u64>;
+
+    /// Locks a file, which is created if it is missing, until the lock is dropped or the process ends.
+    ///
+    /// # Errors
+    /// When the system refuses; that somebody else has it is not an error.
+    fn lock(&self, path: &Path) -> io::Result<Locked>;
+}
+
+/// How an attempt to lock a file ended.
+#[derive(Debug)]
+pub enum Locked {
+    /// It is ours.
+    Ours(Box<dyn FileLock>),
+    /// Somebody else has it, who is named here for people.
+    Theirs(String),
+}
+
+/// A lock that is held.
+pub trait FileLock: Debug + Send + Sync {
+    /// Whether the file that is locked still has its name: a lock on another file keeps nobody out.
+    ///
+    /// # Errors
+    /// When the system refuses to tell.
+    fn is_named(&self) -> io::Result<bool>;
+}

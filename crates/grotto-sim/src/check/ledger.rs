@@ -1,0 +1,225 @@
+//! The model: which versions there are, who made them, and what they hold.
+//!
+//! Owns: the history as it has to be. Learns it from what lands in the log, and its contents from
+//! what producers were told to write; nothing of it comes from a state that the engine built.
+//!
+//! **Invariants** it checks: one history; one epoch per version, which only rises, and one writer per
+//! epoch; an attempt is in the log once at most; what was acknowledged is in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use grotto_format::log::{EntryKind, LogEntry};
+
+/// Records by type and key: a number and a text.
+pub(crate) type Content = BTreeMap<(&'static str, i64), (i64, String)>;
+
+/// What a producer was told to write.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    /// Nobody else has it.
+    pub(crate) token: u64,
+    pub(crate) content: Arc<Content>,
+}
+
+/// An entry that landed.
+#[derive(Clone, Debug)]
+pub(crate) struct Committed {
+    pub(crate) entry: LogEntry,
+    pub(crate) content: Arc<Content>,
+    /// `None` for a fence.
+    pub(crate) token: Option<u64>,
+    /// How often the dataset had been created anew.
+    pub(crate) era: u64,
+}
+
+/// All that ever was in the log, and what has to be in it now.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    tokens: u64,
+    /// What each writer was told last.
+    told: BTreeMap<String, Attempt>,
+    /// Attempts by the nonce of their entries.
+    asked: BTreeMap<String, Attempt>,
+    /// By version; the last one is what the log has or had.
+    history: BTreeMap<u64, Vec<Committed>>,
+    /// Versions whose entries were taken away, or damaged for good.
+    gone: BTreeSet<u64>,
+    /// Tokens in the log, with their versions.
+    committed: BTreeMap<u64, u64>,
+    acknowledged: BTreeMap<u64, u64>,
+    head: u64,
+    era: u64,
+}
+
+impl Ledger {
+    /// A writer is told what to write; returns the token that is to be part of it.
+    pub(crate) fn next_token(&mut self) -> u64 {
+        self.tokens += 1;
+        self.tokens
+    }
+
+    pub(crate) fn told(&mut self, writer: &str, attempt: Attempt) {
+        self.told.insert(writer.to_owned(), attempt);
+    }
+
+    /// A writer wants an entry to be created: what it was told last is what it stands for.
+    pub(crate) fn asked(&mut self, who: &str, bytes: &Bytes) -> Result<(), String> {
+        let entry = decode(bytes)?;
+        if entry.writer != who {
+            return Err(format!("writes an entry of {}", entry.writer));
+        }
+        if entry.kind == EntryKind::Commit {
+            let Some(told) = self.told.get(who) else {
+                return Err(format!("commits {} and was told nothing", entry.version));
+            };
+            let told = told.clone();
+            self.asked.entry(entry.nonce).or_insert(told);
+        }
+        Ok(())
+    }
+
+    /// An entry is in the log from now on.
+    pub(crate) fn landed(&mut self, path: &str, bytes: &Bytes) -> Result<(), String> {
+        let entry = decode(bytes)?;
+        let version = entry.version;
+        if !path.ends_with(&format!("/{version:020}.json")) {
+            return Err(format!("{path} is an entry of version {version}"));
+        }
+        let attempt = self.asked.get(&entry.nonce).cloned();
+        let before = version.checked_sub(1).and_then(|before| self.at(before));
+        if before.is_none() && version > 1 {
+            return Err(format!("version {version} follows nothing"));
+        }
+        if let Some(before) = before {
+            // Where nothing is left of the log, nobody can tell whose it was.
+            let blind = (1..version).all(|version| self.gone.contains(&version));
+            follows(&before.entry, &entry, blind)?;
+        }
+        let (content, token) = match (entry.kind, attempt) {
+            (EntryKind::Commit, Some(attempt)) => (attempt.content, Some(attempt.token)),
+            (EntryKind::Commit, None) => return Err(format!("nobody asked for {version}")),
+            (EntryKind::Fence, _) => (
+                before.map_or_else(Arc::default, |b| b.content.clone()),
+                None,
+            ),
+        };
+        if let Some(token) = token
+            && let Some(other) = self.committed.insert(token, version)
+        {
+            return Err(format!("attempt {token} is version {other} and {version}"));
+        }
+        self.head = self.head.max(version);
+        self.gone.remove(&version);
+        let committed = Committed {
+            entry,
+            content,
+            token,
+            era: self.era,
+        };
+        self.history.entry(version).or_default().push(committed);
+        Ok(())
+    }
+
+    /// The producer says that a version is published. `token` is that of the attempt it must hold,
+    /// where that is known.
+    pub(crate) fn acknowledged(
+        &mut self,
+        writer: &str,
+        version: u64,
+        token: Option<u64>,
+    ) -> Result<(), String> {
+        let mut versions = self.history.get(&version).into_iter().flatten();
+        let own = versions.rfind(|c| c.entry.writer == writer);
+        let Some(found) = own.and_then(|own| own.token) else {
+            return Err(format!(
+                "version {version} is acknowledged and not in the log"
+            ));
+        };
+        if token.is_some_and(|token| token != found) {
+            return Err(format!(
+                "version {version} is acknowledged for attempt {token:?}, and holds {found}"
+            ));
+        }
+        match self.acknowledged.insert(found, version) {
+            Some(other) if other != version => Err(format!(
+                "attempt {found} is acknowledged as version {other} and {version}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the log has, or had, as `version`.
+    pub(crate) fn at(&self, version: u64) -> Option<&Committed> {
+        self.history.get(&version)?.last()
+    }
+
+    /// Everything that ever was `version`, with this state.
+    pub(crate) fn with_state(&self, version: u64, checksum: u64) -> Option<&Committed> {
+        let all = self.history.get(&version)?;
+        all.iter()
+            .rev()
+            .find(|committed| committed.entry.state_checksum == checksum)
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// Versions that the log has to have.
+    pub(crate) fn intact(&self) -> Vec<u64> {
+        let versions = self.history.keys().copied();
+        versions
+            .filter(|version| *version <= self.head && !self.gone.contains(version))
+            .collect()
+    }
+
+    /// The entry was taken away or damaged for good.
+    pub(crate) fn lose(&mut self, version: u64) {
+        self.gone.insert(version);
+    }
+
+    /// The log ends earlier than it did.
+    pub(crate) fn cut_off(&mut self, head: u64) {
+        // A dataset without a log is another dataset from its first version on.
+        self.era += u64::from(head == 0);
+        let lost = |version: &u64| *version > head;
+        self.committed.retain(|_, version| !lost(version));
+        self.acknowledged.retain(|_, version| !lost(version));
+        self.gone.retain(|version| !lost(version));
+        self.head = head;
+    }
+
+    /// What was acknowledged and is not in the log.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let lost = self.acknowledged.iter().filter(|(token, version)| {
+            !self.gone.contains(version) && self.committed.get(token) != Some(version)
+        });
+        lost.map(|(token, version)| {
+            format!("attempt {token} was acknowledged as version {version} and is gone")
+        })
+        .collect()
+    }
+}
+
+/// What an entry must be after the one before it.
+fn follows(before: &LogEntry, entry: &LogEntry, blind: bool) -> Result<(), String> {
+    let version = entry.version;
+    let same = before.writer == entry.writer;
+    let rises = entry.epoch > before.epoch || (same && entry.epoch == before.epoch);
+    if !rises {
+        return Err(format!(
+            "version {version} is of epoch {} of {}, after epoch {} of {}",
+            entry.epoch, entry.writer, before.epoch, before.writer
+        ));
+    }
+    if before.dataset_id != entry.dataset_id && !blind {
+        return Err(format!("version {version} is of another dataset"));
+    }
+    Ok(())
+}
+
+fn decode(bytes: &Bytes) -> Result<LogEntry, String> {
+    LogEntry::decode(bytes).map_err(|error| format!("a log entry does not decode: {error}"))
+}

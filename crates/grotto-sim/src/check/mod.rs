@@ -1,0 +1,9 @@
+//! What must be true all the time.
+//!
+//! Owns: the model of the dataset and what is compared with it. Never: causes anything.
+
+mod ledger;
+mod served;
+
+pub(crate) use ledger::{Attempt, Content, Ledger};
+pub(crate) use served::{SCHEMA, check_served};

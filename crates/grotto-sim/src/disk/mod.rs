@@ -1,0 +1,159 @@
+//! A simulated disk for state directories: what a process, a host or somebody with a shell can do to it.
+//!
+//! Owns: the files of one host, and what a reboot takes away. Never: knows what a file is for.
+//!
+//! Nothing that a state directory writes is synced, on purpose: within a boot the page cache has it, and
+//! after a boot every byte is verified. So a process that dies loses nothing that it wrote, and a host
+//! that goes down may lose any of it.
+
+mod mount;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+pub(crate) use mount::Mount;
+
+use crate::dice::Dice;
+use crate::fault::Fault;
+use crate::sim::Sim;
+use crate::store::flipped;
+
+/// The disk of one host.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    sim: Arc<Sim>,
+    name: String,
+    dice: Dice,
+    files: Mutex<Files>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    all: BTreeMap<PathBuf, File>,
+    folders: BTreeSet<PathBuf>,
+    boot: u64,
+    /// What makes files other files, whatever their names.
+    numbers: u64,
+    /// Locked files by their numbers.
+    locked: BTreeSet<u64>,
+    full_until: Duration,
+    /// Whether writes and reads may fail.
+    fails: bool,
+}
+
+#[derive(Clone, Debug)]
+struct File {
+    number: u64,
+    bytes: Bytes,
+    touched_ms: Option<u64>,
+    /// Written in this boot, so that it may be in memory only.
+    unsynced: bool,
+}
+
+impl Disk {
+    pub(crate) fn new(sim: &Arc<Sim>, name: &str, dice: Dice) -> Arc<Self> {
+        let files = Files {
+            fails: true,
+            ..Files::default()
+        };
+        Arc::new(Self {
+            sim: Arc::clone(sim),
+            name: name.to_owned(),
+            dice,
+            files: Mutex::new(files),
+        })
+    }
+
+    /// The disk as a process sees it that starts now.
+    pub(crate) fn mount(self: &Arc<Self>) -> Arc<Mount> {
+        Mount::new(self)
+    }
+
+    /// The host goes down: of what was written since it came up, anything may be lost, torn, or full of
+    /// other bytes. Nobody may use the disk at that time.
+    pub(crate) fn reboot(&self) {
+        let mut files = self.files.lock();
+        files.boot += 1;
+        files.locked.clear();
+        let paths: Vec<PathBuf> = files.all.keys().cloned().collect();
+        let kind = self.dice.below(3);
+        for path in paths {
+            self.lose_some(&mut files, &path, kind);
+        }
+        self.sim.count(Fault::Reboot);
+        self.note(&format!("reboot {}", files.boot));
+    }
+
+    fn lose_some(&self, files: &mut Files, path: &Path, kind: u64) {
+        let Some(file) = files.all.get_mut(path).filter(|file| file.unsynced) else {
+            return;
+        };
+        file.unsynced = false;
+        // Some boots lose nothing, some a little, some a lot.
+        if !self.dice.chance([0, 100, 600][kind as usize]) {
+            return;
+        }
+        let length = file.bytes.len() as u64;
+        let fault = match self.dice.below(3) {
+            0 => Fault::LostFile,
+            1 => {
+                file.bytes = file.bytes.slice(..self.dice.below(length) as usize);
+                Fault::TornFile
+            }
+            _ => {
+                file.bytes = flipped(&file.bytes, self.dice.seed());
+                Fault::DamagedFile
+            }
+        };
+        if fault == Fault::LostFile {
+            files.all.remove(path);
+        }
+        self.suffer(fault, path);
+    }
+
+    /// Somebody removes everything, while a process may use it.
+    pub(crate) fn remove_all(&self) {
+        let mut files = self.files.lock();
+        files.all.clear();
+        files.folders.clear();
+        self.sim.count(Fault::RemovedDir);
+        self.note("everything is removed");
+    }
+
+    /// The disk is full for a while.
+    pub(crate) fn fill(&self, time: Duration) {
+        self.files.lock().full_until = self.sim.now() + time;
+        self.note("is full");
+    }
+
+    /// No faults from now on.
+    pub(crate) fn heal(&self) {
+        let mut files = self.files.lock();
+        (files.full_until, files.fails) = (Duration::ZERO, false);
+    }
+
+    /// Names of all files but those that are of no size to speak of.
+    pub(crate) fn names(&self) -> BTreeSet<PathBuf> {
+        let files = self.files.lock();
+        let small = ["LOCK", "FRESH", "CURRENT"];
+        let names = files.all.keys().filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_none_or(|name| !small.contains(&name))
+        });
+        names.cloned().collect()
+    }
+
+    fn suffer(&self, fault: Fault, path: &Path) {
+        self.sim.count(fault);
+        self.note(&format!("{fault}: {}", path.display()));
+    }
+
+    fn note(&self, what: &str) {
+        self.sim.note(&self.name, format_args!("disk: {what}"));
+    }
+}

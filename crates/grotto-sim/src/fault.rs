@@ -1,0 +1,94 @@
+//! What can go wrong, and how often it did.
+//!
+//! Owns: the list of faults and their tally. Never: injects one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+macro_rules! faults {
+    ($($name:ident: $text:literal,)*) => {
+        /// A kind of fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl Fault {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// What happened.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    ErrorBefore: "error before the effect",
+    ErrorAfter: "error after the effect",
+    LostAnswer: "answer lost after the effect",
+    LateAnswer: "answer late",
+    LateEffect: "put lands after its answer was given up",
+    Hang: "request hangs",
+    Throttle: "throttled",
+    Denied: "permission denied",
+    ReadOnly: "read-only",
+    StaleRead: "stale read",
+    StaleList: "stale listing",
+    FlippedAnswer: "answer damaged on the way",
+    TornAnswer: "answer truncated on the way",
+    MissingAnswer: "object missing for a moment",
+    Vanished: "store vanished for a while",
+    DamagedBlob: "blob damaged for good",
+    MissingBlob: "blob lost for good",
+    DamagedEntry: "log entry damaged for good",
+    MissingEntry: "log entry lost for good",
+    LostEnd: "log restored without its end",
+    Recreated: "dataset created anew",
+    Paused: "writer paused and resumed",
+    CrashedWriter: "writer crashed",
+    CrashedReader: "reader crashed",
+    DroppedCall: "caller stopped waiting",
+    FullDisk: "disk full",
+    FailedWrite: "write to disk failed halfway",
+    FailedFile: "operation on a file failed",
+    TornWrite: "process died in the middle of a write",
+    Reboot: "host went down",
+    LostFile: "file lost that was not synced",
+    TornFile: "file torn that was not synced",
+    DamagedFile: "file damaged that was not synced",
+    RemovedDir: "state directory removed while in use",
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How often each fault was injected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally(BTreeMap<Fault, u64>);
+
+impl Tally {
+    pub(crate) fn count(&mut self, fault: Fault) {
+        *self.0.entry(fault).or_default() += 1;
+    }
+
+    /// Adds another tally to this one.
+    pub fn add(&mut self, other: &Self) {
+        for (fault, times) in &other.0 {
+            *self.0.entry(*fault).or_default() += times;
+        }
+    }
+
+    /// Every kind and how often it was injected.
+    pub fn all(&self) -> impl Iterator<Item = (Fault, u64)> + '_ {
+        let times = |fault: &Fault| self.0.get(fault).copied().unwrap_or(0);
+        Fault::ALL.iter().map(move |fault| (*fault, times(fault)))
+    }
+}

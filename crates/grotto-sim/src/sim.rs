@@ -1,0 +1,121 @@
+//! What everything in one simulation shares: the objects, the clock, the trace, the model, the tally.
+//!
+//! Owns: the moments at which the model hears of what happened. Never: decides what is right; that is
+//! for `check`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use parking_lot::Mutex;
+
+use crate::check::Ledger;
+use crate::fault::{Fault, Tally};
+use crate::store::{Objects, Weather};
+use crate::trace::Trace;
+
+/// Name of the dataset.
+pub(crate) const DATASET: &str = "places";
+
+/// One simulation.
+#[derive(Debug)]
+pub(crate) struct Sim {
+    started: tokio::time::Instant,
+    pub(crate) objects: Mutex<Objects>,
+    pub(crate) weather: Mutex<Weather>,
+    pub(crate) ledger: Mutex<Ledger>,
+    /// Puts that have yet to land.
+    pub(crate) under_way: Mutex<u64>,
+    /// Goes up when the store is put back: puts from before do not land any more.
+    pub(crate) generation: Mutex<u64>,
+    /// Probes of which it is known why they were not removed.
+    pub(crate) left_probes: Mutex<usize>,
+    trace: Mutex<Trace>,
+    tally: Mutex<Tally>,
+    violations: Mutex<Vec<String>>,
+}
+
+impl Sim {
+    /// A store with nothing in it. Within a runtime, whose time is its time.
+    pub(crate) fn new(whole_trace: bool) -> Arc<Self> {
+        Arc::new(Self {
+            started: tokio::time::Instant::now(),
+            objects: Mutex::default(),
+            weather: Mutex::new(Weather::calm()),
+            ledger: Mutex::default(),
+            under_way: Mutex::default(),
+            generation: Mutex::default(),
+            left_probes: Mutex::default(),
+            trace: Mutex::new(Trace::new(whole_trace)),
+            tally: Mutex::default(),
+            violations: Mutex::default(),
+        })
+    }
+
+    /// Time since the beginning.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn note(&self, who: &str, what: fmt::Arguments<'_>) {
+        self.trace.lock().add(self.now(), who, what);
+    }
+
+    pub(crate) fn count(&self, fault: Fault) {
+        self.tally.lock().count(fault);
+    }
+
+    /// Something happened that must not.
+    pub(crate) fn violation(&self, who: &str, what: impl Into<String>) {
+        let what = what.into();
+        self.note(who, format_args!("VIOLATION: {what}"));
+        self.violations.lock().push(format!("{who}: {what}"));
+    }
+
+    /// Somebody wants an object to be written; whether it ever is will be seen.
+    pub(crate) fn asked_to_put(&self, who: &str, path: &Path, bytes: &Bytes) {
+        self.objects.lock().puts += 1;
+        if is_entry(path)
+            && let Err(reason) = self.ledger.lock().asked(who, bytes)
+        {
+            self.violation(who, reason);
+        }
+    }
+
+    /// A put takes effect, unless the object is to be created and is there.
+    pub(crate) fn land(&self, who: &str, path: &Path, bytes: Bytes, create: bool) -> bool {
+        let entry = is_entry(path);
+        if entry && !create {
+            self.violation(who, format!("writes over {path}"));
+        }
+        let landed = self
+            .objects
+            .lock()
+            .put(path, bytes.clone(), create, self.now());
+        if entry
+            && landed
+            && let Err(reason) = self.ledger.lock().landed(path.as_ref(), &bytes)
+        {
+            self.violation(who, reason);
+        }
+        landed
+    }
+
+    /// What is known in the end.
+    pub(crate) fn results(&self) -> (Vec<String>, Tally, u64, Vec<String>) {
+        let trace = self.trace.lock();
+        (
+            self.violations.lock().clone(),
+            self.tally.lock().clone(),
+            trace.hash(),
+            trace.lines(),
+        )
+    }
+}
+
+/// Whether an object is an entry of the log.
+fn is_entry(path: &Path) -> bool {
+    path.as_ref().starts_with(&format!("{DATASET}/log/"))
+}

@@ -1,0 +1,323 @@
+//! One process's way to the store: delays, faults, pauses, death.
+//!
+//! Owns: what happens to an operation between its caller and the objects. Never: decides whether an
+//! object may be written; that is for [`Objects`].
+//!
+//! Whoever is dead gets no answer any more and has no effect, but for what was on its way.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{ObjectMeta, Result};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::connection::{meta, refusal};
+use super::weather::Kind;
+use super::{Objects, flipped};
+use crate::dice::Dice;
+use crate::fault::Fault;
+use crate::sim::Sim;
+
+/// A process's connection to the store.
+pub(crate) struct Client {
+    pub(super) sim: Arc<Sim>,
+    pub(super) name: String,
+    pub(super) dice: Dice,
+    status: Mutex<Status>,
+    changed: Notify,
+}
+
+/// How the process is doing.
+#[derive(Debug, Default)]
+struct Status {
+    paused: bool,
+    dead: bool,
+    /// Operations until it dies.
+    dies_in: Option<u64>,
+    vanished: bool,
+    /// What writes suffer until a time.
+    refused: Option<(Fault, Duration)>,
+    throttled_until: Duration,
+}
+
+impl Client {
+    pub(crate) fn new(sim: &Arc<Sim>, name: &str, dice: Dice) -> Arc<Self> {
+        Arc::new(Self {
+            sim: Arc::clone(sim),
+            name: name.to_owned(),
+            dice,
+            status: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The process dies at its operation of this number from now, before or after its effect.
+    pub(crate) fn die_in(&self, operations: u64) {
+        self.status.lock().dies_in = Some(operations);
+    }
+
+    pub(crate) fn die(&self) {
+        self.status.lock().dead = true;
+        *self.sim.left_probes.lock() += 1;
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.status.lock().dead
+    }
+
+    pub(crate) fn pause(&self, paused: bool) {
+        self.status.lock().paused = paused;
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the store looks empty to this process.
+    pub(crate) fn vanish(&self, vanished: bool) {
+        self.status.lock().vanished = vanished;
+    }
+
+    /// Ends whatever goes on for a while.
+    pub(crate) fn heal(&self) {
+        let mut status = self.status.lock();
+        (status.vanished, status.dies_in, status.refused) = (false, None, None);
+        status.throttled_until = Duration::ZERO;
+        drop(status);
+        self.pause(false);
+    }
+
+    /// Waits until the process is dead.
+    pub(crate) async fn died(&self) {
+        self.wait_while(|status| !status.dead).await;
+    }
+
+    async fn wait_while(&self, condition: impl Fn(&Status) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if !condition(&self.status.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Goes on unless the process is paused, and never if it is dead.
+    pub(super) async fn step(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+        self.wait_while(|status| status.paused && !status.dead)
+            .await;
+        if self.status.lock().dead {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The way to the store: what the operation suffers there and on the way back. `true` says that
+    /// the process dies once it took effect.
+    pub(super) async fn go(
+        &self,
+        kind: Kind,
+        what: &str,
+        path: &Path,
+    ) -> Result<(Option<Fault>, bool)> {
+        self.step(self.dice.millis(1..15)).await;
+        let dies = self.is_last_operation();
+        if dies && self.dice.chance(500) {
+            self.note(what, path, "dies before it");
+            self.die();
+            self.step(Duration::ZERO).await;
+        }
+        let fate = self.fate(kind);
+        match fate {
+            Some(
+                fault @ (Fault::ErrorBefore | Fault::Throttle | Fault::Denied | Fault::ReadOnly),
+            ) => {
+                self.suffer(fault, what, path);
+                self.step(self.dice.millis(1..15)).await;
+                Err(refusal(fault, path))
+            }
+            Some(Fault::Hang) => {
+                self.suffer(Fault::Hang, what, path);
+                std::future::pending().await
+            }
+            fate => Ok((fate, dies)),
+        }
+    }
+
+    /// The way back.
+    pub(super) async fn come_back(
+        &self,
+        fate: Option<Fault>,
+        dies: bool,
+        what: &str,
+        path: &Path,
+    ) -> Result<()> {
+        if dies {
+            self.note(what, path, "dies after it");
+            self.die();
+        }
+        match fate {
+            Some(fault @ Fault::ErrorAfter) => {
+                self.suffer(fault, what, path);
+                self.step(self.dice.millis(1..15)).await;
+                Err(refusal(fault, path))
+            }
+            Some(fault @ Fault::LostAnswer) => {
+                self.suffer(fault, what, path);
+                std::future::pending().await
+            }
+            Some(fault @ Fault::LateAnswer) => {
+                self.suffer(fault, what, path);
+                self.step(self.dice.millis(500..8_000)).await;
+                Ok(())
+            }
+            _ => {
+                self.step(self.dice.millis(1..15)).await;
+                Ok(())
+            }
+        }
+    }
+
+    fn is_last_operation(&self) -> bool {
+        let mut status = self.status.lock();
+        if let Some(left) = &mut status.dies_in {
+            *left = left.saturating_sub(1);
+            return *left == 0;
+        }
+        false
+    }
+
+    /// What the weather, or something that goes on for a while, does to an operation.
+    fn fate(&self, kind: Kind) -> Option<Fault> {
+        let now = self.sim.now();
+        let mut status = self.status.lock();
+        if now < status.throttled_until {
+            return Some(Fault::Throttle);
+        }
+        if kind == Kind::Write && status.vanished {
+            return Some(Fault::ErrorBefore);
+        }
+        if let Some((fault, until)) = status.refused
+            && kind == Kind::Write
+            && now < until
+        {
+            return Some(fault);
+        }
+        let fate = self.sim.weather.lock().fate(kind, &self.dice);
+        match fate {
+            Some(fault @ (Fault::Denied | Fault::ReadOnly)) => {
+                status.refused = Some((fault, now + self.dice.millis(200..15_000)));
+            }
+            Some(Fault::Throttle) => status.throttled_until = now + self.dice.millis(100..3_000),
+            _ => {}
+        }
+        fate
+    }
+
+    fn suffer(&self, fault: Fault, what: &str, path: &Path) {
+        self.sim.count(fault);
+        self.note(what, path, fault.name());
+    }
+
+    pub(super) fn note(&self, what: &str, path: &Path, how: &str) {
+        let args = format_args!("{what} {path}: {how}");
+        self.sim.note(&self.name, args);
+    }
+
+    /// What this process sees of an object.
+    pub(super) fn look(&self, fate: Option<Fault>, path: &Path) -> Option<Bytes> {
+        let now = self.sim.now();
+        if self.status.lock().vanished {
+            return None;
+        }
+        let objects = self.sim.objects.lock();
+        let found = objects.get(path);
+        match fate {
+            Some(fault @ Fault::StaleRead) if objects.is_recent(path, now) => {
+                self.suffer(fault, "get", path);
+                objects.get_stale(path, now)
+            }
+            Some(fault @ Fault::MissingAnswer) if found.is_some() => {
+                self.suffer(fault, "get", path);
+                None
+            }
+            Some(fault @ Fault::FlippedAnswer) if found.is_some() => {
+                self.suffer(fault, "get", path);
+                found.map(|bytes| flipped(&bytes, self.dice.seed()))
+            }
+            Some(fault @ Fault::TornAnswer) if found.is_some() => {
+                self.suffer(fault, "get", path);
+                found.map(|bytes| bytes.slice(..self.dice.below(bytes.len() as u64) as usize))
+            }
+            _ => found,
+        }
+    }
+
+    pub(super) fn land(&self, path: &Path, bytes: Bytes, create: bool) -> bool {
+        self.sim.land(&self.name, path, bytes, create)
+    }
+
+    /// The put takes effect some time after its caller gave it up.
+    pub(super) fn land_later(&self, path: &Path, bytes: Bytes, create: bool) {
+        self.suffer(Fault::LateEffect, "put", path);
+        let (sim, name, path) = (Arc::clone(&self.sim), self.name.clone(), path.clone());
+        let delay = self.dice.millis(100..60_000);
+        *sim.under_way.lock() += 1;
+        let generation = *sim.generation.lock();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            let same = *sim.generation.lock() == generation;
+            let landed = same && sim.land(&name, &path, bytes, create);
+            *sim.left_probes.lock() += 1;
+            sim.note(&name, format_args!("late put {path}: landed {landed}"));
+            *sim.under_way.lock() -= 1;
+        });
+    }
+
+    pub(super) async fn list_now(self: Arc<Self>, prefix: Option<Path>) -> Result<Vec<ObjectMeta>> {
+        let shown = prefix.clone().unwrap_or_default();
+        let (fate, dies) = self.go(Kind::List, "list", &shown).await?;
+        let found = self.paths(fate, &shown);
+        self.note("list", &shown, &format!("{} objects", found.len()));
+        self.come_back(fate, dies, "list", &shown).await?;
+        Ok(found)
+    }
+
+    fn paths(&self, fate: Option<Fault>, prefix: &Path) -> Vec<ObjectMeta> {
+        if self.status.lock().vanished {
+            return Vec::new();
+        }
+        let now = self.sim.now();
+        let objects: &Objects = &self.sim.objects.lock();
+        let mut found = objects.list(&format!("{prefix}/"));
+        if fate == Some(Fault::StaleList) {
+            let all = found.len();
+            found.retain(|(path, _)| !objects.is_recent(path, now));
+            if found.len() < all {
+                self.suffer(Fault::StaleList, "list", prefix);
+            }
+        }
+        found
+            .into_iter()
+            .map(|(path, size)| meta(path, size))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.name)
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "simulated store of {}", self.name)
+    }
+}

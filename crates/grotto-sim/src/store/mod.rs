@@ -1,0 +1,112 @@
+//! A simulated object store: create-if-absent, overwrite, get, list, delete, in virtual time.
+//!
+//! Owns: the objects, and what of them is damaged for good. Never: knows what an object means; that
+//! is for `check`. What an operation suffers on its way is drawn in `weather`, and done in `client`.
+
+mod client;
+mod connection;
+mod weather;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::path::Path;
+
+pub(crate) use client::Client;
+pub(crate) use connection::Connection;
+pub(crate) use weather::Weather;
+
+/// How long after a change a stale read or listing may not show it.
+const STALE_FOR: Duration = Duration::from_secs(10);
+
+/// One object.
+#[derive(Clone, Debug)]
+struct Object {
+    bytes: Bytes,
+    changed_at: Duration,
+    /// What it was before the change; `None` if it was not there.
+    before: Option<Bytes>,
+}
+
+/// The objects of the store.
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    all: BTreeMap<Path, Object>,
+    /// Puts that were asked for: nothing else makes objects.
+    pub(crate) puts: u64,
+}
+
+impl Objects {
+    pub(crate) fn get(&self, path: &Path) -> Option<Bytes> {
+        self.all.get(path).map(|object| object.bytes.clone())
+    }
+
+    /// The object as somebody sees it who does not see the last changes.
+    fn get_stale(&self, path: &Path, now: Duration) -> Option<Bytes> {
+        let object = self.all.get(path)?;
+        if is_recent(object, now) {
+            return object.before.clone();
+        }
+        Some(object.bytes.clone())
+    }
+
+    fn is_recent(&self, path: &Path, now: Duration) -> bool {
+        self.all
+            .get(path)
+            .is_some_and(|object| is_recent(object, now))
+    }
+
+    /// Writes an object; `false` if it was to be created and is there.
+    pub(crate) fn put(&mut self, path: &Path, bytes: Bytes, create: bool, now: Duration) -> bool {
+        let before = self.get(path);
+        if create && before.is_some() {
+            return false;
+        }
+        let object = Object {
+            bytes,
+            changed_at: now,
+            before,
+        };
+        self.all.insert(path.clone(), object);
+        true
+    }
+
+    pub(crate) fn remove(&mut self, path: &Path) -> bool {
+        self.all.remove(path).is_some()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    /// Flips a bit for good.
+    pub(crate) fn damage(&mut self, path: &Path, at: u64) {
+        if let Some(object) = self.all.get_mut(path) {
+            object.bytes = flipped(&object.bytes, at);
+        }
+    }
+
+    /// The paths below a prefix, in order, with their lengths.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<(Path, u64)> {
+        let all = self.all.iter();
+        let below = all.filter(|(path, _)| path.as_ref().starts_with(prefix));
+        below
+            .map(|(path, object)| (path.clone(), object.bytes.len() as u64))
+            .collect()
+    }
+}
+
+fn is_recent(object: &Object, now: Duration) -> bool {
+    now.saturating_sub(object.changed_at) < STALE_FOR
+}
+
+/// The bytes with one bit changed.
+pub(crate) fn flipped(bytes: &Bytes, at: u64) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    if !bytes.is_empty() {
+        let at = (at % (bytes.len() as u64 * 8)) as usize;
+        bytes[at / 8] ^= 1 << (at % 8);
+    }
+    bytes.into()
+}

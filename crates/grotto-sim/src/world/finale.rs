@@ -1,0 +1,128 @@
+//! After faults ended: progress is demanded, and everything that is left is verified.
+//!
+//! Owns: what must be possible then, and how soon. Never: injects a fault.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grotto_format::log::LogEntry;
+use object_store::path::Path;
+
+use super::PATIENCE;
+use super::reader::Reader;
+use super::stage::Stage;
+use super::writer::Writer;
+use crate::dice::Dice;
+use crate::sim::DATASET;
+
+/// Everybody gets to the newest version; every version is what it was.
+pub(crate) async fn demand_progress(
+    stage: &Arc<Stage>,
+    dice: &Dice,
+    writers: Vec<Writer>,
+    mut readers: Vec<Reader>,
+) {
+    stage.sim.note("sim", format_args!("progress is demanded"));
+    for mut writer in writers {
+        if !writer.publish_surely().await {
+            let what = "a writer cannot publish after faults ended";
+            stage.sim.violation("sim", what);
+        }
+    }
+    publish_last(stage, dice).await;
+    for reader in &mut readers {
+        await_newest(stage, reader).await;
+    }
+    if let Some(reader) = readers.first_mut() {
+        verify_versions(stage, reader).await;
+    }
+    verify_log(stage);
+    verify_objects(stage);
+}
+
+/// A new process publishes a version, with a snapshot: whatever was damaged before, from there on
+/// everybody can follow.
+async fn publish_last(stage: &Arc<Stage>, dice: &Dice) {
+    let mut last = Writer::new(stage, 9, dice.split());
+    if !last.publish_surely().await {
+        let what = "a new writer cannot publish after faults ended";
+        stage.sim.violation("sim", what);
+    }
+    if let Err(error) = last.snapshot().await {
+        let what = format!("no snapshot after faults ended: {error}");
+        stage.sim.violation("sim", what);
+    }
+}
+
+async fn await_newest(stage: &Stage, reader: &mut Reader) {
+    let head = stage.sim.ledger.lock().head();
+    let until = stage.sim.now() + PATIENCE;
+    let mut found = Ok(0);
+    while stage.sim.now() < until {
+        found = reader.catch_up().await;
+        if matches!(found, Ok(version) if version == head) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let found = match found {
+        Ok(version) => format!("is at version {version}"),
+        Err(error) => format!("fails: {error}"),
+    };
+    let what = format!("{found} when the newest is {head}, long after faults ended");
+    stage.sim.violation(&reader.name(), what);
+}
+
+/// Every version that is in the log can be read, unless something was lost for good, and is what it was.
+async fn verify_versions(stage: &Stage, reader: &mut Reader) {
+    let versions = stage.sim.ledger.lock().intact();
+    for version in versions {
+        if let Err(error) = reader.read(version).await
+            && !stage.is_scarred()
+        {
+            let what = format!("version {version} cannot be read: {error}");
+            stage.sim.violation("sim", what);
+        }
+    }
+}
+
+/// The log is the history that was seen to be written, and has all that was acknowledged.
+fn verify_log(stage: &Stage) {
+    let ledger = stage.sim.ledger.lock();
+    let mut violations = ledger.missing();
+    for version in ledger.intact() {
+        let path = Path::from(format!("{DATASET}/log/{version:020}.json"));
+        let found = stage.sim.objects.lock().get(&path);
+        let found = found.and_then(|bytes| LogEntry::decode(&bytes).ok());
+        let expected = ledger.at(version).map(|committed| &committed.entry);
+        if found.as_ref() != expected {
+            violations.push(format!("the entry of version {version} is not what landed"));
+        }
+    }
+    drop(ledger);
+    for what in violations {
+        stage.sim.violation("log", what);
+    }
+}
+
+/// Nothing is in the store that nobody asked for, and nothing piles up beside the blobs.
+fn verify_objects(stage: &Stage) {
+    let objects = stage.sim.objects.lock();
+    let all = objects.list(&format!("{DATASET}/"));
+    let probes = objects.list(&format!("{DATASET}/control/probe-"));
+    let puts = objects.puts;
+    drop(objects);
+    if all.len() as u64 > puts {
+        let what = format!("{} objects after {puts} puts", all.len());
+        stage.sim.violation("store", what);
+    }
+    // Each by the death of its process, a refused removal, or because it landed late.
+    let allowed = *stage.sim.left_probes.lock();
+    if probes.len() > allowed {
+        let what = format!(
+            "{} probes are left, expected {allowed} at most",
+            probes.len()
+        );
+        stage.sim.violation("store", what);
+    }
+}

@@ -1,0 +1,155 @@
+//! What befalls the whole world: weather, pauses, loss and damage for good.
+//!
+//! Owns: when and what. Never: does more than the store of a real host could do to its users.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use object_store::path::Path;
+
+use super::stage::Stage;
+use crate::dice::Dice;
+use crate::fault::Fault;
+use crate::sim::DATASET;
+use crate::store::Weather;
+
+/// Lets faults rain for some minutes.
+pub(crate) async fn rain(stage: &Arc<Stage>, dice: &Dice) {
+    // In some runs nothing is ever lost for good: there every version must stay within reach.
+    let scars = dice.chance(600);
+    for _ in 0..dice.within(3..9) {
+        let weather = match dice.chance(250) {
+            true => Weather::calm(),
+            false => Weather::draw(dice),
+        };
+        stage.sim.note("sim", format_args!("weather: {weather:?}"));
+        *stage.sim.weather.lock() = weather;
+        tokio::time::sleep(dice.millis(2_000..12_000)).await;
+        if scars && dice.chance(500) {
+            scar(stage, dice);
+        }
+        if dice.chance(300) {
+            pause_somebody(stage, dice);
+        }
+        tokio::time::sleep(dice.millis(2_000..12_000)).await;
+    }
+}
+
+/// A writer does not move for a while, nor does anything it asked for.
+fn pause_somebody(stage: &Arc<Stage>, dice: &Dice) {
+    let clients = stage.clients('w');
+    let Some(client) = clients.get(dice.below(clients.len() as u64) as usize) else {
+        return;
+    };
+    stage.sim.count(Fault::Paused);
+    stage.sim.note(client.name(), format_args!("is paused"));
+    client.pause(true);
+    let (stage, client) = (Arc::clone(stage), Arc::clone(client));
+    let time = dice.millis(1_000..40_000);
+    tokio::spawn(async move {
+        tokio::time::sleep(time).await;
+        stage.sim.note(client.name(), format_args!("goes on"));
+        client.pause(false);
+    });
+}
+
+/// Something is damaged or lost for good.
+fn scar(stage: &Arc<Stage>, dice: &Dice) {
+    let hit = match dice.below(100) {
+        0..20 => hit_blob(stage, dice, Fault::DamagedBlob),
+        20..40 => hit_blob(stage, dice, Fault::MissingBlob),
+        40..60 => damage_entry(stage, dice),
+        60..78 => lose_entry(stage, dice),
+        78..94 => cut_off(stage, dice),
+        _ => create_anew(stage),
+    };
+    if let Some((fault, what)) = hit {
+        stage.sim.count(fault);
+        stage.sim.note("sim", format_args!("{fault}: {what}"));
+        stage.scarred.store(true, Ordering::Relaxed);
+    }
+}
+
+type Hit = Option<(Fault, String)>;
+
+fn hit_blob(stage: &Stage, dice: &Dice, fault: Fault) -> Hit {
+    let folder = ["delta", "reverse", "snapshot"][dice.below(3) as usize];
+    let mut objects = stage.sim.objects.lock();
+    let blobs = objects.list(&format!("{DATASET}/{folder}/"));
+    // The newest are those that somebody still needs.
+    let newest = blobs.len().saturating_sub(4) as u64;
+    let (path, _) = blobs.get(dice.within(newest..blobs.len() as u64) as usize)?;
+    if fault == Fault::DamagedBlob {
+        objects.damage(path, dice.seed());
+    } else {
+        objects.remove(path);
+    }
+    Some((fault, path.to_string()))
+}
+
+fn entry_path(version: u64) -> Path {
+    Path::from(format!("{DATASET}/log/{version:020}.json"))
+}
+
+/// The newest entry more often than another one.
+fn damage_entry(stage: &Stage, dice: &Dice) -> Hit {
+    let mut ledger = stage.sim.ledger.lock();
+    let intact = ledger.intact();
+    let last = intact.len() as u64;
+    let at = match dice.chance(700) {
+        true => last.checked_sub(1)?,
+        false => dice.below(last),
+    };
+    let version = *intact.get(at as usize)?;
+    let path = entry_path(version);
+    stage.sim.objects.lock().damage(&path, dice.seed());
+    ledger.lose(version);
+    Some((Fault::DamagedEntry, path.to_string()))
+}
+
+/// Not the newest: what follows shows that it was there.
+fn lose_entry(stage: &Stage, dice: &Dice) -> Hit {
+    let mut ledger = stage.sim.ledger.lock();
+    let mut intact = ledger.intact();
+    intact.retain(|version| *version < ledger.head());
+    let last = intact.len() as u64;
+    let recent = dice.within(last.saturating_sub(3)..last);
+    let version = *intact.get(recent as usize)?;
+    let path = entry_path(version);
+    stage.sim.objects.lock().remove(&path);
+    ledger.lose(version);
+    Some((Fault::MissingEntry, path.to_string()))
+}
+
+/// The store is put back to what it was some versions ago, but only its log: all writers begin again.
+fn cut_off(stage: &Stage, dice: &Dice) -> Hit {
+    let mut ledger = stage.sim.ledger.lock();
+    let head = ledger.head();
+    let left = head
+        .checked_sub(dice.within(1..4))
+        .filter(|left| *left > 0)?;
+    if !ledger.intact().contains(&left) {
+        return None;
+    }
+    end_writers(stage);
+    for version in left + 1..=head {
+        stage.sim.objects.lock().remove(&entry_path(version));
+    }
+    ledger.cut_off(left);
+    Some((Fault::LostEnd, format!("version {left} is the newest now")))
+}
+
+fn create_anew(stage: &Stage) -> Hit {
+    end_writers(stage);
+    stage.sim.objects.lock().clear();
+    stage.sim.ledger.lock().cut_off(0);
+    Some((Fault::Recreated, String::new()))
+}
+
+/// Also what they have under way.
+fn end_writers(stage: &Stage) {
+    *stage.sim.generation.lock() += 1;
+    for client in stage.clients('w') {
+        client.die();
+    }
+}

@@ -1,0 +1,95 @@
+//! The story of one seed.
+//!
+//! Owns: the three acts and who plays in them. Never: checks anything itself.
+
+mod finale;
+mod incidents;
+mod reader;
+mod stage;
+mod writer;
+
+use std::time::Duration;
+
+use crate::dice::Dice;
+use crate::fault::Tally;
+use crate::sim::Sim;
+use reader::Reader;
+use stage::Stage;
+use writer::Writer;
+
+/// How long it may take, in virtual time, until everybody has the newest version after faults ended.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How a seed ended.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// What happened that must not; empty for a good run.
+    pub violations: Vec<String>,
+    /// Faults injected.
+    pub tally: Tally,
+    /// Hash of all lines of the trace.
+    pub hash: u64,
+    /// The last lines of the trace, or all of them.
+    pub trace: Vec<String>,
+    /// Versions in the log at the end.
+    pub versions: u64,
+    /// Virtual time that passed.
+    pub time: Duration,
+}
+
+/// Plays the story of a seed; `whole_trace` keeps every line of it.
+///
+/// # Errors
+/// When the host gives no runtime.
+pub fn run(seed: u64, whole_trace: bool) -> std::io::Result<Run> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    Ok(runtime.block_on(play(seed, whole_trace)))
+}
+
+async fn play(seed: u64, whole_trace: bool) -> Run {
+    let sim = Sim::new(whole_trace);
+    let dice = Dice::new(seed);
+    let stage = Stage::new(&sim);
+    let writers = (1..=dice.within(1..4)).map(|n| Writer::new(&stage, n, dice.split()));
+    let readers = (1..=dice.within(1..4)).map(|n| Reader::new(&stage, n, dice.split()));
+    let writers: Vec<_> = writers.map(|w| tokio::spawn(w.live())).collect();
+    let readers: Vec<_> = readers.map(|r| tokio::spawn(r.live())).collect();
+    incidents::rain(&stage, &dice).await;
+    stage.heal().await;
+    let writers = join(&stage, writers).await;
+    let readers = join(&stage, readers).await;
+    finale::demand_progress(&stage, &dice, writers, readers).await;
+    let (violations, tally, hash, trace) = sim.results();
+    let versions = sim.ledger.lock().head();
+    Run {
+        seed,
+        violations,
+        tally,
+        hash,
+        trace,
+        versions,
+        time: sim.now(),
+    }
+}
+
+/// Waits for actors to end what they are at.
+async fn join<T>(stage: &Stage, tasks: Vec<tokio::task::JoinHandle<T>>) -> Vec<T> {
+    let mut ended = Vec::new();
+    for task in tasks {
+        match tokio::time::timeout(PATIENCE, task).await {
+            Ok(Ok(actor)) => ended.push(actor),
+            Ok(Err(error)) => stage
+                .sim
+                .violation("sim", format!("an actor ended: {error}")),
+            Err(_) => stage
+                .sim
+                .violation("sim", "a call does not return after faults ended"),
+        }
+    }
+    ended
+}

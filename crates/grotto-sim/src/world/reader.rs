@@ -1,0 +1,323 @@
+//! A reader: starts, follows, is restarted, looks at old versions.
+//!
+//! Owns: what consumers are asked, and what is checked of what they serve. Never: writes.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grotto_consumer::{Builder, Consumer, Error};
+use grotto_env::FileSystem;
+use grotto_store::ErrorKind;
+
+use super::stage::Stage;
+use crate::check::check_served;
+use crate::dice::Dice;
+use crate::disk::{Disk, Mount};
+use crate::fault::Fault;
+use crate::sim::DATASET;
+use crate::store::Client;
+
+/// How long a store vanishes for a reader.
+const VANISHED_FOR: Duration = Duration::from_secs(40);
+/// A look at the store that succeeded this long before it vanished is not asked about.
+const SLACK: Duration = Duration::from_secs(12);
+
+/// One reader, in all its lives.
+pub(crate) struct Reader {
+    stage: Arc<Stage>,
+    number: u64,
+    lives: u64,
+    dice: Dice,
+    /// Looks for news by itself.
+    polls: bool,
+    /// Where the state is kept; on the heap without one.
+    disk: Option<Arc<Disk>>,
+    life: Option<Life>,
+    /// What was served last: how often the dataset had been created anew by then, and the version.
+    seen: (u64, u64),
+    /// The state directory was removed: the next start finds nothing.
+    removed: bool,
+}
+
+struct Life {
+    client: Arc<Client>,
+    consumer: Consumer,
+    mount: Option<Arc<Mount>>,
+}
+
+impl Reader {
+    pub(crate) fn new(stage: &Arc<Stage>, number: u64, dice: Dice) -> Self {
+        Self {
+            stage: Arc::clone(stage),
+            number,
+            lives: 0,
+            polls: dice.chance(500),
+            disk: dice
+                .chance(600)
+                .then(|| Disk::new(&stage.sim, &format!("r{number}"), dice.split())),
+            dice,
+            life: None,
+            seen: (0, 0),
+            removed: false,
+        }
+    }
+
+    /// Reads until faults end.
+    pub(crate) async fn live(mut self) -> Self {
+        while self.stage.is_raining() {
+            tokio::time::sleep(self.dice.millis(20..3_000)).await;
+            if self.life.is_none() {
+                self.open().await;
+            } else {
+                self.act().await;
+            }
+            self.check();
+            self.bury();
+        }
+        if let Some(disk) = &self.disk {
+            disk.heal();
+        }
+        self
+    }
+
+    /// Looks for news; an error if that fails.
+    pub(crate) async fn catch_up(&mut self) -> Result<u64, Error> {
+        self.bury();
+        match &self.life {
+            None => {
+                if let Some(error) = self.open().await {
+                    return Err(error);
+                }
+            }
+            Some(life) if !self.polls => _ = life.consumer.refresh().await?,
+            Some(_) => {}
+        }
+        self.check();
+        Ok(self.life.as_ref().map_or(0, |life| life.consumer.version()))
+    }
+
+    pub(crate) fn name(&self) -> String {
+        format!("r{}.{}", self.number, self.lives)
+    }
+
+    async fn open(&mut self) -> Option<Error> {
+        self.lives += 1;
+        let (client, mut builder) = self.builder(&self.name());
+        let mount = self.disk.as_ref().map(|disk| disk.mount());
+        if let Some(mount) = &mount {
+            let system = Arc::clone(mount) as Arc<dyn FileSystem>;
+            builder = builder.state_dir("/state").file_system(system);
+            if self.stage.is_raining() && self.dice.chance(100) {
+                mount.die_in(self.dice.within(1..40));
+            }
+        }
+        let opened = if self.polls {
+            builder.start().await
+        } else {
+            builder.open().await
+        };
+        match opened {
+            Ok(consumer) => {
+                self.note("open", &format!("at {}", consumer.version()));
+                if self.disk.is_none() || std::mem::take(&mut self.removed) {
+                    self.seen = (0, 0);
+                }
+                self.life = Some(Life {
+                    client,
+                    consumer,
+                    mount,
+                });
+                None
+            }
+            Err(error) => {
+                self.note("open", &error.to_string());
+                self.judge(&error);
+                client.die();
+                mount.inspect(|mount| mount.die());
+                Some(error)
+            }
+        }
+    }
+
+    /// A process that died in the middle of writing a file is gone.
+    fn bury(&mut self) {
+        let dead = |life: &mut Life| life.mount.as_ref().is_some_and(|mount| mount.is_dead());
+        if let Some(life) = self.life.take_if(dead) {
+            self.stage.sim.count(Fault::CrashedReader);
+            life.client.die();
+        }
+    }
+
+    fn builder(&self, name: &str) -> (Arc<Client>, Builder) {
+        let (client, store) = self.stage.connect(name, &self.dice);
+        let env = store.env().clone();
+        let builder = Consumer::builder(DATASET, store)
+            .poll_interval(Duration::from_millis(400))
+            .env(env);
+        (client, builder)
+    }
+
+    async fn act(&mut self) {
+        match self.dice.below(100) {
+            0..3 => self.restart().await,
+            3..5 => self.lose_sight().await,
+            5..15 => self.look_back().await,
+            15..20 => self.trouble_disk(),
+            _ if self.polls => {}
+            _ => _ = self.refresh().await,
+        }
+    }
+
+    async fn restart(&mut self) {
+        let Some(life) = self.life.take() else { return };
+        if self.dice.chance(500) {
+            self.note("shutdown", "");
+            life.consumer.shutdown().await;
+        } else {
+            self.note("crash", "");
+            self.stage.sim.count(Fault::CrashedReader);
+        }
+        life.client.die();
+        life.mount.inspect(|mount| mount.die());
+        if let Some(disk) = self.disk.as_ref().filter(|_| self.dice.chance(500)) {
+            disk.reboot();
+            self.seen = (0, 0);
+        }
+    }
+
+    fn trouble_disk(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        match self.dice.below(4) {
+            0 => {
+                disk.remove_all();
+                // What is served stays, but the next start finds nothing.
+                self.removed = true;
+            }
+            1 => disk.fill(self.dice.millis(500..20_000)),
+            _ => {
+                let mount = self.life.as_ref().and_then(|life| life.mount.as_ref());
+                mount.inspect(|mount| mount.die_in(self.dice.within(1..30)));
+            }
+        }
+    }
+
+    async fn refresh(&mut self) -> Result<(), Error> {
+        let Some(life) = &self.life else {
+            return Ok(());
+        };
+        let before = (life.consumer.version(), self.files());
+        let answer = life.consumer.refresh().await;
+        let after = (life.consumer.version(), self.files());
+        let alive = life.mount.as_ref().is_none_or(|mount| !mount.is_dead());
+        if answer.is_err() && alive && before.0 == after.0 && !after.1.is_subset(&before.1) {
+            let left: Vec<_> = after.1.difference(&before.1).collect();
+            self.violation(&format!("a refresh that failed leaves {left:?}"));
+        }
+        match answer {
+            Ok(report) => {
+                if let Some(report) = report {
+                    self.note("refresh", &format!("{} to {}", report.from, report.to));
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.note("refresh", &error.to_string());
+                self.judge(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn files(&self) -> BTreeSet<PathBuf> {
+        self.disk
+            .as_ref()
+            .map(|disk| disk.names())
+            .unwrap_or_default()
+    }
+
+    /// The store looks empty for a while, as if it were not mounted: nothing that is served may count
+    /// as the newest then.
+    async fn lose_sight(&mut self) {
+        let Some(life) = &self.life else { return };
+        if life.consumer.version() == 0 || !self.stage.is_raining() {
+            return;
+        }
+        let client = Arc::clone(&life.client);
+        self.stage.sim.count(Fault::Vanished);
+        self.note("vanished", "");
+        client.vanish(true);
+        tokio::time::sleep(VANISHED_FOR).await;
+        if !self.stage.is_raining() {
+            return;
+        }
+        if self.polls {
+            let staleness = self.life.as_ref().map(|life| life.consumer.staleness());
+            if staleness.is_some_and(|staleness| staleness < VANISHED_FOR - SLACK) {
+                self.violation(&format!("counts as {staleness:?} old without a store"));
+            }
+        } else if self.refresh().await.is_ok() && self.stage.is_raining() {
+            self.violation("finds no fault with a store that is empty");
+        }
+        client.vanish(false);
+        self.note("vanished", "is back");
+    }
+
+    /// A look at an older version needs that version and no newer one.
+    async fn look_back(&mut self) {
+        let intact = self.stage.sim.ledger.lock().intact();
+        let Some(version) = intact.get(self.dice.below(intact.len() as u64) as usize) else {
+            return;
+        };
+        if let Err(error) = self.read(*version).await {
+            self.note("look back", &error.to_string());
+        }
+    }
+
+    /// Opens one version and compares it.
+    pub(crate) async fn read(&mut self, version: u64) -> Result<(), Error> {
+        let (client, builder) = self.builder(&format!("r{}.old", self.number));
+        let opened = builder.open_at(version).await;
+        client.die();
+        let consumer = opened.inspect_err(|error| self.judge(error))?;
+        let state = consumer.state();
+        if state.version() != version {
+            let found = state.version();
+            self.violation(&format!("opened version {version}, got {found}"));
+        }
+        check_served(&self.stage.sim, &self.name(), &state);
+        Ok(())
+    }
+
+    /// What is served is compared with the model, and with what was served before.
+    pub(crate) fn check(&mut self) {
+        let name = self.name();
+        let Some(life) = &self.life else { return };
+        let state = life.consumer.state();
+        let era = check_served(&self.stage.sim, &name, &state);
+        let (before, version) = (self.seen, (era, state.version()));
+        if version.1 > 0 {
+            self.seen = version;
+        }
+        if self.seen < before || (version.1 == 0 && before.1 > 0) {
+            let what = format!("went back from version {before:?} to {version:?}");
+            self.stage.sim.violation(&name, what);
+        }
+    }
+
+    fn judge(&self, error: &Error) {
+        if error.kind() == ErrorKind::Internal {
+            self.violation(&format!("an internal error: {error}"));
+        }
+    }
+
+    fn violation(&self, what: &str) {
+        self.stage.sim.violation(&self.name(), what);
+    }
+
+    fn note(&self, what: &str, how: &str) {
+        let sim = &self.stage.sim;
+        sim.note(&self.name(), format_args!("{what}: {how}"));
+    }
+}
