@@ -193,9 +193,12 @@ pub(crate) fn bits(value: u64) -> u32 {
 impl BitSlot {
     /// Whether a read of it stays within a row and a word.
     fn is_sound(&self, row: u32) -> bool {
+        if self.mask == 0 {
+            // It may be anywhere, but a shift by a whole word would overflow.
+            return self.shift == 0;
+        }
         let bits = u64::from(self.shift) + u64::from(bits(self.mask));
-        self.mask == 0 && self.shift == 0
-            || bits <= 64 && u64::from(self.byte) * 8 + bits <= u64::from(row) * 8
+        bits <= 64 && u64::from(self.byte) * 8 + bits <= u64::from(row) * 8
     }
 }
 

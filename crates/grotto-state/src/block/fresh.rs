@@ -63,9 +63,9 @@ impl Target<'_> {
 }
 
 /// Some rows of a column.
-struct Source<'a> {
-    column: &'a Column,
-    rows: Range<usize>,
+pub(super) struct Source<'a> {
+    pub(super) column: &'a Column,
+    pub(super) rows: Range<usize>,
 }
 
 impl Source<'_> {
@@ -87,7 +87,7 @@ impl Source<'_> {
     }
 
     /// What the rows ask of a layout, and the most heap bytes they can take.
-    fn need(&self, kind: ColumnKind) -> (Need, u64) {
+    pub(super) fn need(&self, kind: ColumnKind) -> (Need, u64) {
         let mut need = Need {
             null: self.has_null(),
             ..Need::NONE

@@ -3,6 +3,9 @@
 use super::*;
 use grotto_format::batch::Value;
 
+mod rows;
+mod weights;
+
 const KINDS: [ColumnKind; 5] = [
     ColumnKind::Fixed(0),
     ColumnKind::Fixed(4),

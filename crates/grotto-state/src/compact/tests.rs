@@ -276,6 +276,49 @@ fn where_to_go_on_is_found_in_a_later_group() {
 }
 
 #[test]
+fn a_number_to_go_on_with_is_one_of_its_group_alone() {
+    let mut made = Made::new();
+    for ty in 0..2 {
+        (0..4).for_each(|number| made.block(ty, number, number as u8));
+    }
+    made.seal(12_000);
+    let (begun, _) = refresh(&made.done(), LITTLE).unwrap();
+    let cursor = begun.emptying.unwrap();
+    assert_eq!((cursor.group, cursor.number), (0, 3 << 2));
+    let (next, effort) = refresh(&begun, ALL).unwrap();
+    assert_eq!((next.emptying, next.segments[0].live), (None, 0));
+    assert_eq!(effort.moved_bytes, 5 * 640);
+}
+
+#[test]
+fn a_block_of_several_entries_moves_once_and_with_all_of_them() {
+    let mut made = Made::new();
+    let double = Layout {
+        mask: (2 << DEFAULT_SHIFT) - 1,
+        ..made.state.types[1].layouts[0].clone()
+    };
+    made.state.types[1].layouts = Arc::new(vec![double]);
+    for entry in [0, 2, 4] {
+        made.block(1, entry, entry as u8);
+        made.block(1, entry + 1, 0xee);
+        let mut blocks = made.state.types[1].blocks.to_vec();
+        blocks[entry as usize + 1] = blocks[entry as usize];
+        made.state.types[1].blocks = blocks.into();
+    }
+    made.seal(8000);
+    let mut base = made.done();
+    base.segments[0].live = 3 * 640;
+    let (next, effort) = refresh(&base, ALL).unwrap();
+    assert_eq!((effort.moved_bytes, effort.items), (3 * 640, 6));
+    let blocks = &next.types[1].blocks;
+    for entry in [0, 2, 4] {
+        assert_eq!(blocks[entry], blocks[entry + 1]);
+        assert_eq!(blocks[entry].segment, 1);
+    }
+    assert_ne!(blocks[0], blocks[2]);
+}
+
+#[test]
 fn several_small_victims_are_emptied_within_one_budget() {
     let mut made = Made::new();
     for number in 0..4 {

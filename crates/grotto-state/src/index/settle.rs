@@ -16,7 +16,7 @@ use std::ops::Range;
 
 /// Pages are joined when they have no more entries than this together: so many more can come, or fewer,
 /// that the page is not split again at once.
-const JOINED: usize = MAX_LINES * SLOTS * 5 / 9;
+pub(super) const JOINED: usize = MAX_LINES * SLOTS * 5 / 9;
 
 /// A changed page, and entries that it has no room for.
 pub(super) struct Pending {

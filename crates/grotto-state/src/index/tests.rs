@@ -5,8 +5,10 @@ use crate::segment::Buffer;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 mod crowds;
+mod layout;
 
 /// A hash as good as a private one.
 fn hash(ordinal: u32) -> u64 {

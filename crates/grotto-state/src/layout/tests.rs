@@ -3,6 +3,9 @@
 use super::share::MAX_LAYOUTS;
 use super::*;
 
+mod bits;
+mod shared;
+
 fn need(min: i64, max: i64) -> Need {
     Need {
         min: min as u64,

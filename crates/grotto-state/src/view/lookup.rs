@@ -175,3 +175,6 @@ fn wrong_shape(schema: &Schema, id: TypeId, paths: &Paths<'_>) -> StateError {
     let (name, leaves) = (&schema.get(id).name, leaves.join(", "));
     StateError::Invalid(format!("type {name}: expected a key of ({leaves})"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,3 +86,6 @@ fn heaviest(batch: &Batch, size: usize) -> usize {
     };
     batch.columns.iter().map(of_column).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;
