@@ -225,10 +225,10 @@ impl<'a> Run<'a> {
         !self.afresh || !Arc::ptr_eq(served, &self.useless)
     }
 
-    /// A fence before the first commit is on the way too, but its empty state would only pretend that
-    /// there is something.
+    /// A step without a blob proves nothing: where the log lost its end and was written anew, it gives
+    /// the number of a version to what is served and never was that version.
     fn is_worth_serving(&self, step: &Step) -> bool {
-        self.is_on_the_way(step.to()) && (step.blob().is_some() || was_written(&self.at))
+        self.is_on_the_way(step.to()) && step.blob().is_some()
     }
 
     /// Whether a version lies between what is served and the target: a snapshot on the way may be

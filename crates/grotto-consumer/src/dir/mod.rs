@@ -204,12 +204,14 @@ impl StateDir {
         )?;
         let dir = self.paths.dir().display();
         tracing::warn!(%dir, "the state directory was removed or replaced: took it over");
-        (self.lock, self.fresh) = (lock, Fresh::default());
+        self.fresh = Fresh::default();
         self.files.clear();
         self.sealed.clear();
         self.roots.clear();
         self.unlink_here(&self.paths.current());
         self.sweep()?;
+        // Last: what fails before has to be done again.
+        self.lock = lock;
         Ok(false)
     }
 

@@ -1,5 +1,7 @@
 //! State directories: restart, reboot, damage, sweeping.
 
+mod refusing;
+
 use super::*;
 use grotto_state::format::Schema;
 use grotto_state::format::blob::Blob;

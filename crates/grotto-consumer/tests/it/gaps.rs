@@ -170,3 +170,22 @@ async fn an_idle_poll_is_one_small_request() {
         assert!(news.count() >= 240, "published: {publish}");
     }
 }
+
+#[tokio::test]
+async fn a_version_that_was_lost_is_not_served_under_the_number_of_another() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let lost = publisher.publish(3).await.version;
+    let consumer = Consumer::builder(DATASET, kit.store.clone());
+    let consumer = consumer.open().await.unwrap();
+    lose(&kit, lost);
+    drop(publisher);
+    // Two writers begin a reign at what is left, and the second one writes what nobody can read.
+    let first = kit.publisher().await;
+    let mut second = kit.publisher().await;
+    assert_eq!(first.writer.next_version(), lost + 1);
+    second.publish_bytes(vec![1, 2, 3], 4).await;
+    consumer.refresh().await.unwrap_err();
+    assert_eq!(consumer.version(), lost, "the fence never had this state");
+}

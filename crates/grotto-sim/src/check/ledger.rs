@@ -50,6 +50,8 @@ pub(crate) struct Ledger {
     committed: BTreeMap<u64, u64>,
     acknowledged: BTreeMap<u64, u64>,
     head: u64,
+    /// The newest version that ever was, since the dataset was created.
+    peak: u64,
     era: u64,
 }
 
@@ -111,6 +113,7 @@ impl Ledger {
             return Err(format!("attempt {token} is version {other} and {version}"));
         }
         self.head = self.head.max(version);
+        self.peak = self.peak.max(version);
         self.gone.remove(&version);
         let committed = Committed {
             entry,
@@ -167,6 +170,11 @@ impl Ledger {
         self.head
     }
 
+    /// The newest version that anybody can have seen, even if the log lost it since.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak
+    }
+
     /// Versions that the log has to have.
     pub(crate) fn intact(&self) -> Vec<u64> {
         let versions = self.history.keys().copied();
@@ -183,7 +191,10 @@ impl Ledger {
     /// The log ends earlier than it did.
     pub(crate) fn cut_off(&mut self, head: u64) {
         // A dataset without a log is another dataset from its first version on.
-        self.era += u64::from(head == 0);
+        if head == 0 {
+            self.era += 1;
+            self.peak = 0;
+        }
         let lost = |version: &u64| *version > head;
         self.committed.retain(|_, version| !lost(version));
         self.acknowledged.retain(|_, version| !lost(version));

@@ -44,9 +44,17 @@ pub(crate) async fn demand_progress(
 /// everybody can follow.
 async fn publish_last(stage: &Arc<Stage>, dice: &Dice) {
     let mut last = Writer::new(stage, 9, dice.split());
-    if !last.publish_surely().await {
-        let what = "a new writer cannot publish after faults ended";
-        stage.sim.violation("sim", what);
+    loop {
+        // Past whatever was lost, or those who have it would wait for more.
+        let peak = stage.sim.ledger.lock().peak();
+        if !last.publish_surely().await {
+            let what = "a new writer cannot publish after faults ended";
+            stage.sim.violation("sim", what);
+            break;
+        }
+        if stage.sim.ledger.lock().head() > peak {
+            break;
+        }
     }
     if let Err(error) = last.snapshot().await {
         let what = format!("no snapshot after faults ended: {error}");
