@@ -6,11 +6,9 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared::Shared;
 use bytes::Bytes;
-use grotto_format::blob::{Blob, BlobHeader, BlobKind};
-use grotto_state::{Changes, State};
-use grotto_store::LogEntry;
+use grotto_format::blob::Blob;
+use grotto_state::{Changes, Promise, State};
 use grotto_store::plan::Step;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A step and what it needs.
@@ -30,52 +28,6 @@ pub(crate) struct Job {
     pub(crate) dataset_id: String,
 }
 
-/// What a log entry says about its state.
-#[derive(Clone, Debug)]
-pub(crate) struct Promise {
-    state_checksum: u64,
-    schema_hash: u64,
-    counts: BTreeMap<String, u64>,
-}
-
-impl Promise {
-    pub(crate) fn of(entry: &LogEntry) -> Self {
-        Self {
-            state_checksum: entry.state_checksum,
-            schema_hash: entry.schema_hash,
-            counts: entry.counts.clone(),
-        }
-    }
-
-    /// Whether a state is the one that the log means.
-    pub(crate) fn check(&self, state: &State) -> Result<()> {
-        let version = state.version();
-        let (expected, found) = (self.state_checksum, state.checksum());
-        if found != expected {
-            return Err(Error::corrupt(format!(
-                "version {version}: state checksum expected {expected:016x} by the log, found {found:016x}"
-            )));
-        }
-        let (expected, found) = (self.schema_hash, state.schema_hash());
-        // The log of a dataset without any commit knows no schema.
-        if found != expected && state.total() > 0 {
-            return Err(Error::corrupt(format!(
-                "version {version}: schema hash expected {expected:016x} by the log, found {found:016x}"
-            )));
-        }
-        for (name, expected) in &self.counts {
-            let ty = state.schema().find(name);
-            let found = ty.map_or(0, |ty| state.count(ty));
-            if found != *expected {
-                return Err(Error::corrupt(format!(
-                    "version {version}: expected {expected} records of {name} by the log, found {found}"
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Shared {
     /// Does a step. A failure leaves nothing behind: also what earlier steps sealed without being
     /// published is gone.
@@ -90,7 +42,7 @@ impl Shared {
         let done: Result<_> = (|| {
             let (state, changes) = build(self.dataset.name(), &job, &mut keeper.place)?;
             if let Some(promise) = &job.promise {
-                promise.check(&state)?;
+                promise.check(&state).map_err(Error::corrupt)?;
             }
             let state = Arc::new(state);
             if job.publish {
@@ -113,10 +65,11 @@ fn build(dataset: &str, job: &Job, seal: &mut dyn grotto_state::Seal) -> Result<
     let (Some(blob), Some(bytes)) = (job.step.blob(), &job.bytes) else {
         return Ok((job.base.at_version(to), Changes::default()));
     };
-    let what = |reason: &str| format!("version {to}, blob {}: {reason}", blob.name);
+    let what = |reason: &str| format!("version {to}, blob {}: {reason}", blob.name());
     let parsed = Blob::parse(bytes.clone())
         .map_err(|e| Error::corrupt(what(&e.to_string())).with_source(e))?;
-    check_header(dataset, &parsed.header, &job.step)
+    job.step
+        .check_header(dataset, &parsed.header)
         .map_err(|reason| Error::corrupt(what(&reason)))?;
     let empty = State::empty(job.base.seed());
     let base = if matches!(job.step, Step::Snapshot { .. }) {
@@ -125,29 +78,5 @@ fn build(dataset: &str, job: &Job, seal: &mut dyn grotto_state::Seal) -> Result<
         &*job.base
     };
     let applied = base.apply(&parsed, seal);
-    applied.map_err(|e| Error::state(&format!("version {to}, blob {}", blob.name), e))
-}
-
-/// The log says which blob this is; the blob must say the same.
-fn check_header(dataset: &str, header: &BlobHeader, step: &Step) -> Result<(), String> {
-    let (kind, from, to) = match step {
-        Step::Snapshot { version, .. } => (BlobKind::Snapshot, 0, *version),
-        Step::Delta { from, to, .. } => (BlobKind::Delta, *from, *to),
-        Step::Reverse { from, to, .. } => (BlobKind::Reverse, *from, *to),
-        Step::Skip { .. } => return Ok(()),
-    };
-    if header.dataset != dataset {
-        let shown: String = header.dataset.chars().take(100).collect();
-        return Err(format!("expected dataset {dataset}, found {shown:?}"));
-    }
-    if (header.kind, header.from, header.to) != (kind, from, to) {
-        return Err(format!(
-            "expected a {} from version {from} to {to}, found a {} from version {} to {}",
-            kind.name(),
-            header.kind.name(),
-            header.from,
-            header.to
-        ));
-    }
-    Ok(())
+    applied.map_err(|e| Error::state(&format!("version {to}, blob {}", blob.name()), e))
 }

@@ -6,8 +6,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::news::{news, news_from};
 use crate::shared::Shared;
-use crate::step::Promise;
-use grotto_state::State;
+use grotto_state::{Promise, State};
 use grotto_store::LogEntry;
 
 /// Where a refresh is to lead.
@@ -155,7 +154,7 @@ impl Shared {
         };
         if let Some(Err(error)) = entry.map(|entry| Promise::of(&entry).check(served)) {
             tracing::warn!(%error, dataset = self.dataset.name(), "the served state is not what the log says");
-            self.metrics.error(error.kind());
+            self.metrics.error(ErrorKind::Corrupt);
             self.distrust();
         }
         Ok(())

@@ -6,16 +6,17 @@
 //!
 //! **Invariant:** a [`Blob`] exists only if every byte of the file matched its checksum.
 
+mod footer;
 mod section;
 #[cfg(test)]
 mod tests;
 mod write;
 
-use crate::checksum;
 use crate::limits::Limits;
 pub use crate::limits::{MAX_DATASET_NAME, MAX_HEADER, MAX_SECTION, MAX_SECTIONS};
 use crate::wire::{Reader, WireError};
 use bytes::Bytes;
+pub use footer::verify as verify_footer;
 pub use section::Unpacker;
 pub use write::{BlobWriter, PackedSection};
 
@@ -189,27 +190,7 @@ impl Blob {
         if bytes.get(..8) != Some(&MAGIC) {
             return Err(BlobError::Magic(bytes[..bytes.len().min(8)].to_vec()));
         }
-        let found = bytes.len() as u64;
-        if bytes.len() < 8 + FOOTER {
-            return Err(BlobError::Length {
-                expected: (8 + FOOTER) as u64,
-                found,
-            });
-        }
-        let (body, footer) = bytes.split_at(bytes.len() - FOOTER);
-        let mut footer = Reader::new(footer);
-        let expected = footer.u64("length").map_err(BlobError::Header)?;
-        if expected != found {
-            return Err(BlobError::Length { expected, found });
-        }
-        let expected = footer.u64("checksum").map_err(BlobError::Header)?;
-        let sum = checksum::of_bytes(&bytes[..body.len() + 8]);
-        if sum != expected {
-            return Err(BlobError::Checksum {
-                expected,
-                found: sum,
-            });
-        }
+        let body = footer::verify(&bytes)?;
         let (header, start) = read_header(body, limits)?;
         let offsets = section_offsets(&header, start, body.len())?;
         Ok(Self {

@@ -8,18 +8,27 @@
 //! of the document's own bytes with that member's text empty. The check is over bytes, not over
 //! fields, so that a field added by a newer writer is covered by an older reader.
 //!
-//! **Invariant**: versions between [`Transition::since`] and [`Transition::from`], and between
+//! **Invariant**: versions between [`Link::since`] and [`Link::from`], and between
 //! [`LogEntry::state_version`] and [`LogEntry::version`], share one state: only fences lie there.
 
+mod blobs;
+mod check;
 mod control;
+mod links;
 mod sealed;
 #[cfg(test)]
 mod tests;
 
+pub use blobs::{
+    BlobKind, BlobRef, EntryBlobs, InlineBlobs, SnapshotRef, StepNonce, Stored, StoredBlobs,
+};
 pub use control::{GcBoundary, LeaderHint, SnapshotEntry};
+pub use links::{Link, Links};
 
+use check::Fault;
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// The format number written into every document of this module.
@@ -32,8 +41,8 @@ pub const MAX_ENTRY_BYTES: usize = 1 << 20;
 pub const ENTRY_RESERVE: usize = 16 << 10;
 /// Largest control document (snapshot announcement, boundary, hint) in bytes.
 pub const MAX_CONTROL_BYTES: usize = 64 << 10;
-/// How many past transitions a writer lists in an entry, and the most a reader accepts.
-pub const MAX_TRANSITIONS: usize = 32;
+/// How many past steps a writer lists in an entry, and the most a reader accepts.
+pub const MAX_LINKS: usize = 64;
 
 /// Why a document was refused.
 #[derive(Debug, thiserror::Error)]
@@ -94,47 +103,6 @@ pub enum LogError {
     },
 }
 
-/// What a blob is, which is also the folder it lives in and the ending of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BlobKind {
-    /// From one version to the next.
-    Delta,
-    /// From one version to the one before.
-    Reverse,
-    /// A whole state.
-    Snapshot,
-}
-
-impl BlobKind {
-    /// The folder under the dataset's prefix, and the ending of the name.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::Delta => "delta",
-            Self::Reverse => "reverse",
-            Self::Snapshot => "snapshot",
-        }
-    }
-
-    /// The name of a blob of this kind. Nobody else picks the same one as long as the nonce is
-    /// fresh; the version leads so that listings sort by it.
-    pub fn blob_name(self, version: u64, epoch: u64, nonce: &str) -> String {
-        let folder = self.folder();
-        format!("{folder}/{version:020}-{epoch}-{nonce}.{folder}")
-    }
-}
-
-/// A published file: where it is and how to know it is whole.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct BlobRef {
-    /// Path under the dataset's prefix.
-    pub name: String,
-    /// Length of the file in bytes.
-    pub length: u64,
-    /// XXH3-64 of the whole file.
-    #[serde(with = "sealed::hex_u64")]
-    pub checksum: u64,
-}
-
 /// Whether an entry brings a new state or only a new writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -145,37 +113,14 @@ pub enum EntryKind {
     Fence,
 }
 
-/// The blobs a commit published.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EntryBlobs {
-    /// From the parent to this version.
-    pub delta: Option<BlobRef>,
-    /// From this version to the parent.
-    pub reverse: Option<BlobRef>,
-}
-
-/// A snapshot that exists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotRef {
-    /// The version whose state it holds.
-    pub version: u64,
-    /// The file.
-    pub blob: BlobRef,
-}
-
-/// One past step of the state, repeated in later entries so that one request plans a catch-up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transition {
-    /// The oldest version with the same state as `from`; lower than `from` if fences lie between.
-    pub since: u64,
-    /// The version before the step: the committed entry's parent.
-    pub from: u64,
-    /// The version after the step: the committed entry's own.
-    pub version: u64,
-    /// The way forward.
-    pub delta: BlobRef,
-    /// The way back, where the writer made one.
-    pub reverse: Option<BlobRef>,
+/// What a type holds at a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeSummary {
+    /// Its records.
+    pub records: u64,
+    /// Its share of the state checksum: the sum over its records.
+    #[serde(with = "sealed::hex_u64")]
+    pub checksum: u64,
 }
 
 /// One entry of the commit log. Its creation is the commit.
@@ -206,23 +151,26 @@ pub struct LogEntry {
     pub state_version: u64,
     /// Commits in the log up to this entry, which is one of them unless it is a fence.
     pub commits: u64,
-    /// What this commit published; empty for a fence.
-    pub blobs: EntryBlobs,
+    /// What this commit published. `None` for a fence, and for a commit that its snapshot alone leads to.
+    pub blobs: Option<EntryBlobs>,
     /// The newest snapshot the writer knew of.
     pub snapshot: Option<SnapshotRef>,
     /// The last steps of the state, oldest first, this commit's own included.
-    pub transitions: Vec<Transition>,
+    pub links: Links,
     /// Checksum of the state at this version.
     #[serde(with = "sealed::hex_u64")]
     pub state_checksum: u64,
-    /// Records per type at this version.
-    pub counts: BTreeMap<String, u64>,
+    /// Records and checksum per type at this version.
+    #[serde(deserialize_with = "sealed::unique")]
+    pub types: BTreeMap<String, TypeSummary>,
     /// Hash of the schema at this version.
     #[serde(with = "sealed::hex_u64")]
     pub schema_hash: u64,
     /// Position reached in every source, by its name; ingestion resumes here after a crash.
+    #[serde(deserialize_with = "sealed::unique")]
     pub sources: BTreeMap<String, u64>,
     /// The user's own notes on this version.
+    #[serde(deserialize_with = "sealed::unique")]
     pub tags: BTreeMap<String, String>,
     /// Signature over the entry, where the dataset is signed.
     pub signature: Option<String>,
@@ -246,118 +194,40 @@ impl LogEntry {
         Ok(entry)
     }
 
-    const WHAT: &'static str = "log entry";
-
-    fn check(&self) -> Result<(), LogError> {
-        self.check_versions()
-            .and_then(|()| self.check_blobs())
-            .map_err(|(field, reason)| LogError::Field {
-                what: Self::WHAT,
-                field,
-                reason,
-            })
+    /// The step that a commit with blobs makes: the last of its links.
+    pub fn own_link(&self) -> Option<&Link> {
+        self.links.0.last().filter(|_| self.blobs.is_some())
     }
 
-    fn check_versions(&self) -> Result<(), Fault> {
-        let (version, parent, state) = (self.version, self.parent, self.state_version);
-        if parent >= version {
-            return Err(("parent", format!("{parent} is not below version {version}")));
-        }
-        let state_fits = match self.kind {
-            EntryKind::Commit => state == version,
-            EntryKind::Fence => state <= parent,
+    /// A blob of this commit that is a file of its own.
+    pub fn blob(&self, kind: BlobKind) -> Option<BlobRef> {
+        let Some(EntryBlobs::Stored(blobs)) = &self.blobs else {
+            return None;
         };
-        if !state_fits {
-            return Err((
-                "state_version",
-                format!(
-                    "{state} does not fit a {:?} of version {version}",
-                    self.kind
-                ),
-            ));
-        }
-        let commits = self.commits;
-        if commits > version || (self.kind == EntryKind::Commit && commits == 0) {
-            return Err((
-                "commits",
-                format!("{commits} does not fit version {version}"),
-            ));
-        }
-        if self.nonce.is_empty() {
-            return Err(("nonce", "expected a value, found none".to_owned()));
-        }
-        Ok(())
+        let stored = match kind {
+            BlobKind::Delta => Some(blobs.delta),
+            BlobKind::Reverse => blobs.reverse,
+            BlobKind::Snapshot => None,
+        };
+        stored.map(|stored| BlobRef {
+            name: blobs.nonce.name(kind, self.version, self.epoch),
+            length: stored.length,
+            checksum: stored.checksum,
+        })
     }
 
-    fn check_blobs(&self) -> Result<(), Fault> {
-        check_blob_option("blobs.delta", self.blobs.delta.as_ref(), BlobKind::Delta)?;
-        check_blob_option(
-            "blobs.reverse",
-            self.blobs.reverse.as_ref(),
-            BlobKind::Reverse,
-        )?;
-        if let Some(snapshot) = &self.snapshot {
-            check_blob("snapshot", &snapshot.blob, BlobKind::Snapshot)?;
-            if snapshot.version > self.version {
-                let (found, own) = (snapshot.version, self.version);
-                return Err(("snapshot", format!("version {found} is past version {own}")));
-            }
+    /// A blob of this commit that the entry holds itself.
+    pub fn inline(&self, kind: BlobKind) -> Option<&Bytes> {
+        match (&self.blobs, kind) {
+            (Some(EntryBlobs::Inline(blobs)), BlobKind::Delta) => Some(&blobs.delta),
+            (Some(EntryBlobs::Inline(blobs)), BlobKind::Reverse) => blobs.reverse.as_ref(),
+            _ => None,
         }
-        if self.transitions.len() > MAX_TRANSITIONS {
-            let found = self.transitions.len();
-            return Err(("transitions", format!("{found} exceed {MAX_TRANSITIONS}")));
-        }
-        self.transitions
-            .iter()
-            .try_for_each(|t| check_transition(t, self.version))
     }
-}
 
-/// A field and what is wrong with it.
-type Fault = (&'static str, String);
-
-fn check_transition(t: &Transition, newest: u64) -> Result<(), Fault> {
-    if !(t.since <= t.from && t.from < t.version && t.version <= newest) {
-        let (since, from, version) = (t.since, t.from, t.version);
-        return Err((
-            "transitions",
-            format!("step {since}..{from} to {version} is out of order at version {newest}"),
-        ));
+    /// Records of all types.
+    pub fn records(&self) -> u64 {
+        let records = self.types.values().map(|ty| ty.records);
+        records.fold(0, u64::saturating_add)
     }
-    check_blob("transitions", &t.delta, BlobKind::Delta)?;
-    check_blob_option("transitions", t.reverse.as_ref(), BlobKind::Reverse)
-}
-
-fn check_blob_option(
-    field: &'static str,
-    blob: Option<&BlobRef>,
-    kind: BlobKind,
-) -> Result<(), Fault> {
-    blob.map_or(Ok(()), |blob| check_blob(field, blob, kind))
-}
-
-/// A name becomes a path in a store, possibly a folder of the host: one known folder, one plain
-/// file name, nothing that could climb or hide.
-fn check_blob(field: &'static str, blob: &BlobRef, kind: BlobKind) -> Result<(), Fault> {
-    let folder = kind.folder();
-    let file = blob
-        .name
-        .strip_prefix(folder)
-        .and_then(|rest| rest.strip_prefix('/'));
-    let plain = |file: &str| {
-        file.len() <= 200
-            && !file.starts_with('.')
-            && file.ends_with(&format!(".{folder}"))
-            && file
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-    };
-    if file.is_some_and(plain) {
-        return Ok(());
-    }
-    let shown: String = blob.name.chars().take(80).collect();
-    Err((
-        field,
-        format!("blob name {shown:?} is not {folder}/<name>.{folder}"),
-    ))
 }

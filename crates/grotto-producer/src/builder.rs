@@ -114,6 +114,15 @@ impl ProducerBuilder {
         self
     }
 
+    /// A delta and a reverse delta of at most so many bytes together ride in the log entry instead of being
+    /// objects of their own: a small version is one put for a producer and one get for a consumer.
+    /// Default 0, which is never; at most 256 KiB.
+    #[must_use]
+    pub fn inline_blobs(mut self, bytes: usize) -> Self {
+        self.writer.inline_bytes = bytes;
+        self
+    }
+
     /// Writes also to a store that does not refuse a second create. Only right where a single
     /// writer is certain by construction.
     #[must_use]

@@ -12,7 +12,7 @@ use crate::publish::{Pending, Published, Times};
 use crate::validate::Candidate;
 use grotto_env::Env;
 use grotto_format::Schema;
-use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, State, WriteState};
+use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, Promise, State, WriteState};
 use grotto_store::{SnapshotEntry, Store, Writer};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -201,16 +201,12 @@ impl Producer {
 
     /// The next cycle's difference is taken to the state of the head, so that must be the one held.
     fn check_base(&self, core: &Core) -> Result<()> {
-        let held = core.write.state().checksum();
-        match self.shared.writer.head() {
-            Some(head) if !core.starts_over && head.state_checksum != held => {
-                Err(Error::internal(format!(
-                    "version {} has state checksum {:016x}, held is {held:016x}: open it again",
-                    head.version, head.state_checksum
-                )))
-            }
-            _ => Ok(()),
-        }
+        let Some(head) = self.shared.writer.head().filter(|_| !core.starts_over) else {
+            return Ok(());
+        };
+        Promise::of(&head)
+            .check(core.write.state())
+            .map_err(|reason| Error::internal(format!("{reason}: open it again")))
     }
 
     pub(crate) fn advance(&self, core: &mut Core, encoded: Encoded) {

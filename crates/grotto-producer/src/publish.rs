@@ -3,10 +3,12 @@
 //! Owns: the order claim or fence, upload, commit. Nothing refers to a blob before its entry exists; whatever
 //! dies on the way leaves orphans and nothing else.
 
+use bytes::Bytes;
+
 use crate::error::{Error, Result};
 use crate::producer::{Core, Producer, Worked};
 use grotto_state::{Counts, Encoded};
-use grotto_store::{BlobKind, BlobRef, CommitFields, EntryBlobs, ErrorKind};
+use grotto_store::{BlobRef, CommitFields, EntryBlobs, ErrorKind, Uploaded};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,13 +95,13 @@ impl Producer {
         let uploaded = self.shared.env.clock.monotonic();
         times.upload = uploaded - start;
         let fields = fields(&encoded, blobs, snapshot);
-        let length = |blob: &Option<BlobRef>| blob.as_ref().map(|blob| blob.length);
+        let blobs = fields.blobs.as_ref().map(Uploaded::blobs);
         let published = Published {
             version,
             records,
             counts: encoded.counts.clone(),
-            delta_bytes: length(&fields.blobs.delta).unwrap_or(0),
-            reverse_bytes: length(&fields.blobs.reverse),
+            delta_bytes: blobs.map_or(0, EntryBlobs::delta_bytes),
+            reverse_bytes: blobs.and_then(EntryBlobs::reverse_bytes),
             snapshot_started: false,
             state_checksum: fields.state_checksum,
             times,
@@ -207,50 +209,31 @@ impl Producer {
         core: &Core,
         encoded: &mut Encoded,
         version: u64,
-    ) -> Result<(EntryBlobs, Option<BlobRef>)> {
+    ) -> Result<(Option<Uploaded>, Option<BlobRef>)> {
         if core.starts_over {
             let next = Arc::clone(&encoded.next);
             let snapshot = self.shared.upload_snapshot(next).await?;
-            return Ok((EntryBlobs::default(), Some(snapshot)));
+            return Ok((None, Some(snapshot)));
         }
         let blobs = self.upload_steps(encoded, version).await?;
-        let lengths = blobs.delta.iter().chain(&blobs.reverse);
-        let bytes = lengths.map(|blob| blob.length).sum();
-        self.shared.metrics.bytes.inc_by(bytes);
-        Ok((blobs, None))
+        self.shared.metrics.bytes.inc_by(blobs.stored_bytes());
+        Ok((Some(blobs), None))
     }
 
-    async fn upload_steps(&self, encoded: &mut Encoded, version: u64) -> Result<EntryBlobs> {
+    async fn upload_steps(&self, encoded: &mut Encoded, version: u64) -> Result<Uploaded> {
+        let delta = std::mem::take(&mut encoded.delta);
+        let reverse = encoded.reverse.take().map(Bytes::from);
         let writer = &self.shared.writer;
-        let bytes = std::mem::take(&mut encoded.delta);
-        let delta = writer.upload(BlobKind::Delta, version, bytes.into());
-        let reverse = encoded.reverse.take();
-        let reverse = async {
-            match reverse {
-                Some(bytes) => {
-                    let uploaded = writer
-                        .upload(BlobKind::Reverse, version, bytes.into())
-                        .await;
-                    uploaded.map(Some)
-                }
-                None => Ok(None),
-            }
-        };
-        let (delta, reverse) = tokio::try_join!(delta, reverse)?;
-        Ok(EntryBlobs {
-            delta: Some(delta),
-            reverse,
-        })
+        Ok(writer.upload_step(version, delta.into(), reverse).await?)
     }
 }
 
-fn fields(encoded: &Encoded, blobs: EntryBlobs, snapshot: Option<BlobRef>) -> CommitFields {
-    let counts = encoded.counts.iter();
+fn fields(encoded: &Encoded, blobs: Option<Uploaded>, snapshot: Option<BlobRef>) -> CommitFields {
     CommitFields {
         blobs,
         snapshot,
         state_checksum: encoded.next.checksum(),
-        counts: counts.map(|c| (c.type_name.clone(), c.live)).collect(),
+        types: encoded.next.summary(),
         schema_hash: encoded.next.schema_hash(),
         sources: BTreeMap::new(),
         tags: BTreeMap::new(),

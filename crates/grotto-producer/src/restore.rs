@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use grotto_env::Env;
 use grotto_format::blob::Blob;
-use grotto_state::{HashSeed, HeapSeal, SegmentOptions, State, StateError};
+use grotto_state::{HashSeed, HeapSeal, Promise, SegmentOptions, State, StateError};
 use grotto_store::follow::{Fetched, Journey, Traveller};
 use grotto_store::plan::Step;
 use grotto_store::{Dataset, ErrorKind, LogEntry};
@@ -46,6 +46,7 @@ pub(crate) async fn restore(
     let seed = state.seed();
     let mut restoring = Restoring {
         env: dataset.store().env().clone(),
+        dataset: dataset.name().to_owned(),
         state,
         seed,
         segments,
@@ -59,21 +60,19 @@ pub(crate) async fn restore(
     Ok(Restored::of(state, journey.newest_snapshot()))
 }
 
+/// As consumers do: whatever the entry says of its state must be true of what was restored.
 fn check(state: State, head: &LogEntry) -> Result<State> {
-    if state.checksum() == head.state_checksum {
-        return Ok(state.at_version(head.version));
+    let promise = Promise::of(head);
+    match promise.check(&state) {
+        Ok(()) => Ok(state.at_version(head.version)),
+        Err(message) => Err(Error::new(ErrorKind::Corrupt, message)),
     }
-    let (expected, found) = (head.state_checksum, state.checksum());
-    let message = format!(
-        "version {}: expected state checksum {expected:016x}, found {found:016x}",
-        head.version
-    );
-    Err(Error::new(ErrorKind::Corrupt, message))
 }
 
 /// A state on its way to the head.
 struct Restoring {
     env: Env,
+    dataset: String,
     state: State,
     seed: HashSeed,
     segments: SegmentOptions,
@@ -104,14 +103,17 @@ impl Traveller for Restoring {
             return Ok(());
         };
         let mut seal = HeapSeal::with_options(self.segments);
+        let (step, dataset) = (step.clone(), self.dataset.clone());
         let work = move || -> Result<State> {
             let blob = Blob::parse(bytes).map_err(|e| Error::from(StateError::from(e)))?;
+            step.check_header(&dataset, &blob.header)
+                .map_err(|reason| Error::new(ErrorKind::Corrupt, reason))?;
             Ok(base.apply(&blob, &mut seal)?.0)
         };
         let applied = self.env.blocking(work).await;
         self.state = applied
             .map_err(|e| Error::internal(format!("restoring stopped: {e}")))?
-            .map_err(|error| error.at(&format!("blob {}", blob.name)))?;
+            .map_err(|error| error.at(&format!("blob {}", blob.name())))?;
         Ok(())
     }
 

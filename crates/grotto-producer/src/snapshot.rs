@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::producer::{Core, Producer, Shared};
 use grotto_env::Work;
 use grotto_state::{EncodeOptions, State, encode_snapshot};
-use grotto_store::{BlobKind, BlobRef, SnapshotEntry};
+use grotto_store::{BlobRef, SnapshotEntry};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
@@ -95,10 +95,7 @@ impl Shared {
             Work::Threads => encode_behind(state, options).await?,
             Work::Inline => encode_snapshot(&state, &options)?,
         };
-        Ok(self
-            .writer
-            .upload(BlobKind::Snapshot, version, bytes.into())
-            .await?)
+        Ok(self.writer.upload_snapshot(version, bytes.into()).await?)
     }
 }
 

@@ -7,12 +7,14 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt};
-use grotto_format::log::BlobRef;
+use grotto_format::blob::verify_footer;
+use grotto_format::log::{BlobKind, BlobRef};
 use object_store::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::{Place, Source};
 
 /// Bytes per request: a request's deadline covers its body, so a large blob needs several. Small enough
 /// that allocators use the memory of one range again for a later one.
@@ -27,30 +29,58 @@ impl Dataset {
     /// log promises, `Unavailable` if the store does not answer. Memory: the blob's length, which
     /// is allocated only after the store confirmed it.
     pub async fn fetch_blob(&self, blob: &BlobRef) -> Result<Bytes> {
-        match self.fetch_once(blob).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                tracing::warn!(%error, blob = blob.name, "fetching a damaged blob again");
-                self.fetch_once(blob).await
-            }
-            other => other,
+        self.fetch(&Source::from(blob)).await
+    }
+
+    /// The same for a blob that may ride in a log entry. One whose checksum is not known must be whole
+    /// by its own footer; that it is the right one, its header tells who applies it.
+    pub async fn fetch(&self, blob: &Source) -> Result<Bytes> {
+        match blob.place() {
+            Place::Here(bytes) => Ok(bytes.clone()),
+            Place::Entry { version, kind } => self.fetch_inline(*version, *kind, blob).await,
+            Place::File => match self.fetch_once(blob).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(%error, blob = blob.name(), "fetching a damaged blob again");
+                    self.fetch_once(blob).await
+                }
+                other => other,
+            },
         }
     }
 
-    async fn fetch_once(&self, blob: &BlobRef) -> Result<Bytes> {
-        let path = self.layout.blob(&blob.name);
+    /// From the log entry that holds it; its checksum covers the blob.
+    async fn fetch_inline(&self, version: u64, kind: BlobKind, blob: &Source) -> Result<Bytes> {
+        let entry = self.read_entry(version).await?;
+        let entry = entry.ok_or_else(|| gone(blob))?;
+        let bytes = entry.inline(kind).cloned();
+        let bytes = bytes.ok_or_else(|| {
+            let name = blob.name();
+            Error::corrupt(format!("blob {name}: the log entry does not hold it"))
+        })?;
+        check_length(blob, bytes.len() as u64)?;
+        Ok(bytes)
+    }
+
+    async fn fetch_once(&self, blob: &Source) -> Result<Bytes> {
+        let path = self.layout.blob(blob.name());
         let mut hash = Xxh3::new();
-        let bytes = if blob.length <= RANGE_BYTES {
+        let bytes = if blob.length() <= RANGE_BYTES {
             let bytes = self.fetch_range(blob, &path, None).await?;
             hash.update(&bytes);
             bytes
         } else {
             self.fetch_ranges(blob, &path, &mut hash).await?
         };
+        let Some(expected) = blob.checksum() else {
+            verify_footer(&bytes)
+                .map_err(|e| Error::corrupt(format!("blob {}: {e}", blob.name())).with_source(e))?;
+            return Ok(bytes);
+        };
         let found = hash.digest();
-        if found != blob.checksum {
+        if found != expected {
             return Err(Error::corrupt(format!(
-                "blob {}: checksum expected {:016x}, found {found:016x}",
-                blob.name, blob.checksum
+                "blob {}: checksum expected {expected:016x}, found {found:016x}",
+                blob.name()
             )));
         }
         Ok(bytes)
@@ -58,17 +88,18 @@ impl Dataset {
 
     /// Several ranges at a time, in order. The length is checked before anything is allocated, and
     /// before a range is asked for that a torn blob does not have.
-    async fn fetch_ranges(&self, blob: &BlobRef, path: &Path, hash: &mut Xxh3) -> Result<Bytes> {
+    async fn fetch_ranges(&self, blob: &Source, path: &Path, hash: &mut Xxh3) -> Result<Bytes> {
         let found = self.with_retry(blob, || self.store.length(path)).await?;
         check_length(blob, found)?;
-        let capacity = usize::try_from(blob.length).map_err(|_| {
+        let capacity = usize::try_from(blob.length()).map_err(|_| {
             Error::invalid(format!(
                 "blob {} of {} bytes does not fit this host's memory",
-                blob.name, blob.length
+                blob.name(),
+                blob.length()
             ))
         })?;
         let mut whole = BytesMut::with_capacity(capacity);
-        let mut parts = futures::stream::iter(ranges(blob.length))
+        let mut parts = futures::stream::iter(ranges(blob.length()))
             .map(|range| self.fetch_range(blob, path, Some(range)))
             .buffered(RANGES_AT_ONCE);
         while let Some(part) = parts.try_next().await? {
@@ -81,11 +112,11 @@ impl Dataset {
     /// One range, or all of a small blob: exactly as many bytes as were asked for.
     async fn fetch_range(
         &self,
-        blob: &BlobRef,
+        blob: &Source,
         path: &Path,
         range: Option<Range<u64>>,
     ) -> Result<Bytes> {
-        let expected = range.as_ref().map_or(blob.length, |r| r.end - r.start);
+        let expected = range.as_ref().map_or(blob.length(), |r| r.end - r.start);
         let fetch = || self.store.get_part(path, range.clone(), expected);
         let bytes = self.with_retry(blob, fetch).await?;
         let found = bytes.len() as u64;
@@ -94,7 +125,8 @@ impl Dataset {
             Some(range) if found != expected => {
                 return Err(Error::corrupt(format!(
                     "blob {}: {expected} bytes expected at {}, {found} found",
-                    blob.name, range.start
+                    blob.name(),
+                    range.start
                 )));
             }
             Some(_) => {}
@@ -104,7 +136,7 @@ impl Dataset {
 
     /// Tries again while the store is unavailable; an absent blob is an error here, as the log
     /// named it.
-    async fn with_retry<T, F, Fut>(&self, blob: &BlobRef, operation: F) -> Result<T>
+    async fn with_retry<T, F, Fut>(&self, blob: &Source, operation: F) -> Result<T>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<Option<T>>>,
@@ -112,17 +144,22 @@ impl Dataset {
         self.store
             .reading(operation)
             .await?
-            .ok_or_else(|| Error::missing(format!("blob {} is gone from the store", blob.name)))
+            .ok_or_else(|| gone(blob))
     }
 }
 
-fn check_length(blob: &BlobRef, found: u64) -> Result<()> {
-    if found == blob.length {
+fn gone(blob: &Source) -> Error {
+    Error::missing(format!("blob {} is gone from the store", blob.name()))
+}
+
+fn check_length(blob: &Source, found: u64) -> Result<()> {
+    if found == blob.length() {
         return Ok(());
     }
     Err(Error::corrupt(format!(
         "blob {}: length expected {}, found {found}",
-        blob.name, blob.length
+        blob.name(),
+        blob.length()
     )))
 }
 

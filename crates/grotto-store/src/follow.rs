@@ -22,6 +22,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Plan, Step};
 use crate::route::Routes;
+use crate::source::Source;
 
 /// Blobs that are worked around within one journey.
 const MOST_FAULTS: usize = 64;
@@ -212,7 +213,7 @@ impl<'a> Journey<'a> {
                 tokio::join!(traveller.apply(step, fetched, last), fetches.next());
             applied.map_err(|error| Fault {
                 error,
-                blob: step.blob().map(|blob| blob.name.clone()),
+                blob: step.blob().map(|blob| blob.name().to_owned()),
                 misfit: true,
             })?;
             next = following;
@@ -230,14 +231,14 @@ impl<'a> Journey<'a> {
         for (position, step) in plan.steps.iter().enumerate() {
             let Some(blob) = step
                 .blob()
-                .filter(|blob| self.suspects.0.contains(&blob.name))
+                .filter(|blob| self.suspects.0.contains(blob.name()))
             else {
                 continue;
             };
             let fetched = fetch(self.dataset, step)
                 .await
                 .map_err(|error| self.blame(error, step))?;
-            bytes += blob.length;
+            bytes += blob.length();
             if bytes <= self.ahead.bytes {
                 ready.insert(position, fetched);
             }
@@ -246,7 +247,7 @@ impl<'a> Journey<'a> {
     }
 
     fn blame<E: From<Error>>(&mut self, error: Error, step: &Step) -> Fault<E> {
-        let blob = step.blob().map(|blob| blob.name.clone());
+        let blob = step.blob().map(|blob| blob.name().to_owned());
         if self.suspects.0.len() < MOST_FAULTS {
             self.suspects.0.extend(blob.clone());
         }
@@ -296,7 +297,7 @@ impl<'a> Fetches<'a> {
     /// Asks for blobs as far ahead as is allowed.
     fn start_more(&mut self) {
         while let Some(step) = self.steps.get(self.position) {
-            let length = step.blob().map_or(0, |blob| blob.length);
+            let length = step.blob().map_or(0, Source::length);
             let full = self.under_way.len() >= self.ahead.blobs
                 || self.bytes.saturating_add(length) > self.ahead.bytes;
             if full && !self.under_way.is_empty() {
@@ -324,8 +325,13 @@ async fn fetch(dataset: &Dataset, step: &Step) -> Result<Fetched> {
     let clock = &dataset.store().env().clock;
     let began = clock.monotonic();
     // A panic here would drop the application of the step before halfway, while it goes on elsewhere.
-    let fetched = AssertUnwindSafe(dataset.fetch_blob(blob)).catch_unwind();
-    let panicked = |_| Err(Error::internal(format!("fetching {} panicked", blob.name)));
+    let fetched = AssertUnwindSafe(dataset.fetch(blob)).catch_unwind();
+    let panicked = |_| {
+        Err(Error::internal(format!(
+            "fetching {} panicked",
+            blob.name()
+        )))
+    };
     match fetched.await.unwrap_or_else(panicked) {
         Ok(bytes) => Ok(Fetched {
             bytes: Some(bytes),

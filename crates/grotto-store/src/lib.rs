@@ -36,6 +36,7 @@ mod options;
 pub mod plan;
 mod retry;
 mod route;
+mod source;
 mod sweep;
 mod writer;
 
@@ -44,11 +45,12 @@ pub use dataset::{Dataset, Next};
 pub use error::{Error, ErrorKind, Result};
 pub use folder::{FolderSync, SystemSync};
 pub use grotto_format::log::{
-    BlobKind, BlobRef, EntryBlobs, EntryKind, GcBoundary, LeaderHint, LogEntry, SnapshotEntry,
-    SnapshotRef, Transition,
+    BlobKind, BlobRef, EntryBlobs, EntryKind, GcBoundary, InlineBlobs, LeaderHint, Link, Links,
+    LogEntry, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs, TypeSummary,
 };
 pub use location::StoreUrl;
 pub use object::Store;
 pub use options::StoreOptions;
 pub use retry::RetryPolicy;
-pub use writer::{CommitFields, Writer, WriterOptions};
+pub use source::Source;
+pub use writer::{CommitFields, MAX_INLINE_BYTES, Uploaded, Writer, WriterOptions};

@@ -11,7 +11,10 @@ mod tests;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use grotto_format::log::{BlobRef, EntryKind, LogEntry, Transition};
+use grotto_format::blob::{BlobHeader, BlobKind as HeaderKind};
+use grotto_format::log::{BlobKind, BlobRef, EntryKind, Link, LogEntry};
+
+use crate::source::Source;
 
 /// A chain of more deltas than this gives way to a snapshot that is not much larger.
 pub const LONG_CHAIN: usize = 32;
@@ -24,7 +27,7 @@ pub enum Step {
         /// The version it holds.
         version: u64,
         /// The file.
-        blob: BlobRef,
+        blob: Source,
     },
     /// Apply a delta.
     Delta {
@@ -33,7 +36,7 @@ pub enum Step {
         /// The version after.
         to: u64,
         /// The file.
-        blob: BlobRef,
+        blob: Source,
     },
     /// Apply a reverse delta.
     Reverse {
@@ -42,7 +45,7 @@ pub enum Step {
         /// The version after, the lower one.
         to: u64,
         /// The file.
-        blob: BlobRef,
+        blob: Source,
     },
     /// Only the version moves: fences lie between, the state is the same.
     Skip {
@@ -55,13 +58,41 @@ pub enum Step {
 
 impl Step {
     /// The file to fetch, if the step needs one.
-    pub fn blob(&self) -> Option<&BlobRef> {
+    pub fn blob(&self) -> Option<&Source> {
         match self {
             Self::Snapshot { blob, .. } | Self::Delta { blob, .. } | Self::Reverse { blob, .. } => {
                 Some(blob)
             }
             Self::Skip { .. } => None,
         }
+    }
+
+    /// The log says which blob this is; the blob must say the same. What a link tells of is known by
+    /// nothing else.
+    ///
+    /// # Errors
+    /// Names what was expected and what was found.
+    pub fn check_header(&self, dataset: &str, header: &BlobHeader) -> Result<(), String> {
+        let (kind, from, to) = match self {
+            Self::Snapshot { version, .. } => (HeaderKind::Snapshot, 0, *version),
+            Self::Delta { from, to, .. } => (HeaderKind::Delta, *from, *to),
+            Self::Reverse { from, to, .. } => (HeaderKind::Reverse, *from, *to),
+            Self::Skip { .. } => return Ok(()),
+        };
+        if header.dataset != dataset {
+            let shown: String = header.dataset.chars().take(100).collect();
+            return Err(format!("expected dataset {dataset}, found {shown:?}"));
+        }
+        if (header.kind, header.from, header.to) == (kind, from, to) {
+            return Ok(());
+        }
+        Err(format!(
+            "expected a {} from version {from} to {to}, found a {} from version {} to {}",
+            kind.name(),
+            header.kind.name(),
+            header.from,
+            header.to
+        ))
     }
 
     /// The version after the step.
@@ -82,11 +113,34 @@ pub struct Plan {
     pub bytes: u64,
 }
 
+/// One step of the state, as the planner knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Transition {
+    /// The oldest version with the same state as `from`.
+    since: u64,
+    from: u64,
+    version: u64,
+    delta: Option<Source>,
+    reverse: Option<Source>,
+}
+
+impl Transition {
+    fn of(link: &Link) -> Self {
+        Self {
+            since: link.since,
+            from: link.from,
+            version: link.version(),
+            delta: Source::linked(link, BlobKind::Delta),
+            reverse: Source::linked(link, BlobKind::Reverse),
+        }
+    }
+}
+
 /// What is known of a dataset's past: the input of planning.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     transitions: BTreeMap<u64, Transition>,
-    snapshots: BTreeSet<(u64, BlobRef)>,
+    snapshots: BTreeMap<(u64, String), Source>,
     /// Ranges of versions that share one state.
     same: BTreeSet<(u64, u64)>,
     excluded: BTreeSet<String>,
@@ -100,27 +154,38 @@ impl Known {
 
     /// Learns everything that a log entry tells.
     pub fn learn_entry(&mut self, entry: &LogEntry) {
-        for transition in &entry.transitions {
-            self.learn_transition(transition);
+        for link in &entry.links.0 {
+            self.learn_link(link);
+        }
+        if let Some(link) = entry.own_link() {
+            // The entry of a step says more of it than a link does: checksums, or the blobs themselves.
+            let own = Transition {
+                delta: Source::of(entry, BlobKind::Delta),
+                reverse: Source::of(entry, BlobKind::Reverse),
+                ..Transition::of(link)
+            };
+            self.transitions.insert(own.version, own);
         }
         if entry.kind == EntryKind::Fence {
             self.same.insert((entry.state_version, entry.version));
         }
         if let Some(snapshot) = &entry.snapshot {
-            self.learn_snapshot(snapshot.version, snapshot.blob.clone());
+            self.learn_snapshot(snapshot.version, &snapshot.blob);
         }
     }
 
     /// Learns one step of the state.
-    pub fn learn_transition(&mut self, transition: &Transition) {
-        self.same.insert((transition.since, transition.from));
+    pub fn learn_link(&mut self, link: &Link) {
+        self.same.insert((link.since, link.from));
         self.transitions
-            .insert(transition.version, transition.clone());
+            .entry(link.version())
+            .or_insert_with(|| Transition::of(link));
     }
 
     /// Learns of a snapshot.
-    pub fn learn_snapshot(&mut self, version: u64, blob: BlobRef) {
-        self.snapshots.insert((version, blob));
+    pub fn learn_snapshot(&mut self, version: u64, blob: &BlobRef) {
+        self.snapshots
+            .insert((version, blob.name.clone()), Source::from(blob));
     }
 
     /// Never plans with the blob of this name again: it was missing or damaged.
@@ -128,8 +193,8 @@ impl Known {
         self.excluded.insert(blob_name.into());
     }
 
-    fn usable(&self, blob: &BlobRef) -> bool {
-        !self.excluded.contains(&blob.name)
+    fn usable(&self, blob: &Source) -> bool {
+        !self.excluded.contains(blob.name())
     }
 }
 
@@ -157,11 +222,11 @@ pub fn plan(current: Option<u64>, target: u64, known: &Known) -> Option<Plan> {
         .snapshots
         .iter()
         .filter(|(_, blob)| known.usable(blob));
-    let loaded = usable.filter_map(|(version, blob)| {
+    let loaded = usable.filter_map(|((version, _), blob)| {
         routes.get(version).map(|route| Candidate {
             snapshot: Some(blob),
             start: *version,
-            bytes: route.bytes.saturating_add(blob.length),
+            bytes: route.bytes.saturating_add(blob.length()),
             steps: route.steps + 1,
             deltas: route.deltas,
         })
@@ -173,7 +238,7 @@ pub fn plan(current: Option<u64>, target: u64, known: &Known) -> Option<Plan> {
 /// A way to begin: from where we are, or from a snapshot.
 #[derive(Clone, Copy)]
 struct Candidate<'a> {
-    snapshot: Option<&'a BlobRef>,
+    snapshot: Option<&'a Source>,
     start: u64,
     bytes: u64,
     steps: usize,
@@ -232,12 +297,12 @@ struct Edge<'a> {
     from: u64,
     to: u64,
     /// `None` for a fence.
-    blob: Option<&'a BlobRef>,
+    blob: Option<&'a Source>,
 }
 
 impl Edge<'_> {
     fn bytes(&self) -> u64 {
-        self.blob.map_or(0, |blob| blob.length)
+        self.blob.map_or(0, Source::length)
     }
 
     fn step(&self) -> Step {
@@ -253,17 +318,19 @@ impl Edge<'_> {
 /// All usable edges, by the version they lead to.
 fn edges<'a>(start: u64, target: u64, known: &'a Known) -> BTreeMap<u64, Vec<Edge<'a>>> {
     let mut into: BTreeMap<u64, Vec<Edge<'a>>> = BTreeMap::new();
-    let mut add = |from, to, blob: Option<&'a BlobRef>| {
+    let mut add = |from, to, blob: Option<&'a Source>| {
         if blob.is_none_or(|blob| known.usable(blob)) {
             into.entry(to).or_default().push(Edge { from, to, blob });
         }
     };
     let mut nodes = BTreeSet::from([start, target]);
-    nodes.extend(known.snapshots.iter().map(|(version, _)| *version));
+    nodes.extend(known.snapshots.keys().map(|(version, _)| *version));
     for transition in known.transitions.values() {
         let (from, version) = (transition.from, transition.version);
         nodes.extend([transition.since, from, version]);
-        add(from, version, Some(&transition.delta));
+        if let Some(delta) = &transition.delta {
+            add(from, version, Some(delta));
+        }
         if let Some(reverse) = &transition.reverse {
             add(version, from, Some(reverse));
         }

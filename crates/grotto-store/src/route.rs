@@ -16,7 +16,7 @@ const DAMAGED_IN_A_ROW: u64 = 4;
 /// Announcements read before others are asked for: the newest snapshots are the nearest.
 const NEWEST_SNAPSHOTS: usize = 2;
 /// Entries read to find the deltas of a long absence before a snapshot is considered; each tells of
-/// some thirty deltas.
+/// some sixty deltas.
 const WALK: usize = 32;
 /// Bound on the same when nothing but the deltas can help.
 const LONG_WALK: usize = 1 << 12;
@@ -57,7 +57,7 @@ enum Found {
 
 impl Oldest {
     fn of(entry: &LogEntry) -> Self {
-        match entry.transitions.first() {
+        match entry.links.0.first() {
             Some(first) => Self {
                 since: first.since,
                 read_next: Some(first.from).filter(|from| *from > 0),
@@ -279,7 +279,7 @@ impl<'a> Routes<'a> {
         let Some(entry) = self.dataset.read_snapshot_or_warn(version).await? else {
             return Ok(false);
         };
-        self.known.learn_snapshot(entry.version, entry.blob);
+        self.known.learn_snapshot(entry.version, &entry.blob);
         Ok(true)
     }
 }

@@ -9,7 +9,7 @@ use crate::target::{Target, TargetArgs};
 use crate::text::{self, Table, count};
 use grotto::format::blob::{Blob, BlobHeader, Section, SectionKind};
 use grotto::schema::Schema;
-use grotto::store::{BlobRef, Dataset, StoreUrl};
+use grotto::store::{BlobKind, Dataset, Source, StoreUrl};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -20,7 +20,9 @@ Examples:
   grotto inspect ./store/cities/delta/00000000000000000003-1-5f0c….delta
   grotto inspect --store ./store --dataset cities delta/00000000000000000003-1-5f0c….delta
 
-`grotto log --json` prints the names of the blobs.")]
+  grotto inspect --store ./store --dataset cities log/00000000000000000003.json#delta
+
+`grotto log --json` prints the names of the blobs; one with a # rides in the log entry.")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,
@@ -84,24 +86,23 @@ async fn from_store(dataset: &Dataset, target: &Target, name: &str) -> Outcome<B
             ))),
         };
     };
-    let bytes = dataset.fetch_blob(&blob).await?;
+    let bytes = dataset.fetch(&blob).await?;
     Blob::parse(bytes).map_err(|e| Failure::corrupt(format!("blob {name}: {e}")))
 }
 
 /// What the log promises of a blob.
-async fn find(dataset: &Dataset, name: &str) -> Outcome<Option<BlobRef>> {
+async fn find(dataset: &Dataset, name: &str) -> Outcome<Option<Source>> {
+    let kinds = [BlobKind::Delta, BlobKind::Reverse];
     for entry in dataset.list_entries(1..=u64::MAX).await? {
-        let blobs = entry.blobs.delta.into_iter().chain(entry.blobs.reverse);
-        if let Some(blob) = blobs.into_iter().find(|blob| blob.name == name) {
+        let steps = kinds.iter().filter_map(|kind| Source::of(&entry, *kind));
+        let named = entry.snapshot.iter().map(|named| Source::from(&named.blob));
+        if let Some(blob) = steps.chain(named).find(|blob| blob.name() == name) {
             return Ok(Some(blob));
         }
     }
-    let mut snapshots = dataset
-        .snapshot_entries()
-        .await?
-        .into_iter()
-        .map(|entry| entry.blob);
-    Ok(snapshots.find(|blob| blob.name == name))
+    let announced = dataset.snapshot_entries().await?;
+    let mut snapshots = announced.iter().map(|entry| Source::from(&entry.blob));
+    Ok(snapshots.find(|blob| blob.name() == name))
 }
 
 /// The text of a schema, from the delta that brought it. Only for the names: without it types show as
@@ -109,18 +110,18 @@ async fn find(dataset: &Dataset, name: &str) -> Outcome<Option<BlobRef>> {
 async fn schema_in_log(dataset: &Dataset, hash: u64) -> Outcome<Option<String>> {
     let entries = dataset.list_entries(1..=u64::MAX).await?;
     let mut deltas = entries
-        .into_iter()
+        .iter()
         .filter(|entry| entry.schema_hash == hash)
-        .filter_map(|entry| entry.blobs.delta);
+        .filter_map(|entry| Source::of(entry, BlobKind::Delta));
     let Some(delta) = deltas.next() else {
         return Ok(None);
     };
-    match dataset.fetch_blob(&delta).await {
+    match dataset.fetch(&delta).await {
         Ok(bytes) => Ok(Blob::parse(bytes)
             .ok()
             .and_then(|blob| blob.header.schema_text)),
         Err(error) => {
-            tracing::warn!(%error, blob = delta.name, "cannot read the schema");
+            tracing::warn!(%error, blob = delta.name(), "cannot read the schema");
             Ok(None)
         }
     }

@@ -7,7 +7,7 @@ use crate::failure::{Outcome, one_line};
 use crate::output::Out;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::{self, Table};
-use grotto::store::{BlobRef, EntryKind, LogEntry};
+use grotto::store::{BlobKind, BlobRef, EntryBlobs, EntryKind, LogEntry, Source};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,10 +95,9 @@ fn kind(entry: &LogEntry) -> &'static str {
 }
 
 fn row(entry: &LogEntry, snapshot: Option<&BlobRef>) -> Vec<String> {
-    let size = |blob: Option<&BlobRef>| {
-        blob.map_or_else(|| "–".to_owned(), |blob| text::bytes(blob.length))
-    };
-    let (delta, reverse) = (entry.blobs.delta.as_ref(), entry.blobs.reverse.as_ref());
+    let size = |length: Option<u64>| length.map_or_else(|| "–".to_owned(), text::bytes);
+    let delta = entry.blobs.as_ref().map(EntryBlobs::delta_bytes);
+    let reverse = entry.blobs.as_ref().and_then(EntryBlobs::reverse_bytes);
     vec![
         kind(entry).to_owned(),
         text::date(entry.time_ms),
@@ -107,8 +106,8 @@ fn row(entry: &LogEntry, snapshot: Option<&BlobRef>) -> Vec<String> {
         entry.epoch.to_string(),
         size(delta),
         size(reverse),
-        size(snapshot),
-        text::count(entry.counts.values().sum()),
+        size(snapshot.map(|blob| blob.length)),
+        text::count(entry.records()),
     ]
 }
 
@@ -122,9 +121,22 @@ fn line(entry: &LogEntry, snapshot: Option<&BlobRef>) -> serde_json::Value {
         "state_version": entry.state_version,
         "state_checksum": format!("{:016x}", entry.state_checksum),
         "schema_hash": format!("{:016x}", entry.schema_hash),
-        "counts": entry.counts,
-        "delta": entry.blobs.delta,
-        "reverse": entry.blobs.reverse,
+        "types": entry.types,
+        "delta": blob(entry, BlobKind::Delta),
+        "reverse": blob(entry, BlobKind::Reverse),
         "snapshot": snapshot,
+    })
+}
+
+/// A blob of a commit: a file of its own, or in the entry under this name.
+fn blob(entry: &LogEntry, kind: BlobKind) -> serde_json::Value {
+    let Some(source) = Source::of(entry, kind) else {
+        return serde_json::Value::Null;
+    };
+    json!({
+        "name": source.name(),
+        "length": source.length(),
+        "inline": source.is_inline(),
+        "checksum": source.checksum().map(|checksum| format!("{checksum:016x}")),
     })
 }

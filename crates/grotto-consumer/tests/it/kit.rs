@@ -10,7 +10,7 @@ use grotto_state::format::flat::FlatBuilder;
 use grotto_state::format::{Schema, json};
 use grotto_state::{EncodeOptions, HashSeed, Mode, WriteState, encode_snapshot};
 use grotto_store::{
-    BlobKind, CommitFields, Dataset, EntryBlobs, LogEntry, Store, StoreUrl, Writer, WriterOptions,
+    BlobKind, CommitFields, Dataset, LogEntry, Store, StoreUrl, Uploaded, Writer, WriterOptions,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -101,18 +101,11 @@ impl Publisher {
             }
         }
         let encoded = cycle.finish(&self.options(version)).unwrap().unwrap();
-        let delta = self
-            .upload(BlobKind::Delta, version, encoded.delta.clone())
-            .await;
-        let reverse = match encoded.reverse.clone().filter(|_| self.reverse) {
-            Some(bytes) => Some(self.upload(BlobKind::Reverse, version, bytes).await),
-            None => None,
-        };
+        let reverse = encoded.reverse.clone().filter(|_| self.reverse);
+        let step = self.step(version, encoded.delta.clone(), reverse).await;
         let fields = CommitFields {
-            blobs: EntryBlobs {
-                delta: Some(delta),
-                reverse,
-            },
+            blobs: Some(step),
+            types: encoded.next.summary(),
             state_checksum: encoded.next.checksum(),
             schema_hash: encoded.next.schema_hash(),
             ..CommitFields::default()
@@ -133,7 +126,11 @@ impl Publisher {
     pub(crate) async fn snapshot(&mut self) -> String {
         let version = self.write.state().version();
         let bytes = encode_snapshot(self.write.state(), &self.options(version)).unwrap();
-        let blob = self.upload(BlobKind::Snapshot, version, bytes).await;
+        let blob = self
+            .writer
+            .upload_snapshot(version, bytes.into())
+            .await
+            .unwrap();
         self.writer
             .announce_snapshot(version, blob.clone())
             .await
@@ -144,12 +141,9 @@ impl Publisher {
     /// Commits a version whose delta is these bytes.
     pub(crate) async fn publish_bytes(&mut self, bytes: Vec<u8>, state_checksum: u64) -> LogEntry {
         let version = self.writer.next_version();
-        let delta = self.upload(BlobKind::Delta, version, bytes).await;
         let fields = CommitFields {
-            blobs: EntryBlobs {
-                delta: Some(delta),
-                reverse: None,
-            },
+            blobs: Some(self.step(version, bytes, None).await),
+            types: self.write.state().summary(),
             state_checksum,
             schema_hash: self.write.state().schema_hash(),
             ..CommitFields::default()
@@ -158,28 +152,16 @@ impl Publisher {
     }
 
     pub(crate) fn delta_of(&self, version: u64) -> String {
-        self.entries[&version]
-            .blobs
-            .delta
-            .as_ref()
-            .unwrap()
-            .name
-            .clone()
+        self.entries[&version].blob(BlobKind::Delta).unwrap().name
     }
 
     pub(crate) fn reverse_of(&self, version: u64) -> String {
-        self.entries[&version]
-            .blobs
-            .reverse
-            .as_ref()
-            .unwrap()
-            .name
-            .clone()
+        self.entries[&version].blob(BlobKind::Reverse).unwrap().name
     }
 
-    async fn upload(&self, kind: BlobKind, version: u64, bytes: Vec<u8>) -> grotto_store::BlobRef {
+    async fn step(&self, version: u64, delta: Vec<u8>, reverse: Option<Vec<u8>>) -> Uploaded {
         self.writer
-            .upload(kind, version, Bytes::from(bytes))
+            .upload_step(version, delta.into(), reverse.map(Bytes::from))
             .await
             .unwrap()
     }

@@ -2,6 +2,7 @@
 
 use crate::kit::{DATASET, Kit, assert_same, flip, rounds};
 use grotto_consumer::{Builder, Consumer, ErrorKind, State};
+use grotto_store::BlobKind;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -171,7 +172,12 @@ async fn a_failed_snapshot_leaves_no_files_behind() {
     let before = (consumer.state(), count(&kit.state_dir().join("segments")));
     publisher.publish(3).await;
     let snapshot = publisher.snapshot().await;
-    let delta = publisher.publish(5).await.blobs.delta.unwrap().name;
+    let delta = publisher
+        .publish(5)
+        .await
+        .blob(BlobKind::Delta)
+        .unwrap()
+        .name;
     // The way: the delta to 3 is gone, the snapshot is fine, what follows it is not.
     std::fs::remove_file(kit.file(&publisher.delta_of(before.0.version() + 1))).unwrap();
     flip(&kit.file(&delta), 60);

@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlobKind, BlobRef, LogError, MAX_CONTROL_BYTES, check_blob, sealed};
+use super::check::check_blob;
+use super::{BlobKind, BlobRef, LogError, MAX_CONTROL_BYTES, sealed};
 
 /// Announces that a snapshot exists; created once, after its upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,12 @@
 //! Owns: the seal and the format number check. Never knows a document's fields.
 //! Spec: `docs/format/spec.md`, section "Commit log".
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{FORMAT, LogError};
@@ -102,10 +106,28 @@ fn digits_over(body: &[u8]) -> String {
     format!("{:016x}", xxh3_64(&unsealed))
 }
 
+/// A number of so many lowercase hexadecimal digits. Upper case would be another text for the same
+/// value, and two texts of one document.
+pub(super) fn hex<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    digits: usize,
+) -> Result<u64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let plain =
+        text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !plain {
+        let shown: String = text.chars().take(32).collect();
+        return Err(D::Error::custom(format!(
+            "expected {digits} lowercase hexadecimal digits, found {shown:?}"
+        )));
+    }
+    u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+}
+
 /// A 64-bit number as sixteen lowercase hexadecimal digits: JSON readers in other languages lose
 /// bits of large plain numbers.
 pub(super) mod hex_u64 {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserializer, Serializer};
 
     pub(in super::super) fn serialize<S: Serializer>(
         value: &u64,
@@ -117,15 +139,37 @@ pub(super) mod hex_u64 {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<u64, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let plain =
-            text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !plain {
-            let shown: String = text.chars().take(32).collect();
-            return Err(D::Error::custom(format!(
-                "expected 16 lowercase hexadecimal digits, found {shown:?}"
-            )));
-        }
-        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+        super::hex(deserializer, 16)
     }
+}
+
+/// An object whose members are names of the user's. One that comes twice is refused: readers would
+/// not agree which of the two counts.
+pub(super) fn unique<'de, D, T>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Unique<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Unique<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((name, value)) = members.next_entry::<String, T>()? {
+                let shown: String = name.chars().take(100).collect();
+                if map.insert(name, value).is_some() {
+                    return Err(A::Error::custom(format!("duplicate member {shown:?}")));
+                }
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Unique(PhantomData))
 }

@@ -10,11 +10,26 @@ fn blob(name: &str) -> BlobRef {
     }
 }
 
+fn stored(length: u64) -> Stored {
+    Stored {
+        length,
+        checksum: 0x0123_4567_89ab_cdef,
+    }
+}
+
+fn link(since: u64, from: u64) -> Link {
+    Link {
+        since,
+        from,
+        epoch: 2,
+        nonce: StepNonce(0xab),
+        delta_bytes: 10,
+        reverse_bytes: Some(11),
+        inline: false,
+    }
+}
+
 fn entry() -> LogEntry {
-    let (delta, reverse) = (
-        blob("delta/00000000000000000003-2-ab.delta"),
-        blob("reverse/00000000000000000003-2-ab.reverse"),
-    );
     LogEntry {
         format: FORMAT,
         dataset: "cities".to_owned(),
@@ -28,27 +43,49 @@ fn entry() -> LogEntry {
         parent: 2,
         state_version: 3,
         commits: 2,
-        blobs: EntryBlobs {
-            delta: Some(delta.clone()),
-            reverse: Some(reverse.clone()),
-        },
+        blobs: Some(EntryBlobs::Stored(StoredBlobs {
+            nonce: StepNonce(0xab),
+            delta: stored(10),
+            reverse: Some(stored(11)),
+        })),
         snapshot: Some(SnapshotRef {
             version: 1,
             blob: blob("snapshot/00000000000000000001-1-cd.snapshot"),
         }),
-        transitions: vec![Transition {
-            since: 1,
-            from: 2,
-            version: 3,
-            delta,
-            reverse: Some(reverse),
-        }],
+        links: Links(vec![link(1, 2)]),
         state_checksum: u64::MAX,
-        counts: BTreeMap::from([("City".to_owned(), 7)]),
+        types: BTreeMap::from([("City".to_owned(), summary(7))]),
         schema_hash: 1,
         sources: BTreeMap::from([("wal".to_owned(), 99)]),
         tags: BTreeMap::from([("note".to_owned(), "first \"ü\"".to_owned())]),
         signature: None,
+    }
+}
+
+fn summary(records: u64) -> TypeSummary {
+    TypeSummary {
+        records,
+        checksum: u64::MAX,
+    }
+}
+
+/// The same commit with its blobs inside.
+fn inline() -> LogEntry {
+    let blobs = InlineBlobs {
+        delta: Bytes::from_static(b"forward"),
+        reverse: Some(Bytes::from_static(b"back")),
+    };
+    let own = Link {
+        nonce: StepNonce::default(),
+        delta_bytes: 7,
+        reverse_bytes: Some(4),
+        inline: true,
+        ..link(1, 2)
+    };
+    LogEntry {
+        blobs: Some(EntryBlobs::Inline(blobs)),
+        links: Links(vec![own]),
+        ..entry()
     }
 }
 
@@ -129,51 +166,173 @@ fn a_newer_format_is_named_and_refused() {
 #[test]
 fn blob_names_cannot_leave_their_folder() {
     for name in [
-        "delta/../../etc/passwd.delta",
-        "/delta/x.delta",
-        "delta/a/b.delta",
-        "delta/.hidden.delta",
-        "snapshot/x.snapshot",
-        "delta/x.snapshot",
-        "delta/a\0.delta",
-        "delta/a#1.delta",
-        "delta",
+        "snapshot/../../etc/passwd.snapshot",
+        "/snapshot/x.snapshot",
+        "snapshot/a/b.snapshot",
+        "snapshot/.hidden.snapshot",
+        "delta/x.delta",
+        "snapshot/x.delta",
+        "snapshot/a\0.snapshot",
+        "snapshot/a#1.snapshot",
+        "snapshot",
         "",
     ] {
         let mut hostile = entry();
-        hostile.blobs.delta = Some(blob(name));
+        hostile.snapshot.as_mut().unwrap().blob.name = name.to_owned();
         let message = refused(&hostile);
-        assert!(message.contains("blobs.delta"), "{name}: {message}");
+        assert!(message.contains("snapshot"), "{name}: {message}");
     }
-    let mut hostile = entry();
-    hostile.transitions[0].reverse = Some(blob("reverse/../x.reverse"));
-    assert!(refused(&hostile).contains("transitions"));
 }
 
 #[test]
-fn versions_out_of_order_are_refused() {
-    let broken: [fn(&mut LogEntry); 8] = [
-        |e| e.parent = 3,
-        |e| e.state_version = 2,
-        |e| e.commits = 4,
-        |e| e.commits = 0,
-        |e| e.snapshot.as_mut().unwrap().version = 4,
-        |e| e.transitions[0].version = 4,
-        |e| e.transitions[0].from = 3,
-        |e| e.transitions[0].since = 3,
+fn an_entry_that_contradicts_itself_is_refused() {
+    let broken: [(&str, fn(&mut LogEntry)); 17] = [
+        ("parent", |e| e.parent = 3),
+        ("parent", |e| e.parent = 1),
+        ("state_version", |e| e.state_version = 2),
+        ("commits", |e| e.commits = 4),
+        ("commits", |e| e.commits = 0),
+        ("nonce", |e| e.nonce.clear()),
+        ("snapshot", |e| e.snapshot.as_mut().unwrap().version = 4),
+        ("links", |e| e.links.0.clear()),
+        ("links", |e| e.links.0[0].from = 3),
+        ("links", |e| e.links.0[0].since = 3),
+        ("links", |e| e.links.0[0].epoch = 3),
+        ("links", |e| e.links.0[0].epoch = 1),
+        ("links", |e| e.links.0[0].nonce = StepNonce(1)),
+        ("links", |e| e.links.0[0].delta_bytes = 9),
+        ("links", |e| e.links.0[0].reverse_bytes = None),
+        ("links", |e| e.links.0[0].inline = true),
+        ("links", |e| e.blobs = None),
     ];
-    for break_it in broken {
+    for (position, (field, break_it)) in broken.into_iter().enumerate() {
         let mut hostile = entry();
         break_it(&mut hostile);
-        refused(&hostile);
+        let message = refused(&hostile);
+        let field = format!("field {field}: ");
+        assert!(message.contains(&field), "{position}: {message}");
+    }
+    let mut fence = entry();
+    fence.kind = EntryKind::Fence;
+    fence.state_version = 2;
+    fence.links = Links(vec![link(0, 1)]);
+    assert!(refused(&fence).contains("expected none in a fence"));
+}
+
+#[test]
+fn links_come_back_over_gaps_and_epochs_and_without_a_way_back() {
+    let mut long = inline();
+    long.version = 40;
+    long.parent = 39;
+    long.state_version = 40;
+    long.epoch = 9;
+    let own = Link {
+        since: 31,
+        from: 39,
+        epoch: 9,
+        ..long.links.0[0]
+    };
+    let before = Link {
+        reverse_bytes: None,
+        delta_bytes: u64::MAX,
+        epoch: 5,
+        nonce: StepNonce(u32::MAX),
+        ..link(3, 30)
+    };
+    long.links = Links(vec![link(1, 2), before, own]);
+    let found = LogEntry::decode(&long.encode().unwrap()).unwrap();
+    assert_eq!(found, long);
+    assert_eq!(
+        found.links.0[1].name(BlobKind::Delta),
+        "delta/00000000000000000031-5-ffffffff.delta"
+    );
+    // A link that does not go on where the one before ended.
+    long.links.0[1].since = 4;
+    assert!(long.encode().is_err());
+}
+
+#[test]
+fn an_entry_with_its_blobs_inside_comes_back_as_it_was() {
+    let bytes = inline().encode().unwrap();
+    let found = LogEntry::decode(&bytes).unwrap();
+    assert_eq!(found, inline());
+    assert_eq!(found.inline(BlobKind::Reverse).unwrap(), "back");
+    assert_eq!(found.blob(BlobKind::Delta), None, "no file of its own");
+}
+
+#[test]
+fn packed_links_with_unknown_flags_or_bytes_left_over_are_refused() {
+    let text = String::from_utf8(entry().encode().unwrap()).unwrap();
+    let at = text.find("\"links\":\"").unwrap() + 9;
+    let end = at + text[at..].find('"').unwrap();
+    let sealed = |packed: &str| {
+        let unsealed = format!("{}{packed}{}", &text[..at], &text[end..text.len() - 31]);
+        let bytes = format!("{unsealed},\"checksum\":\"\"}}");
+        let checksum = xxhash_rust::xxh3::xxh3_64(bytes.as_bytes());
+        format!("{unsealed},\"checksum\":\"{checksum:016x}\"}}")
+    };
+    let decode = |packed: &str| LogEntry::decode(sealed(packed).as_bytes());
+    // since 1, epoch 2; reverse and a gap of 1; nonce; lengths.
+    assert_eq!(&text[at..end], "AQIFAasAAAAKCw==");
+    assert_eq!(decode("AQIFAasAAAAKCw==").unwrap(), entry());
+    for (packed, reason) in [
+        ("AQIVAasAAAAKCw==", "known flags"),
+        ("AQIFAasAAAAKCwA=", "nonce of a link"),
+        ("AQIFAasAAAAK", "bytes of a reverse delta"),
+        ("AQIFAasAAAAKCx==", "Invalid last symbol"),
+        ("AQIFAasAAAAKCw", "padding"),
+        ("AQIF////////////AasAAAAKCw==", "versions before a link"),
+    ] {
+        let message = decode(packed).unwrap_err().to_string();
+        assert!(message.contains(reason), "{packed}: {message}");
     }
 }
 
 #[test]
-fn more_transitions_than_the_limit_are_refused() {
+fn more_links_than_the_limit_are_refused() {
     let mut hostile = entry();
-    hostile.transitions = vec![hostile.transitions[0].clone(); MAX_TRANSITIONS + 1];
-    assert!(refused(&hostile).contains("33 exceed 32"));
+    let last = hostile.version - 1;
+    hostile.version += MAX_LINKS as u64;
+    hostile.parent = hostile.version - 1;
+    hostile.state_version = hostile.version;
+    let chain = (last..hostile.version).map(|from| link(from, from));
+    hostile.links = Links(chain.collect());
+    assert_eq!(hostile.links.0.len(), MAX_LINKS + 1);
+    assert!(refused(&hostile).contains("at most MAX_LINKS"));
+    hostile.links.0.remove(0);
+    assert_eq!(
+        LogEntry::decode(&hostile.encode().unwrap()).unwrap(),
+        hostile
+    );
+}
+
+#[test]
+fn members_that_come_twice_and_upper_case_digits_are_refused() {
+    let text = String::from_utf8(entry().encode().unwrap()).unwrap();
+    let changed = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let unsealed = text[..text.len() - 31].replacen(from, to, 1);
+        let bytes = format!("{unsealed},\"checksum\":\"\"}}");
+        let checksum = xxhash_rust::xxh3::xxh3_64(bytes.as_bytes());
+        let bytes = format!("{unsealed},\"checksum\":\"{checksum:016x}\"}}");
+        LogEntry::decode(bytes.as_bytes()).unwrap_err().to_string()
+    };
+    for (from, to) in [
+        ("\"version\":3", "\"version\":3,\"version\":3"),
+        ("\"wal\":99", "\"wal\":99,\"wal\":99"),
+        ("\"note\":", "\"note\":\"x\",\"note\":"),
+        (
+            "\"City\":{\"records\":7",
+            "\"City\":{\"records\":7,\"records\":7",
+        ),
+    ] {
+        let message = changed(from, to);
+        assert!(message.contains("duplicate"), "{message}");
+    }
+    let upper = changed("\"ffffffffffffffff\"", "\"FFFFFFFFFFFFFFFF\"");
+    assert!(upper.contains("16 lowercase hexadecimal digits"), "{upper}");
+    let upper = changed("\"000000ab\"", "\"000000AB\"");
+    assert!(upper.contains("8 lowercase hexadecimal digits"), "{upper}");
 }
 
 #[test]
@@ -197,7 +356,7 @@ fn the_largest_commit_leaves_room_for_the_fence_that_repeats_it() {
         entry.tags.insert("x".to_owned(), "y".repeat(length));
         entry
     };
-    commit.counts = BTreeMap::from([("n".repeat(900_000), 7)]);
+    commit.types = BTreeMap::from([("n".repeat(900_000), summary(7))]);
     let fixed = with_tag(commit.clone(), 0).encode().unwrap().len();
     let most = MAX_ENTRY_BYTES - ENTRY_RESERVE - fixed;
     let largest = with_tag(commit.clone(), most);
@@ -211,7 +370,7 @@ fn the_largest_commit_leaves_room_for_the_fence_that_repeats_it() {
         kind: EntryKind::Fence,
         version: 4,
         parent: 3,
-        blobs: EntryBlobs::default(),
+        blobs: None,
         writer: "w".repeat(ENTRY_RESERVE - 500),
         ..largest
     };

@@ -98,7 +98,7 @@ fn limits_and_seeds_are_those_of_the_code() {
         ("MAX_ENTRY_BYTES", log::MAX_ENTRY_BYTES as u64),
         ("ENTRY_RESERVE", log::ENTRY_RESERVE as u64),
         ("MAX_CONTROL_BYTES", log::MAX_CONTROL_BYTES as u64),
-        ("MAX_TRANSITIONS", log::MAX_TRANSITIONS as u64),
+        ("MAX_LINKS", log::MAX_LINKS as u64),
     ]);
     let code: BTreeMap<String, u64> = code
         .into_iter()

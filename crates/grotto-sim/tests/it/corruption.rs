@@ -4,6 +4,7 @@
 use crate::kit::{Kit, assert_same, flipped, publish, rounds, write};
 use grotto_consumer::{Consumer, ErrorKind};
 use grotto_producer::Producer;
+use grotto_store::BlobKind;
 
 /// A consumer at the first of two versions, both small.
 async fn one_behind(kit: &Kit) -> (Producer, Consumer) {
@@ -26,7 +27,11 @@ async fn assert_refused(consumer: &Consumer, blob: &str, what: &str) {
 async fn every_flipped_byte_of_a_delta_is_detected_and_named() {
     let kit = Kit::new();
     let (producer, consumer) = one_behind(&kit).await;
-    let blob = kit.entry(producer.version()).await.blobs.delta.unwrap();
+    let blob = kit
+        .entry(producer.version())
+        .await
+        .blob(BlobKind::Delta)
+        .unwrap();
     let path = kit.file(&blob.name);
     let intact = std::fs::read(&path).unwrap();
     for at in 0..intact.len() {
@@ -69,7 +74,11 @@ async fn every_flipped_byte_of_a_reverse_delta_is_detected_and_gone_around() {
     let (producer, consumer) = one_behind(&kit).await;
     let first = consumer.state();
     consumer.refresh().await.unwrap().unwrap();
-    let blob = kit.entry(producer.version()).await.blobs.reverse.unwrap();
+    let blob = kit
+        .entry(producer.version())
+        .await
+        .blob(BlobKind::Reverse)
+        .unwrap();
     let path = kit.file(&blob.name);
     let intact = std::fs::read(&path).unwrap();
     for at in (0..intact.len()).step_by(11) {
@@ -105,7 +114,11 @@ async fn a_missing_delta_is_named_and_a_new_snapshot_heals() {
     let kit = Kit::new();
     let (producer, consumer) = one_behind(&kit).await;
     let before = consumer.state();
-    let blob = kit.entry(producer.version()).await.blobs.delta.unwrap();
+    let blob = kit
+        .entry(producer.version())
+        .await
+        .blob(BlobKind::Delta)
+        .unwrap();
     std::fs::remove_file(kit.file(&blob.name)).unwrap();
     publish(&producer, [7]).await;
     let error = consumer.refresh().await.unwrap_err();
@@ -125,7 +138,7 @@ async fn a_polling_consumer_heals_by_itself_when_the_blob_is_right_again() {
     let build = || kit.consumer().state_dir(kit.state_dir());
     build().open().await.unwrap().shutdown().await;
     let version = publish(&producer, [1]).await;
-    let path = kit.file(&kit.entry(version).await.blobs.delta.unwrap().name);
+    let path = kit.file(&kit.entry(version).await.blob(BlobKind::Delta).unwrap().name);
     let intact = std::fs::read(&path).unwrap();
     write(&path, &intact[..intact.len() / 2]);
     let consumer = build().start().await.unwrap();

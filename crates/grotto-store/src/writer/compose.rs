@@ -4,25 +4,28 @@
 
 use std::collections::BTreeMap;
 
+use grotto_format::Schema;
 use grotto_format::log::{
-    BlobRef, EntryBlobs, EntryKind, FORMAT, LogEntry, MAX_TRANSITIONS, SnapshotRef, Transition,
+    BlobRef, EntryKind, FORMAT, Link, Links, LogEntry, MAX_LINKS, SnapshotRef, TypeSummary,
 };
 
 use super::position::Position;
+use super::upload::Uploaded;
 use crate::error::{Error, Result};
 
 /// What the caller knows about the version it commits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommitFields {
-    /// The uploaded blobs. Without a delta, consumers reach this version by `snapshot` only.
-    pub blobs: EntryBlobs,
+    /// What [`Writer::upload_step`](super::Writer::upload_step) gave. Without it, consumers reach this
+    /// version by `snapshot` only.
+    pub blobs: Option<Uploaded>,
     /// An uploaded snapshot of this very version, which its entry is to name. A version without a
     /// delta needs one: nobody could reach it otherwise.
     pub snapshot: Option<BlobRef>,
     /// Checksum of the state.
     pub state_checksum: u64,
-    /// Records per type.
-    pub counts: BTreeMap<String, u64>,
+    /// Records and checksum per type.
+    pub types: BTreeMap<String, TypeSummary>,
     /// Hash of the schema.
     pub schema_hash: u64,
     /// Position reached in every source.
@@ -47,10 +50,10 @@ pub(super) fn fence(author: Author, position: &Position) -> LogEntry {
     if let Some(head) = &position.head {
         entry.state_version = head.state_version;
         entry.commits = head.commits;
-        entry.transitions.clone_from(&head.transitions);
+        entry.links.clone_from(&head.links);
         entry.snapshot.clone_from(&head.snapshot);
         entry.state_checksum = head.state_checksum;
-        entry.counts.clone_from(&head.counts);
+        entry.types.clone_from(&head.types);
         entry.schema_hash = head.schema_hash;
         // Also carried: ingestion resumes from the newest entry, whatever its kind.
         entry.sources.clone_from(&head.sources);
@@ -65,8 +68,8 @@ pub(super) fn commit(
     fields: &CommitFields,
 ) -> Result<LogEntry> {
     let mut entry = blank(author, position, EntryKind::Commit);
-    check_names(&entry, fields)?;
-    if position.is_past_damage() && (fields.blobs.delta.is_some() || fields.snapshot.is_none()) {
+    check_owner(&entry, fields)?;
+    if position.is_past_damage() && (fields.blobs.is_some() || fields.snapshot.is_none()) {
         return Err(Error::invalid(format!(
             "version {} is damaged: expected a new start with a snapshot and no delta",
             position.newest
@@ -75,15 +78,15 @@ pub(super) fn commit(
     let head = position.head.as_ref();
     entry.state_version = entry.version;
     entry.commits = head.map_or(0, |head| head.commits) + 1;
-    entry.transitions = transitions(&entry, head, &fields.blobs);
-    entry.blobs = fields.blobs.clone();
+    entry.blobs = fields.blobs.as_ref().map(|step| step.blobs.clone());
+    entry.links = links(&entry, head);
     let own = fields.snapshot.clone().map(|blob| SnapshotRef {
         version: entry.version,
         blob,
     });
     entry.snapshot = own.or_else(|| position.snapshot.clone());
     entry.state_checksum = fields.state_checksum;
-    entry.counts.clone_from(&fields.counts);
+    entry.types.clone_from(&fields.types);
     entry.schema_hash = fields.schema_hash;
     entry.sources.clone_from(&fields.sources);
     entry.tags.clone_from(&fields.tags);
@@ -106,12 +109,12 @@ fn blank(author: Author, position: &Position, kind: EntryKind) -> LogEntry {
         parent,
         state_version: 0,
         commits: 0,
-        blobs: EntryBlobs::default(),
+        blobs: None,
         snapshot: None,
-        transitions: Vec::new(),
+        links: Links::default(),
         state_checksum: 0,
-        counts: BTreeMap::new(),
-        schema_hash: 0,
+        types: BTreeMap::new(),
+        schema_hash: Schema::default().hash(),
         sources: BTreeMap::new(),
         tags: BTreeMap::new(),
         signature: None,
@@ -120,35 +123,43 @@ fn blank(author: Author, position: &Position, kind: EntryKind) -> LogEntry {
 
 /// The parent's steps and this one. A commit without delta breaks the chain: what lies before is
 /// of no use to anyone who wants to get here.
-fn transitions(entry: &LogEntry, head: Option<&LogEntry>, blobs: &EntryBlobs) -> Vec<Transition> {
-    let Some(delta) = blobs.delta.clone() else {
-        return Vec::new();
+fn links(entry: &LogEntry, head: Option<&LogEntry>) -> Links {
+    let Some(blobs) = &entry.blobs else {
+        return Links::default();
     };
-    let keep = MAX_TRANSITIONS - 1;
-    let before = head.map_or(&[][..], |head| &head.transitions);
-    let surplus = before.len().saturating_sub(keep);
-    let mut transitions: Vec<Transition> = before.iter().skip(surplus).cloned().collect();
-    transitions.push(Transition {
+    let before = head.map_or(&[][..], |head| &head.links.0);
+    let surplus = before.len().saturating_sub(MAX_LINKS - 1);
+    let own = Link {
         since: head.map_or(0, |head| head.state_version),
         from: entry.parent,
-        version: entry.version,
-        delta,
-        reverse: blobs.reverse.clone(),
-    });
-    transitions
+        epoch: entry.epoch,
+        nonce: blobs.nonce(),
+        delta_bytes: blobs.delta_bytes(),
+        reverse_bytes: blobs.reverse_bytes(),
+        inline: blobs.is_inline(),
+    };
+    let before = before.iter().skip(surplus).copied();
+    Links(before.chain([own]).collect())
 }
 
 /// Blobs belong to the version and the reign they were uploaded for.
-fn check_names(entry: &LogEntry, fields: &CommitFields) -> Result<()> {
-    let part = format!("/{:020}-{}-", entry.version, entry.epoch);
-    let steps = fields.blobs.delta.iter().chain(&fields.blobs.reverse);
-    for blob in steps.chain(&fields.snapshot) {
-        if !blob.name.contains(&part) {
-            return Err(Error::invalid(format!(
-                "blob {} was not uploaded for version {} of epoch {}",
-                blob.name, entry.version, entry.epoch
-            )));
-        }
+fn check_owner(entry: &LogEntry, fields: &CommitFields) -> Result<()> {
+    let (version, epoch) = (entry.version, entry.epoch);
+    let other = |what: &str| {
+        Err(Error::invalid(format!(
+            "{what} was not uploaded for version {version} of epoch {epoch}"
+        )))
+    };
+    let part = format!("/{version:020}-{epoch}-");
+    if let Some(blob) = fields
+        .snapshot
+        .iter()
+        .find(|blob| !blob.name.contains(&part))
+    {
+        return other(&format!("blob {}", blob.name));
     }
-    Ok(())
+    match &fields.blobs {
+        Some(step) if (step.version, step.epoch) != (version, epoch) => other("the delta"),
+        _ => Ok(()),
+    }
 }

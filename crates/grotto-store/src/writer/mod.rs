@@ -16,13 +16,12 @@ mod fence;
 mod position;
 mod probe;
 mod slot;
+mod upload;
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use grotto_format::log::{
-    BlobKind, BlobRef, FORMAT, LeaderHint, LogEntry, SnapshotEntry, SnapshotRef,
-};
+use grotto_format::log::{BlobRef, FORMAT, LeaderHint, LogEntry, SnapshotEntry, SnapshotRef};
 use parking_lot::Mutex;
 
 use crate::control::unencodable;
@@ -33,6 +32,7 @@ use crate::object::Created;
 use position::Position;
 
 pub use compose::CommitFields;
+pub use upload::Uploaded;
 
 /// How to become and be the writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,16 @@ pub struct WriterOptions {
     /// Where the newest log entries are damaged, goes on after them, from the newest intact one. What
     /// they said is lost: the next commit must be a new start, and nothing can be fenced before.
     pub past_damage: bool,
+    /// A delta and a reverse delta of at most so many bytes together ride in the log entry instead of
+    /// being objects of their own. Larger than [`MAX_INLINE_BYTES`] counts as that.
+    pub inline_bytes: usize,
 }
+
+/// The most that [`WriterOptions::inline_bytes`] can ask for: the entry must stay within its limit.
+pub const MAX_INLINE_BYTES: usize = 256 << 10;
+
+/// No blob is small enough.
+const DEFAULT_INLINE_BYTES: usize = 0;
 
 impl Default for WriterOptions {
     fn default() -> Self {
@@ -56,6 +65,7 @@ impl Default for WriterOptions {
             allow_unfenced: false,
             takeover_tries: 5,
             past_damage: false,
+            inline_bytes: DEFAULT_INLINE_BYTES,
         }
     }
 }
@@ -132,19 +142,6 @@ impl Writer {
     /// Whether another writer took over; if so, nothing can be written any more.
     pub fn is_fenced(&self) -> bool {
         self.ended.get().is_some()
-    }
-
-    /// Uploads a blob for a version under a name nobody else picks. Nothing refers to it until an
-    /// entry does: a delta or reverse delta through [`Writer::commit`], a snapshot through
-    /// [`Writer::announce_snapshot`].
-    pub async fn upload(&self, kind: BlobKind, version: u64, bytes: Bytes) -> Result<BlobRef> {
-        let epoch = self.reign()?;
-        let name = self.create_blob(kind, version, epoch, &bytes).await?;
-        Ok(BlobRef {
-            name,
-            length: bytes.len() as u64,
-            checksum: self.checksum_of(bytes).await?,
-        })
     }
 
     /// Tells consumers that a snapshot of a committed version exists. If one was announced before,
@@ -224,27 +221,6 @@ impl Writer {
         Error::fenced(self.ended.get_or_init(|| reason).clone())
     }
 
-    /// Creates the blob under a name that nobody has, and never writes over one: two clones of one
-    /// machine may draw the same nonce. A try that landed without an answer leaves an orphan.
-    async fn create_blob(
-        &self,
-        kind: BlobKind,
-        version: u64,
-        epoch: u64,
-        bytes: &Bytes,
-    ) -> Result<String> {
-        let random = &*self.dataset.store.env().random;
-        let create = || async {
-            let name = kind.blob_name(version, epoch, &random.nonce());
-            let path = self.dataset.layout.blob(&name);
-            match self.dataset.store.create(&path, bytes.clone()).await? {
-                Created::New => Ok(name),
-                Created::Exists => Err(Error::unavailable(format!("{path} is taken"))),
-            }
-        };
-        self.dataset.store.writing(create).await
-    }
-
     async fn create_announcement(&self, entry: SnapshotEntry) -> Result<SnapshotEntry> {
         let bytes = Bytes::from(entry.encode().map_err(unencodable)?);
         let path = self.dataset.layout.snapshot_entry(entry.version);
@@ -275,18 +251,6 @@ impl Writer {
                 "cannot announce a snapshot of version {version}: the log does not have it"
             ))
         })
-    }
-
-    /// Hashes on a thread of its own where it would hold up the others.
-    async fn checksum_of(&self, bytes: Bytes) -> Result<u64> {
-        const SMALL: usize = 1 << 20;
-        if bytes.len() <= SMALL {
-            return Ok(xxhash_rust::xxh3::xxh3_64(&bytes));
-        }
-        let env = self.dataset.store.env();
-        env.blocking(move || xxhash_rust::xxh3::xxh3_64(&bytes))
-            .await
-            .map_err(|e| Error::new(ErrorKind::Internal, "hashing ended early").with_source(e))
     }
 
     fn learn_snapshot(&self, announced: &SnapshotEntry) {

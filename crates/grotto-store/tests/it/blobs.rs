@@ -1,7 +1,7 @@
 //! Damage in transit and at rest: found, named, never handed out.
 
 use bytes::Bytes;
-use grotto_store::{BlobKind, BlobRef, Dataset, ErrorKind, Writer};
+use grotto_store::{BlobRef, Dataset, ErrorKind, Writer};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -43,9 +43,9 @@ async fn a_flipped_byte_in_a_blob_is_corrupt_after_a_second_fetch() {
     let (store, dataset) = faulty();
     let writer = acquire(&dataset, "a").await;
     let bytes = Bytes::from_static(b"a delta of some length");
-    let blob = writer.upload(BlobKind::Delta, 2, bytes).await.unwrap();
+    let blob = writer.upload_snapshot(2, bytes).await.unwrap();
     flip(&store, &format!("cities/{}", blob.name)).await;
-    let before = store.gets("delta/");
+    let before = store.gets("snapshot/");
     let error = dataset.fetch_blob(&blob).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     let expected = format!(
@@ -53,7 +53,7 @@ async fn a_flipped_byte_in_a_blob_is_corrupt_after_a_second_fetch() {
         blob.name, blob.checksum
     );
     assert!(error.message().starts_with(&expected), "{error}");
-    assert_eq!(store.gets("delta/") - before, 2);
+    assert_eq!(store.gets("snapshot/") - before, 2);
 }
 
 #[tokio::test]
@@ -62,10 +62,7 @@ async fn a_torn_blob_is_corrupt_whatever_is_left_of_it() {
     let writer = acquire(&dataset, "a").await;
     for length in [100_usize, (16 << 20) + 100] {
         let bytes = Bytes::from(vec![7; length]);
-        let blob = writer
-            .upload(BlobKind::Snapshot, 1, bytes.clone())
-            .await
-            .unwrap();
+        let blob = writer.upload_snapshot(1, bytes.clone()).await.unwrap();
         let path = Path::from(format!("cities/{}", blob.name));
         for left in [0, 50, length - 1] {
             store.put(&path, bytes.slice(..left).into()).await.unwrap();
@@ -85,11 +82,8 @@ async fn damage_in_transit_heals_by_fetching_again() {
     let (store, dataset) = faulty();
     let writer = acquire(&dataset, "a").await;
     let bytes = Bytes::from_static(b"a delta of some length");
-    let blob = writer
-        .upload(BlobKind::Delta, 2, bytes.clone())
-        .await
-        .unwrap();
-    store.script(Fault::GetFlipsABit, "delta/");
+    let blob = writer.upload_snapshot(2, bytes.clone()).await.unwrap();
+    store.script(Fault::GetFlipsABit, "snapshot/");
     assert_eq!(dataset.fetch_blob(&blob).await.unwrap(), bytes);
     store.script(Fault::GetFlipsABit, "log/");
     assert!(dataset.read_entry(1).await.unwrap().is_some());
@@ -147,10 +141,7 @@ async fn a_damaged_snapshot_entry_is_left_out_and_the_others_stay() {
     for version in [2, 3] {
         commit(&writer, "x").await.unwrap();
         let bytes = Bytes::from_static(b"s");
-        let blob = writer
-            .upload(BlobKind::Snapshot, version, bytes)
-            .await
-            .unwrap();
+        let blob = writer.upload_snapshot(version, bytes).await.unwrap();
         writer.announce_snapshot(version, blob).await.unwrap();
     }
     flip(&store, "cities/snapshots/00000000000000000002.json").await;
@@ -160,7 +151,7 @@ async fn a_damaged_snapshot_entry_is_left_out_and_the_others_stay() {
 
 async fn upload(writer: &Writer, version: u64) -> BlobRef {
     let bytes = Bytes::from_static(b"s");
-    let uploaded = writer.upload(BlobKind::Snapshot, version, bytes).await;
+    let uploaded = writer.upload_snapshot(version, bytes).await;
     uploaded.unwrap()
 }
 

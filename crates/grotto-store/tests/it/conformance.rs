@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use grotto_store::plan::{Known, plan_to_entry};
-use grotto_store::{BlobKind, Dataset, EntryKind, ErrorKind, Next, Store, StoreUrl, Writer};
+use grotto_store::{Dataset, EntryKind, ErrorKind, Next, Store, StoreUrl, Writer};
 
 use crate::kit::{FaultStore, acquire, commit, named};
 
@@ -72,10 +72,7 @@ async fn blobs_come_back_whole(dataset: &Dataset) {
     // Empty, small, and past two ranges.
     for length in [0, 1_000, (33 << 20) + 7] {
         let bytes = Bytes::from_iter((0..length).map(|i: u32| (i % 251) as u8));
-        let blob = writer
-            .upload(BlobKind::Snapshot, 1, bytes.clone())
-            .await
-            .unwrap();
+        let blob = writer.upload_snapshot(1, bytes.clone()).await.unwrap();
         assert!(
             dataset.fetch_blob(&blob).await.unwrap() == bytes,
             "{length}"
@@ -86,10 +83,10 @@ async fn blobs_come_back_whole(dataset: &Dataset) {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     }
     let mut gone = writer
-        .upload(BlobKind::Delta, 1, Bytes::from_static(b"x"))
+        .upload_snapshot(1, Bytes::from_static(b"x"))
         .await
         .unwrap();
-    gone.name.insert_str("delta/".len(), "no-");
+    gone.name.insert_str("snapshot/".len(), "no-");
     let error = dataset.fetch_blob(&gone).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Missing);
     assert!(error.message().contains(&gone.name), "{error}");
@@ -98,7 +95,7 @@ async fn blobs_come_back_whole(dataset: &Dataset) {
 async fn snapshots_are_announced_once(dataset: &Dataset) {
     let writer = acquire(dataset, "a").await;
     let version = commit(&writer, "first").await.unwrap().version;
-    let snapshot = || writer.upload(BlobKind::Snapshot, version, Bytes::from_static(b"s"));
+    let snapshot = || writer.upload_snapshot(version, Bytes::from_static(b"s"));
     let (first, second) = (snapshot().await.unwrap(), snapshot().await.unwrap());
     assert_ne!(first.name, second.name);
     let announced = writer

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use grotto_env::{Env, Random, SeededRandom};
 use grotto_store::{
-    BlobKind, CommitFields, Dataset, EntryKind, ErrorKind, Next, Store, Writer, WriterOptions,
+    CommitFields, Dataset, EntryKind, ErrorKind, Next, Store, TypeSummary, Writer, WriterOptions,
 };
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -18,7 +18,11 @@ async fn a_fence_raises_the_epoch_and_carries_the_state_forward() {
     let dataset = memory();
     let first = acquire(&dataset, "a").await;
     let mut filled = fields(&first, "x").await.unwrap();
-    filled.counts.insert("City".to_owned(), 3);
+    let cities = TypeSummary {
+        records: 3,
+        checksum: 9,
+    };
+    filled.types.insert("City".to_owned(), cities);
     filled.sources.insert("wal".to_owned(), 17);
     filled.schema_hash = 5;
     let before = first.commit(filled).await.unwrap();
@@ -31,12 +35,12 @@ async fn a_fence_raises_the_epoch_and_carries_the_state_forward() {
     assert_eq!(fence.parent, before.version);
     assert_eq!(fence.state_version, before.version);
     assert_eq!(fence.dataset_id, before.dataset_id);
-    assert_eq!(fence.transitions, before.transitions);
+    assert_eq!(fence.links, before.links);
     assert_eq!(fence.state_checksum, before.state_checksum);
-    assert_eq!(fence.counts, before.counts);
+    assert_eq!(fence.types, before.types);
     assert_eq!(fence.sources, before.sources);
     assert_eq!(fence.schema_hash, before.schema_hash);
-    assert_eq!(fence.blobs, grotto_store::EntryBlobs::default());
+    assert_eq!(fence.blobs, None);
 }
 
 #[tokio::test]
@@ -48,9 +52,10 @@ async fn a_transition_names_the_fences_it_steps_over() {
     let third = acquire(&dataset, "c").await;
     let entry = commit(&third, "5").await.unwrap();
     let steps: Vec<_> = entry
-        .transitions
+        .links
+        .0
         .iter()
-        .map(|t| (t.since, t.from, t.version))
+        .map(|t| (t.since, t.from, t.version()))
         .collect();
     assert_eq!(steps, [(0, 1, 2), (2, 4, 5)]);
 }
@@ -60,13 +65,13 @@ async fn entries_list_the_last_transitions_and_no_more() {
     let dataset = memory();
     let writer = acquire(&dataset, "a").await;
     let mut last = None;
-    for _ in 0..35 {
+    for _ in 0..70 {
         last = Some(commit(&writer, "x").await.unwrap());
     }
     let entry = last.unwrap();
-    assert_eq!(entry.transitions.len(), 32);
-    assert_eq!(entry.transitions[31].version, entry.version);
-    assert_eq!(entry.transitions[0].version, entry.version - 31);
+    assert_eq!(entry.links.0.len(), 64);
+    assert_eq!(entry.links.0[63].version(), entry.version);
+    assert_eq!(entry.links.0[0].version(), entry.version - 63);
 }
 
 #[tokio::test]
@@ -83,7 +88,7 @@ async fn preparing_writes_nothing_and_fences_only_when_told() {
         ErrorKind::Invalid,
         "no commit before the fence"
     );
-    let upload = writer.upload(BlobKind::Delta, 1, Bytes::new()).await;
+    let upload = writer.upload_snapshot(1, Bytes::new()).await;
     assert_eq!(upload.unwrap_err().kind(), ErrorKind::Invalid);
     let fence = writer.fence().await.unwrap();
     assert_eq!(
@@ -294,7 +299,7 @@ async fn a_blob_is_never_written_over_by_one_that_drew_its_name() {
     let mut blobs = Vec::new();
     for text in ["one", "two", "three", "four"] {
         let bytes = Bytes::from_static(text.as_bytes());
-        let blob = writer.upload(BlobKind::Delta, 2, bytes.clone()).await;
+        let blob = writer.upload_snapshot(2, bytes.clone()).await;
         blobs.push((blob.unwrap(), bytes));
     }
     for (blob, bytes) in blobs {
@@ -346,7 +351,7 @@ async fn the_first_version_of_a_dataset_is_1() {
     let dataset = memory();
     let entry = commit(&claimed(&dataset, "a").await, "x").await.unwrap();
     assert_eq!((entry.version, entry.epoch, entry.parent), (1, 1, 0));
-    assert_eq!(entry.transitions[0].from, 0);
+    assert_eq!(entry.links.0[0].from, 0);
 }
 
 #[tokio::test]
@@ -408,10 +413,7 @@ async fn past_damaged_entries_only_a_new_start_can_be_committed() {
         writer.commit(delta).await.unwrap_err().kind(),
         ErrorKind::Invalid
     );
-    let blob = writer
-        .upload(BlobKind::Snapshot, 5, Bytes::new())
-        .await
-        .unwrap();
+    let blob = writer.upload_snapshot(5, Bytes::new()).await.unwrap();
     let start = CommitFields {
         snapshot: Some(blob),
         state_checksum: 5,

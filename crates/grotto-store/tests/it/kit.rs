@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use grotto_store::{
-    BlobKind, CommitFields, Dataset, EntryBlobs, LogEntry, Store, Writer, WriterOptions,
-};
+use grotto_store::{CommitFields, Dataset, LogEntry, Store, Writer, WriterOptions};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -45,19 +44,24 @@ pub(crate) async fn acquire(dataset: &Dataset, writer: &str) -> Writer {
         .0
 }
 
+/// Bytes with the footer of a blob, which is all that the store knows of one.
+pub(crate) fn framed(text: &str) -> Bytes {
+    let mut bytes = [b"GROTTO\x1aB", text.as_bytes()].concat();
+    bytes.extend_from_slice(&(bytes.len() as u64 + 16).to_le_bytes());
+    let checksum = grotto_format::checksum::of_bytes(&bytes);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    Bytes::from(bytes)
+}
+
 /// Uploads a delta and a reverse delta for the next version.
 pub(crate) async fn fields(writer: &Writer, text: &str) -> grotto_store::Result<CommitFields> {
     let version = writer.next_version();
-    let bytes = Bytes::from(text.to_owned());
-    let delta = writer
-        .upload(BlobKind::Delta, version, bytes.clone())
+    let bytes = framed(text);
+    let step = writer
+        .upload_step(version, bytes.clone(), Some(bytes))
         .await?;
-    let reverse = writer.upload(BlobKind::Reverse, version, bytes).await?;
     Ok(CommitFields {
-        blobs: EntryBlobs {
-            delta: Some(delta),
-            reverse: Some(reverse),
-        },
+        blobs: Some(step),
         state_checksum: version,
         ..CommitFields::default()
     })
@@ -107,6 +111,8 @@ pub(crate) struct FaultStore {
     creates: Mutex<Creates>,
     hidden: Mutex<Option<&'static str>>,
     gets: Mutex<Vec<String>>,
+    puts: Mutex<Vec<String>>,
+    lists: AtomicUsize,
 }
 
 impl FaultStore {
@@ -117,6 +123,8 @@ impl FaultStore {
             creates: Mutex::default(),
             hidden: Mutex::default(),
             gets: Mutex::default(),
+            puts: Mutex::default(),
+            lists: AtomicUsize::default(),
         }
     }
 
@@ -142,6 +150,16 @@ impl FaultStore {
     /// How many gets of paths containing `part` there were.
     pub(crate) fn gets(&self, part: &str) -> usize {
         self.gets.lock().iter().filter(|p| p.contains(part)).count()
+    }
+
+    /// How many puts of paths containing `part` there were.
+    pub(crate) fn puts(&self, part: &str) -> usize {
+        self.puts.lock().iter().filter(|p| p.contains(part)).count()
+    }
+
+    /// How many listings there were.
+    pub(crate) fn lists(&self) -> usize {
+        self.lists.load(Ordering::Relaxed)
     }
 
     fn take(&self, location: &Path, fits: impl Fn(Fault) -> bool) -> Option<Fault> {
@@ -198,6 +216,7 @@ impl ObjectStore for FaultStore {
         payload: PutPayload,
         mut options: PutOptions,
     ) -> Result<PutResult> {
+        self.puts.lock().push(location.to_string());
         let creates = *self.creates.lock();
         let mut answer_collision = false;
         if creates != Creates::Honest && options.mode == PutMode::Create {
@@ -257,6 +276,7 @@ impl ObjectStore for FaultStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.lists.fetch_add(1, Ordering::Relaxed);
         let Some(hidden) = *self.hidden.lock() else {
             return self.inner.list(prefix);
         };

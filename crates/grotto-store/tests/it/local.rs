@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grotto_env::{Env, ManualClock, SystemRandom};
-use grotto_store::{Dataset, ErrorKind, Store, StoreUrl};
+use grotto_store::{BlobKind, Dataset, ErrorKind, Store, StoreUrl};
 
-use crate::kit::{acquire, commit};
+use crate::kit::{acquire, commit, framed};
 
 fn open(folder: &std::path::Path) -> Dataset {
     let url = StoreUrl::Local(folder.to_owned());
@@ -52,8 +52,8 @@ async fn what_was_committed_is_there_after_reopening() {
     };
     let dataset = open(folder.path());
     assert_eq!(dataset.head().await.unwrap().unwrap(), entry);
-    let blob = entry.blobs.delta.unwrap();
-    assert_eq!(&dataset.fetch_blob(&blob).await.unwrap()[..], b"x");
+    let blob = entry.blob(BlobKind::Delta).unwrap();
+    assert_eq!(dataset.fetch_blob(&blob).await.unwrap(), framed("x"));
 }
 
 #[tokio::test(start_paused = true)]

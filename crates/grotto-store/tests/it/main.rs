@@ -16,6 +16,7 @@ mod conformance;
 mod faults;
 mod fencing;
 mod kit;
+mod links;
 mod local;
 mod reading;
 mod syncs;

@@ -9,7 +9,9 @@ use crate::failure::{Failure, Outcome};
 use crate::progress::Bar;
 use grotto::format::blob::{Blob, BlobKind as Kind};
 use grotto::state::{HeapSeal, State};
-use grotto::store::{BlobRef, Dataset, EntryKind, Error, ErrorKind, LogEntry, SnapshotEntry};
+use grotto::store::{
+    BlobKind, BlobRef, Dataset, EntryKind, Error, ErrorKind, LogEntry, SnapshotEntry, Source,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that is not as it should be.
@@ -160,7 +162,7 @@ impl<'a> Walk<'a> {
                 continue;
             };
             state = state.filter(|state| state.version() == version);
-            let Some(blob) = entry.blobs.reverse.as_ref() else {
+            let Some(blob) = Source::of(&entry, BlobKind::Reverse) else {
                 state = match entry.kind {
                     EntryKind::Fence => state.map(|state| state.at_version(entry.parent)),
                     EntryKind::Commit => None,
@@ -177,7 +179,7 @@ impl<'a> Walk<'a> {
                 to: entry.parent,
                 checksum,
             });
-            state = self.check(state, blob, promise).await?;
+            state = self.check(state, &blob, promise).await?;
         }
         Ok(())
     }
@@ -185,26 +187,22 @@ impl<'a> Walk<'a> {
     /// Every blob that the log or an announcement names.
     pub(super) fn named_blobs(&self) -> BTreeSet<String> {
         let mut named = BTreeSet::new();
-        let mut add = |blob: &BlobRef| named.insert(blob.name.clone());
+        let mut add = |blob: &Source| named.insert(blob.name().to_owned());
+        let steps = [BlobKind::Delta, BlobKind::Reverse];
         for entry in self.entries.values() {
-            entry
-                .blobs
-                .delta
-                .iter()
-                .chain(&entry.blobs.reverse)
-                .for_each(|blob| _ = add(blob));
-            entry
-                .snapshot
-                .iter()
-                .for_each(|snapshot| _ = add(&snapshot.blob));
-            for transition in &entry.transitions {
-                add(&transition.delta);
-                transition.reverse.iter().for_each(|blob| _ = add(blob));
+            let own = steps.iter().filter_map(|kind| Source::of(entry, *kind));
+            let links = entry.links.0.iter().flat_map(|link| {
+                let linked = move |kind: &BlobKind| Source::linked(link, *kind);
+                steps.iter().filter_map(linked)
+            });
+            own.chain(links).for_each(|blob| _ = add(&blob));
+            if let Some(snapshot) = &entry.snapshot {
+                add(&Source::from(&snapshot.blob));
             }
         }
         self.snapshots
             .values()
-            .for_each(|entry| _ = add(&entry.blob));
+            .for_each(|entry| _ = add(&Source::from(&entry.blob)));
         named
     }
 
@@ -232,7 +230,7 @@ impl<'a> Walk<'a> {
 
     async fn step(&mut self, state: Option<State>, entry: &LogEntry) -> Outcome<Option<State>> {
         let version = entry.version;
-        let Some(blob) = entry.blobs.delta.as_ref() else {
+        let Some(blob) = Source::of(entry, BlobKind::Delta) else {
             // A version that began anew is reached by its snapshot only, which is checked with the rest.
             if self.snapshots_of(entry).is_empty() {
                 self.faults.push(corrupt(format!(
@@ -247,9 +245,9 @@ impl<'a> Walk<'a> {
             to: version,
             checksum: entry.state_checksum,
         };
-        let state = self.check(state, blob, Some(promise)).await?;
+        let state = self.check(state, &blob, Some(promise)).await?;
         if let Some(state) = &state {
-            self.check_counts(state, entry);
+            self.check_state(state, entry);
         }
         Ok(state)
     }
@@ -264,7 +262,11 @@ impl<'a> Walk<'a> {
                 checksum: entry.state_checksum,
             };
             let state = self
-                .check(Some(super::empty(self.dataset)), &blob, Some(promise))
+                .check(
+                    Some(super::empty(self.dataset)),
+                    &Source::from(&blob),
+                    Some(promise),
+                )
                 .await?;
             loaded = loaded.or(state);
         }
@@ -282,10 +284,10 @@ impl<'a> Walk<'a> {
     async fn check(
         &mut self,
         state: Option<State>,
-        blob: &BlobRef,
+        blob: &Source,
         promise: Option<Promise>,
     ) -> Outcome<Option<State>> {
-        let fetched = self.dataset.fetch_blob(blob).await;
+        let fetched = self.dataset.fetch(blob).await;
         self.bar.add(1);
         let Some(bytes) = self.tolerate(fetched)? else {
             return Ok(None);
@@ -310,27 +312,16 @@ impl<'a> Walk<'a> {
             }
             Err(reason) => {
                 self.faults
-                    .push(corrupt(format!("blob {}: {reason}", blob.name)));
+                    .push(corrupt(format!("blob {}: {reason}", blob.name())));
                 Ok(None)
             }
         }
     }
 
-    fn check_counts(&mut self, state: &State, entry: &LogEntry) {
-        let version = entry.version;
-        if state.schema_hash() != entry.schema_hash {
-            self.faults.push(corrupt(format!(
-                "version {version}: its schema is not the one that the log states"
-            )));
-        }
-        for (name, expected) in &entry.counts {
-            let found = state.schema().find(name).map_or(0, |id| state.count(id));
-            if found != *expected {
-                let message = format!(
-                    "version {version}: expected {expected} records of {name}, found {found}"
-                );
-                self.faults.push(corrupt(message));
-            }
+    /// What consumers compare, too: all that the entry says of its state.
+    fn check_state(&mut self, state: &State, entry: &LogEntry) {
+        if let Err(reason) = grotto::state::Promise::of(entry).check(state) {
+            self.faults.push(corrupt(reason));
         }
     }
 

@@ -1,10 +1,11 @@
 //! The small JSON documents of a dataset, byte by byte. Owns nothing.
 
 use super::published;
+use bytes::Bytes;
 use grotto_format::checksum;
 use grotto_format::log::{
-    BlobKind, BlobRef, EntryBlobs, EntryKind, FORMAT, GcBoundary, LeaderHint, LogEntry,
-    SnapshotEntry, SnapshotRef, Transition,
+    BlobKind, BlobRef, EntryBlobs, EntryKind, FORMAT, GcBoundary, InlineBlobs, LeaderHint, Link,
+    Links, LogEntry, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs, TypeSummary,
 };
 use std::collections::BTreeMap;
 
@@ -16,8 +17,37 @@ fn blob(kind: BlobKind, version: u64) -> BlobRef {
     }
 }
 
+fn stored(version: u64) -> Stored {
+    Stored {
+        length: 1000 + version,
+        checksum: version << 56 | 0xabc,
+    }
+}
+
+fn summary(records: u64, checksum: u64) -> TypeSummary {
+    TypeSummary { records, checksum }
+}
+
+/// The fourth version: a fence lies between its state and that of version 1.
 fn commit() -> LogEntry {
-    let (delta, reverse) = (blob(BlobKind::Delta, 4), blob(BlobKind::Reverse, 4));
+    let first = Link {
+        since: 0,
+        from: 0,
+        epoch: 1,
+        nonce: StepNonce(0x12ab_34cd),
+        delta_bytes: 1001,
+        reverse_bytes: None,
+        inline: false,
+    };
+    let own = Link {
+        since: 1,
+        from: 3,
+        epoch: 2,
+        nonce: StepNonce(0x5f0c_3a00),
+        delta_bytes: 1004,
+        reverse_bytes: Some(1005),
+        inline: false,
+    };
     LogEntry {
         format: FORMAT,
         dataset: "films".into(),
@@ -31,37 +61,53 @@ fn commit() -> LogEntry {
         parent: 3,
         state_version: 4,
         commits: 2,
-        blobs: EntryBlobs {
-            delta: Some(delta.clone()),
-            reverse: Some(reverse.clone()),
-        },
+        blobs: Some(EntryBlobs::Stored(StoredBlobs {
+            nonce: StepNonce(0x5f0c_3a00),
+            delta: stored(4),
+            reverse: Some(stored(5)),
+        })),
         snapshot: Some(SnapshotRef {
             version: 1,
             blob: blob(BlobKind::Snapshot, 1),
         }),
-        transitions: vec![
-            Transition {
-                since: 0,
-                from: 0,
-                version: 1,
-                delta: blob(BlobKind::Delta, 1),
-                reverse: None,
-            },
-            Transition {
-                since: 1,
-                from: 3,
-                version: 4,
-                delta,
-                reverse: Some(reverse),
-            },
-        ],
+        links: Links(vec![first, own]),
         state_checksum: 0x0123_4567_89ab_cdef,
-        counts: BTreeMap::from([("Film".into(), 3), ("Studio".into(), 0)]),
+        types: BTreeMap::from([
+            ("Film".into(), summary(3, 0x0123_4567_89ab_cdef)),
+            ("Studio".into(), summary(0, 0)),
+        ]),
         schema_hash: u64::MAX,
         sources: BTreeMap::from([("wal".into(), 77)]),
         tags: BTreeMap::from([("note".into(), "a \"second\" für 日本".into())]),
         signature: None,
     }
+}
+
+/// The sixth version, after a fence: small enough to hold its blobs itself.
+fn inline() -> LogEntry {
+    let mut entry = LogEntry {
+        version: 6,
+        epoch: 3,
+        parent: 5,
+        state_version: 6,
+        commits: 3,
+        blobs: Some(EntryBlobs::Inline(InlineBlobs {
+            delta: Bytes::from_static(b"the bytes of a delta"),
+            reverse: Some(Bytes::from_static(b"and of the way back")),
+        })),
+        tags: BTreeMap::new(),
+        ..commit()
+    };
+    entry.links.0.push(Link {
+        since: 4,
+        from: 5,
+        epoch: 3,
+        nonce: StepNonce::default(),
+        delta_bytes: 20,
+        reverse_bytes: Some(19),
+        inline: true,
+    });
+    entry
 }
 
 fn fence() -> LogEntry {
@@ -71,7 +117,7 @@ fn fence() -> LogEntry {
         epoch: 3,
         nonce: "77aa".into(),
         parent: 4,
-        blobs: EntryBlobs::default(),
+        blobs: None,
         tags: BTreeMap::new(),
         ..commit()
     }
@@ -98,6 +144,7 @@ fn check(name: &str, made: &[u8], again: &dyn Fn(&[u8]) -> Vec<u8>) {
 fn documents_are_written_and_read_as_published() {
     let entry = |bytes: &[u8]| LogEntry::decode(bytes).unwrap().encode().unwrap();
     check("log-commit.json", &commit().encode().unwrap(), &entry);
+    check("log-inline.json", &inline().encode().unwrap(), &entry);
     check("log-fence.json", &fence().encode().unwrap(), &entry);
     let snapshot = SnapshotEntry {
         format: FORMAT,

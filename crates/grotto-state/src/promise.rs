@@ -1,0 +1,79 @@
+//! What a log entry promises of its state, compared with the state.
+//!
+//! Owns: which of an entry's statements a state must bear out: all that say something of it. Never: reads
+//! an entry. Spec: `docs/format/spec.md`, section "Commit log".
+
+use grotto_format::log::{LogEntry, TypeSummary};
+use std::collections::BTreeMap;
+
+use crate::State;
+
+/// What a log entry says about its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promise {
+    version: u64,
+    state_checksum: u64,
+    schema_hash: u64,
+    types: BTreeMap<String, TypeSummary>,
+}
+
+impl Promise {
+    /// What an entry says.
+    #[must_use]
+    pub fn of(entry: &LogEntry) -> Self {
+        Self {
+            version: entry.version,
+            state_checksum: entry.state_checksum,
+            schema_hash: entry.schema_hash,
+            types: entry.types.clone(),
+        }
+    }
+
+    /// Whether a state is the one that the log means.
+    ///
+    /// # Errors
+    /// Names the first thing that differs.
+    pub fn check(&self, state: &State) -> Result<(), String> {
+        let version = self.version;
+        let compare = |what: &str, expected: u64, found: u64| {
+            if expected == found {
+                return Ok(());
+            }
+            Err(format!(
+                "version {version}: {what} expected {expected:016x} by the log, found {found:016x}"
+            ))
+        };
+        compare("schema hash", self.schema_hash, state.schema_hash())?;
+        let found = state.summary();
+        for (name, expected) in &self.types {
+            let found = found.get(name).copied().unwrap_or_default();
+            if found.records != expected.records {
+                return Err(format!(
+                    "version {version}: expected {} records of {name} by the log, found {}",
+                    expected.records, found.records
+                ));
+            }
+            let what = format!("state checksum of {name}");
+            compare(&what, expected.checksum, found.checksum)?;
+        }
+        if let Some(name) = found.keys().find(|name| !self.types.contains_key(*name)) {
+            return Err(format!(
+                "version {version}: type {name} is not one of the log"
+            ));
+        }
+        compare("state checksum", self.state_checksum, state.checksum())
+    }
+}
+
+impl State {
+    /// Records and checksum of each type, by its name: what a log entry tells of a state.
+    #[must_use]
+    pub fn summary(&self) -> BTreeMap<String, TypeSummary> {
+        let names = self.schema().types().iter().map(|ty| ty.name.clone());
+        let types = self.types.iter().map(|ty| TypeSummary {
+            records: ty.live,
+            checksum: ty.checksum,
+        });
+        names.zip(types).collect()
+    }
+}

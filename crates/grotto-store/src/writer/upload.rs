@@ -1,0 +1,142 @@
+//! Uploading blobs, before anything names them.
+//!
+//! Owns: their names, and which of them need none. Never: makes anybody see a blob.
+
+use bytes::Bytes;
+use grotto_format::log::{BlobKind, BlobRef, EntryBlobs, InlineBlobs, Stored, StoredBlobs};
+
+use super::{MAX_INLINE_BYTES, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::Created;
+use crate::source::fresh_nonce;
+
+/// The blobs of a version that is not committed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    pub(super) version: u64,
+    pub(super) epoch: u64,
+    pub(super) blobs: EntryBlobs,
+}
+
+impl Uploaded {
+    /// What the log entry will say of them.
+    pub fn blobs(&self) -> &EntryBlobs {
+        &self.blobs
+    }
+
+    /// Bytes that became objects.
+    pub fn stored_bytes(&self) -> u64 {
+        match &self.blobs {
+            EntryBlobs::Inline(_) => 0,
+            stored => stored.delta_bytes() + stored.reverse_bytes().unwrap_or(0),
+        }
+    }
+}
+
+impl Writer {
+    /// Uploads the way to a version and the way back, for [`Writer::commit`]. Small ones are kept for the
+    /// log entry instead. Nothing refers to them until an entry does.
+    pub async fn upload_step(
+        &self,
+        version: u64,
+        delta: Bytes,
+        reverse: Option<Bytes>,
+    ) -> Result<Uploaded> {
+        let epoch = self.reign()?;
+        let together = delta.len() + reverse.as_ref().map_or(0, Bytes::len);
+        let blobs = if together <= self.options.inline_bytes.min(MAX_INLINE_BYTES) {
+            EntryBlobs::Inline(InlineBlobs { delta, reverse })
+        } else {
+            let stored = self.store_step(version, epoch, delta, reverse).await?;
+            EntryBlobs::Stored(stored)
+        };
+        Ok(Uploaded {
+            version,
+            epoch,
+            blobs,
+        })
+    }
+
+    /// Uploads a snapshot of a version under a name nobody else picks. Nothing refers to it until
+    /// [`Writer::announce_snapshot`] or a commit does.
+    pub async fn upload_snapshot(&self, version: u64, bytes: Bytes) -> Result<BlobRef> {
+        let epoch = self.reign()?;
+        let random = &*self.dataset.store.env().random;
+        let create = || async {
+            let name = BlobKind::Snapshot.blob_name(version, epoch, &random.nonce());
+            self.create_blob(&name, &bytes).await?;
+            Ok(name)
+        };
+        let name = self.dataset.store.writing(create).await?;
+        Ok(BlobRef {
+            name,
+            length: bytes.len() as u64,
+            checksum: self.checksum_of(bytes).await?,
+        })
+    }
+
+    /// Both under one nonce. A try that failed may have left one of them: the next takes other names.
+    async fn store_step(
+        &self,
+        version: u64,
+        epoch: u64,
+        delta: Bytes,
+        reverse: Option<Bytes>,
+    ) -> Result<StoredBlobs> {
+        let random = &*self.dataset.store.env().random;
+        let create = || async {
+            let nonce = fresh_nonce(random);
+            let create = |kind, bytes: Option<Bytes>| async move {
+                match bytes {
+                    Some(bytes) => {
+                        self.create_blob(&nonce.name(kind, version, epoch), &bytes)
+                            .await
+                    }
+                    None => Ok(()),
+                }
+            };
+            let delta = create(BlobKind::Delta, Some(delta.clone()));
+            tokio::try_join!(delta, create(BlobKind::Reverse, reverse.clone()))?;
+            Ok(nonce)
+        };
+        let nonce = self.dataset.store.writing(create).await?;
+        let reverse = match reverse {
+            Some(bytes) => Some(self.stored(bytes).await?),
+            None => None,
+        };
+        Ok(StoredBlobs {
+            nonce,
+            delta: self.stored(delta).await?,
+            reverse,
+        })
+    }
+
+    /// Creates a blob, and never writes over one: two clones of one machine may draw the same nonce. A
+    /// try that landed without an answer leaves an orphan.
+    async fn create_blob(&self, name: &str, bytes: &Bytes) -> Result<()> {
+        let path = self.dataset.layout.blob(name);
+        match self.dataset.store.create(&path, bytes.clone()).await? {
+            Created::New => Ok(()),
+            Created::Exists => Err(Error::unavailable(format!("{path} is taken"))),
+        }
+    }
+
+    async fn stored(&self, bytes: Bytes) -> Result<Stored> {
+        Ok(Stored {
+            length: bytes.len() as u64,
+            checksum: self.checksum_of(bytes).await?,
+        })
+    }
+
+    /// Hashes on a thread of its own where it would hold up the others.
+    async fn checksum_of(&self, bytes: Bytes) -> Result<u64> {
+        const SMALL: usize = 1 << 20;
+        if bytes.len() <= SMALL {
+            return Ok(xxhash_rust::xxh3::xxh3_64(&bytes));
+        }
+        let env = self.dataset.store.env();
+        env.blocking(move || xxhash_rust::xxh3::xxh3_64(&bytes))
+            .await
+            .map_err(|e| Error::new(ErrorKind::Internal, "hashing ended early").with_source(e))
+    }
+}
