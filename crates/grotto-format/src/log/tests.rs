@@ -186,7 +186,8 @@ fn blob_names_cannot_leave_their_folder() {
 
 #[test]
 fn an_entry_that_contradicts_itself_is_refused() {
-    let broken: [(&str, fn(&mut LogEntry)); 17] = [
+    type Break = fn(&mut LogEntry);
+    let broken: [(&str, Break); 17] = [
         ("parent", |e| e.parent = 3),
         ("parent", |e| e.parent = 1),
         ("state_version", |e| e.state_version = 2),

@@ -22,7 +22,7 @@ fn a_seed_repeats_to_the_last_line() {
         let (first, second) = (run(seed, true).unwrap(), run(seed, true).unwrap());
         assert_eq!(first.trace, second.trace, "seed {seed}");
         assert_eq!(first.hash, second.hash);
-        assert!(first.trace.len() > 1_000, "little happens in seed {seed}");
+        assert!(first.trace.len() > 500, "little happens in seed {seed}");
     }
     assert_ne!(run(1, false).unwrap().hash, run(2, false).unwrap().hash);
 }
