@@ -77,6 +77,7 @@ impl From<StateError> for Error {
             | StateError::Section { .. }
             | StateError::Mismatch { .. }
             | StateError::Checksum { .. }
+            | StateError::Unsound { .. }
             | StateError::Damaged(_) => ErrorKind::Corrupt,
             StateError::Seal(_) => ErrorKind::Unavailable,
             StateError::Incompatible(_)

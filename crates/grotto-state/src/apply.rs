@@ -10,8 +10,10 @@ mod changes;
 mod content;
 mod effort;
 mod indexes;
+mod live;
 mod rebuild;
 mod sections;
+mod sound;
 mod unit;
 mod work;
 
@@ -52,6 +54,7 @@ impl State {
         self.check_from(header)?;
         let base = self.under_schema_of(header)?;
         let sections = sections::by_type(blob, &base.infos)?;
+        let alive = live::of_blob(&base, blob, &sections)?;
         let mut work = Work::new(&base, seal)?;
         let mut changes = Changes::default();
         let mut types = Vec::with_capacity(base.types.len());
@@ -59,15 +62,8 @@ impl State {
         let mut blocks = 0;
         for (position, sections) in sections.iter().enumerate() {
             let id = TypeId(position as u16);
-            let (ty, change, loaded) = change::apply_type(
-                &base,
-                id,
-                header.types[position].shift,
-                blob,
-                sections,
-                threads,
-                &mut work,
-            )?;
+            let (ty, change, loaded) =
+                change::apply_type(&base, id, blob, sections, &alive, threads, &mut work)?;
             // Counted as a snapshot would have them, whatever blocks there are of other sizes.
             blocks += (ty.blocks.len() << ty.shift).div_ceil(1 << ty.span);
             let most = blob.limits().blocks;
@@ -82,9 +78,12 @@ impl State {
             changes.types.push(change);
             keys.push(loaded);
         }
-        let (next, effort) = indexes::index_phase(&base, types, &changes, keys, header.to, work)?;
+        let (next, effort, suspects) =
+            indexes::index_phase(&base, types, &changes, keys, header.to, work)?;
         changes.effort = effort;
         check_to(&next, header)?;
+        sound::check_keys(&next, &suspects)?;
+        sound::check_orders(&next, &changes, threads)?;
         Ok((next.without_dropped(), changes))
     }
 
@@ -189,6 +188,7 @@ struct TypeWork<'a> {
     /// The type as the refresh finds it, under the size of blocks that the blob says.
     old: &'a TypeState,
     sections: &'a TypeSections,
+    demands: sound::Demands<'a>,
     limits: &'a Limits,
     /// Threads that a load may use, this one included.
     threads: usize,

@@ -47,6 +47,16 @@ pub enum StateError {
         /// Of the state built.
         found: u64,
     },
+    /// A record that no state may hold.
+    #[error("{type_name} #{ordinal}: {reason}")]
+    Unsound {
+        /// Type of the record.
+        type_name: String,
+        /// Its ordinal.
+        ordinal: u32,
+        /// What was expected and found.
+        reason: String,
+    },
     /// The schema cannot change like this.
     #[error("{0}")]
     Incompatible(String),

@@ -24,10 +24,12 @@ mod patch;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod twins;
 
 pub(crate) use build::{RUN_PARTS, Run, build_pages_in, build_parts, depth_for, is_deep};
-pub(crate) use patch::{Change, patch, span_of};
+pub(crate) use patch::{Change, patch, sort, span_of};
 pub(crate) use settle::scaled;
+pub(crate) use twins::Twins;
 
 use crate::segment::{Loc, Segment};
 use std::sync::Arc;
@@ -302,6 +304,8 @@ pub(crate) fn each_page(index: &Index) -> impl Iterator<Item = Loc> + '_ {
 pub(crate) enum IndexFault {
     /// The index and the records contradict each other at this ordinal.
     Damage(u32),
+    /// Part of the key of this record is null.
+    NullKey(u32),
     /// So many entries that cannot be separated do not fit one page: hundreds of thousands.
     Crowded(usize),
 }

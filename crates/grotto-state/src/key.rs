@@ -78,7 +78,7 @@ impl KeyPath {
 }
 
 /// One part of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyPart<'a> {
     /// int, long, float, double or boolean as a 64-bit word: integers sign-extended, floats as bits.
     Fixed(u64),

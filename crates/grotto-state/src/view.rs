@@ -12,7 +12,7 @@ mod many;
 mod tests;
 
 pub use collection::{ListIter, ListView, MapIter, MapView};
-pub(crate) use lookup::{Side, find};
+pub(crate) use lookup::{ElementOrder, Side, find};
 
 use crate::error::{StateError, StateResult};
 use crate::record::Record;

@@ -6,7 +6,10 @@ use super::{Blob, BlobError, MAX_WINDOW_LOG};
 use crate::checksum;
 use bytes::Bytes;
 use zstd::bulk::Decompressor;
-use zstd::zstd_safe::DParameter;
+use zstd::zstd_safe::{DParameter, find_frame_compressed_size};
+
+/// First bytes of a zstd frame that holds data; skippable frames begin otherwise.
+const FRAME: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 
 /// What decompressing needs, to be used again from section to section: a load reads thousands.
 #[derive(Default)]
@@ -42,6 +45,12 @@ impl Unpacker {
         decoder.decompress_to_buffer(stored, &mut self.raw)?;
         Ok(())
     }
+}
+
+/// Whether the bytes are one frame and nothing else. A decoder by itself takes frames one after the
+/// other, empty and skippable ones too, so that many files would hold the same section.
+fn is_one_frame(stored: &[u8]) -> bool {
+    stored.starts_with(&FRAME) && find_frame_compressed_size(stored) == Ok(stored.len())
 }
 
 impl Blob {
@@ -91,6 +100,10 @@ impl Blob {
         }
         if !section.compressed {
             return Ok(stored);
+        }
+        if !is_one_frame(stored) {
+            let bytes = stored.len();
+            return Err(fail(format!("expected one zstd frame of {bytes} bytes")));
         }
         unpacker
             .unpack(stored, section.raw as usize)

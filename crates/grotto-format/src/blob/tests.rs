@@ -53,3 +53,41 @@ fn every_truncation_is_refused() {
         );
     }
 }
+
+/// What reading a blob gives whose only section is stored as these bytes, for a hundred raw ones.
+fn read_stored(stored: Vec<u8>) -> Result<Vec<u8>, BlobError> {
+    let header = Blob::parse(sample().into()).unwrap().header;
+    let mut writer = BlobWriter::new(header, None);
+    let section = PackedSection::new(0, 0, SectionKind::Column(0), Vec::new(), None);
+    writer.packed(section.compressed(100, stored));
+    let blob = Blob::parse(writer.finish().unwrap().into()).unwrap();
+    blob.section(0).map(|raw| raw.to_vec())
+}
+
+#[test]
+fn a_compressed_section_is_one_frame_and_nothing_else() {
+    let raw = vec![7; 100];
+    let frame = zstd::bulk::compress(&raw, 3).unwrap();
+    let empty = zstd::bulk::compress(&[], 3).unwrap();
+    let skippable = [0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9];
+    let half = zstd::bulk::compress(&raw[..50], 3).unwrap();
+    assert_eq!(read_stored(frame.clone()).unwrap(), raw);
+    for wrong in [
+        [&frame[..], &empty].concat(),
+        [&empty[..], &frame].concat(),
+        [&half[..], &half].concat(),
+        [&skippable[..], &frame].concat(),
+        [&frame[..], &skippable].concat(),
+        [&frame[..], &[0]].concat(),
+        frame[..frame.len() - 1].to_vec(),
+        skippable.to_vec(),
+        raw,
+        Vec::new(),
+    ] {
+        let bytes = wrong.len();
+        assert_eq!(
+            read_stored(wrong).unwrap_err().to_string(),
+            format!("section 0: expected one zstd frame of {bytes} bytes")
+        );
+    }
+}

@@ -77,6 +77,23 @@ impl PackedSection {
     }
 }
 
+impl PackedSection {
+    /// A section whose stored bytes are compressed already, however: for tests of what readers refuse.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn compressed(mut self, raw: u64, stored: Vec<u8>) -> Self {
+        self.entry = Section {
+            compressed: true,
+            raw,
+            stored: stored.len() as u64,
+            checksum: checksum::of_bytes(&stored),
+            ..self.entry
+        };
+        self.stored = stored;
+        self
+    }
+}
+
 impl BlobWriter {
     /// Starts a blob; `level` is that of zstd, `None` stores everything uncompressed.
     #[must_use]

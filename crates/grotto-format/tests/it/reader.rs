@@ -1,11 +1,13 @@
 //! A second reader of blobs, written from the specification alone: slow, plain, and without a line
 //! of the code it checks but the schema parser and XXH3.
 //!
-//! Owns: from the bytes of a chain of blobs to records and a state checksum. Good files only: what
-//! is wrong panics.
+//! Owns: from the bytes of a chain of blobs to records and a state checksum. What is wrong panics.
+
+mod flat;
+mod frame;
+mod sound;
 
 use grotto_format::schema::{FieldType, Schema, TypeKind, TypeSchema};
-use grotto_format::{FlatBuilder, TypeId};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -113,6 +115,7 @@ impl File {
             assert_eq!(entry.checksum, xxh3_64(stored));
             let raw = match entry.compressed {
                 0 => stored.to_vec(),
+                _ if !frame::is_the_only_one(stored) => panic!("more or less than one frame"),
                 _ => zstd::bulk::decompress(stored, entry.raw as usize).unwrap(),
             };
             assert_eq!(raw.len() as u64, entry.raw);
@@ -262,6 +265,12 @@ pub(crate) struct Naive {
 
 impl Naive {
     pub(crate) fn apply(&self, file: &File) -> Self {
+        match file.kind {
+            1 => assert_eq!((file.from, file.from_checksum), (0, 0)),
+            2 => assert!(file.to > file.from),
+            3 => assert!(file.to < file.from),
+            kind => panic!("kind {kind} applies to nothing"),
+        }
         assert_eq!(
             (self.version, self.checksum()),
             (file.from, file.from_checksum)
@@ -270,25 +279,43 @@ impl Naive {
             xxh3_64(self.schema.to_string().as_bytes()),
             file.from_schema_hash
         );
-        let mut next = self.under(file);
+        let before = self.under(file);
         assert_eq!(
-            xxh3_64(next.schema.to_string().as_bytes()),
+            xxh3_64(before.schema.to_string().as_bytes()),
             file.schema_hash
         );
+        let mut next = before.clone();
+        next.take_sections(&before, file);
+        let live: Vec<u64> = next
+            .records
+            .iter()
+            .map(|records| records.len() as u64)
+            .collect();
+        assert_eq!(live, file.types.iter().map(|t| t.1).collect::<Vec<_>>());
+        assert_eq!(next.checksum(), file.to_checksum);
+        sound::check(&before, &next, file);
+        next
+    }
+
+    /// Removes and adds what the sections say, which are in order for each type.
+    fn take_sections(&mut self, before: &Self, file: &File) {
+        sound::check_order_of_sections(&self.schema, file);
         let mut chunk = Vec::new();
         for (entry, raw) in &file.sections {
             let ty = entry.ty as usize;
-            let fields = columns(&next.schema.types()[ty]);
-            let records = &mut next.records[ty];
+            let fields = columns(&self.schema.types()[ty]);
+            let keyed = self.schema.types()[ty].key().is_some();
+            let records = &mut self.records[ty];
             match entry.kind {
                 0 => ordinals(raw)
                     .iter()
                     .for_each(|o| assert!(records.remove(o).is_some())),
                 1 => {
                     chunk = ordinals(raw);
-                    chunk
-                        .iter()
-                        .for_each(|o| assert!(records.insert(*o, Vec::new()).is_none()));
+                    for ordinal in &chunk {
+                        assert!(records.insert(*ordinal, Vec::new()).is_none());
+                        assert!(keyed || !before.records[ty].contains_key(ordinal));
+                    }
                 }
                 kind => {
                     let cells = column(raw, fields[kind as usize - 2].1, chunk.len());
@@ -298,14 +325,6 @@ impl Naive {
                 }
             }
         }
-        let live: Vec<u64> = next
-            .records
-            .iter()
-            .map(|records| records.len() as u64)
-            .collect();
-        assert_eq!(live, file.types.iter().map(|t| t.1).collect::<Vec<_>>());
-        assert_eq!(next.checksum(), file.to_checksum);
-        next
     }
 
     /// The same records under the schema of a blob: types and fields go by their names.
@@ -348,59 +367,6 @@ impl Naive {
             }
         }
         sum
-    }
-
-    /// A record in flat form, nested ones included.
-    pub(crate) fn flat(&self, id: TypeId, ordinal: u32, out: &mut FlatBuilder) {
-        let row = &self.records[id.index()][&ordinal];
-        match &self.schema.get(id).kind {
-            TypeKind::Object(object) => {
-                let mark = out.begin_object();
-                let mut present = 0;
-                for (position, (field, cell)) in object.fields.iter().zip(row).enumerate() {
-                    if *cell != Cell::Null {
-                        present += 1;
-                        out.field(position as u16);
-                        self.value(field.ty, cell, out);
-                    }
-                }
-                out.end_object(mark, present);
-            }
-            TypeKind::List { element } | TypeKind::Set { element, .. } => {
-                self.elements(&row[0], &[*element], out)
-            }
-            TypeKind::Map { key, value, .. } => self.elements(&row[0], &[*key, *value], out),
-        }
-    }
-
-    fn value(&self, ty: FieldType, cell: &Cell, out: &mut FlatBuilder) {
-        match (ty, cell) {
-            (FieldType::Int, Cell::Word(word)) => out.int(*word as i32),
-            (FieldType::Long, Cell::Word(word)) => out.long(*word as i64),
-            (FieldType::Float, Cell::Word(word)) => out.float(f32::from_bits(*word as u32)),
-            (FieldType::Double, Cell::Word(word)) => out.double(f64::from_bits(*word)),
-            (FieldType::Boolean, Cell::Word(word)) => out.boolean(*word == 1),
-            (FieldType::Reference(to), Cell::Word(word)) => self.nested(to, *word as u32, out),
-            (_, Cell::Bytes(bytes)) => out.var(bytes),
-            _ => panic!("{ty:?} holds {cell:?}"),
-        }
-    }
-
-    fn elements(&self, cell: &Cell, of: &[TypeId], out: &mut FlatBuilder) {
-        let Cell::Ordinals(list) = cell else {
-            panic!("a collection holds {cell:?}")
-        };
-        let mark = out.begin_collection();
-        for (position, ordinal) in list.iter().enumerate() {
-            self.nested(of[position % of.len()], *ordinal, out);
-        }
-        out.end_collection(mark, (list.len() / of.len()) as u32);
-    }
-
-    fn nested(&self, id: TypeId, ordinal: u32, out: &mut FlatBuilder) {
-        let mark = out.begin_nested();
-        self.flat(id, ordinal, out);
-        out.end_nested(mark);
     }
 }
 

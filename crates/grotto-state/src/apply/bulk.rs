@@ -159,7 +159,8 @@ impl Shared<'_> {
             let mut reserve = |needed| self.order.reserve(number, &mut held, needed);
             let decoded =
                 sections::chunk(self.blob, self.of.info, *first, &mut chunk, &mut reserve);
-            let built = decoded.and_then(|()| self.build(&mut chunk, &so_far, &mut open));
+            let checked = decoded.and_then(|()| self.of.demands.check(&chunk));
+            let built = checked.and_then(|()| self.build(&mut chunk, &so_far, &mut open));
             self.order.keep(&mut held, chunk.shrink());
             if results.send(Message::Chunk(number, built)).is_err() {
                 return;

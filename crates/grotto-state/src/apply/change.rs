@@ -4,7 +4,9 @@
 
 use super::bulk;
 use super::content;
+use super::live::Live;
 use super::sections::{self, Chunk, TypeSections};
+use super::sound::Demands;
 use super::unit::Unit;
 use super::work::Work;
 use super::{TypeChanges, TypeWork};
@@ -43,9 +45,9 @@ pub(super) struct Tables {
 pub(super) fn apply_type(
     base: &State,
     id: TypeId,
-    span: u8,
     blob: &Blob,
     sections: &TypeSections,
+    alive: &[Option<Live<'_>>],
     threads: usize,
     work: &mut Work<'_>,
 ) -> StateResult<(TypeState, TypeChanges, Option<Vec<Run>>)> {
@@ -53,7 +55,8 @@ pub(super) fn apply_type(
     if sections.removed.is_none() && sections.chunks.is_empty() && before.live > 0 {
         return Ok((before.clone(), TypeChanges::default(), None));
     }
-    let old = &prepared(before, span);
+    // The header has as many types as the state.
+    let old = &prepared(before, blob.header.types[id.index()].shift);
     if sections.removed.is_none() && sections.chunks.is_empty() {
         return Ok((old.clone(), TypeChanges::default(), None));
     }
@@ -62,6 +65,7 @@ pub(super) fn apply_type(
         info: &base.infos[id.index()],
         old,
         sections,
+        demands: Demands::new(&base.schema, id, alive),
         limits: blob.limits(),
         threads,
     };
@@ -95,6 +99,7 @@ pub(super) fn apply_type(
     for first in &of.sections.chunks {
         // One at a time, so that the limits of a chunk bound its memory.
         sections::chunk(blob, of.info, *first, &mut chunk, &mut |_| ())?;
+        of.demands.check(&chunk)?;
         add_chunk(
             base,
             &of,

@@ -2,11 +2,12 @@
 //!
 //! Owns: the order in which that happens. Never touches blocks of the types but to move them.
 
+use super::sound;
 use super::work::{Open, Work};
 use super::{Changes, Effort, rebuild};
 use crate::compact::compact;
 use crate::error::{StateError, StateResult};
-use crate::index::{self, Change, Index, IndexFault, Run};
+use crate::index::{self, Change, Index, IndexFault, Run, Twins};
 use crate::key;
 use crate::segment::items::Kind;
 use crate::segment::{ALIGN, Buffer, HugeBuffer, Loc, Segment};
@@ -14,6 +15,9 @@ use crate::state::{State, TypeState};
 use bytes::Bytes;
 use grotto_format::schema::TypeId;
 use std::sync::Arc;
+
+/// Records of a type that may have one key, in pairs.
+pub(super) type Suspects = Vec<(TypeId, Vec<(u32, u32)>)>;
 
 /// Patches the indexes, empties old segments and seals the new one. `keys` are those that a load has
 /// met, by type.
@@ -24,15 +28,17 @@ pub(super) fn index_phase(
     keys: Vec<Option<Vec<Run>>>,
     version: u64,
     mut work: Work<'_>,
-) -> StateResult<(State, Effort)> {
-    let mut left = Vec::new();
+) -> StateResult<(State, Effort, Suspects)> {
+    let (mut left, mut suspects) = (Vec::new(), Suspects::new());
     for (position, (keys, change)) in keys.into_iter().zip(&changes.types).enumerate() {
         let id = TypeId(position as u16);
         let changed = !change.is_empty();
         if let Some(runs) = keys {
             free_pages(base, id, &mut work);
             let (name, fault) = (base.infos[position].name, |e| fault(base, id, e));
-            types[position].index = Some(rebuild::of_runs(runs, name, fault, &mut work)?);
+            let (index, twins) = rebuild::of_runs(runs, name, fault, &mut work)?;
+            types[position].index = Some(index);
+            suspects.push((id, twins));
         } else if base.infos[position].key.is_some() && changed {
             left.push(id);
         }
@@ -42,7 +48,8 @@ pub(super) fn index_phase(
         State::assemble(version, base.seed, schema, infos, types, segments)
     };
     if !left.is_empty() {
-        types = read_and_index(base, types, changes, &left, &assembled, &mut work)?;
+        let found = &mut suspects;
+        types = read_and_index(base, types, changes, &left, &assembled, found, &mut work)?;
     }
     let emptying = compact(&mut types, &base.infos, &mut work, base.emptying)?;
     let (segments, effort) = work.finish()?;
@@ -51,7 +58,7 @@ pub(super) fn index_phase(
         let victim = next.segments.get(usize::from(cursor.slot));
         victim.is_some_and(|victim| !victim.bytes.is_empty())
     });
-    Ok((next, effort))
+    Ok((next, effort, suspects))
 }
 
 /// A buffer while it takes part as a segment.
@@ -71,6 +78,7 @@ fn read_and_index(
     changes: &Changes,
     left: &[TypeId],
     assembled: &dyn Fn(Vec<TypeState>, Vec<Segment>) -> State,
+    suspects: &mut Suspects,
     work: &mut Work<'_>,
 ) -> StateResult<Vec<TypeState>> {
     let mut lent = Vec::new();
@@ -89,7 +97,8 @@ fn read_and_index(
     for id in left {
         let place = Place { offset, slot };
         let change = &changes.types[id.index()];
-        let index = index_type(base, &next, *id, change, place, &mut pages, work)?;
+        let (index, twins) = index_type(base, &next, *id, change, place, &mut pages, work)?;
+        suspects.push((*id, twins));
         next.types[id.index()].index = Some(index);
     }
     let State {
@@ -125,6 +134,10 @@ fn fault(base: &State, id: TypeId, fault: IndexFault) -> StateError {
         IndexFault::Damage(ordinal) => StateError::Damaged(format!(
             "expected {name} #{ordinal} to have a primary key of its own in the index"
         )),
+        IndexFault::NullKey(ordinal) => {
+            let reason = "expected no part of the primary key to be null";
+            sound::unsound(name, ordinal, reason.to_owned())
+        }
         IndexFault::Crowded(count) => StateError::Limit(format!(
             "{name}: {} keys with one hash, found {count}",
             index::MAX_CROWD
@@ -147,44 +160,47 @@ fn index_type(
     Place { offset, slot }: Place,
     pages: &mut Buffer,
     work: &mut Work<'_>,
-) -> StateResult<Index> {
+) -> StateResult<(Index, Vec<(u32, u32)>)> {
     let Some(info) = base.infos[id.index()].key.as_ref() else {
-        return Ok(Index::default());
+        return Ok((Index::default(), Vec::new()));
     };
     let fault = |e| fault(base, id, e);
-    let hash = |state: &State, ordinal: u32| {
+    let hash = |state: &State, ordinal: u32, missing: fn(u32) -> IndexFault| {
         state
             .row(id, ordinal)
             .and_then(|r| key::hash_record(&r, info))
-            .ok_or_else(|| fault(IndexFault::Damage(ordinal)))
+            .ok_or_else(|| fault(missing(ordinal)))
     };
     let from = offset.div_ceil(ALIGN);
     let old = base.types[id.index()].index.clone().unwrap_or_default();
     check_keys(base, next, id, &change.modified)?;
     if change.added.is_empty() && change.removed.is_empty() {
-        return Ok(old);
+        return Ok((old, Vec::new()));
     }
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
         free_pages(base, id, work);
-        let built = rebuild::of_records(next, id, info, fault, pages, slot)?;
-        return moved(built, slot, from);
+        let (built, twins) = rebuild::of_records(next, id, info, fault, pages, slot)?;
+        return Ok((moved(built, slot, from)?, twins));
     }
     let mut list = Vec::with_capacity(change.added.len() + change.removed.len());
     for ordinal in &change.removed {
         list.push(Change {
-            hash: hash(base, *ordinal)?,
+            hash: hash(base, *ordinal, IndexFault::Damage)?,
             ordinal: *ordinal,
             add: false,
         });
     }
     for ordinal in &change.added {
         list.push(Change {
-            hash: hash(next, *ordinal)?,
+            hash: hash(next, *ordinal, IndexFault::NullKey)?,
             ordinal: *ordinal,
             add: true,
         });
     }
+    let mut twins = Twins::default();
+    index::sort(&mut list);
+    twins.note_changes(&old, &base.segments, &list);
     let rehash = |ordinal| {
         next.row(id, ordinal)
             .and_then(|r| key::hash_record(&r, info))
@@ -207,7 +223,7 @@ fn index_type(
     for entries in written {
         pages.items.note(name, Kind::Index { depth }, entries);
     }
-    moved(patched, slot, from)
+    Ok((moved(patched, slot, from)?, twins.pairs))
 }
 
 /// Refuses a record that changed where it is and has another key now: the index would not lead to it,

@@ -6,45 +6,49 @@ use super::threads;
 use super::work::Work;
 use crate::bitmap;
 use crate::error::{StateError, StateResult};
-use crate::index::{self, Index, IndexFault, Run};
+use crate::index::{self, Index, IndexFault, Run, Twins};
 use crate::key::{self, KeyInfo};
 use crate::segment::items::Kind;
 use crate::segment::{ALIGN, Buffer};
 use crate::state::State;
 use grotto_format::schema::TypeId;
 
-/// Builds an index from the keys of a load, in the buffers of the segments being written.
+/// Builds an index from the keys of a load, in the buffers of the segments being written. Like the
+/// others it gives the pairs of records that may have one key, too.
 pub(super) fn of_runs(
     runs: Vec<Run>,
     type_name: u64,
     fault: impl Fn(IndexFault) -> StateError,
     work: &mut Work<'_>,
-) -> StateResult<Index> {
+) -> StateResult<(Index, Vec<(u32, u32)>)> {
     debug_assert_eq!(ALIGN, index::LINE, "pages need no padding");
     let depth = index::depth_for(runs.iter().map(Run::len).sum());
     let parallel = if index::is_deep(depth) { threads() } else { 1 };
     let built = if parallel > 1 {
         side_by_side(work.lend(parallel)?, |part, mut open| {
             let cut = |part: usize| index::RUN_PARTS * part as u32 / parallel as u32;
-            let parts = cut(part)..cut(part + 1);
-            let pages = index::build_parts(&runs, depth, parts, &mut open.buffer);
-            (open, pages)
+            let (parts, mut twins) = (cut(part)..cut(part + 1), Twins::default());
+            let pages = index::build_parts(&runs, depth, parts, &mut open.buffer, &mut twins);
+            (open, pages, twins.pairs)
         })
     } else {
         let entries: Vec<_> = runs.into_iter().map(Run::into_entries).collect();
         side_by_side(work.lend(1)?, |_, mut open| {
-            let pages = index::build_pages_in(&entries, depth, 0..1 << depth);
+            let mut twins = Twins::default();
+            let pages = index::build_pages_in(&entries, depth, 0..1 << depth, &mut twins);
             let pages = pages.map(|(pages, mut starts)| {
                 let at = open.buffer.put(&pages.bytes);
                 starts.iter_mut().for_each(|(start, _)| *start += at);
                 starts
             });
-            (open, pages)
+            (open, pages, twins.pairs)
         })
     };
     let mut locs = Vec::with_capacity(1 << depth);
     let mut buffers = Vec::with_capacity(built.len());
-    for (mut open, pages) in built {
+    let mut pairs = Vec::new();
+    for (mut open, pages, twins) in built {
+        pairs.extend(twins);
         let first = locs.len();
         for (start, lines) in pages.map_err(&fault)? {
             locs.push(open.loc(start, lines)?);
@@ -56,10 +60,8 @@ pub(super) fn of_runs(
         buffers.push(open);
     }
     work.take_back(buffers)?;
-    Ok(Index {
-        pages: locs.into(),
-        depth,
-    })
+    let pages = locs.into();
+    Ok((Index { pages, depth }, pairs))
 }
 
 /// Builds an index by reading the keys of all records, which may lie in other ones: keys hashed side
@@ -71,7 +73,7 @@ pub(super) fn of_records(
     fault: impl Fn(IndexFault) -> StateError,
     out: &mut Buffer,
     slot: u16,
-) -> StateResult<Index> {
+) -> StateResult<(Index, Vec<(u32, u32)>)> {
     let threads = if next.count(id) < SMALL { 1 } else { threads() };
     let blocks = next.ordinal_limit(id) >> next.types[id.index()].shift;
     let hashed = |part: u32| -> Result<Vec<(u64, u32)>, IndexFault> {
@@ -88,7 +90,7 @@ pub(super) fn of_records(
                 let hash = next
                     .row(id, ordinal)
                     .and_then(|record| key::hash_record(&record, info));
-                entries.push((hash.ok_or(IndexFault::Damage(ordinal))?, ordinal));
+                entries.push((hash.ok_or(IndexFault::NullKey(ordinal))?, ordinal));
             }
         }
         Ok(entries)
@@ -102,11 +104,15 @@ pub(super) fn of_records(
     let count = threads.min(pages as usize);
     let built = side_by_side((0..count).collect(), |part, _| {
         let cut = |part: usize| pages * part as u32 / count as u32;
-        index::build_pages_in(&parts, depth, cut(part)..cut(part + 1))
+        let (range, mut twins) = (cut(part)..cut(part + 1), Twins::default());
+        let built = index::build_pages_in(&parts, depth, range, &mut twins);
+        built.map(|(buffer, starts)| (buffer, starts, twins.pairs))
     });
     let mut locs = Vec::with_capacity(pages as usize);
+    let mut pairs = Vec::new();
     for part in built {
-        let (buffer, starts) = part.map_err(&fault)?;
+        let (buffer, starts, twins) = part.map_err(&fault)?;
+        pairs.extend(twins);
         let start = out.put(&buffer.bytes);
         for (at, lines) in starts {
             locs.push(Buffer::checked_loc(start + at, slot, lines)?);
@@ -115,10 +121,8 @@ pub(super) fn of_records(
     let (kind, count) = (Kind::Index { depth }, locs.len() as u64);
     let name = next.infos[id.index()].name;
     out.items.note_many(name, kind, 0..count as u32, count);
-    Ok(Index {
-        pages: locs.into(),
-        depth,
-    })
+    let pages = locs.into();
+    Ok((Index { pages, depth }, pairs))
 }
 
 /// Types with fewer records are not worth a thread.

@@ -6,7 +6,7 @@ use super::mismatch;
 use crate::error::{StateError, StateResult};
 use crate::state::TypeInfo;
 use grotto_format::batch::{Batch, Column, decode_ordinals};
-use grotto_format::blob::{Blob, SectionKind, Unpacker};
+use grotto_format::blob::{Blob, Section, SectionKind, Unpacker};
 
 /// Positions of the sections of one type.
 #[derive(Debug, Default)]
@@ -47,15 +47,21 @@ pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSe
     let fail = |index: usize, reason: &str| {
         Err(mismatch(&blob.header, format!("section {index}: {reason}")))
     };
-    let mut at = 0;
+    let (mut at, mut before) = (0, 0);
     while at < table.len() {
         let section = &table[at];
         let type_id = usize::from(section.type_id);
+        if type_id < before {
+            return fail(at, "expected sections by rising type");
+        }
+        before = type_id;
         let (Some(info), Some(ty)) = (infos.get(type_id), types.get_mut(type_id)) else {
             return fail(at, "expected a type of the schema");
         };
         match section.kind {
-            SectionKind::Removed if ty.removed.is_none() && ty.chunks.is_empty() => {
+            SectionKind::Removed
+                if ty.removed.is_none() && ty.chunks.is_empty() && section.chunk == 0 =>
+            {
                 ty.removed = Some(at);
                 at += 1;
             }
@@ -64,7 +70,7 @@ pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSe
                 for column in 0..info.kinds.len() {
                     let kind = SectionKind::Column(column as u16);
                     let place = at + 1 + column;
-                    let same = |s: &grotto_format::blob::Section| {
+                    let same = |s: &Section| {
                         s.kind == kind && s.type_id == section.type_id && s.chunk == section.chunk
                     };
                     if !table.get(place).is_some_and(same) {
@@ -104,22 +110,8 @@ pub(super) fn chunk(
     reserve: &mut dyn FnMut(u64),
 ) -> StateResult<()> {
     let limits = blob.limits();
-    // Before anything is decompressed.
-    let table = blob
-        .header
-        .sections
-        .get(first..=first + info.kinds.len())
-        .unwrap_or_default();
-    let raw: u64 = table.iter().map(|section| section.raw).sum();
-    if raw > limits.chunk_bytes {
-        let most = limits.chunk_bytes;
-        let reason =
-            format!("section {first}: expected a chunk of at most {most} bytes, found {raw}");
-        return Err(mismatch(&blob.header, reason));
-    }
-    let bytes = blob.section_in(first, &mut chunk.unpacker)?;
-    let ordinals =
-        decode_ordinals(bytes, limits.chunk_rows).map_err(|e| section_error(blob, first, e))?;
+    let ordinals = added(blob, info, first, &mut chunk.unpacker)?;
+    let table = table_of(blob, info, first);
     let cells = ordinals.len() * info.kinds.len();
     if cells > limits.chunk_cells {
         let most = limits.chunk_cells;
@@ -146,6 +138,34 @@ pub(super) fn chunk(
     }
     chunk.ordinals = ordinals;
     Ok(())
+}
+
+/// The entries of a chunk in the section table.
+fn table_of<'a>(blob: &'a Blob, info: &TypeInfo, first: usize) -> &'a [Section] {
+    let table = blob.header.sections.get(first..=first + info.kinds.len());
+    table.unwrap_or_default()
+}
+
+/// The ordinals of a chunk.
+pub(super) fn added(
+    blob: &Blob,
+    info: &TypeInfo,
+    first: usize,
+    unpacker: &mut Unpacker,
+) -> StateResult<Vec<u32>> {
+    let limits = blob.limits();
+    // Before anything is decompressed.
+    let raw = table_of(blob, info, first)
+        .iter()
+        .map(|section| section.raw);
+    let (raw, most) = (raw.sum::<u64>(), limits.chunk_bytes);
+    if raw > most {
+        let reason =
+            format!("section {first}: expected a chunk of at most {most} bytes, found {raw}");
+        return Err(mismatch(&blob.header, reason));
+    }
+    let bytes = blob.section_in(first, unpacker)?;
+    decode_ordinals(bytes, limits.chunk_rows).map_err(|e| section_error(blob, first, e))
 }
 
 fn section_error(blob: &Blob, index: usize, source: grotto_format::WireError) -> StateError {

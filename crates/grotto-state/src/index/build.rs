@@ -3,6 +3,7 @@
 //! Owns: how many pages and lines entries take, and bringing together what belongs in one.
 
 use super::page::{MAX_REACH, Page, fill};
+use super::twins::Twins;
 use super::{IndexFault, LINE, MAX_DEPTH, MAX_LINES, SLOTS};
 use crate::segment::Buffer;
 use std::ops::Range;
@@ -102,11 +103,13 @@ pub(crate) fn depth_for(count: usize) -> u8 {
 /// Pages of an index, one after the other in a buffer: where each starts, and its lines.
 pub(crate) type BuiltPages = (Buffer, Vec<(usize, u16)>);
 
-/// Builds the pages `range` of an index of `1 << depth` pages from all its entries.
+/// Builds the pages `range` of an index of `1 << depth` pages from all its entries; `twins` is told those
+/// with one hash.
 pub(crate) fn build_pages_in(
     parts: &[Vec<(u64, u32)>],
     depth: u8,
     range: Range<u32>,
+    twins: &mut Twins,
 ) -> Result<BuiltPages, IndexFault> {
     let page = |hash: u64| (hash >> 1 >> (63 - depth)) as u32;
     let entries = parts.iter().flatten().copied();
@@ -115,7 +118,7 @@ pub(crate) fn build_pages_in(
         .collect();
     let mut out = Buffer::default();
     let mut built = Vec::with_capacity(range.len());
-    Sorter::default().lay_out(&mine, depth, range, &mut out, &mut built)?;
+    Sorter::new(twins).lay_out(&mine, depth, range, &mut out, &mut built)?;
     Ok((out, built))
 }
 
@@ -175,16 +178,17 @@ pub(crate) fn is_deep(depth: u8) -> bool {
 }
 
 /// Appends the pages of some parts of an index of `1 << depth` pages to a buffer; gives where each
-/// starts, and its lines.
+/// starts, and its lines. `twins` is told the entries with one hash.
 pub(crate) fn build_parts(
     runs: &[Run],
     depth: u8,
     parts: Range<u32>,
     out: &mut Buffer,
+    twins: &mut Twins,
 ) -> Result<Vec<(usize, u16)>, IndexFault> {
     let each = 1_u32 << depth.saturating_sub(RUN_BITS);
     let mut built = Vec::with_capacity(parts.len() * each as usize);
-    let (mut sorter, mut entries) = (Sorter::default(), Vec::new());
+    let (mut sorter, mut entries) = (Sorter::new(twins), Vec::new());
     for part in parts {
         entries.clear();
         for run in runs {
@@ -197,13 +201,21 @@ pub(crate) fn build_parts(
 }
 
 /// Brings entries of one page together by counting: no comparison sort of millions.
-#[derive(Default)]
-struct Sorter {
+struct Sorter<'t> {
     ends: Vec<usize>,
     sorted: Vec<(u64, u32)>,
+    twins: &'t mut Twins,
 }
 
-impl Sorter {
+impl<'t> Sorter<'t> {
+    fn new(twins: &'t mut Twins) -> Self {
+        Self {
+            ends: Vec::new(),
+            sorted: Vec::new(),
+            twins,
+        }
+    }
+
     /// Appends the pages `range`, to which all entries belong.
     fn lay_out(
         &mut self,
@@ -230,6 +242,7 @@ impl Sorter {
         }
         let mut start = 0;
         for end in &self.ends[..range.len()] {
+            self.twins.note_all(&self.sorted[start..*end]);
             built.push(append_page(&self.sorted[start..*end], out)?);
             start = *end;
         }

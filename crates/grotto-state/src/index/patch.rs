@@ -36,7 +36,7 @@ pub(crate) fn patch(
     slot: u16,
     freed: &mut dyn FnMut(Loc),
 ) -> Result<Patched, IndexFault> {
-    changes.sort_unstable_by_key(|change| (change.hash, change.add, change.ordinal));
+    sort(&mut changes);
     let mut settling = Settling::new(index, segments, count, rehash, out, slot, freed);
     let mut at = 0;
     while at < changes.len() {
@@ -52,6 +52,11 @@ pub(crate) fn patch(
         at = last;
     }
     settling.finish()
+}
+
+/// By hash; of one hash what goes, then what comes.
+pub(crate) fn sort(changes: &mut [Change]) {
+    changes.sort_unstable_by_key(|change| (change.hash, change.add, change.ordinal));
 }
 
 fn prefetch(page: &[u8]) {

@@ -26,7 +26,7 @@ fn build(entries: Vec<(u64, u32)>, out: &mut Buffer, slot: u16) -> Result<Index,
     let pages = 1_u32 << depth;
     let mut locs = Vec::new();
     for range in [0..pages / 2, pages / 2..pages] {
-        let (buffer, starts) = build_pages_in(&parts, depth, range)?;
+        let (buffer, starts) = build_pages_in(&parts, depth, range, &mut Twins::default())?;
         let start = out.put(&buffer.bytes);
         locs.extend(
             starts

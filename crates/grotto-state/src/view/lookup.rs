@@ -93,6 +93,40 @@ impl<'a> Paths<'a> {
     }
 }
 
+/// How the elements of a set or map with a hash key are ordered.
+pub(crate) struct ElementOrder<'a> {
+    paths: Paths<'a>,
+    target: TypeId,
+    stride: usize,
+}
+
+impl<'a> ElementOrder<'a> {
+    /// That of a type; `None` if it declares no hash key.
+    pub(crate) fn of(schema: &'a Schema, collection: TypeId) -> Option<Self> {
+        let (paths, target, ordered) = Paths::of(schema, collection)?;
+        let stride = match &schema.get(collection).kind {
+            TypeKind::Map { .. } => 2,
+            _ => 1,
+        };
+        ordered.then_some(Self {
+            paths,
+            target,
+            stride,
+        })
+    }
+
+    /// Ordinals that an element or entry takes.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The hash that an element of a collection is ordered by.
+    pub(crate) fn hash(&self, collection: &Record<'_>, element: u32) -> u64 {
+        let element = collection.jump(self.target, element);
+        element.map_or(0, |element| self.paths.hash(&element))
+    }
+}
+
 /// The value at the end of a path; `None` when it, or a reference on the way, is null.
 fn read_path<'a>(record: &Record<'a>, steps: &[u16], leaf: FieldType) -> Option<KeyPart<'a>> {
     let (last, way) = steps.split_last()?;

@@ -1,5 +1,5 @@
 //! Untyped access to states that no producer would make: references in circles, references that
-//! lead nowhere. Their checksums are right, so a consumer does serve them.
+//! lead nowhere. Readers accept what leads to them, so a consumer does serve them.
 
 use super::*;
 use crate::segment::HeapSeal;
@@ -13,8 +13,14 @@ use grotto_format::schema::Schema;
 const SEED: crate::HashSeed = crate::HashSeed::new([1, 2]);
 const SCHEMA: &str = "A @PrimaryKey(id) { long id; A next; L kids; } L List<A>;";
 
-/// A snapshot of `rows` per type, each row one value per column.
+/// A snapshot of `rows` per type, each row one value per column, from ordinal 0 on.
 fn snapshot(rows: [&[&[Value<'_>]]; 2], checksum: u64) -> Blob {
+    let ordinals = rows.map(|rows| (0..rows.len() as u32).collect::<Vec<_>>());
+    snapshot_at(rows, [&ordinals[0], &ordinals[1]], checksum)
+}
+
+/// The same at these ordinals.
+fn snapshot_at(rows: [&[&[Value<'_>]]; 2], at: [&[u32]; 2], checksum: u64) -> Blob {
     let schema = Schema::parse(SCHEMA).unwrap();
     let header = BlobHeader {
         kind: BlobKind::Snapshot,
@@ -36,9 +42,10 @@ fn snapshot(rows: [&[&[Value<'_>]]; 2], checksum: u64) -> Blob {
         sections: Vec::new(),
     };
     let mut writer = BlobWriter::new(header, None);
-    for ((position, info), rows) in (0..)
+    for (((position, info), rows), ordinals) in (0..)
         .zip(TypeInfo::of_schema(&schema, SEED).iter())
         .zip(rows)
+        .zip(at)
     {
         let mut batch = Batch::new(&info.kinds);
         for row in rows {
@@ -50,7 +57,7 @@ fn snapshot(rows: [&[&[Value<'_>]]; 2], checksum: u64) -> Blob {
         }
         let all: Vec<u32> = (0..rows.len() as u32).collect();
         let mut raw = Vec::new();
-        encode_ordinals(&all, &mut raw);
+        encode_ordinals(ordinals, &mut raw);
         writer.section(position, 0, SectionKind::Added, raw);
         for (at, (column, kind)) in (0..).zip(batch.columns.iter().zip(&info.kinds)) {
             let mut raw = Vec::new();
@@ -63,10 +70,16 @@ fn snapshot(rows: [&[&[Value<'_>]]; 2], checksum: u64) -> Blob {
 
 /// The state of a snapshot, whose checksum is taken from the refusal of a wrong one.
 fn hostile(rows: [&[&[Value<'_>]]; 2]) -> State {
-    let apply =
-        |checksum| State::empty(SEED).apply(&snapshot(rows, checksum), &mut HeapSeal::default());
+    right(&|checksum| {
+        let blob = snapshot(rows, checksum);
+        let applied = State::empty(SEED).apply(&blob, &mut HeapSeal::default());
+        applied.map(|(state, _)| state)
+    })
+}
+
+fn right(apply: &dyn Fn(u64) -> StateResult<State>) -> State {
     match apply(0) {
-        Err(StateError::Checksum { found, .. }) => apply(found).unwrap().0,
+        Err(StateError::Checksum { found, .. }) => apply(found).unwrap(),
         other => panic!("expected another checksum, found {other:?}"),
     }
 }
@@ -107,13 +120,39 @@ fn a_chain_at_the_depth_limit_is_exported_and_one_beyond_is_not() {
     chain(records + 1).unwrap_err();
 }
 
+/// The state without record 600 of type `A`, whoever refers to it.
+fn without_600(state: &State) -> State {
+    let apply = |checksum| {
+        let mut header = snapshot_at([&[], &[]], [&[], &[]], checksum).header;
+        (header.kind, header.from, header.to) = (BlobKind::Delta, 1, 2);
+        header.from_checksum = state.checksum();
+        header.from_schema_hash = header.schema_hash;
+        header.schema_text = None;
+        (header.types[0].live, header.types[1].live) = (1, 1);
+        let mut writer = BlobWriter::new(header, None);
+        let mut raw = Vec::new();
+        encode_ordinals(&[600], &mut raw);
+        writer.section(0, 0, SectionKind::Removed, raw);
+        let blob = Blob::parse(writer.finish().unwrap().into()).unwrap();
+        state.apply(&blob, &mut HeapSeal::default())
+    };
+    right(&|checksum| apply(checksum).map(|(state, _)| state))
+}
+
 #[test]
 fn a_reference_that_leads_nowhere_reads_as_null_and_is_reported() {
-    let nowhere = Value::Fixed(99_999);
-    let state = hostile([
-        &[&[Value::Fixed(1), nowhere, Value::Fixed(0)]],
-        &[&[Value::Elements(&[70_000])]],
-    ]);
+    let referred = Value::Fixed(600);
+    let films: &[&[Value<'_>]] = &[
+        &[Value::Fixed(1), referred, Value::Fixed(0)],
+        &[Value::Fixed(2), Value::Null, Value::Null],
+    ];
+    let lists: &[&[Value<'_>]] = &[&[Value::Elements(&[600])]];
+    let state = right(&|checksum| {
+        let blob = snapshot_at([films, lists], [&[0, 600], &[0]], checksum);
+        let applied = State::empty(SEED).apply(&blob, &mut HeapSeal::default());
+        applied.map(|(state, _)| state)
+    });
+    let state = without_600(&state);
     let Field::Object(view) = root(&state).view() else {
         panic!("an object")
     };

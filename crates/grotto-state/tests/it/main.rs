@@ -16,6 +16,7 @@ mod linked;
 mod model;
 mod rare;
 mod references;
+mod refused;
 mod sizes;
 mod sources;
 mod threads;

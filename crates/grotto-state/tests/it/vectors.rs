@@ -5,6 +5,8 @@
 //! applying them. What they hold is told by `blobs.json`, which a second reader in `grotto-format`'s
 //! tests derives from the bytes alone.
 
+mod in_place;
+
 use crate::engine::{Chain, flat};
 use crate::hostile::{Forge, constant, run_of_ordinals};
 use grotto_format::blob::{Blob, BlobKind, BlobWriter, SectionKind};
@@ -68,13 +70,12 @@ const SECOND_RECORDS: &[(&str, &str)] = &[
     ("Later", r#"{"key":"AQI=","before":{"key":"AA=="}}"#),
 ];
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/format/vectors/blobs")
-}
-
-/// A published file; made only if it is missing and that is wanted.
-fn published(name: &str, make: &dyn Fn() -> Vec<u8>) -> Vec<u8> {
-    let path = folder().join(name);
+/// A published file of a folder; made only if it is missing and that is wanted.
+pub(crate) fn published(folder: &str, name: &str, make: &dyn Fn() -> Vec<u8>) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs/format/vectors")
+        .join(folder);
+    let path = folder.join(name);
     if let Ok(bytes) = std::fs::read(&path) {
         return bytes;
     }
@@ -84,7 +85,7 @@ fn published(name: &str, make: &dyn Fn() -> Vec<u8>) -> Vec<u8> {
         "{} is missing",
         path.display()
     );
-    std::fs::create_dir_all(folder()).unwrap();
+    std::fs::create_dir_all(folder).unwrap();
     let bytes = make();
     std::fs::write(path, &bytes).unwrap();
     bytes
@@ -171,7 +172,7 @@ fn all() -> Vec<Published> {
     let blob = |name, path, make: &dyn Fn() -> Vec<u8>| Published {
         name,
         path,
-        bytes: published(name, make),
+        bytes: published("blobs", name, make),
     };
     vec![
         blob("3.delta", Some(("empty", "3")), &|| chain.deltas[0].clone()),
@@ -240,11 +241,11 @@ fn state_json(state: &State) -> Value {
 }
 
 /// Applies every blob; what each leads to must not depend on the way.
-fn story() -> Value {
+fn story(all: Vec<Published>) -> Value {
     let mut states = Map::new();
     let mut held: Vec<(&str, State)> = vec![("empty", crate::engine::empty())];
     let mut blobs = Map::new();
-    for published in all() {
+    for published in all {
         let blob = Blob::parse(published.bytes.into()).unwrap();
         blobs.insert(
             published.name.into(),
@@ -268,14 +269,23 @@ fn story() -> Value {
     json!({ "blobs": blobs, "states": states })
 }
 
-#[test]
-fn published_blobs_apply_and_hold_what_they_held() {
-    let told = published("blobs.json", &|| {
-        let mut text = serde_json::to_vec_pretty(&story()).unwrap();
+/// Whether what blobs hold now is what was told when they were published.
+#[track_caller]
+fn tell(folder: &str, name: &str, all: &dyn Fn() -> Vec<Published>) {
+    let told = published(folder, name, &|| {
+        let mut text = serde_json::to_vec_pretty(&story(all())).unwrap();
         text.push(b'\n');
         text
     });
-    assert_eq!(serde_json::from_slice::<Value>(&told).unwrap(), story());
+    assert_eq!(
+        serde_json::from_slice::<Value>(&told).unwrap(),
+        story(all())
+    );
+}
+
+#[test]
+fn published_blobs_apply_and_hold_what_they_held() {
+    tell("blobs", "blobs.json", &all);
 }
 
 #[test]

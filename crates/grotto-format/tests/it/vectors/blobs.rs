@@ -7,12 +7,16 @@ use grotto_format::blob::{Blob, BlobWriter, SectionKind};
 use grotto_format::{FlatBuilder, Schema, json};
 use serde_json::{Map, Value, json};
 
-fn told() -> Value {
-    serde_json::from_slice(&std::fs::read(folder().join("blobs/blobs.json")).unwrap()).unwrap()
+/// Folders of blobs; a table of the same name tells what they hold.
+const FOLDERS: [&str; 2] = ["blobs", "in-place"];
+
+fn told(of: &str) -> Value {
+    let table = folder().join(of).join(format!("{of}.json"));
+    serde_json::from_slice(&std::fs::read(table).unwrap()).unwrap()
 }
 
-fn bytes(name: &str) -> Vec<u8> {
-    std::fs::read(folder().join("blobs").join(name)).unwrap()
+fn bytes(of: &str, name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(of).join(name)).unwrap()
 }
 
 fn names(told: &Value) -> Vec<String> {
@@ -64,10 +68,11 @@ fn state(naive: &Naive) -> Value {
 }
 
 /// Calls `visit` with every blob and the state it applies to.
-fn walk(told: &Value, visit: &mut dyn FnMut(&str, &File, Option<&Naive>)) {
+fn walk(of: &str, visit: &mut dyn FnMut(&str, &File, Option<&Naive>)) {
+    let (folder, told) = (of, told(of));
     let mut states = vec![("empty".to_owned(), Naive::default())];
-    for name in names(told) {
-        let file = File::open(&bytes(&name));
+    for name in names(&told) {
+        let file = File::open(&bytes(folder, &name));
         let of = &told["blobs"][&name];
         let base = of["applies_to"]
             .as_str()
@@ -84,22 +89,25 @@ fn walk(told: &Value, visit: &mut dyn FnMut(&str, &File, Option<&Naive>)) {
 
 #[test]
 fn a_reader_written_from_the_specification_finds_what_is_told() {
-    let told = told();
     let mut count = 0;
-    walk(&told, &mut |name, file, _| {
-        assert_eq!(header(file), told["blobs"][name]["header"], "{name}");
-        count += 1;
-    });
-    assert!(count >= 8, "{count} blobs");
+    for of in FOLDERS {
+        let told = told(of);
+        walk(of, &mut |name, file, _| {
+            assert_eq!(header(file), told["blobs"][name]["header"], "{name}");
+            count += 1;
+        });
+    }
+    assert!(count >= 12, "{count} blobs");
 }
 
 #[test]
 fn every_uncompressed_blob_is_written_again_to_the_same_bytes() {
-    for name in names(&told())
+    for (of, name) in FOLDERS
         .iter()
-        .filter(|name| !name.contains("compressed"))
+        .flat_map(|of| names(&told(of)).into_iter().map(move |name| (of, name)))
+        .filter(|(_, name)| !name.contains("compressed"))
     {
-        let blob = Blob::parse(bytes(name).into()).unwrap();
+        let blob = Blob::parse(bytes(of, &name).into()).unwrap();
         let mut writer = BlobWriter::new(blob.header.clone(), None);
         for (index, section) in blob.header.sections.iter().enumerate() {
             writer.section(
@@ -115,8 +123,14 @@ fn every_uncompressed_blob_is_written_again_to_the_same_bytes() {
 
 #[test]
 fn every_section_is_decoded_alike_by_both_readers_and_encoded_again() {
-    walk(&told(), &mut |name, file, base| {
-        let blob = Blob::parse(bytes(name).into()).unwrap();
+    for of in FOLDERS {
+        decode_sections(of);
+    }
+}
+
+fn decode_sections(of: &str) {
+    walk(of, &mut |name, file, base| {
+        let blob = Blob::parse(bytes(of, name).into()).unwrap();
         let schema = match (&blob.header.schema_text, base) {
             (Some(text), _) => Schema::parse(text).unwrap(),
             (None, base) => base.unwrap().schema.clone(),
@@ -155,5 +169,26 @@ fn cell(item: Item<'_>) -> Cell {
         Item::Fixed(word) => Cell::Word(word),
         Item::Var(bytes) => Cell::Bytes(bytes.to_vec()),
         Item::Elements(list) => Cell::Ordinals(list.to_vec()),
+    }
+}
+
+#[test]
+fn a_reader_written_from_the_specification_refuses_what_is_told_to_be_refused() {
+    let folder = folder().join("refused");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let base = Naive::default().apply(&File::open(&read("base.snapshot")));
+    base.apply(&File::open(&read("base.delta")));
+    let told: Value = serde_json::from_slice(&read("refused.json")).unwrap();
+    let told = told.as_array().unwrap();
+    assert!(told.len() > 40, "{} blobs", told.len());
+    for case in told {
+        let name = text(&case["blob"]);
+        let from = match text(&case["applies_to"]) {
+            "empty" => &Naive::default(),
+            _ => &base,
+        };
+        let bytes = read(name);
+        let refused = std::panic::catch_unwind(|| from.apply(&File::open(&bytes)));
+        assert!(refused.is_err(), "{name} is accepted");
     }
 }

@@ -97,20 +97,57 @@ fn schemas_print_and_hash_as_published() {
     }
 }
 
+/// Wrappers whose field has a name of its own, one that holds null among them, and floats at the edges.
+const WRAPPERS: &str = "Code { int number; } Ratio { float of; } Flag { boolean set; } Text { string words; }
+    Raw { bytes data; } Holder { Code code; Ratio ratio; Flag flag; Text text; Raw raw; Codes codes; Names names; }
+    Codes List<Code>; Names Map<Text, Code>; Reals { float f; double d; }";
+
+const WRAPPED: [(&str, &str); 11] = [
+    ("Code", "7"),
+    ("Code", r#"{"number":null}"#),
+    ("Text", r#"{"words":null}"#),
+    ("Raw", r#""AA==""#),
+    (
+        "Holder",
+        r#"{"code":{"number":null},"ratio":{"of":null},"flag":{"set":null},"text":{"words":null},"raw":{"data":null}}"#,
+    ),
+    (
+        "Holder",
+        r#"{"code":-1,"ratio":0.5,"flag":false,"text":"","raw":"","codes":[1,{"number":null},1],"names":{"a":1,"b":{"number":null}}}"#,
+    ),
+    (
+        "Names",
+        r#"[{"key":"a","value":1},{"key":{"words":null},"value":2}]"#,
+    ),
+    ("Reals", r#"{"f":-0.0,"d":-0.0}"#),
+    ("Reals", r#"{"f":0.0,"d":0.0}"#),
+    ("Reals", r#"{"f":1e-45,"d":5e-324}"#),
+    ("Reals", r#"{"f":"NaN","d":"NaN"}"#),
+];
+
 #[test]
 fn records_are_written_and_read_as_published() {
-    let schema = Schema::parse(RECORDS).unwrap();
+    check_records("records.json", RECORDS, &JSON);
+}
+
+#[test]
+fn wrappers_are_written_and_read_as_published() {
+    check_records("wrappers.json", WRAPPERS, &WRAPPED);
+}
+
+fn check_records(file: &str, schema: &str, records: &[(&str, &str)]) {
+    let schema = Schema::parse(schema).unwrap();
     let flat_of = |ty: &str, text: &str| {
         let mut builder = FlatBuilder::new();
         json::decode(&schema, schema.find(ty).unwrap(), text, &mut builder).unwrap();
         to_hex(builder.bytes())
     };
-    let made: Vec<Value> = JSON
+    let made: Vec<Value> = records
         .iter()
         .map(|(ty, text)| json!({ "type": ty, "json": text, "flat": flat_of(ty, text) }))
         .collect();
     let published = published_json(
-        "records.json",
+        file,
         &json!({ "schema": schema.to_string(), "records": made }),
     );
     for case in published["records"].as_array().unwrap() {
