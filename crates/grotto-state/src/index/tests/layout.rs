@@ -10,7 +10,9 @@ fn from_runs(runs: &[Run], depth: u8, parts: &[Range<u32>]) -> (Buffer, Vec<(usi
     let mut out = Buffer::default();
     let mut built = Vec::new();
     for parts in parts {
-        built.extend(build_parts(runs, depth, parts.clone(), &mut out).unwrap());
+        built.extend(
+            build_parts(runs, depth, parts.clone(), &mut out, &mut Twins::default()).unwrap(),
+        );
     }
     (out, built)
 }
@@ -32,7 +34,8 @@ fn an_index_from_runs_is_the_one_that_is_built_from_all_entries_at_once() {
     assert_eq!(lengths, [30_000, 0, 1, 69_999]);
     let (pages, built) = from_runs(&runs, depth, &[0..100, 100..101, 101..RUN_PARTS]);
     let all: Vec<Vec<(u64, u32)>> = runs.into_iter().map(Run::into_entries).collect();
-    let (same, expected) = build_pages_in(&all, depth, 0..1 << depth).unwrap();
+    let (same, expected) =
+        build_pages_in(&all, depth, 0..1 << depth, &mut Twins::default()).unwrap();
     assert_eq!(built, expected);
     assert_eq!(pages.bytes[..], same.bytes[..]);
     assert_eq!(built.len(), 1 << depth);
