@@ -28,6 +28,8 @@ usage: grotto-sim [--seeds N] [--from S] [--seconds N] [--threads N] [--keep-goi
   --trace       prints everything that happens in it
 ";
 
+/// From so many seeds on, each fault must have been injected.
+const ENOUGH: u64 = 150;
 /// Failed seeds that are told of in full.
 const TOLD: usize = 3;
 
@@ -157,6 +159,11 @@ fn run_many(options: &Options) -> std::io::Result<bool> {
     })?;
     let done = shared.done.into_inner().unwrap_or_default();
     summarise(&done, began.elapsed());
+    let never = done.tally.all().any(|(_, times)| times == 0);
+    if never && done.seeds >= ENOUGH {
+        println!("FAILED: a fault was never injected");
+        return Ok(false);
+    }
     Ok(done.failed.is_empty())
 }
 

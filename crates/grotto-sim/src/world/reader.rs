@@ -95,6 +95,7 @@ impl Reader {
             Some(_) => {}
         }
         self.check();
+        self.check_errors();
         Ok(self.life.as_ref().map_or(0, |life| life.consumer.version()))
     }
 
@@ -171,6 +172,7 @@ impl Reader {
     }
 
     async fn restart(&mut self) {
+        self.check_errors();
         let Some(life) = self.life.take() else { return };
         if self.dice.chance(500) {
             self.note("shutdown", "");
@@ -303,6 +305,14 @@ impl Reader {
         if self.seen < before || (version.1 == 0 && before.1 > 0) {
             let what = format!("went back from version {before:?} to {version:?}");
             self.stage.sim.violation(&name, what);
+        }
+    }
+
+    /// One that polls tells nobody of its errors, but counts them.
+    fn check_errors(&self) {
+        let Some(life) = &self.life else { return };
+        if life.consumer.metrics_text().contains("kind=\"internal\"") {
+            self.violation("internal errors in the background");
         }
     }
 
