@@ -298,24 +298,30 @@ fn a_block_of_several_entries_moves_once_and_with_all_of_them() {
         ..made.state.types[1].layouts[0].clone()
     };
     made.state.types[1].layouts = Arc::new(vec![double]);
+    let mut blocks = Vec::new();
     for entry in [0, 2, 4] {
-        made.block(1, entry, entry as u8);
-        made.block(1, entry + 1, 0xee);
-        let mut blocks = made.state.types[1].blocks.to_vec();
-        blocks[entry as usize + 1] = blocks[entry as usize];
-        made.state.types[1].blocks = blocks.into();
+        let mut item = block(entry as u8);
+        item[4..8].copy_from_slice(&(2_u32 << DEFAULT_SHIFT).to_le_bytes());
+        let second = items::numbers(entry + 1, DEFAULT_SHIFT);
+        let numbers = items::numbers(entry, DEFAULT_SHIFT).start..second.end;
+        let loc = made.put(1, Kind::Block, numbers, &item);
+        blocks.extend([loc, loc]);
     }
+    // A later block has the place of the first half of the last one.
+    blocks[4] = Loc::NONE;
+    made.state.types[1].blocks = blocks.into();
     made.seal(8000);
     let mut base = made.done();
-    base.segments[0].live = 3 * 640;
+    base.segments[0].live = 2 * 640 + 320;
     let (next, effort) = refresh(&base, ALL).unwrap();
-    assert_eq!((effort.moved_bytes, effort.items), (3 * 640, 6));
+    assert_eq!((effort.moved_bytes, effort.items), (3 * 640, 5));
     let blocks = &next.types[1].blocks;
-    for entry in [0, 2, 4] {
+    for entry in [0, 2] {
         assert_eq!(blocks[entry], blocks[entry + 1]);
         assert_eq!(blocks[entry].segment, 1);
     }
     assert_ne!(blocks[0], blocks[2]);
+    assert_eq!((blocks[4], blocks[5].segment), (Loc::NONE, 1));
 }
 
 #[test]

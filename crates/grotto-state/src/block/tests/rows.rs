@@ -224,19 +224,69 @@ fn a_block_whose_rows_reach_past_its_end_is_not_patched() {
     let mut layouts = Vec::new();
     let (mut out, written) = built(&batch(&rows), 0, 40, &mut layouts);
     let (start, layout) = (written.start, &layouts[written.layout]);
-    let mut patched = |rows: u32| {
+    let kept: Vec<u32> = (0..40).filter(|p| *p != 8).collect();
+    let one = batch(&[row(8)]);
+    let mut is_patched = |rows: u32| {
         out.bytes[start + 4..start + 8].copy_from_slice(&rows.to_le_bytes());
-        let one = batch(&[row(3)]);
         let old = block_at(&out, start, layout);
-        patch(&TYPE, old, &[], &added(&[0], &one), &mut Buffer::default());
-        let most = (old.length() - HEADER) as u32 / layout.row;
-        (most, rows <= most)
+        let added = added(&[8], &one);
+        patch(&TYPE, old, &kept, &added, &mut Buffer::default()).is_some()
     };
-    // Neither ends in a panic, and only what lies inside may be copied.
-    let (most, _) = patched(40);
-    for rows in [most, most + 1, u32::MAX] {
-        assert_eq!(patched(rows), (most, rows == most));
+    let length = length_at(&out_bytes(&rows), 0).unwrap();
+    let most = (length - HEADER) as u32 / layout.row;
+    assert!(is_patched(40) && is_patched(most));
+    assert!(!is_patched(most + 1) && !is_patched(u32::MAX));
+}
+
+/// A block of these rows alone.
+fn out_bytes(rows: &[Row]) -> Vec<u8> {
+    let (out, written) = built(&batch(rows), 0, rows.len() as u32, &mut Vec::new());
+    out.bytes[written.start..].to_vec()
+}
+
+#[test]
+fn rows_are_as_narrow_as_their_values_ask() {
+    let rows = |null: bool| {
+        let number = |n: u64| Row {
+            number: (!null || n > 0).then_some(5_000 + n % 2),
+            text: Some("x".repeat(n as usize % 2)),
+            elements: Some(Vec::new()),
+        };
+        (0..8).map(number).collect::<Vec<Row>>()
+    };
+    for null in [false, true] {
+        let rows = rows(null);
+        let mut layouts = Vec::new();
+        let (out, written) = built(&batch(&rows), 0, 8, &mut layouts);
+        let layout = &layouts[written.layout];
+        check_rows(block_at(&out, written.start, layout), &rows);
+        let nulls = layout.slots.iter().map(|slots| !slots.null.is_constant());
+        assert_eq!(nulls.collect::<Vec<_>>(), [null, false, false]);
+        assert!(layout.row <= 3, "{} bytes a row", layout.row);
     }
+}
+
+#[test]
+fn texts_from_the_middle_of_a_batch_ask_for_their_own_bytes() {
+    let rows: Vec<Row> = (0..50).map(row).collect();
+    let batch = batch(&rows);
+    let source = Source {
+        column: &batch.columns[1],
+        rows: 20..40,
+    };
+    let lengths = || {
+        rows[20..40]
+            .iter()
+            .map(|row| row.text.as_ref().map_or(0, String::len) as u64)
+    };
+    let (need, heap) = source.need(KINDS[1]);
+    assert_eq!(
+        (need.length, heap),
+        (lengths().max().unwrap(), lengths().sum())
+    );
+    let (mut heap, kept) = (Vec::new(), [3, 255, 0]);
+    pack_elements(&kept, 8, &mut heap);
+    assert_eq!(heap, [3, 255, 0], "whole bytes end no byte later");
 }
 
 #[test]

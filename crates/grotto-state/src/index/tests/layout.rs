@@ -201,6 +201,7 @@ fn a_page_covers_the_aligned_entries_that_lead_to_it() {
     let spans: Vec<Range<usize>> = (0..8).map(|entry| span_of(&pages, entry)).collect();
     assert_eq!(spans, [0..4, 0..4, 0..4, 0..4, 4..5, 5..6, 6..8, 6..8]);
     assert_eq!(span_of(&pages[..4], 2), 0..4);
+    assert_eq!(span_of(&pages[..2], 1), 0..2);
     assert_eq!(span_of(&[Loc::NONE; 4], 2), 2..3, "no page is not one page");
 }
 
@@ -327,12 +328,24 @@ fn a_page_joins_the_one_beside_it_on_either_side_up_to_their_bound() {
 #[test]
 fn a_page_does_not_join_one_that_has_grown_beyond_the_bound_in_the_same_refresh() {
     for (touched, other) in [(1, 0), (0, 1)] {
-        let mut counts = [150, 150, 150, 150];
+        // Both would fit one page before the refresh. The one grows, without being laid out anew.
+        let mut counts = [100; 4];
         counts[touched as usize] = 90;
-        counts[other as usize] = 100;
+        counts[other as usize] = 150;
         let mut harness = quarters(counts);
-        let gone = [some(touched, 20..90), some(2, 0..60), some(3, 0..60)].concat();
-        harness.change(&gone, &some(other, 100..165));
+        harness.change(&some(touched, 5..90), &some(other, 150..161));
         harness.check(4000);
+        assert_eq!(pages_of(&harness), 4);
     }
+}
+
+#[test]
+fn a_line_overflows_however_far_its_entries_reach() {
+    let overflows = |reach: u16| {
+        let mut line = [0; LINE];
+        line[REACH..REACH + 2].copy_from_slice(&reach.to_le_bytes());
+        Line(&line).overflows()
+    };
+    assert!(!overflows(0));
+    assert!(overflows(1) && overflows(255) && overflows(256) && overflows(u16::MAX));
 }

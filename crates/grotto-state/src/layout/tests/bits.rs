@@ -153,7 +153,7 @@ fn the_key_begins_a_row_and_no_row_has_a_gap() {
         null: true,
         ..Need::NONE
     };
-    let cases: [(&[ColumnKind], &[Need], &[u16]); 5] = [
+    let cases: [(&[ColumnKind], &[Need], &[u16]); 6] = [
         (
             &[Fixed(0), Fixed(0), Fixed(0)],
             &[need(0, 5), need(0, 1), need(0, 255)],
@@ -178,6 +178,11 @@ fn the_key_begins_a_row_and_no_row_has_a_gap() {
             &[Elements(1), Fixed(8), Fixed(0)],
             &[var, need(0, 0), need(0, 255)],
             &[2],
+        ),
+        (
+            &[Fixed(0), Fixed(0), Fixed(4), Fixed(0)],
+            &[need(0, 1), need(0, i64::MAX), need(0, 0), need(0, 127)],
+            &[],
         ),
     ];
     for (kinds, needs, first) in cases {
@@ -248,4 +253,17 @@ fn a_layout_fits_what_it_can_hold_and_nothing_more() {
         !absent.fits(&kinds, &[need(0, 0), most, most]),
         "would read as null"
     );
+}
+
+#[test]
+fn a_word_behind_a_short_key_begins_a_byte() {
+    let kinds = [ColumnKind::Fixed(0); 3];
+    let needs = [need(0, 5), need(0, i64::MAX), need(0, 3)];
+    for first in [&[0][..], &[2, 0], &[]] {
+        let layout = Layout {
+            mask: 511,
+            ..Layout::tightest(&kinds, &needs, first)
+        };
+        assert!(layout.is_sound(9), "{layout:?}");
+    }
 }

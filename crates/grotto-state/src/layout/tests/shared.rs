@@ -141,6 +141,9 @@ fn once_there_are_many_layouts_texts_and_elements_get_room_too() {
         ..Need::NONE
     };
     let mut layouts = many(&kinds, &[lists(100, 3)]);
+    let at = choose(&mut layouts, &kinds, &[lists(50, 9)], &[], 2047, extent);
+    assert_eq!(layouts[at].slots[0].element, 7, "what was there is enough");
+    layouts.truncate(MAX_LAYOUTS);
     let at = choose(&mut layouts, &kinds, &[lists(300, 2)], &[], 511, extent);
     let slots = layouts[at].slots[0];
     assert_eq!(
