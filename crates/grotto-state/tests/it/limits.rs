@@ -374,3 +374,32 @@ fn a_block_at_the_limit_is_accepted_by_all_or_by_none_whatever_its_layouts() {
         );
     }
 }
+
+#[test]
+fn a_list_of_removed_records_that_is_too_long_is_refused_with_a_way_out() {
+    let schema = Arc::new(Schema::parse("R @PrimaryKey(k) { long k; }").unwrap());
+    let lines: Vec<String> = (0..2_000).map(|k| format!(r#"{{"k":{k}}}"#)).collect();
+    let mut write = WriteState::new(Arc::new(crate::engine::empty()));
+    write.advance(first(&schema, &lines, "dataset", &Limits::FORMAT).unwrap());
+    let id = schema.find("R").unwrap();
+    let remove = |limits: &Limits| {
+        let mut cycle = write.begin(&schema, Mode::Incremental).unwrap();
+        for key in (0..2_000_i64).step_by(2) {
+            cycle.delete(id, &key, 0).unwrap();
+        }
+        cycle
+            .finish_within(&options(2), limits)
+            .map(|made| made.is_some())
+    };
+    assert!(remove(&Limits::FORMAT).unwrap());
+    let short = Limits {
+        section: 100,
+        ..Limits::FORMAT
+    };
+    let error = remove(&short).unwrap_err();
+    assert!(matches!(error, StateError::Limit(_)), "{error}");
+    let error = error.to_string();
+    for part in ["type R", "1000 removed records", "several cycles"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+}

@@ -328,11 +328,12 @@ fn a_page_joins_the_one_beside_it_on_either_side_up_to_their_bound() {
 #[test]
 fn a_page_does_not_join_one_that_has_grown_beyond_the_bound_in_the_same_refresh() {
     for (touched, other) in [(1, 0), (0, 1)] {
-        // Both would fit one page before the refresh. The one grows, without being laid out anew.
+        // Both would fit one page before the refresh. The one grows, in a page that has room for it.
         let mut counts = [100; 4];
         counts[touched as usize] = 90;
-        counts[other as usize] = 150;
+        counts[other as usize] = 170;
         let mut harness = quarters(counts);
+        harness.change(&some(other, 150..170), &[]);
         harness.change(&some(touched, 5..90), &some(other, 150..161));
         harness.check(4000);
         assert_eq!(pages_of(&harness), 4);

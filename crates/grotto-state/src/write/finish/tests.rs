@@ -18,6 +18,11 @@ fn what_is_given_up_at_once_moves_nothing() {
     let mut write =
         WriteState::new(Arc::new(State::empty(crate::HashSeed::new([1, 2])))).with_segments(eager);
     let (mut moved, mut last) = (0, None);
+    // A consumer that never moves anything: more of what it holds is dead than anybody else would bear.
+    let (mut worn, mut never) = (
+        State::empty(crate::HashSeed::new([1, 2])),
+        HeapSeal::with_options(SegmentOptions::NEVER_MOVE),
+    );
     for version in 1..=3 {
         let mut cycle = write.begin(&schema, Mode::Incremental).unwrap();
         for id in (0..3000).filter(|id| version == 1 || id % 4 == 0) {
@@ -34,6 +39,8 @@ fn what_is_given_up_at_once_moves_nothing() {
             threads: 1,
         };
         let encoded = cycle.finish(&options).unwrap().unwrap();
+        let delta = Blob::parse(encoded.delta.clone().into()).unwrap();
+        worn = worn.apply(&delta, &mut never).unwrap().0;
         moved += encoded.changes.effort.moved_bytes;
         last = encoded
             .reverse
@@ -48,7 +55,14 @@ fn what_is_given_up_at_once_moves_nothing() {
         .apply(&blob, &mut HeapSeal::with_options(eager))
         .unwrap();
     assert!(kept.1.effort.moved_bytes > 0, "there is something to move");
-    let effort = lead_back(&next, &blob).unwrap();
-    assert_eq!(effort.moved_bytes, 0);
-    assert!(effort.sealed_bytes > 0);
+    let usual = worn.apply(&blob, &mut HeapSeal::default()).unwrap();
+    assert!(
+        usual.1.effort.moved_bytes > 0,
+        "whoever keeps it moves something"
+    );
+    for state in [&*next, &worn] {
+        let effort = lead_back(state, &blob).unwrap();
+        assert_eq!(effort.moved_bytes, 0);
+        assert!(effort.sealed_bytes > 0);
+    }
 }
