@@ -3,6 +3,7 @@
 //! Owns: the bits of the types that records of the blob refer to: those of the state as it is, with
 //! what the blob removes and adds. Work follows the blob. Never decodes more of it than ordinals.
 
+use super::change::whole_blocks;
 use super::sections::{self, TypeSections};
 use crate::bitmap;
 use crate::error::StateResult;
@@ -73,41 +74,38 @@ impl<'a> Live<'a> {
 
     /// Takes the ordinals of a type that had none.
     fn load(&mut self, blob: &Blob, of: &TypeSections) -> StateResult<()> {
-        let (info, mut unpacker) = (&self.base.infos[self.id.index()], Unpacker::default());
-        let bytes = bitmap::page_bytes(self.shift);
-        let mut pages: Vec<u32> = Vec::new();
-        for first in &of.chunks {
-            for ordinal in sections::added(blob, info, *first, &mut unpacker)? {
-                let block = (ordinal >> self.shift) as usize;
-                if pages.len() <= block {
-                    pages.resize(block + 1, NO_PAGE);
-                }
-                if pages[block] == NO_PAGE {
-                    pages[block] = (self.bits.len() / bytes) as u32;
-                    self.bits.resize(self.bits.len() + bytes, 0);
-                }
-                let start = pages[block] as usize * bytes;
-                let position = ordinal & ((1 << self.shift) - 1);
-                bitmap::set(&mut self.bits[start..], position, true);
+        let (shift, bytes) = (self.shift, bitmap::page_bytes(self.shift));
+        let (mut pages, mut bits) = (Vec::new(), Vec::new());
+        self.each_added(blob, of, &mut |ordinal| {
+            let block = (ordinal >> shift) as usize;
+            if pages.len() <= block {
+                pages.resize(block + 1, NO_PAGE);
             }
-        }
-        self.pages = Pages::All(pages);
+            if pages[block] == NO_PAGE {
+                pages[block] = (bits.len() / bytes) as u32;
+                bits.resize(bits.len() + bytes, 0);
+            }
+            let start = pages[block] as usize * bytes;
+            bitmap::set(&mut bits[start..], ordinal & ((1 << shift) - 1), true);
+        })?;
+        (self.pages, self.bits) = (Pages::All(pages), bits);
         Ok(())
     }
 
-    /// Takes what the blob removes and adds.
+    /// Takes what the blob removes and adds. Added ordinals are decoded twice, so that they take no
+    /// memory but their bits.
     fn change(&mut self, old: &TypeState, blob: &Blob, of: &TypeSections) -> StateResult<()> {
         let removed = sections::removed(blob, of, old.live)?;
-        let (info, mut unpacker) = (&self.base.infos[self.id.index()], Unpacker::default());
-        let mut added = Vec::new();
-        for first in &of.chunks {
-            added.extend(sections::added(blob, info, *first, &mut unpacker)?);
-        }
-        let blocks = removed.iter().chain(&added).map(|o| o >> self.shift);
-        let mut touched: Vec<u32> = blocks.collect();
+        let shift = self.shift;
+        let mut touched: Vec<u32> = removed.iter().map(|ordinal| ordinal >> shift).collect();
+        self.each_added(blob, of, &mut |ordinal| {
+            if touched.last() != Some(&(ordinal >> shift)) {
+                touched.push(ordinal >> shift);
+            }
+        })?;
         touched.sort_unstable();
         touched.dedup();
-        let bytes = bitmap::page_bytes(self.shift);
+        let bytes = bitmap::page_bytes(shift);
         for (number, block) in touched.iter().enumerate() {
             let page = self.base.bitmap_page(old, *block as usize);
             self.bits.extend_from_slice(page);
@@ -115,7 +113,37 @@ impl<'a> Live<'a> {
         }
         self.pages = Pages::Touched(touched);
         removed.iter().for_each(|ordinal| self.set(*ordinal, false));
-        added.iter().for_each(|ordinal| self.set(*ordinal, true));
+        let mut bits = std::mem::take(&mut self.bits);
+        self.each_added(blob, of, &mut |ordinal| {
+            if let Some(start) = self.page(ordinal) {
+                bitmap::set(&mut bits[start..], ordinal & ((1 << shift) - 1), true);
+            }
+        })?;
+        self.bits = bits;
+        Ok(())
+    }
+
+    /// Calls `visit` with every ordinal that the blob adds. They rise from chunk to chunk, which bounds
+    /// how many there can be: some take no byte each.
+    fn each_added(
+        &self,
+        blob: &Blob,
+        of: &TypeSections,
+        visit: &mut dyn FnMut(u32),
+    ) -> StateResult<()> {
+        let at = self.id.index();
+        let (info, mut unpacker) = (&self.base.infos[at], Unpacker::default());
+        let (name, span) = (
+            &self.base.schema.get(self.id).name,
+            blob.header.types[at].shift,
+        );
+        let mut before = None;
+        for first in &of.chunks {
+            let ordinals = sections::added(blob, info, *first, &mut unpacker)?;
+            whole_blocks(name, span, before, &ordinals)?;
+            before = ordinals.last().copied().or(before);
+            ordinals.into_iter().for_each(&mut *visit);
+        }
         Ok(())
     }
 

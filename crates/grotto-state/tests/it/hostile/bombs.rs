@@ -2,7 +2,7 @@
 
 use super::forge::{Forge, constant, packed, run_of_ordinals, same_text, varint};
 use super::provoke;
-use grotto_format::blob::SectionKind;
+use grotto_format::blob::{BlobKind, SectionKind};
 use grotto_state::StateError;
 use std::fmt::Write as _;
 use std::process::Command;
@@ -25,7 +25,25 @@ const BOMBS: &[Bomb] = &[
     ("compressed columns", compressed_columns),
     ("equal numbers", equal_numbers),
     ("wide layouts", wide_layouts),
+    ("ordinals again and again", repeated_ordinals),
 ];
+
+/// Which records live is asked before any chunk is decoded: these claim a quarter of a megabyte with
+/// twelve bytes each.
+fn repeated_ordinals() {
+    let mut forge = Forge::snapshot("A { A next; }", 16);
+    forge.chunk(0, 0, run_of_ordinals(0, 1), vec![constant(0)]);
+    let base = provoke(&crate::engine::empty(), &forge).unwrap();
+    let header = &mut forge.header;
+    (header.kind, header.from, header.to) = (BlobKind::Delta, 1, 2);
+    (header.from_checksum, header.from_schema_hash) = (base.checksum(), base.schema_hash());
+    forge.sections.clear();
+    for chunk in 0..6000 {
+        forge.chunk(0, chunk, run_of_ordinals(0, 1 << 16), vec![constant(0)]);
+    }
+    let refused = super::apply(&base, &forge.seal()).unwrap_err();
+    assert!(refused.to_string().contains("whole blocks"), "{refused}");
+}
 
 /// Elements that take no bit each.
 fn free_elements() {
