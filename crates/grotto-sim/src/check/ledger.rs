@@ -53,6 +53,8 @@ pub(crate) struct Ledger {
     /// The newest version that ever was, since the dataset was created.
     peak: u64,
     era: u64,
+    /// The newest version that needs none before it, if nothing was lost or damaged since.
+    whole_from: Option<u64>,
 }
 
 impl Ledger {
@@ -114,6 +116,9 @@ impl Ledger {
         }
         self.head = self.head.max(version);
         self.peak = self.peak.max(version);
+        if entry.kind == EntryKind::Commit && entry.blobs.is_none() {
+            self.whole_from = Some(version);
+        }
         self.gone.remove(&version);
         let committed = Committed {
             entry,
@@ -173,6 +178,16 @@ impl Ledger {
     /// The newest version that anybody can have seen, even if the log lost it since.
     pub(crate) fn peak(&self) -> u64 {
         self.peak
+    }
+
+    /// Something was lost or damaged for good.
+    pub(crate) fn scarred(&mut self) {
+        self.whole_from = None;
+    }
+
+    /// From which version on nobody needs anything that was lost or damaged.
+    pub(crate) fn whole_from(&self) -> Option<u64> {
+        self.whole_from
     }
 
     /// Versions that the log has to have.

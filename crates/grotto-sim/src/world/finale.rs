@@ -81,12 +81,16 @@ async fn await_newest(stage: &Stage, reader: &mut Reader) {
     stage.sim.violation(&reader.name(), what);
 }
 
-/// Every version that is in the log can be read, unless something was lost for good, and is what it was.
+/// Every version that is in the log can be read, unless something was lost for good that it needs, and is
+/// what it was. One that begins anew needs nothing before it.
 async fn verify_versions(stage: &Stage, reader: &mut Reader) {
-    let versions = stage.sim.ledger.lock().intact();
+    let (versions, whole_from) = {
+        let ledger = stage.sim.ledger.lock();
+        (ledger.intact(), ledger.whole_from())
+    };
     for version in versions {
         if let Err(error) = reader.read(version).await
-            && !stage.is_scarred()
+            && (!stage.is_scarred() || whole_from.is_some_and(|from| version >= from))
         {
             let what = format!("version {version} cannot be read: {error}");
             stage.sim.violation("sim", what);

@@ -67,6 +67,7 @@ fn scar(stage: &Arc<Stage>, dice: &Dice) {
         stage.sim.count(fault);
         stage.sim.note("sim", format_args!("{fault}: {what}"));
         stage.scarred.store(true, Ordering::Relaxed);
+        stage.sim.ledger.lock().scarred();
     }
 }
 

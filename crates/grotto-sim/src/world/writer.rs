@@ -133,6 +133,7 @@ impl Writer {
             .snapshot_every(self.dice.below(4))
             .lazy_fence(self.dice.chance(500))
             .threads(1)
+            .inline_blobs([0, 250, 4_096][self.dice.below(3) as usize])
             .start_over(starts_over)
             .open();
         match survive(&client, opened).await {
@@ -224,6 +225,10 @@ impl Writer {
         let (orders, token) = Orders::draw(&self.stage.sim, life.client.name(), &self.dice);
         let ran = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&ran);
+        if life.starts_over && self.stage.is_raining() && self.dice.chance(500) {
+            // Somewhere between the proof of the store and the announcement of the snapshot.
+            life.client.die_in(self.dice.within(1..24));
+        }
         let answer = if life.starts_over || self.dice.chance(100) {
             let cycle = life.producer.run_cycle(move |cycle| {
                 noted.store(true, Ordering::Relaxed);
