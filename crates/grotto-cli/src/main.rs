@@ -19,6 +19,7 @@ mod text;
 use clap::Parser as _;
 use failure::Failure;
 use output::Out;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 /// Gives memory back that threads free, which the allocator of glibc keeps for each of them. Set up in
@@ -83,5 +84,6 @@ fn start_log() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }

@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::producer::{Core, Producer, Shared};
-use grotto_env::Work;
+use grotto_env::{Env, Work};
 use grotto_state::{EncodeOptions, State, encode_snapshot};
 use grotto_store::{BlobRef, SnapshotEntry};
 use std::sync::Arc;
@@ -92,28 +92,34 @@ impl Shared {
         }
         let options = self.options(version);
         let bytes = match self.env.work {
-            Work::Threads => encode_behind(state, options).await?,
+            Work::Threads => encode_behind(&self.env, state, options).await?,
             Work::Inline => encode_snapshot(&state, &options)?,
         };
         Ok(self.writer.upload_snapshot(version, bytes.into()).await?)
     }
 }
 
-/// Encodes on a thread of its own: what a thread gives up of its priority it cannot take back, so it
-/// cannot be one of a pool. Threads that encoding starts are as modest as the one they come from.
-async fn encode_behind(state: Arc<State>, options: EncodeOptions) -> Result<Vec<u8>> {
+/// Encodes on a thread of its own: lowered priority cannot be restored, so it cannot be one of a pool.
+/// Threads that encoding starts have the priority of the one they come from. Where no thread can be
+/// had, a snapshot at the priority of cycles is better than none.
+async fn encode_behind(env: &Env, state: Arc<State>, options: EncodeOptions) -> Result<Vec<u8>> {
+    let stopped = "encoding the snapshot stopped: its thread panicked";
     let (done, encoded) = oneshot::channel();
+    let (behind, its_options) = (Arc::clone(&state), options.clone());
     let encode = move || {
         yield_to_others();
         // Nobody waits any more when the producer is gone.
-        let _ = done.send(encode_snapshot(&state, &options));
+        let _ = done.send(encode_snapshot(&behind, &its_options));
     };
-    std::thread::Builder::new()
+    let started = std::thread::Builder::new()
         .name("grotto-snapshot".to_owned())
-        .spawn(encode)
-        .map_err(|e| Error::internal(format!("no thread for a snapshot: {e}")))?;
-    let stopped = |_| Error::internal("encoding the snapshot stopped: its thread panicked");
-    Ok(encoded.await.map_err(stopped)??)
+        .spawn(encode);
+    if let Err(error) = started {
+        tracing::debug!(%error, "no thread for a snapshot");
+        let pooled = env.blocking(move || encode_snapshot(&state, &options));
+        return Ok(pooled.await.map_err(|_| Error::internal(stopped))??);
+    }
+    Ok(encoded.await.map_err(|_| Error::internal(stopped))??)
 }
 
 /// Nice value of the threads of a snapshot: about a tenth of the share of a busy core.

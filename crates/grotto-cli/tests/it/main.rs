@@ -14,4 +14,6 @@ mod output;
 mod readme;
 mod refusals;
 mod state_dir;
+#[cfg(target_os = "linux")]
+mod syscalls;
 mod writers;

@@ -114,10 +114,9 @@ impl FileSystem for HostFiles {
             Err(TryLockError::WouldBlock) => return Ok(Locked::Theirs(holder(&mut file))),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // Only for people who wonder who holds it.
-        file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
-        writeln!(file, "{}", std::process::id())?;
+        if let Err(error) = sign(&mut file) {
+            tracing::warn!(%error, path = %path.display(), "cannot note who holds the lock");
+        }
         let path = path.to_owned();
         Ok(Locked::Ours(Box::new(HostLock { file, path })))
     }
@@ -144,6 +143,13 @@ fn is_same(a: &Metadata, b: &Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_same(_: &Metadata, _: &Metadata) -> bool {
     true
+}
+
+/// Only for people who wonder who holds a lock: a disk that is full keeps nobody from serving.
+fn sign(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    writeln!(file, "{}", std::process::id())
 }
 
 fn holder(file: &mut File) -> String {

@@ -66,6 +66,19 @@ mod tests {
         assert!(DirLock::take(&HostFiles, dir.path()).is_ok());
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_lock_that_cannot_be_signed_is_held_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("LOCK")).unwrap();
+        assert!(
+            DirLock::take(&HostFiles, dir.path())
+                .unwrap()
+                .is_held()
+                .unwrap()
+        );
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_lock_without_its_name_is_not_held() {
