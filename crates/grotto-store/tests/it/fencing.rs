@@ -153,6 +153,7 @@ async fn a_store_that_does_not_fence_is_refused_and_names_the_way_out() {
         Creates::Overwrites,
         Creates::LooksThenWrites,
         Creates::RefusesAndOverwrites,
+        Creates::RefusesWhileWriting,
     ] {
         let (faults, dataset) = faulty();
         faults.honour_creates(creates);

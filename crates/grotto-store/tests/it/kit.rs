@@ -100,6 +100,8 @@ pub(crate) enum Creates {
     LooksThenWrites,
     /// Answers with a collision, and overwrites.
     RefusesAndOverwrites,
+    /// Refuses a create while another one is under way, and overwrites afterwards.
+    RefusesWhileWriting,
 }
 
 /// An in-memory store with scripted faults: each is used once, by the first operation on a path
@@ -113,6 +115,9 @@ pub(crate) struct FaultStore {
     gets: Mutex<Vec<String>>,
     puts: Mutex<Vec<String>>,
     lists: AtomicUsize,
+    /// Puts that are under way.
+    writing: Mutex<Vec<Path>>,
+    rivals: Mutex<usize>,
 }
 
 impl FaultStore {
@@ -125,6 +130,8 @@ impl FaultStore {
             gets: Mutex::default(),
             puts: Mutex::default(),
             lists: AtomicUsize::default(),
+            writing: Mutex::default(),
+            rivals: Mutex::default(),
         }
     }
 
@@ -140,6 +147,29 @@ impl FaultStore {
     /// From now on creates are honoured like this.
     pub(crate) fn honour_creates(&self, how: Creates) {
         *self.creates.lock() = how;
+    }
+
+    /// The next log entries are each preceded by one of another writer.
+    pub(crate) fn send_rivals(&self, number: usize) {
+        *self.rivals.lock() = number;
+    }
+
+    pub(crate) fn rivals_left(&self) -> usize {
+        *self.rivals.lock()
+    }
+
+    /// Somebody else takes the slot of the log that `payload` is meant for.
+    async fn let_rival_in(&self, location: &Path, payload: &PutPayload) {
+        let left = *self.rivals.lock();
+        if left == 0 || !location.as_ref().contains("/log/") {
+            return;
+        }
+        *self.rivals.lock() = left - 1;
+        let bytes: Vec<u8> = payload.iter().flatten().copied().collect();
+        let mut entry = LogEntry::decode(&bytes).unwrap();
+        entry.writer = "rival".to_owned();
+        let put = self.inner.put(location, entry.encode().unwrap().into());
+        put.await.unwrap();
     }
 
     /// From now on listings leave out paths that contain `part`, as if made a moment ago.
@@ -217,6 +247,7 @@ impl ObjectStore for FaultStore {
         mut options: PutOptions,
     ) -> Result<PutResult> {
         self.puts.lock().push(location.to_string());
+        self.let_rival_in(location, &payload).await;
         let creates = *self.creates.lock();
         let mut answer_collision = false;
         if creates != Creates::Honest && options.mode == PutMode::Create {
@@ -226,6 +257,14 @@ impl ObjectStore for FaultStore {
                 if exists {
                     return Err(collision(location));
                 }
+            }
+            if creates == Creates::RefusesWhileWriting {
+                if self.writing.lock().contains(location) {
+                    return Err(collision(location));
+                }
+                self.writing.lock().push(location.clone());
+                tokio::task::yield_now().await;
+                self.writing.lock().retain(|path| path != location);
             }
             answer_collision = exists && creates == Creates::RefusesAndOverwrites;
             options.mode = PutMode::Overwrite;

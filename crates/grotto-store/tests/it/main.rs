@@ -13,6 +13,7 @@
 mod blobs;
 mod breaker;
 mod conformance;
+mod cost;
 mod faults;
 mod fencing;
 mod kit;
@@ -20,3 +21,4 @@ mod links;
 mod local;
 mod reading;
 mod syncs;
+mod takeover;

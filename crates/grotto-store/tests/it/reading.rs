@@ -119,8 +119,8 @@ async fn an_absent_slot_at_or_below_the_boundary_is_collected_and_not_without_ne
 
 /// Takes steps and remembers where they led.
 #[derive(Default)]
-struct Walker {
-    at: Vec<u64>,
+pub(crate) struct Walker {
+    pub(crate) at: Vec<u64>,
 }
 
 impl Traveller for Walker {

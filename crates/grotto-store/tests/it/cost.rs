@@ -1,0 +1,185 @@
+//! What things cost in requests and in time, where each request takes thirty milliseconds.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use grotto_store::follow::Journey;
+use grotto_store::{BlobKind, Dataset, Store, Writer};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use tokio::time::Instant;
+
+use crate::kit::{acquire, commit, named};
+use crate::reading::Walker;
+
+const REQUEST: Duration = Duration::from_millis(30);
+/// Objects that one answer of a listing names.
+const PAGE: usize = 1_000;
+
+/// An in-memory store in which requests take time and are counted.
+#[derive(Debug)]
+struct FarStore {
+    inner: Arc<InMemory>,
+    requests: Arc<AtomicUsize>,
+}
+
+async fn request(requests: &AtomicUsize) {
+    requests.fetch_add(1, Ordering::Relaxed);
+    tokio::time::sleep(REQUEST).await;
+}
+
+/// A listing in pages, each of which is a request.
+fn paged(
+    listing: BoxStream<'static, Result<ObjectMeta>>,
+    requests: Arc<AtomicUsize>,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    let listed = async move {
+        let listed: Vec<_> = listing.collect().await;
+        for _ in 0..=listed.len() / PAGE {
+            request(&requests).await;
+        }
+        futures::stream::iter(listed)
+    };
+    futures::stream::once(listed).flatten().boxed()
+}
+
+impl fmt::Display for FarStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FarStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FarStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        request(&self.requests).await;
+        self.inner.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        request(&self.requests).await;
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        paged(self.inner.list(prefix), Arc::clone(&self.requests))
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let listing = self.inner.list_with_offset(prefix, offset);
+        paged(listing, Arc::clone(&self.requests))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// A dataset of so many versions, with a snapshot at every `every`-th, and the store as one far away.
+async fn aged(versions: u64, every: u64) -> (Arc<FarStore>, Dataset) {
+    let inner = Arc::new(InMemory::new());
+    let near = Store::from_object_store(Arc::clone(&inner) as Arc<dyn ObjectStore>);
+    let near = Dataset::open(near, "cities").unwrap();
+    let writer = acquire(&near, "a").await;
+    for version in 2..=versions {
+        commit(&writer, &format!("to {version}")).await.unwrap();
+        if version % every == 0 {
+            let bytes = Bytes::from(format!("to {version}"));
+            let blob = writer.upload(BlobKind::Snapshot, version, bytes);
+            let blob = blob.await.unwrap();
+            writer.announce_snapshot(version, blob).await.unwrap();
+        }
+    }
+    writer.heartbeat().await;
+    let far = Arc::new(FarStore {
+        inner,
+        requests: Arc::default(),
+    });
+    let store = Store::from_object_store(Arc::clone(&far) as Arc<dyn ObjectStore>);
+    (far, Dataset::open(store, "cities").unwrap())
+}
+
+/// Requests for the head, for a writer that takes over, and for a state from nothing.
+async fn requests_at(versions: u64) -> [usize; 3] {
+    let (far, dataset) = aged(versions, 25).await;
+    let taken = || far.requests.swap(0, Ordering::Relaxed);
+    let head = dataset.head().await.unwrap().unwrap();
+    assert_eq!(head.version, versions);
+    let head_cost = taken();
+    let mut walker = Walker::default();
+    Journey::new(&dataset, &head)
+        .travel(&mut walker)
+        .await
+        .unwrap();
+    assert_eq!(walker.at.last(), Some(&versions));
+    let restored = taken();
+    Writer::acquire(dataset, named("b")).await.unwrap();
+    [head_cost, taken(), restored]
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_dataset_costs_no_more_requests_than_a_young_one() {
+    let young = requests_at(110).await;
+    let old = requests_at(3_010).await;
+    assert_eq!(young, old);
+    assert!(young.iter().all(|requests| *requests <= 40), "{young:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_versions_are_caught_up_with_in_three_seconds() {
+    let (far, dataset) = aged(1_005, u64::MAX).await;
+    let began = Instant::now();
+    let head = dataset.head().await.unwrap().unwrap();
+    let mut walker = Walker::default();
+    walker.at.push(5);
+    Journey::new(&dataset, &head)
+        .travel(&mut walker)
+        .await
+        .unwrap();
+    let took = began.elapsed();
+    assert_eq!(walker.at, (5..=1_005).collect::<Vec<u64>>());
+    let planning = far.requests.load(Ordering::Relaxed) - 1_000;
+    assert!(
+        planning <= 40,
+        "{planning} requests besides those for deltas"
+    );
+    assert!(took <= Duration::from_secs(3), "{took:?}");
+}
