@@ -165,11 +165,11 @@ impl Disk {
         let paths = call.paths();
         match (call.name.as_str(), paths.as_slice()) {
             ("mkdir" | "mkdirat", [path, ..]) => self.make_folder(path),
-            ("openat", [path, ..]) if call.args.contains("O_CREAT") => {
-                if self.node(path).is_none() {
-                    self.inodes.push(Inode::default());
-                    self.name(path, Some(Node::File(self.inodes.len() - 1)));
-                }
+            ("openat", [path, ..])
+                if call.args.contains("O_CREAT") && self.node(path).is_none() =>
+            {
+                self.inodes.push(Inode::default());
+                self.name(path, Some(Node::File(self.inodes.len() - 1)));
             }
             ("link" | "linkat", [from, to]) => self.name(to, self.node(from)),
             ("rename" | "renameat" | "renameat2", [from, to]) => {

@@ -4,6 +4,8 @@
 //! of every change hit each place once and a part of the rest; those that are ignored by default try
 //! everything: `cargo test -p grotto-cli --test it -- --ignored syscalls`.
 
+#![allow(clippy::print_stdout, reason = "how many faults were tried")]
+
 mod disk;
 mod publish;
 mod refresh;
