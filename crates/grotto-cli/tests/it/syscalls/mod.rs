@@ -69,7 +69,7 @@ fn trials(calls: &[Call], root: &Path, share: Share) -> Vec<Trial> {
                     threads: Threads::Many,
                     ..one.clone()
                 });
-                let new = places.insert((site(call, root), error));
+                let new = call.succeeded && places.insert((site(call, root), error));
                 if new {
                     trials.push(one)
                 } else {
@@ -146,9 +146,9 @@ fn is_variable(part: &str) -> bool {
     !bare.is_empty() && (digits || nonce)
 }
 
-/// The places of all calls that could fail.
+/// The places of all calls that succeeded and could fail.
 fn sites(calls: &[Call], root: &Path) -> BTreeSet<String> {
-    let may_fail = |call: &&Call| KINDS.iter().any(|(set, _)| call.is_of(set));
+    let may_fail = |call: &&Call| call.succeeded && KINDS.iter().any(|(set, _)| call.is_of(set));
     calls
         .iter()
         .filter(may_fail)
