@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use grotto_store::follow::Journey;
-use grotto_store::{BlobKind, Dataset, Store, Writer};
+use grotto_store::{Dataset, Store, Writer};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -19,7 +18,7 @@ use object_store::{
 };
 use tokio::time::Instant;
 
-use crate::kit::{acquire, commit, named};
+use crate::kit::{acquire, commit, framed, named};
 use crate::reading::Walker;
 
 const REQUEST: Duration = Duration::from_millis(30);
@@ -122,9 +121,8 @@ async fn aged(versions: u64, every: u64) -> (Arc<FarStore>, Dataset) {
     for version in 2..=versions {
         commit(&writer, &format!("to {version}")).await.unwrap();
         if version % every == 0 {
-            let bytes = Bytes::from(format!("to {version}"));
-            let blob = writer.upload(BlobKind::Snapshot, version, bytes);
-            let blob = blob.await.unwrap();
+            let bytes = framed(&format!("to {version}"));
+            let blob = writer.upload_snapshot(version, bytes).await.unwrap();
             writer.announce_snapshot(version, blob).await.unwrap();
         }
     }

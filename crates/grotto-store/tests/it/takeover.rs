@@ -1,11 +1,10 @@
 //! Taking over while others do, and what a writer may do once it was overtaken.
 
-use bytes::Bytes;
-use grotto_store::{BlobKind, ErrorKind, Writer, WriterOptions};
+use grotto_store::{ErrorKind, Writer, WriterOptions};
 use object_store::ObjectStore as _;
 use object_store::path::Path;
 
-use crate::kit::{Fault, acquire, commit, faulty, fields, named};
+use crate::kit::{Fault, acquire, commit, faulty, fields, framed, named};
 
 fn with_tries(takeover_tries: u32) -> WriterOptions {
     WriterOptions {
@@ -62,8 +61,7 @@ async fn a_writer_that_was_overtaken_writes_nothing_more() {
     let (faults, dataset) = faulty();
     let old = acquire(&dataset, "old").await;
     let first = commit(&old, "x").await.unwrap();
-    let snapshot = old.upload(BlobKind::Snapshot, 2, Bytes::from_static(b"s"));
-    let snapshot = snapshot.await.unwrap();
+    let snapshot = old.upload_snapshot(2, framed("s")).await.unwrap();
     let stale = fields(&old, "stale").await.unwrap();
     let new = acquire(&dataset, "new").await;
     new.heartbeat().await;
@@ -73,9 +71,11 @@ async fn a_writer_that_was_overtaken_writes_nothing_more() {
     );
     let before = everything(&faults).await;
     let hint = dataset.leader_hint().await.unwrap();
-    let upload = old.upload(BlobKind::Delta, 4, Bytes::from_static(b"y"));
+    let step = old.upload_step(4, framed("y"), None);
+    let upload = old.upload_snapshot(2, framed("z"));
     let announced = old.announce_snapshot(first.version, snapshot);
     for error in [
+        step.await.unwrap_err(),
         upload.await.unwrap_err(),
         announced.await.unwrap_err(),
         old.fence().await.unwrap_err(),
