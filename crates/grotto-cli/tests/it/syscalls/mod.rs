@@ -142,7 +142,7 @@ fn site(call: &Call, root: &Path) -> Option<String> {
 fn is_variable(part: &str) -> bool {
     let bare = part.trim_end_matches(['/', '-', '.']);
     let digits = bare.bytes().all(|b| b.is_ascii_digit());
-    let nonce = bare.len() == 32 && bare.bytes().all(|b| b.is_ascii_hexdigit());
+    let nonce = bare.len() >= 8 && bare.bytes().all(|b| b.is_ascii_hexdigit());
     !bare.is_empty() && (digits || nonce)
 }
 
