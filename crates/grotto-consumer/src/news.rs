@@ -28,8 +28,7 @@ pub(crate) async fn news(dataset: &Dataset, version: u64) -> Result<Option<LogEn
 
 /// The newest entry from one on that was just read in the slot where news was expected.
 pub(crate) async fn news_from(dataset: &Dataset, entry: LogEntry) -> Result<Option<LogEntry>> {
-    let boundary = dataset.gc_boundary().await?;
-    if boundary.is_some_and(|gone| gone.version >= entry.version) {
+    if dataset.collected().await? >= entry.version {
         return newer_head(dataset, entry.version).await;
     }
     climb(dataset, entry).await.map(Some)

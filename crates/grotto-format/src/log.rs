@@ -1,5 +1,5 @@
-//! The small JSON documents of a dataset: log entries, snapshot announcements, the
-//! garbage-collection boundary and the leader hint.
+//! The small JSON documents of a dataset: log entries, snapshot announcements, rows of
+//! the collected range and the leader hint.
 //!
 //! Owns: their fields, their limits, and the checksum that seals each of them. Never: IO, or a
 //! decision about what an entry means. Spec: `docs/format/spec.md`, section "Commit log".
@@ -22,7 +22,7 @@ mod tests;
 pub use blobs::{
     BlobKind, BlobRef, EntryBlobs, InlineBlobs, SnapshotRef, StepNonce, Stored, StoredBlobs,
 };
-pub use control::{GcBoundary, LeaderHint, SnapshotEntry};
+pub use control::{CollectedRow, LeaderHint, SnapshotEntry};
 pub use links::{Link, Links};
 
 use check::Fault;
@@ -111,6 +111,8 @@ pub enum EntryKind {
     Commit,
     /// A new writer's epoch begins; the state stays as it was.
     Fence,
+    /// Only source positions and tags move; the state stays as it was.
+    Positions,
 }
 
 /// What a type holds at a version.
@@ -149,7 +151,7 @@ pub struct LogEntry {
     /// The version of the commit that made this state: the entry's own for a commit, an earlier
     /// one for a fence, 0 if nothing was committed yet.
     pub state_version: u64,
-    /// Commits in the log up to this entry, which is one of them unless it is a fence.
+    /// Commits in the log up to this entry, which is one of them if it brought a state.
     pub commits: u64,
     /// What this commit published. `None` for a fence, and for a commit that its snapshot alone leads to.
     pub blobs: Option<EntryBlobs>,
@@ -182,7 +184,7 @@ impl LogEntry {
         self.check()?;
         let most = match self.kind {
             EntryKind::Commit => MAX_ENTRY_BYTES - ENTRY_RESERVE,
-            EntryKind::Fence => MAX_ENTRY_BYTES,
+            EntryKind::Fence | EntryKind::Positions => MAX_ENTRY_BYTES,
         };
         sealed::seal(Self::WHAT, self, most)
     }

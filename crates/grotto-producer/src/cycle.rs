@@ -4,6 +4,7 @@
 //! Never publishes.
 
 use crate::error::{Error, Result};
+use crate::notes::Notes;
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
@@ -16,6 +17,7 @@ pub struct FullCycle {
     pub(crate) cycle: Cycle,
     flat: FlatBuilder,
     pub(crate) records: u64,
+    pub(crate) notes: Notes,
     /// An engine error after which the cycle must not be committed, whatever the caller returns.
     failed: Option<String>,
 }
@@ -26,6 +28,7 @@ pub struct IncrementalCycle {
     pub(crate) cycle: Cycle,
     flat: FlatBuilder,
     pub(crate) records: u64,
+    pub(crate) notes: Notes,
 }
 
 fn type_id(schema: &Schema, name: &str) -> Result<TypeId> {
@@ -57,8 +60,20 @@ impl FullCycle {
             cycle,
             flat: FlatBuilder::new(),
             records: 0,
+            notes: Notes::default(),
             failed: None,
         }
+    }
+
+    /// Says how far a source was read; committed together with the records, so that ingestion resumes
+    /// there. A cycle that changes no record but moves a position is a version all the same.
+    pub fn set_position(&mut self, source: &str, position: u64) {
+        self.notes.positions.insert(source.to_owned(), position);
+    }
+
+    /// Adds a note to the version.
+    pub fn set_tag(&mut self, name: &str, text: &str) {
+        self.notes.tags.insert(name.to_owned(), text.to_owned());
     }
 
     /// The schema of the cycle.
@@ -201,7 +216,19 @@ impl IncrementalCycle {
             cycle,
             flat: FlatBuilder::new(),
             records: 0,
+            notes: Notes::default(),
         }
+    }
+
+    /// Says how far a source was read; committed together with the records, so that ingestion resumes
+    /// there. A cycle that changes no record but moves a position is a version all the same.
+    pub fn set_position(&mut self, source: &str, position: u64) {
+        self.notes.positions.insert(source.to_owned(), position);
+    }
+
+    /// Adds a note to the version.
+    pub fn set_tag(&mut self, name: &str, text: &str) {
+        self.notes.tags.insert(name.to_owned(), text.to_owned());
     }
 
     /// The schema of the cycle.

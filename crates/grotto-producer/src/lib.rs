@@ -36,6 +36,7 @@ mod cycle;
 mod error;
 mod metrics;
 mod ndjson;
+mod notes;
 mod producer;
 mod publish;
 mod restore;

@@ -8,6 +8,7 @@ use crate::chores::Chores;
 use crate::cycle::{FullCycle, IncrementalCycle};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
+use crate::notes::Notes;
 use crate::publish::{Pending, Published, Times};
 use crate::validate::Candidate;
 use grotto_env::Env;
@@ -16,6 +17,7 @@ use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, Promise, State, WriteSta
 use grotto_store::{SnapshotEntry, Store, Writer};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::task::JoinSet;
@@ -66,6 +68,7 @@ impl Core {
 pub(crate) struct Worked {
     pub(crate) encoded: Option<Encoded>,
     pub(crate) records: u64,
+    pub(crate) notes: Notes,
     pub(crate) times: Times,
 }
 
@@ -106,13 +109,20 @@ impl Producer {
         self.shared.writer.next_version() - 1
     }
 
+    /// The positions of the sources that the newest version states: where ingestion goes on.
+    #[must_use]
+    pub fn positions(&self) -> BTreeMap<String, u64> {
+        let head = self.shared.writer.head();
+        head.map(|head| head.sources).unwrap_or_default()
+    }
+
     /// Uses another schema from the next cycle on.
     pub async fn set_schema(&self, schema: Schema) {
         self.core.lock().await.schema = Arc::new(schema);
     }
 
     /// Runs a full-state cycle: `fill` adds all records, the engine finds the difference. `None` when
-    /// there is none; nothing is published then. `fill` runs on a blocking thread.
+    /// there is none and no position of a source moved; nothing is published then. `fill` runs on a blocking thread.
     ///
     /// # Errors
     /// The error of `fill`, or of a record added before it that was not told yet; `Invalid` when
@@ -128,8 +138,8 @@ impl Producer {
         let work = move |cycle| {
             let mut full = FullCycle::new(cycle, threads);
             let filled = fill(&mut full);
-            let records = full.records;
-            Ok((full.into_cycle(filled)?, records))
+            let (records, notes) = (full.records, std::mem::take(&mut full.notes));
+            Ok((full.into_cycle(filled)?, records, notes))
         };
         self.run(Mode::Full, work).await
     }
@@ -145,14 +155,14 @@ impl Producer {
         let work = move |cycle| {
             let mut incremental = IncrementalCycle::new(cycle);
             fill(&mut incremental)?;
-            Ok((incremental.cycle, incremental.records))
+            Ok((incremental.cycle, incremental.records, incremental.notes))
         };
         self.run(Mode::Incremental, work).await
     }
 
     async fn run<F>(&self, mode: Mode, work: F) -> Result<Option<Published>>
     where
-        F: FnOnce(Cycle) -> Result<(Cycle, u64)> + Send + 'static,
+        F: FnOnce(Cycle) -> Result<(Cycle, u64, Notes)> + Send + 'static,
     {
         let outcome = self.cycle(mode, work).await;
         match &outcome {
@@ -165,7 +175,7 @@ impl Producer {
 
     async fn cycle<F>(&self, mode: Mode, work: F) -> Result<Option<Published>>
     where
-        F: FnOnce(Cycle) -> Result<(Cycle, u64)> + Send + 'static,
+        F: FnOnce(Cycle) -> Result<(Cycle, u64, Notes)> + Send + 'static,
     {
         let mut core = Arc::clone(&self.core).lock_owned().await;
         self.settle(&mut core).await?;
@@ -266,11 +276,11 @@ impl Shared {
     /// Populates, encodes, checks and validates.
     fn work<F>(&self, core: &Core, mode: Mode, version: u64, work: F) -> Result<Worked>
     where
-        F: FnOnce(Cycle) -> Result<(Cycle, u64)>,
+        F: FnOnce(Cycle) -> Result<(Cycle, u64, Notes)>,
     {
         let start = self.env.clock.monotonic();
         let cycle = core.write.begin(&core.schema, mode)?;
-        let (cycle, records) = work(cycle)?;
+        let (cycle, records, notes) = work(cycle)?;
         self.metrics.records.inc_by(records);
         let populated = self.env.clock.monotonic();
         let encoded = cycle.finish(&self.options(version))?;
@@ -285,6 +295,7 @@ impl Shared {
         Ok(Worked {
             encoded,
             records,
+            notes,
             times,
         })
     }

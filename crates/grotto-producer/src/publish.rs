@@ -6,10 +6,10 @@
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
+use crate::notes::Notes;
 use crate::producer::{Core, Producer, Worked};
 use grotto_state::{Counts, Encoded};
 use grotto_store::{BlobRef, CommitFields, EntryBlobs, ErrorKind, Uploaded};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct Published {
     pub version: u64,
     /// Records handed over in the cycle.
     pub records: u64,
-    /// Records per type, and what changed.
+    /// Records per type, and what changed; empty for a version that only moves positions.
     pub counts: Vec<Counts>,
     /// Bytes of the delta blob.
     pub delta_bytes: u64,
@@ -56,7 +56,8 @@ pub struct Times {
 
 /// A cycle whose commit is under way, or has no answer: it may or may not be in the log.
 pub(crate) struct Pending {
-    pub(crate) encoded: Encoded,
+    /// `None` where only positions and tags moved.
+    pub(crate) encoded: Option<Encoded>,
     pub(crate) fields: CommitFields,
     /// What is told once it is known to be in the log.
     published: Published,
@@ -81,12 +82,13 @@ impl Producer {
     /// Uploads what a cycle made; `None` if it changes nothing.
     async fn prepare(&self, core: &Core, worked: Worked) -> Result<Option<Pending>> {
         let Worked {
-            encoded: Some(mut encoded),
+            encoded,
             records,
+            notes,
             mut times,
-        } = worked
-        else {
-            return Ok(None);
+        } = worked;
+        let Some(mut encoded) = encoded else {
+            return self.prepare_notes(core, notes, records, times).await;
         };
         let start = self.shared.env.clock.monotonic();
         let version = encoded.next.version();
@@ -94,7 +96,7 @@ impl Producer {
         let (blobs, snapshot) = self.upload(core, &mut encoded, version).await?;
         let uploaded = self.shared.env.clock.monotonic();
         times.upload = uploaded - start;
-        let fields = fields(&encoded, blobs, snapshot);
+        let fields = fields(&encoded, blobs, snapshot, notes);
         let blobs = fields.blobs.as_ref().map(Uploaded::blobs);
         let published = Published {
             version,
@@ -108,10 +110,51 @@ impl Producer {
             settled: Vec::new(),
         };
         Ok(Some(Pending {
-            encoded,
+            encoded: Some(encoded),
             fields,
             published,
             uploaded,
+        }))
+    }
+
+    /// A version of nothing but positions and tags, if any of them moved. Before the first state there is
+    /// nothing to resume: the records that led there come again.
+    async fn prepare_notes(
+        &self,
+        core: &Core,
+        notes: Notes,
+        records: u64,
+        times: Times,
+    ) -> Result<Option<Pending>> {
+        let state = core.write.state();
+        let began = !state.schema().types().is_empty() && !core.starts_over;
+        if !began || !notes.move_on(&self.positions()) {
+            return Ok(None);
+        }
+        let version = self.shared.writer.next_version();
+        self.claim(version).await?;
+        let published = Published {
+            version,
+            records,
+            counts: Vec::new(),
+            delta_bytes: 0,
+            reverse_bytes: None,
+            snapshot_started: false,
+            state_checksum: state.checksum(),
+            times,
+            settled: Vec::new(),
+        };
+        let fields = CommitFields {
+            sources: notes.positions,
+            tags: notes.tags,
+            positions_only: true,
+            ..CommitFields::default()
+        };
+        Ok(Some(Pending {
+            encoded: None,
+            fields,
+            published,
+            uploaded: self.shared.env.clock.monotonic(),
         }))
     }
 
@@ -161,8 +204,11 @@ impl Producer {
             mut published,
             uploaded,
         } = pending;
-        core.starts_over = false;
-        self.advance(core, encoded);
+        let moved = encoded.is_some();
+        if let Some(encoded) = encoded {
+            core.starts_over = false;
+            self.advance(core, encoded);
+        }
         let times = &mut published.times;
         times.commit = self.shared.env.clock.monotonic() - uploaded;
         let total = times.populate + times.encode + times.upload + times.commit;
@@ -171,7 +217,7 @@ impl Producer {
             .cycle_seconds
             .observe(total.as_secs_f64());
         self.shared.start_chores();
-        published.snapshot_started = self.start_snapshot_if_due(core);
+        published.snapshot_started = moved && self.start_snapshot_if_due(core);
         tracing::info!(
             dataset = self.shared.name,
             version = published.version,
@@ -228,14 +274,20 @@ impl Producer {
     }
 }
 
-fn fields(encoded: &Encoded, blobs: Option<Uploaded>, snapshot: Option<BlobRef>) -> CommitFields {
+fn fields(
+    encoded: &Encoded,
+    blobs: Option<Uploaded>,
+    snapshot: Option<BlobRef>,
+    notes: Notes,
+) -> CommitFields {
     CommitFields {
         blobs,
         snapshot,
         state_checksum: encoded.next.checksum(),
         types: encoded.next.summary(),
         schema_hash: encoded.next.schema_hash(),
-        sources: BTreeMap::new(),
-        tags: BTreeMap::new(),
+        sources: notes.positions,
+        tags: notes.tags,
+        positions_only: false,
     }
 }

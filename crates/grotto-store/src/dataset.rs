@@ -3,6 +3,7 @@
 //! Owns: what a reader may ask. Never: writes, or follows anything that the log does not name.
 //! Spec: `docs/format/spec.md`, section "Commit log".
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -77,18 +78,16 @@ impl Dataset {
     /// What follows `version`: two small requests.
     ///
     /// A slot that was collected can be created again by a writer that slept through it, and one that
-    /// is absent may have been collected: both are checked against the boundary, which a collector
-    /// raises before it deletes. A poll that looks more often than it needs to know this may use
+    /// is absent may have been collected: both are checked against the collected range, which a
+    /// collector raises before it deletes. A poll that looks more often than it needs to know this may use
     /// [`Dataset::read_entry`].
     pub async fn next_entry(&self, version: u64) -> Result<Next> {
         let Some(slot) = version.checked_add(1) else {
             return Ok(Next::None);
         };
         let entry = self.read_entry(slot).await?;
-        match self.gc_boundary().await? {
-            Some(gone) if gone.version >= slot => Ok(Next::Collected {
-                boundary: gone.version,
-            }),
+        match self.collected().await? {
+            boundary if boundary >= slot => Ok(Next::Collected { boundary }),
             _ => Ok(entry.map_or(Next::None, |entry| Next::Entry(Box::new(entry)))),
         }
     }
@@ -108,6 +107,13 @@ impl Dataset {
             "dataset {}: entries vanish while the head is looked for",
             self.name()
         )))
+    }
+
+    /// The positions of the sources that the newest version states; empty for a dataset that was never
+    /// written.
+    pub async fn positions(&self) -> Result<BTreeMap<String, u64>> {
+        let head = self.head().await?;
+        Ok(head.map(|head| head.sources).unwrap_or_default())
     }
 
     /// The newest intact log entry, and the newest version that has an entry at all: where the newest

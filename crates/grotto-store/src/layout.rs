@@ -57,8 +57,12 @@ impl Layout {
         self.at("control/leader.json")
     }
 
-    pub(crate) fn gc_boundary(&self) -> Path {
-        self.at("control/gc-boundary.json")
+    pub(crate) fn collected(&self) -> Path {
+        self.at("collected")
+    }
+
+    pub(crate) fn collected_row(&self, version: u64) -> Path {
+        self.at(&format!("collected/{version:020}.json"))
     }
 
     pub(crate) fn probe(&self, nonce: &str) -> Path {

@@ -45,7 +45,7 @@ pub use dataset::{Dataset, Next};
 pub use error::{Error, ErrorKind, Result};
 pub use folder::{FolderSync, SystemSync};
 pub use grotto_format::log::{
-    BlobKind, BlobRef, EntryBlobs, EntryKind, GcBoundary, InlineBlobs, LeaderHint, Link, Links,
+    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, InlineBlobs, LeaderHint, Link, Links,
     LogEntry, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs, TypeSummary,
 };
 pub use location::StoreUrl;

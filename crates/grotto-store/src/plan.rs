@@ -166,7 +166,7 @@ impl Known {
             };
             self.transitions.insert(own.version, own);
         }
-        if entry.kind == EntryKind::Fence {
+        if entry.kind != EntryKind::Commit {
             self.same.insert((entry.state_version, entry.version));
         }
         if let Some(snapshot) = &entry.snapshot {

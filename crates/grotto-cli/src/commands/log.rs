@@ -91,6 +91,7 @@ fn kind(entry: &LogEntry) -> &'static str {
     match entry.kind {
         EntryKind::Commit => "commit",
         EntryKind::Fence => "fence",
+        EntryKind::Positions => "positions",
     }
 }
 
@@ -122,6 +123,8 @@ fn line(entry: &LogEntry, snapshot: Option<&BlobRef>) -> serde_json::Value {
         "state_checksum": format!("{:016x}", entry.state_checksum),
         "schema_hash": format!("{:016x}", entry.schema_hash),
         "types": entry.types,
+        "sources": entry.sources,
+        "tags": entry.tags,
         "delta": blob(entry, BlobKind::Delta),
         "reverse": blob(entry, BlobKind::Reverse),
         "snapshot": snapshot,

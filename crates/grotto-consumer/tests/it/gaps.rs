@@ -77,7 +77,7 @@ async fn polling_gets_past_what_was_collected() {
     let (publisher, consumer) = before_a_gap(&kit, builder(&kit)).await;
     let dataset = publisher.writer.dataset();
     dataset
-        .raise_gc_boundary(consumer.version() + 1)
+        .raise_collected(consumer.version() + 1)
         .await
         .unwrap();
     lose(&kit, consumer.version());

@@ -2,6 +2,7 @@
 
 use crate::kit::{DATASET, Kit, PAIRS, assert_same, newest_round, rounds};
 use grotto_consumer::{Consumer, ErrorKind, StepKind};
+use grotto_store::CommitFields;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -300,4 +301,24 @@ async fn metrics_follow_the_versions() {
         "{text}"
     );
     assert!(!text.contains("grotto_consumer_errors_total{"), "{text}");
+}
+
+#[tokio::test]
+async fn a_version_that_only_moves_positions_is_known_and_changes_nothing() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = open(&kit).await;
+    let before = consumer.state();
+    let moved = CommitFields {
+        sources: [("feed".to_owned(), 5)].into(),
+        positions_only: true,
+        ..CommitFields::default()
+    };
+    let entry = publisher.writer.commit(moved).await.unwrap();
+    let report = consumer.refresh().await.unwrap().unwrap();
+    assert_eq!((report.to, report.bytes()), (entry.version, 0));
+    assert_eq!(report.steps[0].kind, StepKind::Skip);
+    assert_eq!(consumer.version(), entry.version);
+    assert_eq!(rounds(&consumer.state()), rounds(&before));
 }

@@ -31,7 +31,7 @@ impl LogEntry {
         }
         let state_fits = match self.kind {
             EntryKind::Commit => state == version,
-            EntryKind::Fence => state <= parent,
+            EntryKind::Fence | EntryKind::Positions => state <= parent,
         };
         if !state_fits {
             return Err((
@@ -79,8 +79,8 @@ impl LogEntry {
                 _ => Ok(()),
             };
         };
-        if self.kind == EntryKind::Fence {
-            return Err(("blobs", "expected none in a fence".to_owned()));
+        if self.kind != EntryKind::Commit {
+            return Err(("blobs", "expected none without a new state".to_owned()));
         }
         let fits = self.links.0.last().is_some_and(|link| {
             link.version() == self.version

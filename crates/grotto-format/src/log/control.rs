@@ -1,5 +1,5 @@
-//! The documents beside the log: snapshot announcements, the garbage-collection boundary and the
-//! leader hint.
+//! The documents beside the log: snapshot announcements, rows of the collected range and
+//! the leader hint.
 //!
 //! Owns: their fields. Never: IO, or a decision about what they mean.
 //! Spec: `docs/format/spec.md`, section "Commit log".
@@ -60,9 +60,10 @@ impl SnapshotEntry {
     }
 }
 
-/// Versions at or below are gone for good: a slot recreated there counts for nothing.
+/// Versions at or below are gone for good: a slot recreated there counts for nothing. Rows are created and
+/// never changed, and the highest counts, so that a collector that slept cannot lower the range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GcBoundary {
+pub struct CollectedRow {
     /// Format number, [`super::FORMAT`].
     pub format: u32,
     /// The dataset's name.
@@ -73,15 +74,15 @@ pub struct GcBoundary {
     pub time_ms: u64,
 }
 
-impl GcBoundary {
-    const WHAT: &'static str = "collection boundary";
+impl CollectedRow {
+    const WHAT: &'static str = "collected row";
 
     /// The bytes to put into the store.
     pub fn encode(&self) -> Result<Vec<u8>, LogError> {
         sealed::seal(Self::WHAT, self, MAX_CONTROL_BYTES)
     }
 
-    /// Reads a boundary from untrusted bytes; any altered byte is refused.
+    /// Reads a row from untrusted bytes; any altered byte is refused.
     pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
         sealed::open(Self::WHAT, bytes, MAX_CONTROL_BYTES)
     }

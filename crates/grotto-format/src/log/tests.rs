@@ -217,7 +217,7 @@ fn an_entry_that_contradicts_itself_is_refused() {
     fence.kind = EntryKind::Fence;
     fence.state_version = 2;
     fence.links = Links(vec![link(0, 1)]);
-    assert!(refused(&fence).contains("expected none in a fence"));
+    assert!(refused(&fence).contains("expected none without a new state"));
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn the_control_documents_come_back_and_refuse_altered_bytes() {
         nonce: "ab".to_owned(),
         time_ms: 1,
     };
-    let boundary = GcBoundary {
+    let boundary = CollectedRow {
         format: FORMAT,
         dataset: "cities".to_owned(),
         version: 20,
@@ -411,11 +411,11 @@ fn the_control_documents_come_back_and_refuse_altered_bytes() {
         hint.encode().unwrap(),
     ];
     assert_eq!(SnapshotEntry::decode(&bytes[0]).unwrap(), snapshot);
-    assert_eq!(GcBoundary::decode(&bytes[1]).unwrap(), boundary);
+    assert_eq!(CollectedRow::decode(&bytes[1]).unwrap(), boundary);
     assert_eq!(LeaderHint::decode(&bytes[2]).unwrap(), hint);
     bytes.iter_mut().for_each(|b| b[20] ^= 1);
     assert!(SnapshotEntry::decode(&bytes[0]).is_err());
-    assert!(GcBoundary::decode(&bytes[1]).is_err());
+    assert!(CollectedRow::decode(&bytes[1]).is_err());
     assert!(LeaderHint::decode(&bytes[2]).is_err());
 }
 

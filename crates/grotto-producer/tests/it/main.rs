@@ -15,6 +15,7 @@ mod chores;
 mod interrupted;
 mod kit;
 mod lines;
+mod positions;
 mod restore;
 mod seeds;
 mod snapshots;

@@ -2,12 +2,12 @@
 #![no_main]
 
 use grotto_format::checksum;
-use grotto_format::log::{GcBoundary, LeaderHint, LogEntry, SnapshotEntry};
+use grotto_format::log::{CollectedRow, LeaderHint, LogEntry, SnapshotEntry};
 
 fn read(bytes: &[u8]) {
     let _ = LogEntry::decode(bytes);
     let _ = SnapshotEntry::decode(bytes);
-    let _ = GcBoundary::decode(bytes);
+    let _ = CollectedRow::decode(bytes);
     let _ = LeaderHint::decode(bytes);
 }
 

@@ -104,7 +104,7 @@ impl Ledger {
         let (content, token) = match (entry.kind, attempt) {
             (EntryKind::Commit, Some(attempt)) => (attempt.content, Some(attempt.token)),
             (EntryKind::Commit, None) => return Err(format!("nobody asked for {version}")),
-            (EntryKind::Fence, _) => (
+            (EntryKind::Fence | EntryKind::Positions, _) => (
                 before.map_or_else(Arc::default, |b| b.content.clone()),
                 None,
             ),

@@ -98,20 +98,20 @@ impl Writer {
     }
 
     /// A slot that was collected can be created again by a writer that slept through it. The
-    /// boundary was raised before the slot was deleted, so it tells.
+    /// range was raised before the slot was deleted, so it tells.
     async fn check_boundary(&self, entry: &LogEntry) -> Result<()> {
-        let boundary = self.dataset.gc_boundary().await?;
-        let Some(gone) = boundary.filter(|gone| gone.version >= entry.version) else {
+        let collected = self.dataset.collected().await?;
+        if collected < entry.version {
             return Ok(());
-        };
+        }
         let path = self.dataset.layout.log_entry(entry.version);
         // Readers check the boundary too; removing the entry only tidies up.
         if let Err(error) = self.dataset.store.delete(&path).await {
             tracing::warn!(%error, %path, "cannot remove an entry below the collection boundary");
         }
         Err(self.end(format!(
-            "version {} was collected long ago (boundary {}): the log has moved on",
-            entry.version, gone.version
+            "version {} was collected long ago (boundary {collected}): the log has moved on",
+            entry.version
         )))
     }
 

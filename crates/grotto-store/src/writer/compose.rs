@@ -28,10 +28,12 @@ pub struct CommitFields {
     pub types: BTreeMap<String, TypeSummary>,
     /// Hash of the schema.
     pub schema_hash: u64,
-    /// Position reached in every source.
+    /// Positions reached in sources. Those that are not named stay where the head has them.
     pub sources: BTreeMap<String, u64>,
     /// The user's notes on this version.
     pub tags: BTreeMap<String, String>,
+    /// Only positions and tags move: the state stays, and no other field counts.
+    pub positions_only: bool,
 }
 
 /// Who creates an entry, and which attempt it is.
@@ -46,7 +48,12 @@ pub(super) struct Author {
 
 /// The fence that begins `author`'s epoch: the state stays what it was under the head.
 pub(super) fn fence(author: Author, position: &Position) -> LogEntry {
-    let mut entry = blank(author, position, EntryKind::Fence);
+    stay(author, position, EntryKind::Fence)
+}
+
+/// An entry under which the state is what it was under the head.
+fn stay(author: Author, position: &Position, kind: EntryKind) -> LogEntry {
+    let mut entry = blank(author, position, kind);
     if let Some(head) = &position.head {
         entry.state_version = head.state_version;
         entry.commits = head.commits;
@@ -57,6 +64,7 @@ pub(super) fn fence(author: Author, position: &Position) -> LogEntry {
         entry.schema_hash = head.schema_hash;
         // Also carried: ingestion resumes from the newest entry, whatever its kind.
         entry.sources.clone_from(&head.sources);
+        entry.tags.clone_from(&head.tags);
     }
     entry
 }
@@ -67,6 +75,9 @@ pub(super) fn commit(
     position: &Position,
     fields: &CommitFields,
 ) -> Result<LogEntry> {
+    if fields.positions_only {
+        return positions(author, position, fields);
+    }
     let mut entry = blank(author, position, EntryKind::Commit);
     check_owner(&entry, fields)?;
     if position.is_past_damage() && (fields.blobs.is_some() || fields.snapshot.is_none()) {
@@ -88,8 +99,25 @@ pub(super) fn commit(
     entry.state_checksum = fields.state_checksum;
     entry.types.clone_from(&fields.types);
     entry.schema_hash = fields.schema_hash;
-    entry.sources.clone_from(&fields.sources);
+    if let Some(head) = head {
+        entry.sources.clone_from(&head.sources);
+    }
+    entry.sources.extend(fields.sources.clone());
     entry.tags.clone_from(&fields.tags);
+    Ok(entry)
+}
+
+/// A commit of nothing but positions and tags.
+fn positions(author: Author, position: &Position, fields: &CommitFields) -> Result<LogEntry> {
+    if position.is_past_damage() {
+        return Err(Error::invalid(format!(
+            "version {} is damaged: positions alone cannot tell what its state is",
+            position.newest
+        )));
+    }
+    let mut entry = stay(author, position, EntryKind::Positions);
+    entry.sources.extend(fields.sources.clone());
+    entry.tags.extend(fields.tags.clone());
     Ok(entry)
 }
 

@@ -38,7 +38,7 @@ async fn nothing_is_there_at_first(dataset: &Dataset) {
     assert_eq!(dataset.read_entry(1).await.unwrap(), None);
     assert_eq!(dataset.next_entry(0).await.unwrap(), Next::None);
     assert_eq!(dataset.leader_hint().await.unwrap(), None);
-    assert_eq!(dataset.gc_boundary().await.unwrap(), None);
+    assert_eq!(dataset.collected().await.unwrap(), 0);
     assert!(dataset.snapshot_entries().await.unwrap().is_empty());
     assert!(dataset.list_entries(1..=u64::MAX).await.unwrap().is_empty());
 }
@@ -181,9 +181,9 @@ async fn racing_writers_never_share_a_version(dataset: &Dataset) {
 }
 
 async fn the_boundary_only_rises(dataset: &Dataset) {
-    dataset.raise_gc_boundary(7).await.unwrap();
-    dataset.raise_gc_boundary(3).await.unwrap();
-    assert_eq!(dataset.gc_boundary().await.unwrap().unwrap().version, 7);
+    dataset.raise_collected(7).await.unwrap();
+    dataset.raise_collected(3).await.unwrap();
+    assert_eq!(dataset.collected().await.unwrap(), 7);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

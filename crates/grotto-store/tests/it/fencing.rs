@@ -11,6 +11,9 @@ use grotto_store::{
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use futures::TryStreamExt;
+use grotto_store::plan::{Known, plan_to_entry};
+
 use crate::kit::{Creates, acquire, commit, faulty, fields, memory, named};
 
 #[tokio::test]
@@ -121,7 +124,7 @@ async fn a_slot_below_the_collection_boundary_counts_as_lost() {
         commit(&new, "x").await.unwrap();
     }
     // A collector ran while the sleeper slept: boundary first, then the entries.
-    dataset.raise_gc_boundary(3).await.unwrap();
+    dataset.raise_collected(3).await.unwrap();
     for version in 1..=3_u64 {
         let path = Path::from(format!("cities/log/{version:020}.json"));
         faults.delete(&path).await.unwrap();
@@ -138,11 +141,78 @@ async fn a_slot_below_the_collection_boundary_counts_as_lost() {
 }
 
 #[tokio::test]
+async fn a_collector_that_slept_cannot_lower_what_is_collected() {
+    let (faults, dataset) = faulty();
+    let sleeper = acquire(&dataset, "sleeper").await;
+    let new = acquire(&dataset, "new").await;
+    for _ in 0..9 {
+        commit(&new, "x").await.unwrap();
+    }
+    // One collector decided on 4 and fell asleep before it said so; another went on.
+    for version in [2, 6, 8] {
+        dataset.raise_collected(version).await.unwrap();
+    }
+    for version in 1..=8_u64 {
+        let path = Path::from(format!("cities/log/{version:020}.json"));
+        faults.delete(&path).await.unwrap();
+    }
+    dataset.raise_collected(4).await.unwrap();
+    assert_eq!(dataset.collected().await.unwrap(), 8);
+    assert_eq!(
+        commit(&sleeper, "risen").await.unwrap_err().kind(),
+        ErrorKind::Fenced
+    );
+    dataset.raise_collected(8).await.unwrap();
+    // A row that is damaged says what its name says.
+    let row = Path::from(format!("cities/collected/{:020}.json", 8));
+    faults.put(&row, "torn".into()).await.unwrap();
+    assert_eq!(dataset.collected().await.unwrap(), 8);
+    let rows: Vec<_> = faults
+        .list(Some(&Path::from("cities/collected")))
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 2, "the two highest: {rows:?}");
+}
+
+#[tokio::test]
+async fn positions_stay_over_commits_and_fences_and_move_alone() {
+    let dataset = memory();
+    let first = acquire(&dataset, "a").await;
+    let mut filled = fields(&first, "x").await.unwrap();
+    filled.sources.insert("wal".to_owned(), 17);
+    filled.tags.insert("note".to_owned(), "n".to_owned());
+    let state = first.commit(filled).await.unwrap();
+    let second = acquire(&dataset, "b").await;
+    let moved = CommitFields {
+        sources: [("feed".to_owned(), 3)].into(),
+        positions_only: true,
+        ..CommitFields::default()
+    };
+    let entry = second.commit(moved).await.unwrap();
+    assert_eq!((entry.version, entry.kind), (4, EntryKind::Positions));
+    assert_eq!((entry.state_version, entry.commits), (2, state.commits));
+    assert_eq!(entry.links, state.links);
+    assert_eq!(entry.tags, state.tags);
+    assert_eq!((&entry.blobs, entry.state_checksum), (&None, 2));
+    let expected = [("feed".to_owned(), 3), ("wal".to_owned(), 17)].into();
+    assert_eq!(dataset.positions().await.unwrap(), expected);
+    let next = commit(&second, "y").await.unwrap();
+    assert_eq!(next.sources, expected, "a commit that says nothing of them");
+    let last = next.links.0[1];
+    assert_eq!((last.since, last.from), (2, 4));
+    let fence = acquire(&dataset, "c").await.head().unwrap();
+    assert_eq!(fence.sources, expected);
+    let plan = plan_to_entry(Some(2), &fence, &Known::new()).unwrap();
+    assert_eq!(plan.steps.len(), 3, "skip, delta, skip: {plan:?}");
+}
+
+#[tokio::test]
 async fn a_reader_does_not_follow_an_entry_below_the_boundary() {
     let dataset = memory();
     let writer = acquire(&dataset, "a").await;
     commit(&writer, "x").await.unwrap();
-    dataset.raise_gc_boundary(2).await.unwrap();
+    dataset.raise_collected(2).await.unwrap();
     let next = dataset.next_entry(1).await.unwrap();
     assert_eq!(next, Next::Collected { boundary: 2 });
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use grotto_store::{CommitFields, Dataset, LogEntry, Store, Writer, WriterOptions};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -86,6 +86,8 @@ pub(crate) enum Fault {
     GetFails,
     /// A get returns the object with one bit flipped.
     GetFlipsABit,
+    /// A listing fails.
+    ListFails,
 }
 
 /// How a store treats create-if-absent.
@@ -269,7 +271,12 @@ impl ObjectStore for FaultStore {
             answer_collision = exists && creates == Creates::RefusesAndOverwrites;
             options.mode = PutMode::Overwrite;
         }
-        let is_put = |fault| !matches!(fault, Fault::GetFails | Fault::GetFlipsABit);
+        let is_put = |fault| {
+            !matches!(
+                fault,
+                Fault::GetFails | Fault::GetFlipsABit | Fault::ListFails
+            )
+        };
         let fault = self.take(location, is_put);
         match fault {
             Some(Fault::PutFails) => return Err(outage()),
@@ -316,6 +323,13 @@ impl ObjectStore for FaultStore {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.lists.fetch_add(1, Ordering::Relaxed);
+        let asked = prefix.cloned().unwrap_or_default();
+        if self
+            .take(&asked, |fault| fault == Fault::ListFails)
+            .is_some()
+        {
+            return futures::stream::once(async { Err(outage()) }).boxed();
+        }
         let Some(hidden) = *self.hidden.lock() else {
             return self.inner.list(prefix);
         };

@@ -111,7 +111,7 @@ async fn an_absent_slot_at_or_below_the_boundary_is_collected_and_not_without_ne
     let writer = acquire(&dataset, "a").await;
     commit(&writer, "x").await.unwrap();
     assert_eq!(dataset.next_entry(2).await.unwrap(), Next::None);
-    dataset.raise_gc_boundary(5).await.unwrap();
+    dataset.raise_collected(5).await.unwrap();
     let collected = Next::Collected { boundary: 5 };
     assert_eq!(dataset.next_entry(4).await.unwrap(), collected);
     assert_eq!(dataset.next_entry(5).await.unwrap(), Next::None);

@@ -73,11 +73,7 @@ impl<'a> Walk<'a> {
                 self.unborne.push(version);
             }
         }
-        let boundary = self
-            .dataset
-            .gc_boundary()
-            .await?
-            .map_or(0, |boundary| boundary.version);
+        let boundary = self.dataset.collected().await?;
         self.check_order(&versions, boundary);
         let deltas = self
             .entries
@@ -120,11 +116,11 @@ impl<'a> Walk<'a> {
                 )));
             }
             if entry.parent == before.version
-                && entry.kind == EntryKind::Fence
+                && entry.kind != EntryKind::Commit
                 && entry.state_checksum != before.state_checksum
             {
                 faults.push(corrupt(format!(
-                    "version {version}: a fence must not change the state checksum"
+                    "version {version}: only a commit may change the state checksum"
                 )));
             }
         }
@@ -141,7 +137,9 @@ impl<'a> Walk<'a> {
             };
             state = state.filter(|state| state.version() == entry.parent);
             state = match entry.kind {
-                EntryKind::Fence => state.map(|state| state.at_version(version)),
+                EntryKind::Fence | EntryKind::Positions => {
+                    state.map(|state| state.at_version(version))
+                }
                 EntryKind::Commit => self.step(state, &entry).await?,
             };
             let loaded = self.snapshot(&entry).await?;
@@ -164,7 +162,9 @@ impl<'a> Walk<'a> {
             state = state.filter(|state| state.version() == version);
             let Some(blob) = Source::of(&entry, BlobKind::Reverse) else {
                 state = match entry.kind {
-                    EntryKind::Fence => state.map(|state| state.at_version(entry.parent)),
+                    EntryKind::Fence | EntryKind::Positions => {
+                        state.map(|state| state.at_version(entry.parent))
+                    }
                     EntryKind::Commit => None,
                 };
                 continue;

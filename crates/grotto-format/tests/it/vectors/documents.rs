@@ -4,7 +4,7 @@ use super::published;
 use bytes::Bytes;
 use grotto_format::checksum;
 use grotto_format::log::{
-    BlobKind, BlobRef, EntryBlobs, EntryKind, FORMAT, GcBoundary, InlineBlobs, LeaderHint, Link,
+    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, FORMAT, InlineBlobs, LeaderHint, Link,
     Links, LogEntry, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs, TypeSummary,
 };
 use std::collections::BTreeMap;
@@ -161,14 +161,14 @@ fn documents_are_written_and_read_as_published() {
         &snapshot.encode().unwrap(),
         &|bytes| SnapshotEntry::decode(bytes).unwrap().encode().unwrap(),
     );
-    let boundary = GcBoundary {
+    let boundary = CollectedRow {
         format: FORMAT,
         dataset: "films".into(),
         version: 2,
         time_ms: 0,
     };
-    check("gc-boundary.json", &boundary.encode().unwrap(), &|bytes| {
-        GcBoundary::decode(bytes).unwrap().encode().unwrap()
+    check("collected.json", &boundary.encode().unwrap(), &|bytes| {
+        CollectedRow::decode(bytes).unwrap().encode().unwrap()
     });
     let hint = LeaderHint {
         format: FORMAT,
@@ -190,7 +190,7 @@ fn members_of_a_later_writer_are_skipped_and_later_formats_refused() {
         format!("{body},\"checksum\":\"{sum:016x}\"}}").into_bytes()
     };
     let known = r#"{"format":1,"dataset":"films","version":2,"time_ms":0"#;
-    assert!(GcBoundary::decode(&sealed(known)).is_ok());
-    assert!(GcBoundary::decode(&sealed(&format!("{known},\"later\":[1]"))).is_ok());
-    assert!(GcBoundary::decode(&sealed(&known.replace("\"format\":1", "\"format\":2"))).is_err());
+    assert!(CollectedRow::decode(&sealed(known)).is_ok());
+    assert!(CollectedRow::decode(&sealed(&format!("{known},\"later\":[1]"))).is_ok());
+    assert!(CollectedRow::decode(&sealed(&known.replace("\"format\":1", "\"format\":2"))).is_err());
 }
