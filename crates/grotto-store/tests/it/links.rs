@@ -140,6 +140,7 @@ async fn long_log(inline_bytes: usize) -> (Arc<FaultStore>, Dataset, LogEntry) {
     (store, dataset, head)
 }
 
+#[allow(clippy::print_stdout, reason = "the design note quotes these figures")]
 #[tokio::test]
 async fn small_entries_plan_a_catch_up_of_a_thousand_versions_in_twenty_requests() {
     let (store, dataset, head) = long_log(0).await;
