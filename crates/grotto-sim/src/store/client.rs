@@ -42,6 +42,8 @@ struct Status {
     /// What writes suffer until a time.
     refused: Option<(Fault, Duration)>,
     throttled_until: Duration,
+    /// The one folder that is throttled, as stores do by prefix; all of them without.
+    throttled: Option<String>,
 }
 
 impl Client {
@@ -133,7 +135,7 @@ impl Client {
             self.die();
             self.step(Duration::ZERO).await;
         }
-        let fate = self.fate(kind);
+        let fate = self.fate(kind, path);
         match fate {
             Some(
                 fault @ (Fault::ErrorBefore | Fault::Throttle | Fault::Denied | Fault::ReadOnly),
@@ -194,10 +196,12 @@ impl Client {
     }
 
     /// What the weather, or something that goes on for a while, does to an operation.
-    fn fate(&self, kind: Kind) -> Option<Fault> {
+    fn fate(&self, kind: Kind, path: &Path) -> Option<Fault> {
         let now = self.sim.now();
         let mut status = self.status.lock();
-        if now < status.throttled_until {
+        let folder = path.parts().nth(1).map(|part| part.as_ref().to_owned());
+        let here = status.throttled.is_none() || status.throttled == folder;
+        if now < status.throttled_until && here {
             return Some(Fault::Throttle);
         }
         if kind == Kind::Write && status.vanished {
@@ -214,7 +218,10 @@ impl Client {
             Some(fault @ (Fault::Denied | Fault::ReadOnly)) => {
                 status.refused = Some((fault, now + self.dice.millis(200..15_000)));
             }
-            Some(Fault::Throttle) => status.throttled_until = now + self.dice.millis(100..3_000),
+            Some(Fault::Throttle) => {
+                status.throttled_until = now + self.dice.millis(100..6_000);
+                status.throttled = folder.filter(|_| self.dice.chance(600));
+            }
             _ => {}
         }
         fate
