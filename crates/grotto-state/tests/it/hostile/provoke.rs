@@ -82,7 +82,9 @@ pub(crate) fn read_everything(state: &State) {
 
 /// What a producer does with a state it restores: every record goes in a cycle that names none.
 fn restore(state: State) {
-    let version = state.version() + 1;
+    let Some(version) = state.version().checked_add(1) else {
+        return; // no version follows it, whatever the state is
+    };
     let options = EncodeOptions {
         dataset: "hostile".into(),
         version,
