@@ -20,7 +20,7 @@ use grotto_format::log::LogEntry;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, PlanWeights, Step};
 use crate::route::Routes;
 use crate::source::Source;
 
@@ -123,6 +123,13 @@ impl<'a> Journey<'a> {
     #[must_use]
     pub fn ahead(mut self, ahead: Ahead) -> Self {
         self.ahead = ahead;
+        self
+    }
+
+    /// Weighs bytes against requests in another way.
+    #[must_use]
+    pub fn weights(mut self, weights: PlanWeights) -> Self {
+        self.routes.weigh(weights);
         self
     }
 

@@ -3,10 +3,14 @@
 //! Owns: the choice. Never: IO, or a version that the log did not name; it is pure.
 //!
 //! Versions are nodes; deltas, reverse deltas and fences are edges; a snapshot is an edge from
-//! anywhere. Cost is bytes to fetch, then number of steps.
+//! anywhere. Cost is bytes to fetch and, told in bytes too, the time spent waiting for answers:
+//! [`PlanWeights`].
 
 #[cfg(test)]
 mod tests;
+mod weights;
+
+pub use weights::PlanWeights;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -15,9 +19,6 @@ use grotto_format::blob::{BlobHeader, BlobKind as HeaderKind};
 use grotto_format::log::{BlobKind, BlobRef, EntryKind, Link, LogEntry};
 
 use crate::source::Source;
-
-/// A chain of more deltas than this gives way to a snapshot that is not much larger.
-pub const LONG_CHAIN: usize = 32;
 
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,12 +204,17 @@ impl Known {
 pub fn plan_to_entry(current: Option<u64>, target: &LogEntry, known: &Known) -> Option<Plan> {
     let mut known = known.clone();
     known.learn_entry(target);
-    plan(current, target.version, &known)
+    plan(current, target.version, &known, PlanWeights::default())
 }
 
 /// The cheapest plan from `current` (`None`: the empty state, version 0) to `target`, forward or
-/// back; `None` if no known blobs lead there.
-pub fn plan(current: Option<u64>, target: u64, known: &Known) -> Option<Plan> {
+/// back; `None` if no known blobs lead there. Of what costs the same, fewer bytes and then fewer steps.
+pub fn plan(
+    current: Option<u64>,
+    target: u64,
+    known: &Known,
+    weights: PlanWeights,
+) -> Option<Plan> {
     let start = current.unwrap_or(0);
     let routes = routes_to(target, &edges(start, target, known));
     let direct = routes.get(&start).map(|route| Candidate {
@@ -216,7 +222,7 @@ pub fn plan(current: Option<u64>, target: u64, known: &Known) -> Option<Plan> {
         start,
         bytes: route.bytes,
         steps: route.steps,
-        deltas: route.deltas,
+        requests: route.requests,
     });
     let usable = known
         .snapshots
@@ -228,11 +234,13 @@ pub fn plan(current: Option<u64>, target: u64, known: &Known) -> Option<Plan> {
             start: *version,
             bytes: route.bytes.saturating_add(blob.length()),
             steps: route.steps + 1,
-            deltas: route.deltas,
+            requests: route.requests + 1,
         })
     });
     let candidates: Vec<Candidate<'_>> = direct.into_iter().chain(loaded).collect();
-    choose(&candidates).map(|chosen| chosen.into_plan(&routes))
+    let cost = |way: &&Candidate<'_>| (weights.cost(way.bytes, way.requests), way.bytes, way.steps);
+    let chosen = candidates.iter().min_by_key(cost)?;
+    Some(chosen.into_plan(&routes))
 }
 
 /// A way to begin: from where we are, or from a snapshot.
@@ -242,23 +250,7 @@ struct Candidate<'a> {
     start: u64,
     bytes: u64,
     steps: usize,
-    deltas: usize,
-}
-
-/// Fewest bytes; but a long chain costs time per step, so a shorter way may cost up to twice.
-fn choose<'a>(candidates: &[Candidate<'a>]) -> Option<Candidate<'a>> {
-    let best = *candidates.iter().min_by_key(|c| (c.bytes, c.steps))?;
-    if best.deltas <= LONG_CHAIN {
-        return Some(best);
-    }
-    let affordable = |c: &&Candidate<'a>| {
-        c.snapshot.is_some() && c.deltas < best.deltas && c.bytes <= best.bytes.saturating_mul(2)
-    };
-    let shorter = candidates
-        .iter()
-        .filter(affordable)
-        .min_by_key(|c| (c.deltas.max(LONG_CHAIN), c.bytes, c.steps));
-    Some(shorter.copied().unwrap_or(best))
+    requests: u64,
 }
 
 impl Candidate<'_> {
@@ -352,7 +344,7 @@ fn edges<'a>(start: u64, target: u64, known: &'a Known) -> BTreeMap<u64, Vec<Edg
 struct Route<'a> {
     bytes: u64,
     steps: usize,
-    deltas: usize,
+    requests: u64,
     next: Option<Edge<'a>>,
 }
 
@@ -365,7 +357,7 @@ fn routes_to<'a>(target: u64, edges: &BTreeMap<u64, Vec<Edge<'a>>>) -> BTreeMap<
         Route {
             bytes: 0,
             steps: 0,
-            deltas: 0,
+            requests: 0,
             next: None,
         },
     );
@@ -376,7 +368,7 @@ fn routes_to<'a>(target: u64, edges: &BTreeMap<u64, Vec<Edge<'a>>>) -> BTreeMap<
         if (here.bytes, here.steps) != (bytes, steps) {
             continue; // a better way was found after this was queued
         }
-        let deltas = here.deltas;
+        let requests = here.requests;
         for edge in edges.get(&at).into_iter().flatten() {
             let cost = (bytes.saturating_add(edge.bytes()), steps + 1);
             let known = routes.get(&edge.from);
@@ -384,7 +376,7 @@ fn routes_to<'a>(target: u64, edges: &BTreeMap<u64, Vec<Edge<'a>>>) -> BTreeMap<
                 let route = Route {
                     bytes: cost.0,
                     steps: cost.1,
-                    deltas: deltas + usize::from(edge.blob.is_some()),
+                    requests: requests + u64::from(edge.blob.is_some_and(Source::needs_request)),
                     next: Some(*edge),
                 };
                 routes.insert(edge.from, route);

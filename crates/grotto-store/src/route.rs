@@ -9,7 +9,7 @@ use grotto_format::log::LogEntry;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Known, Plan, plan};
+use crate::plan::{Known, Plan, PlanWeights, plan};
 
 /// Slots past a damaged entry that are asked for the same before the head is looked up.
 const DAMAGED_IN_A_ROW: u64 = 4;
@@ -27,6 +27,7 @@ pub(crate) struct Routes<'a> {
     dataset: &'a Dataset,
     target: u64,
     known: Known,
+    weights: PlanWeights,
     /// The oldest version from which the learned deltas lead on, and the entry that tells more.
     oldest: Oldest,
     /// Whether the announcements were listed.
@@ -78,6 +79,7 @@ impl<'a> Routes<'a> {
             dataset,
             target: target.version,
             known,
+            weights: PlanWeights::default(),
             oldest: Oldest::of(target),
             snapshots_listed: false,
             newest_snapshot: target
@@ -88,6 +90,10 @@ impl<'a> Routes<'a> {
             above: BTreeSet::new(),
             explored: target.version,
         }
+    }
+
+    pub(crate) fn weigh(&mut self, weights: PlanWeights) {
+        self.weights = weights;
     }
 
     /// Version of the newest snapshot known, at or below the target; 0 for none.
@@ -137,7 +143,7 @@ impl<'a> Routes<'a> {
     }
 
     fn known_way(&self, from: u64) -> Option<Plan> {
-        plan(Some(from), self.target, &self.known)
+        plan(Some(from), self.target, &self.known, self.weights)
     }
 
     /// The way from an older snapshot: they are asked for from the newest down, only as far as needed.

@@ -48,6 +48,11 @@ impl Source {
         !matches!(self.place, Place::File)
     }
 
+    /// Whether it is yet to be asked for: the bytes of one in an entry that was read are there.
+    pub(crate) fn needs_request(&self) -> bool {
+        !matches!(self.place, Place::Here(_))
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }

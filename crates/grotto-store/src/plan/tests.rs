@@ -1,7 +1,8 @@
 //! What the planner promises: the cheapest way, both directions, around broken blobs.
 
 use super::*;
-use grotto_format::log::StepNonce;
+use bytes::Bytes;
+use grotto_format::log::{EntryBlobs, FORMAT, InlineBlobs, Links, StepNonce};
 
 fn blob(name: &str, length: u64) -> BlobRef {
     BlobRef {
@@ -50,6 +51,15 @@ fn short(step: &Step) -> String {
             .blob()
             .map_or_else(String::new, |b| b.name().to_owned()),
     }
+}
+
+/// The cheapest plan where eight requests are made at a time and 100 bytes come while one is answered.
+fn plan(current: Option<u64>, target: u64, known: &Known) -> Option<Plan> {
+    let weights = PlanWeights {
+        round_bytes: 100,
+        width: 8,
+    };
+    super::plan(current, target, known, weights)
 }
 
 /// A plan as text: `s5` snapshot, `d6` delta, `r6` reverse (named by its upper version), `>7` skip.
@@ -118,16 +128,90 @@ fn a_snapshot_past_the_target_serves_with_reverse_deltas() {
 }
 
 #[test]
-fn a_long_chain_gives_way_to_a_snapshot_of_up_to_twice_the_bytes() {
-    let mut known = chain(40, 10);
-    known.learn_snapshot(40, &blob("s40", 800));
-    assert_eq!(shape(plan(None, 40, &known)), "s40");
-    let mut known = chain(40, 10);
-    known.learn_snapshot(40, &blob("s40", 801));
-    assert_eq!(plan(None, 40, &known).unwrap().steps.len(), 40);
-    let mut known = chain(32, 10);
-    known.learn_snapshot(32, &blob("s32", 600));
-    assert_eq!(plan(None, 32, &known).unwrap().steps.len(), 32);
+fn many_small_deltas_give_way_to_a_snapshot_that_is_had_sooner() {
+    // 80 deltas of 10 bytes in ten rounds of 100: as much as 1,700 bytes in one.
+    let mut known = chain(80, 10);
+    known.learn_snapshot(80, &blob("s80", 1_699));
+    assert_eq!(shape(plan(None, 80, &known)), "s80");
+    let mut known = chain(80, 10);
+    known.learn_snapshot(80, &blob("s80", 1_701));
+    assert_eq!(plan(None, 80, &known).unwrap().steps.len(), 80);
+}
+
+#[test]
+fn what_is_asked_for_at_once_costs_one_wait() {
+    let mut known = chain(8, 10);
+    known.learn_snapshot(8, &blob("s8", 81));
+    assert_eq!(plan(None, 8, &known).unwrap().steps.len(), 8);
+    let mut known = chain(9, 10);
+    known.learn_snapshot(9, &blob("s9", 189));
+    assert_eq!(shape(plan(None, 9, &known)), "s9");
+}
+
+/// A commit whose delta of so many bytes rides in its entry.
+fn inline_commit(version: u64, length: usize) -> LogEntry {
+    let blobs = InlineBlobs {
+        delta: Bytes::from(vec![7; length]),
+        reverse: None,
+    };
+    let own = Link {
+        inline: true,
+        reverse_bytes: None,
+        ..step(version - 1, version - 1, length as u64)
+    };
+    LogEntry {
+        format: FORMAT,
+        dataset: "cities".to_owned(),
+        dataset_id: String::new(),
+        version,
+        kind: EntryKind::Commit,
+        epoch: 1,
+        nonce: String::new(),
+        writer: String::new(),
+        time_ms: 0,
+        parent: version - 1,
+        state_version: version,
+        commits: version,
+        blobs: Some(EntryBlobs::Inline(blobs)),
+        snapshot: None,
+        links: Links(vec![own]),
+        state_checksum: 0,
+        types: BTreeMap::new(),
+        schema_hash: 0,
+        sources: BTreeMap::new(),
+        tags: BTreeMap::new(),
+        signature: None,
+    }
+}
+
+#[test]
+fn a_delta_inside_an_entry_costs_the_request_for_the_entry_until_it_is_read() {
+    // Nine deltas of 10 bytes: two rounds, and 290 bytes in all, if each is asked for.
+    let links = || {
+        let mut known = chain(8, 10);
+        known.learn_link(&inline_commit(9, 10).links.0[0]);
+        known.learn_snapshot(9, &blob("s9", 150));
+        known
+    };
+    assert_eq!(shape(plan(None, 9, &links())), "s9");
+    // The bytes of the ninth are there: one round, 190 bytes, against 250.
+    let mut known = links();
+    known.learn_entry(&inline_commit(9, 10));
+    let chosen = plan(None, 9, &known).unwrap();
+    assert_eq!((chosen.steps.len(), chosen.bytes), (9, 90));
+}
+
+#[test]
+fn ten_thousand_small_deltas_lose_against_a_snapshot_of_a_hundred_megabytes() {
+    let mut known = chain(10_000, 100);
+    known.learn_snapshot(9_990, &blob("s", 100 << 20));
+    let chosen = super::plan(Some(0), 10_000, &known, PlanWeights::default()).unwrap();
+    assert_eq!(chosen.steps.len(), 11);
+    // One that is not worth the wait is not taken: 625 rounds against one.
+    let mut known = chain(10_000, 100);
+    known.learn_snapshot(9_990, &blob("s", 700 << 20));
+    let chosen = super::plan(Some(0), 10_000, &known, PlanWeights::default()).unwrap();
+    assert_eq!(chosen.steps.len(), 10_000);
 }
 
 #[test]
