@@ -100,8 +100,8 @@ impl Consumer {
     /// do. A caller that stops waiting does not stop the refresh.
     ///
     /// # Errors
-    /// Names version, blob and reason; what is served stays, and the next refresh tries everything
-    /// anew. Damaged and missing blobs are errors only if no other blobs lead to the version.
+    /// Names version, blob and reason; what is served stays, or is the last version before the blob,
+    /// from which the next refresh goes on. Damaged and missing blobs are errors only if no other blobs lead to the version.
     pub async fn refresh(&self) -> Result<Option<RefreshReport>> {
         self.shared.refresh(Goal::Newest).await
     }
@@ -132,6 +132,11 @@ impl Consumer {
     /// Calls `listener` after every refresh from now on, in order and one at a time, on a thread that
     /// may wait. The refresh returns after its listeners, so they should be quick. A listener may
     /// refresh; the report of that refresh is told once the listener is done.
+    ///
+    /// A refresh is told once, however many versions it leads over: those in between are never served,
+    /// and what they changed is part of the report's changes only as far as it is still so at its end.
+    /// One that fails halfway is told too if another version is served than before, the last that
+    /// could be reached.
     pub fn on_refresh(&self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) {
         self.shared.listen(Arc::new(listener));
     }

@@ -64,10 +64,25 @@ impl Place {
         }
     }
 
-    /// Forgets what was sealed since the last publication.
-    pub(crate) fn roll_back(&mut self) {
+    /// How much was sealed since the last publication.
+    pub(crate) fn mark(&self) -> usize {
+        match self {
+            Self::Heap(_) => 0,
+            Self::Dir(dir) => dir.mark(),
+        }
+    }
+
+    /// Forgets what was sealed since the last publication, all but the first so many.
+    pub(crate) fn roll_back(&mut self, mark: usize) {
         if let Self::Dir(dir) = self {
-            dir.roll_back();
+            dir.roll_back(mark);
+        }
+    }
+
+    /// Forgets what was sealed since the last publication and is not used by a state any more.
+    pub(crate) fn thin(&mut self, state: &State) {
+        if let Self::Dir(dir) = self {
+            dir.thin(state);
         }
     }
 

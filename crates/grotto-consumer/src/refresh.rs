@@ -4,8 +4,9 @@
 //! served state by anything that is not the whole and verified state of a version.
 //!
 //! **Invariants**: one refresh at a time. The served version never goes back, not even for a
-//! moment, unless it is asked to. A refresh that fails, whatever it fails in, leaves no file behind.
-//! What failed is done without for the rest of this refresh only.
+//! moment, unless it is asked to. Versions on the way are neither served nor written as roots, but for
+//! the one at which a way breaks off. A refresh that fails, whatever it fails in, leaves no file behind
+//! that no root names. What failed is done without for the rest of this refresh only.
 
 use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
@@ -108,6 +109,10 @@ struct Run<'a> {
     at: Arc<State>,
     /// Whether that is beyond the last published state: its segments are of use to this run only.
     ahead: bool,
+    /// The last version on the way that may be served where the way breaks off.
+    part: Option<Arc<State>>,
+    /// Where we were before: freed by the next step, away from the runtime's own threads.
+    spent: Option<Arc<State>>,
     /// What was served is of no use: it is damaged, or of another dataset.
     afresh: bool,
     /// The state that is then of no use.
@@ -158,6 +163,8 @@ impl<'a> Run<'a> {
             target,
             at,
             ahead: false,
+            part: None,
+            spent: None,
             useless: Arc::clone(&first),
             first,
             afresh,
@@ -175,18 +182,39 @@ impl<'a> Run<'a> {
         let outcome = journey.travel(self).await;
         *shared.suspects.lock() = journey.into_suspects();
         if outcome.is_err() {
+            self.keep_part().await;
             let keeper = Arc::clone(shared);
-            let roll_back = move || keeper.keeper().place.roll_back();
+            let roll_back = move || keeper.keeper().place.roll_back(0);
             blocking(&shared.env, roll_back).await?;
         }
         outcome
     }
 
-    /// Whether the served state is still the bytes that were written.
-    async fn check_served(&self) -> Result<()> {
+    /// Whether a state is still the bytes that were written.
+    async fn check(&self, state: Arc<State>) -> Result<()> {
         let shared = Arc::clone(self.shared);
-        let check = move || shared.keeper().place.check(&shared.served());
+        let check = move || shared.keeper().place.check(&state);
         blocking(&self.shared.env, check).await?
+    }
+
+    /// Looks for damage in what a blob did not fit: then the blob is not to blame.
+    async fn is_damaged(&mut self) -> bool {
+        if let Err(damage) = self.check(self.shared.served()).await {
+            self.discard(damage);
+            return true;
+        }
+        if !self.ahead {
+            return false;
+        }
+        let damage = self.check(Arc::clone(&self.at)).await.err();
+        if let Some(damage) = &damage {
+            let (dataset, version) = (self.shared.dataset.name(), self.at.version());
+            tracing::warn!(error = %damage, dataset, version, "what was built is damaged: going back");
+            self.shared.metrics.error(damage.kind());
+            self.report.recovered.push(damage.to_string());
+            self.go_back();
+        }
+        damage.is_some()
     }
 
     /// What is served is damaged: it is loaded afresh, and no blob is to blame.
@@ -204,6 +232,7 @@ impl<'a> Run<'a> {
     fn set_out_from(&mut self, base: Arc<State>) {
         self.at = base;
         self.ahead = false;
+        self.part = None;
         self.changes.snapshot();
     }
 
@@ -225,25 +254,46 @@ impl<'a> Run<'a> {
         !self.afresh || !Arc::ptr_eq(served, &self.useless)
     }
 
+    /// Serves the part of the way that was gone, so that it need not be gone again.
+    async fn keep_part(&mut self) {
+        let Some(part) = self.part.take() else {
+            return;
+        };
+        let (shared, kept) = (Arc::clone(self.shared), Arc::clone(&part));
+        let id = self.target.dataset_id.clone();
+        let publish = move || shared.publish(&mut shared.keeper(), &kept, &id);
+        let published = blocking(&self.shared.env, publish).await;
+        if let Err(error) = published.and_then(|done| done) {
+            let (dataset, version) = (self.shared.dataset.name(), part.version());
+            tracing::warn!(%error, dataset, version, "cannot keep a part of the way");
+            self.shared.metrics.error(error.kind());
+            self.go_back();
+            return;
+        }
+        self.at = part;
+        self.ahead = false;
+    }
+
     /// A step without a blob proves nothing: where the log lost its end and was written anew, it gives
     /// the number of a version to what is served and never was that version.
-    fn is_worth_serving(&self, step: &Step) -> bool {
-        self.is_on_the_way(step.to()) && step.blob().is_some()
+    fn is_worth_keeping(&self, step: &StepReport) -> bool {
+        step.kind != StepKind::Skip && self.is_on_the_way(step.to)
     }
 
     /// Whether a version lies between what is served and the target: a snapshot on the way may be
     /// older than what is served, or below a version that we go back to.
     fn is_on_the_way(&self, version: u64) -> bool {
-        let (from, to) = (self.first.version(), self.target.version);
+        let (from, to) = (self.shared.served().version(), self.target.version);
         !self.afresh && (from.min(to)..=from.max(to)).contains(&version) && version != from
     }
 
-    fn job(&self, step: &Step, fetched: Fetched, last: bool) -> Job {
+    fn job(&mut self, step: &Step, fetched: Fetched, last: bool) -> Job {
         Job {
+            spent: self.spent.take(),
             base: Arc::clone(&self.at),
             continues: self.ahead,
             bytes: fetched.bytes,
-            publish: last || self.is_worth_serving(step),
+            publish: last,
             promise: last.then(|| Promise::of(&self.target)),
             dataset_id: self.target.dataset_id.clone(),
             step: step.clone(),
@@ -265,8 +315,13 @@ impl<'a> Run<'a> {
         } else if step.kind != StepKind::Skip {
             self.changes.step(state.schema(), changes);
         }
-        self.at = state;
+        self.spent = Some(std::mem::replace(&mut self.at, state));
         self.ahead = !published;
+        if published {
+            self.part = None;
+        } else if self.is_worth_keeping(&step) {
+            self.part = Some(Arc::clone(&self.at));
+        }
         self.report.steps.push(step);
     }
 
@@ -325,17 +380,14 @@ impl Traveller for Run<'_> {
     }
 
     async fn recover(&mut self, error: &Error, blob: &str, misfit: bool) -> bool {
-        if misfit
-            && !self.afresh
-            && let Err(damage) = self.check_served().await
-        {
-            self.discard(damage);
+        if misfit && !self.afresh && self.is_damaged().await {
             return false;
         }
         let dataset = self.shared.dataset.name();
         tracing::warn!(%error, dataset, blob, "trying to do without a blob");
         self.shared.metrics.error(error.kind());
         self.report.recovered.push(error.to_string());
+        self.keep_part().await;
         self.go_back();
         true
     }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 /// A step and what it needs.
 #[derive(Debug)]
 pub(crate) struct Job {
+    /// A state that is of no use any more.
+    pub(crate) spent: Option<Arc<State>>,
     /// The state to apply it to.
     pub(crate) base: Arc<State>,
     /// Whether that needs what was sealed since the last publication.
@@ -29,16 +31,17 @@ pub(crate) struct Job {
 }
 
 impl Shared {
-    /// Does a step. A failure leaves nothing behind: also what earlier steps sealed without being
-    /// published is gone.
-    pub(crate) fn apply(&self, job: Job) -> Result<(Arc<State>, Changes)> {
-        // Not only at the end: a refresh over hundreds of versions would hold all of them by then.
+    /// Does a step. A failure leaves nothing of it behind.
+    pub(crate) fn apply(&self, mut job: Job) -> Result<(Arc<State>, Changes)> {
+        // Makes room before more is built.
+        drop(job.spent.take());
         self.reclaim_here();
         let mut keeper = self.keeper();
         if !job.continues {
             // Left by a way that was given up, or by a refresh that ended in the middle of a step.
-            keeper.place.roll_back();
+            keeper.place.roll_back(0);
         }
+        let mark = keeper.place.mark();
         let done: Result<_> = (|| {
             let (state, changes) = build(self.dataset.name(), &job, &mut keeper.place)?;
             if let Some(promise) = &job.promise {
@@ -47,11 +50,13 @@ impl Shared {
             let state = Arc::new(state);
             if job.publish {
                 self.publish(&mut keeper, &state, &job.dataset_id)?;
+            } else {
+                keeper.place.thin(&state);
             }
             Ok((state, changes))
         })();
         if let Err(error) = &done {
-            keeper.place.roll_back();
+            keeper.place.roll_back(mark);
             if error.kind() == ErrorKind::Unavailable {
                 keeper.place.reclaim();
             }

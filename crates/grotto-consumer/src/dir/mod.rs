@@ -22,6 +22,7 @@ mod lock;
 mod open;
 mod read;
 mod root;
+mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -33,12 +34,11 @@ pub(crate) use read::{Image, ReadError, Segments, read_current, read_image};
 use crate::error::{Error, Result};
 use fresh::Fresh;
 use grotto_env::FileSystem;
-use grotto_state::{HugeBuffer, Seal, Sealed, SegmentOptions, State};
+use grotto_state::{SegmentOptions, State};
 use lock::DirLock;
 use open::{load, occupy};
 use root::{Root, SegmentFile};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -325,14 +325,6 @@ impl StateDir {
         Ok(())
     }
 
-    /// Forgets what was sealed since the last publication: the refresh failed.
-    pub(crate) fn roll_back(&mut self) {
-        for name in std::mem::take(&mut self.sealed) {
-            self.files.remove(&name);
-            self.unlink(&self.paths.segment(name));
-        }
-    }
-
     /// Gives up the grace that attached readers have, so that the next try has more room.
     pub(crate) fn reclaim(&mut self) {
         self.retire(1);
@@ -350,47 +342,4 @@ impl StateDir {
         let segments = unused.into_iter().map(|name| self.paths.segment(name));
         roots.chain(segments).for_each(|path| self.unlink(&path));
     }
-}
-
-impl Seal for StateDir {
-    fn seal(&mut self, bytes: HugeBuffer) -> io::Result<Sealed> {
-        Self::seal(self, bytes)
-    }
-
-    fn options(&self) -> SegmentOptions {
-        self.options
-    }
-}
-
-impl StateDir {
-    /// Writes a segment file and maps it.
-    fn seal(&mut self, bytes: impl Into<HugeBuffer>) -> io::Result<Sealed> {
-        let bytes = bytes.into();
-        self.check_hold().map_err(io::Error::other)?;
-        let name = self.next_segment;
-        let path = self.paths.segment(name);
-        let mapped = files::seal_whole(&*self.system, &path, &bytes);
-        let mapped = mapped.map_err(|e| named(&path, &e))?;
-        self.next_segment = name.saturating_add(1);
-        let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));
-        drop(bytes);
-        self.files.insert(
-            name,
-            SegmentFile {
-                name,
-                length,
-                checksum,
-            },
-        );
-        self.sealed.push(name);
-        Ok(Sealed {
-            name,
-            bytes: mapped,
-        })
-    }
-}
-
-/// The same kind of error with the file in its message.
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

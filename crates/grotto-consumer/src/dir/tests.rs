@@ -277,10 +277,34 @@ fn what_a_failed_refresh_sealed_is_gone() {
     let (mut opened, _) = open(dir.path(), "boot");
     let before = names(&dir.path().join("segments"));
     opened.seal(vec![1; 100]).unwrap();
-    opened.roll_back();
+    opened.roll_back(0);
     assert_eq!(names(&dir.path().join("segments")), before);
     opened.publish(&state, "id").unwrap();
     assert_eq!(names(&dir.path().join("segments")), before);
+}
+
+#[test]
+fn a_long_way_keeps_only_the_segments_that_the_next_step_goes_on_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let segments = dir.path().join("segments");
+    let (mut opened, _) = open(dir.path(), "boot");
+    let mut source = Source::new();
+    let mut state = State::empty(SEED);
+    for round in 0..50 {
+        state = state.apply(&source.delta(300, round), &mut opened).unwrap().0;
+        opened.thin(&state);
+        let used = state.segments().count();
+        assert!(names(&segments).len() <= used, "round {round}");
+    }
+    let kept = names(&segments);
+    let mark = opened.mark();
+    opened.seal(vec![1; 100]).unwrap();
+    opened.roll_back(mark);
+    assert_eq!(names(&segments), kept);
+    opened.publish(&state, "id").unwrap();
+    drop(opened);
+    let found = open(dir.path(), "boot").1.unwrap().state;
+    assert_eq!((found.version(), found.checksum()), (50, state.checksum()));
 }
 
 #[test]
@@ -300,7 +324,7 @@ fn a_segment_that_cannot_be_written_leaves_the_directory_as_it_was() {
         error.to_string().contains("segment could not be stored"),
         "{error}"
     );
-    opened.roll_back();
+    opened.roll_back(0);
     std::fs::rename(dir.path().join("away"), dir.path().join("segments")).unwrap();
     drop(opened);
     assert_eq!(open(dir.path(), "boot").1.unwrap().state.version(), 1);
@@ -346,7 +370,7 @@ fn a_writer_whose_directory_was_replaced_touches_nothing_in_the_new_one() {
     let (second, _) = open(&path, "a");
     let before = (all(), std::fs::read(path.join("CURRENT")).unwrap());
     assert!(first.publish(&state, "id").is_err());
-    first.roll_back();
+    first.roll_back(0);
     assert!(
         State::empty(HashSeed::new([1, 2]))
             .apply(&delta, &mut first)

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use grotto_store::Store;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -11,6 +12,7 @@ use object_store::{
 };
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What gets of matching paths meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +25,12 @@ pub(crate) enum Fault {
     Hangs,
 }
 
-/// A folder behind faults.
+/// A store behind faults.
 #[derive(Debug)]
 pub(crate) struct FaultStore {
-    inner: LocalFileSystem,
+    inner: Arc<dyn ObjectStore>,
+    /// How long an answer takes.
+    delay: Duration,
     fault: Mutex<Option<(Fault, String)>>,
     /// Paths of gets, `LIST` and the prefix for listings.
     asked: Mutex<Vec<String>>,
@@ -34,8 +38,14 @@ pub(crate) struct FaultStore {
 
 impl FaultStore {
     pub(crate) fn new(folder: &std::path::Path) -> Arc<Self> {
+        let folder = LocalFileSystem::new_with_prefix(folder).unwrap();
+        Self::around(Arc::new(folder), Duration::ZERO)
+    }
+
+    pub(crate) fn around(inner: Arc<dyn ObjectStore>, delay: Duration) -> Arc<Self> {
         Arc::new(Self {
-            inner: LocalFileSystem::new_with_prefix(folder).unwrap(),
+            inner,
+            delay,
             fault: Mutex::default(),
             asked: Mutex::default(),
         })
@@ -76,6 +86,12 @@ impl FaultStore {
     }
 }
 
+async fn wait(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
 impl fmt::Display for FaultStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FaultStore")
@@ -103,6 +119,7 @@ impl ObjectStore for FaultStore {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.note(location.to_string());
+        wait(self.delay).await;
         match self.fault_at(location) {
             Some(Fault::Fails) => Err(Error::Generic {
                 store: "FaultStore",
@@ -123,7 +140,12 @@ impl ObjectStore for FaultStore {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.note(format!("LIST {}", prefix.map_or("", Path::as_ref)));
-        self.inner.list(prefix)
+        let (delay, listed) = (self.delay, self.inner.list(prefix));
+        let late = async move {
+            wait(delay).await;
+            listed
+        };
+        late.flatten_stream().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

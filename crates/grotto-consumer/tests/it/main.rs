@@ -16,6 +16,7 @@
 
 mod attached;
 mod background;
+mod behind;
 mod faults;
 mod gaps;
 mod kit;

@@ -3,6 +3,7 @@
 use super::*;
 use bytes::Bytes;
 use grotto_env::Locked;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The host's, but for listings to be refused.
