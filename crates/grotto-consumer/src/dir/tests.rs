@@ -291,7 +291,10 @@ fn a_long_way_keeps_only_the_segments_that_the_next_step_goes_on_from() {
     let mut source = Source::new();
     let mut state = State::empty(SEED);
     for round in 0..50 {
-        state = state.apply(&source.delta(300, round), &mut opened).unwrap().0;
+        state = state
+            .apply(&source.delta(300, round), &mut opened)
+            .unwrap()
+            .0;
         opened.thin(&state);
         let used = state.segments().count();
         assert!(names(&segments).len() <= used, "round {round}");

@@ -83,7 +83,10 @@ async fn a_thousand_versions_take_three_seconds_where_a_request_takes_thirty_mil
     assert_eq!(report.to, report.from + 1_000);
     assert_same(&consumer.state(), &publisher.state());
     let (blobs, all) = (far.asked("/delta/"), far.asked(""));
-    println!("{took:?}, {blobs} requests for deltas, {} for others", all - blobs);
+    println!(
+        "{took:?}, {blobs} requests for deltas, {} for others",
+        all - blobs
+    );
     assert_eq!(blobs, 1_000);
     assert!(took <= Duration::from_secs(3), "{took:?}");
     assert_eq!(root(&kit), roots + 1);
