@@ -4,6 +4,7 @@ use crate::kit::{DATASET, Kit, Publisher, assert_same, flip, rounds};
 use grotto_consumer::{Consumer, ErrorKind, StepKind};
 use grotto_env::{Env, ManualClock};
 use grotto_state::format::blob::{Blob, BlobWriter};
+use grotto_store::{LogEntry, TypeSummary};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,42 @@ async fn a_damaged_delta_is_named_and_the_version_kept_until_it_is_right() {
             assert_same(&consumer.state(), &before);
         }
         std::fs::write(kit.file(&name), intact).unwrap();
+        consumer.refresh().await.unwrap().unwrap();
+        assert_same(&consumer.state(), &publisher.state());
+    }
+}
+
+/// What an entry says wrongly of one type, and what the error says of it.
+type Lie = (fn(&mut TypeSummary), &'static str);
+
+#[tokio::test]
+async fn a_version_whose_entry_is_wrong_about_one_type_is_refused() {
+    let lies: [Lie; 2] = [
+        (|ty| ty.checksum ^= 1, "state checksum of Right expected"),
+        (|ty| ty.records += 1, "expected 501 records of Right"),
+    ];
+    for (lie, wanted) in lies {
+        let kit = Kit::new();
+        let (mut publisher, consumer) = one_behind(&kit).await;
+        // A snapshot too: no other way leads to what the entry says.
+        publisher.snapshot().await;
+        let before = consumer.state();
+        let version = publisher.state().version();
+        let path = kit.file(&format!("log/{version:020}.json"));
+        let intact = std::fs::read(&path).unwrap();
+        let mut entry = LogEntry::decode(&intact).unwrap();
+        lie(entry.types.get_mut("Right").unwrap());
+        std::fs::write(&path, entry.encode().unwrap()).unwrap();
+        for _ in 0..2 {
+            let error = consumer.refresh().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            let wanted = format!("version {version}: {wanted}");
+            assert!(error.message().contains(&wanted), "{error}");
+            assert_same(&consumer.state(), &before);
+        }
+        let started = Consumer::builder(DATASET, kit.store.clone()).open().await;
+        assert_eq!(started.unwrap_err().kind(), ErrorKind::Corrupt);
+        std::fs::write(&path, intact).unwrap();
         consumer.refresh().await.unwrap().unwrap();
         assert_same(&consumer.state(), &publisher.state());
     }
