@@ -7,6 +7,7 @@
 
 mod build;
 mod evolved;
+mod inline;
 mod keys;
 mod kinds;
 mod nulls;
