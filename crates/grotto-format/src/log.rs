@@ -41,6 +41,9 @@ pub const MAX_ENTRY_BYTES: usize = 1 << 20;
 pub const ENTRY_RESERVE: usize = 16 << 10;
 /// Largest control document (snapshot announcement, boundary, hint) in bytes.
 pub const MAX_CONTROL_BYTES: usize = 64 << 10;
+/// The largest version and the largest epoch. Numbers up to here are exact in every JSON reader, and far
+/// enough from the end of `u64` that the one after can be computed anywhere.
+pub const MAX_VERSION: u64 = (1 << 53) - 1;
 /// How many past steps a writer lists in an entry, and the most a reader accepts.
 pub const MAX_LINKS: usize = 64;
 

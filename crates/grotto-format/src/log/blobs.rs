@@ -102,7 +102,7 @@ pub struct InlineBlobs {
     #[serde(with = "base64_bytes")]
     pub delta: Bytes,
     /// The way back.
-    #[serde(with = "base64_option")]
+    #[serde(default, with = "base64_option")]
     pub reverse: Option<Bytes>,
 }
 

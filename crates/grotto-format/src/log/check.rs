@@ -3,7 +3,7 @@
 //! Owns: the checks of log entries and of blob names, for writers and readers alike. Never: IO.
 //! Spec: `docs/format/spec.md`, section "Commit log".
 
-use super::{BlobKind, BlobRef, EntryKind, LogEntry, LogError};
+use super::{BlobKind, BlobRef, EntryKind, LogEntry, LogError, MAX_VERSION};
 
 /// A field and what is wrong with it.
 pub(super) type Fault = (&'static str, String);
@@ -12,7 +12,8 @@ impl LogEntry {
     pub(super) const WHAT: &'static str = "log entry";
 
     pub(super) fn check(&self) -> Result<(), LogError> {
-        self.check_versions()
+        self.check_numbers()
+            .and_then(|()| self.check_versions())
             .and_then(|()| self.check_snapshot())
             .and_then(|()| self.links.check(self.state_version, self.epoch))
             .and_then(|()| self.check_own_link())
@@ -21,6 +22,16 @@ impl LogEntry {
                 field,
                 reason,
             })
+    }
+
+    fn check_numbers(&self) -> Result<(), Fault> {
+        for (field, found) in [("version", self.version), ("epoch", self.epoch)] {
+            if !(1..=MAX_VERSION).contains(&found) {
+                let reason = format!("expected 1 to {MAX_VERSION}, found {found}");
+                return Err((field, reason));
+            }
+        }
+        Ok(())
     }
 
     fn check_versions(&self) -> Result<(), Fault> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -69,10 +69,12 @@ pub(super) fn open<T: DeserializeOwned>(
     serde_json::from_slice(bytes).map_err(json)
 }
 
-/// The one field that every format has.
+/// The fields that every format has. The seal was read before; that it is a field too refuses a second one.
 #[derive(Deserialize)]
 struct Head {
     format: u32,
+    #[serde(rename = "checksum")]
+    _checksum: IgnoredAny,
 }
 
 fn check_seal(what: &'static str, bytes: &[u8]) -> Result<(), LogError> {

@@ -187,7 +187,15 @@ fn blob_names_cannot_leave_their_folder() {
 #[test]
 fn an_entry_that_contradicts_itself_is_refused() {
     type Break = fn(&mut LogEntry);
-    let broken: [(&str, Break); 17] = [
+    let broken: [(&str, Break); 21] = [
+        ("version", |e| {
+            (e.version, e.parent) = (MAX_VERSION + 1, MAX_VERSION)
+        }),
+        ("version", |e| {
+            (e.version, e.parent) = (u64::MAX, u64::MAX - 1)
+        }),
+        ("epoch", |e| e.epoch = MAX_VERSION + 1),
+        ("epoch", |e| e.epoch = 0),
         ("parent", |e| e.parent = 3),
         ("parent", |e| e.parent = 1),
         ("state_version", |e| e.state_version = 2),

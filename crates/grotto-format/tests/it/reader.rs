@@ -1,10 +1,12 @@
-//! A second reader of blobs, written from the specification alone: slow, plain, and without a line
-//! of the code it checks but the schema parser and XXH3.
+//! A second reader of blobs and documents, written from the specification alone: slow, plain, and
+//! without a line of the code it checks but the schema parser and XXH3.
 //!
 //! Owns: from the bytes of a chain of blobs to records and a state checksum. What is wrong panics.
 
 mod flat;
 mod frame;
+mod json;
+pub(crate) mod log;
 mod sound;
 
 use grotto_format::schema::{FieldType, Schema, TypeKind, TypeSchema};

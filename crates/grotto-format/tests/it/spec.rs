@@ -99,6 +99,7 @@ fn limits_and_seeds_are_those_of_the_code() {
         ("ENTRY_RESERVE", log::ENTRY_RESERVE as u64),
         ("MAX_CONTROL_BYTES", log::MAX_CONTROL_BYTES as u64),
         ("MAX_LINKS", log::MAX_LINKS as u64),
+        ("MAX_VERSION", log::MAX_VERSION),
     ]);
     let code: BTreeMap<String, u64> = code
         .into_iter()

@@ -7,6 +7,7 @@
 mod blobs;
 mod columns;
 mod documents;
+mod log;
 mod records;
 
 use serde_json::Value;

@@ -3,18 +3,19 @@
 //! Owns: the head it builds on, its epoch, the attempt in doubt. Never: writes.
 
 use bytes::Bytes;
-use grotto_format::log::{LogEntry, SnapshotRef};
+use grotto_format::log::{LogEntry, MAX_VERSION, SnapshotRef};
 
 use super::compose::CommitFields;
 use crate::dataset::Dataset;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Where the writer stands in the log.
 #[derive(Debug)]
 pub(super) struct Position {
     /// The newest intact entry.
     pub(super) head: Option<LogEntry>,
-    /// The newest version with an entry: the head's, unless those past it are damaged.
+    /// The newest version with an entry: the head's, unless those past it are damaged. At most
+    /// [`MAX_VERSION`], so that the next one is a number.
     pub(super) newest: u64,
     pub(super) reign: Reign,
     /// The newest snapshot known.
@@ -72,6 +73,12 @@ impl Position {
                 (head, newest)
             }
         };
+        if newest >= MAX_VERSION {
+            let path = dataset.layout.log_entry(newest);
+            return Err(Error::invalid(format!(
+                "{path} leaves no version to write: expected one below {MAX_VERSION}, found {newest}"
+            )));
+        }
         if newest > 0 {
             let path = dataset.layout.log_entry(newest);
             dataset.store.confirm(&path).await?;

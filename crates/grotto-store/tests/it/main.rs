@@ -17,6 +17,7 @@ mod cost;
 mod faults;
 mod fencing;
 mod kit;
+mod last;
 mod links;
 mod local;
 mod reading;

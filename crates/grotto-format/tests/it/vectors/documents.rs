@@ -123,6 +123,20 @@ fn fence() -> LogEntry {
     }
 }
 
+/// The seventh version: two sources were read on, and a note is added, while the state stays.
+fn positions() -> LogEntry {
+    LogEntry {
+        version: 7,
+        kind: EntryKind::Positions,
+        nonce: "8b10".into(),
+        parent: 6,
+        blobs: None,
+        sources: BTreeMap::from([("feed".into(), 5), ("wal".into(), 90)]),
+        tags: BTreeMap::from([("reason".into(), "nothing new".into())]),
+        ..inline()
+    }
+}
+
 fn check(name: &str, made: &[u8], again: &dyn Fn(&[u8]) -> Vec<u8>) {
     let found = published(name, &|| made.to_vec());
     assert_eq!(
@@ -146,6 +160,7 @@ fn documents_are_written_and_read_as_published() {
     check("log-commit.json", &commit().encode().unwrap(), &entry);
     check("log-inline.json", &inline().encode().unwrap(), &entry);
     check("log-fence.json", &fence().encode().unwrap(), &entry);
+    check("log-positions.json", &positions().encode().unwrap(), &entry);
     let snapshot = SnapshotEntry {
         format: FORMAT,
         dataset: "films".into(),

@@ -1,0 +1,329 @@
+//! The documents of a dataset: log entries, snapshot entries, collected rows, leader hints.
+//!
+//! Owns: from their bytes to what they say. What is wrong panics.
+
+use super::Cursor;
+use super::json::Json;
+use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_64;
+
+const MAX_ENTRY_BYTES: usize = 1 << 20;
+const MAX_CONTROL_BYTES: usize = 1 << 16;
+const MAX_LINKS: usize = 64;
+const MAX_VERSION: u64 = (1 << 53) - 1;
+
+/// A document whose seal is right.
+fn open(bytes: &[u8], limit: usize) -> Json {
+    assert!(bytes.len() <= limit, "{} bytes", bytes.len());
+    let text = std::str::from_utf8(bytes).unwrap();
+    let (before, rest) = text.split_at(text.len() - 18);
+    let (digits, after) = rest.split_at(16);
+    assert!(before.ends_with(",\"checksum\":\"") && after == "\"}");
+    let sum = xxh3_64([before, after].concat().as_bytes());
+    assert_eq!(digits, format!("{sum:016x}"));
+    let json = Json::parse(text);
+    assert_eq!(json.get("format").number(), 1);
+    assert_eq!(json.get("checksum").text(), digits);
+    json
+}
+
+/// A file, by a full reference or by what its entry says of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) length: u64,
+    pub(crate) checksum: u64,
+}
+
+impl File {
+    fn snapshot(json: &Json) -> Self {
+        let name = json.get("name").text();
+        let file = name.strip_prefix("snapshot/").unwrap();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        assert!(file.chars().all(plain) && file.len() <= 200, "{name}");
+        assert!(!file.starts_with('.') && file.ends_with(".snapshot"));
+        Self::named(name.to_owned(), json)
+    }
+
+    fn named(name: String, json: &Json) -> Self {
+        Self {
+            name,
+            length: json.get("length").number(),
+            checksum: json.get("checksum").hex(16),
+        }
+    }
+}
+
+/// A blob of a commit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    File(File),
+    Inline(Vec<u8>),
+}
+
+impl Held {
+    fn length(&self) -> u64 {
+        match self {
+            Self::File(file) => file.length,
+            Self::Inline(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+/// The blobs of a commit, and the nonce of their names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Blobs {
+    pub(crate) nonce: Option<u64>,
+    pub(crate) delta: Held,
+    pub(crate) reverse: Option<Held>,
+}
+
+impl Blobs {
+    fn read(json: &Json, version: u64, epoch: u64) -> Self {
+        let (form, json) = json.only();
+        let nonce = match form {
+            "stored" => Some(json.get("nonce").hex(8)),
+            "inline" => None,
+            other => panic!("{other} are no blobs"),
+        };
+        let held = |folder: &str, json: &Json| match nonce {
+            Some(nonce) => Held::File(File::named(name(folder, version, epoch, nonce), json)),
+            None => Held::Inline(base64(json.text())),
+        };
+        Self {
+            nonce,
+            delta: held("delta", json.get("delta")),
+            reverse: json.optional("reverse").map(|blob| held("reverse", blob)),
+        }
+    }
+}
+
+fn name(folder: &str, version: u64, epoch: u64, nonce: u64) -> String {
+    format!("{folder}/{version:020}-{epoch}-{nonce:08x}.{folder}")
+}
+
+/// A past step of the state.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) since: u64,
+    pub(crate) from: u64,
+    pub(crate) epoch: u64,
+    /// None if the blobs are inline.
+    pub(crate) nonce: Option<u64>,
+    pub(crate) delta: u64,
+    pub(crate) reverse: Option<u64>,
+}
+
+impl Link {
+    /// The name of a blob that is a file.
+    pub(crate) fn name(&self, folder: &str) -> Option<String> {
+        let nonce = self.nonce?;
+        Some(name(folder, self.from + 1, self.epoch, nonce))
+    }
+
+    fn read_all(text: &str) -> Vec<Self> {
+        let bytes = base64(text);
+        let mut links = Vec::new();
+        if bytes.is_empty() {
+            return links;
+        }
+        let mut cursor = Cursor(&bytes);
+        let (mut since, mut epoch) = (cursor.varint(), cursor.varint());
+        while !cursor.0.is_empty() {
+            let link = Self::read(&mut cursor, since, epoch);
+            (since, epoch) = (link.from + 1, link.epoch);
+            links.push(link);
+        }
+        assert!(links.len() <= MAX_LINKS, "{} links", links.len());
+        links
+    }
+
+    fn read(cursor: &mut Cursor<'_>, since: u64, epoch: u64) -> Self {
+        let flags = cursor.u8();
+        assert!(flags < 16, "flags {flags}");
+        let number = |cursor: &mut Cursor<'_>, flag: u8| match flags & flag {
+            0 => None,
+            _ => Some(cursor.varint()),
+        };
+        let from = since + number(cursor, 4).unwrap_or(0);
+        let epoch = epoch + number(cursor, 8).unwrap_or(0);
+        let nonce = match flags & 2 {
+            0 => Some(u32::from_le_bytes(cursor.take(4).try_into().unwrap()).into()),
+            _ => None,
+        };
+        Self {
+            since,
+            from,
+            epoch,
+            nonce,
+            delta: cursor.varint(),
+            reverse: number(cursor, 1),
+        }
+    }
+}
+
+/// A log entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) dataset: String,
+    pub(crate) dataset_id: String,
+    pub(crate) version: u64,
+    pub(crate) kind: String,
+    pub(crate) epoch: u64,
+    pub(crate) nonce: String,
+    pub(crate) writer: String,
+    pub(crate) time_ms: u64,
+    pub(crate) parent: u64,
+    pub(crate) state_version: u64,
+    pub(crate) commits: u64,
+    pub(crate) blobs: Option<Blobs>,
+    pub(crate) snapshot: Option<(u64, File)>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) state_checksum: u64,
+    /// Records and checksum by type.
+    pub(crate) types: BTreeMap<String, (u64, u64)>,
+    pub(crate) schema_hash: u64,
+    pub(crate) sources: BTreeMap<String, u64>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) signature: Option<String>,
+}
+
+impl Entry {
+    pub(crate) fn open(bytes: &[u8]) -> Self {
+        let json = open(bytes, MAX_ENTRY_BYTES);
+        let text = |name: &str| json.get(name).text().to_owned();
+        let number = |name: &str| json.get(name).number();
+        let (version, epoch) = (number("version"), number("epoch"));
+        let blobs = json.optional("blobs");
+        let snapshot = json.optional("snapshot");
+        let entry = Self {
+            dataset: text("dataset"),
+            dataset_id: text("dataset_id"),
+            version,
+            kind: text("kind"),
+            epoch,
+            nonce: text("nonce"),
+            writer: text("writer"),
+            time_ms: number("time_ms"),
+            parent: number("parent"),
+            state_version: number("state_version"),
+            commits: number("commits"),
+            blobs: blobs.map(|blobs| Blobs::read(blobs, version, epoch)),
+            snapshot: snapshot.map(|named| {
+                let version = named.get("version").number();
+                (version, File::snapshot(named.get("blob")))
+            }),
+            links: Link::read_all(json.get("links").text()),
+            state_checksum: json.get("state_checksum").hex(16),
+            types: json
+                .get("types")
+                .map(|of| (of.get("records").number(), of.get("checksum").hex(16))),
+            schema_hash: json.get("schema_hash").hex(16),
+            sources: json.get("sources").map(Json::number),
+            tags: json.get("tags").map(|tag| tag.text().to_owned()),
+            signature: json.optional("signature").map(|s| s.text().to_owned()),
+        };
+        entry.check();
+        entry.check_links();
+        entry
+    }
+
+    fn check(&self) {
+        let range = 1..=MAX_VERSION;
+        assert!(range.contains(&self.version) && range.contains(&self.epoch));
+        assert_eq!(self.parent, self.version - 1);
+        assert!(self.commits <= self.version && !self.nonce.is_empty());
+        match self.kind.as_str() {
+            "commit" => {
+                assert_eq!(self.state_version, self.version);
+                assert!(self.commits >= 1);
+            }
+            "fence" | "positions" => {
+                assert!(self.state_version <= self.parent);
+                assert!(self.blobs.is_none());
+            }
+            other => panic!("an entry of kind {other}"),
+        }
+        let named = self.snapshot.as_ref().map_or(0, |named| named.0);
+        assert!(named <= self.version);
+    }
+
+    fn check_links(&self) {
+        if let Some(last) = self.links.last() {
+            assert_eq!(last.from + 1, self.state_version);
+            assert!(last.epoch <= self.epoch);
+        }
+        match &self.blobs {
+            Some(blobs) => {
+                let own = self.links.last().unwrap();
+                assert_eq!((own.epoch, own.nonce), (self.epoch, blobs.nonce));
+                assert_eq!(own.delta, blobs.delta.length());
+                assert_eq!(own.reverse, blobs.reverse.as_ref().map(Held::length));
+            }
+            None => assert!(self.kind != "commit" || self.links.is_empty()),
+        }
+    }
+}
+
+/// Any other document: those of its members that are numbers, those that are text, and its file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Control {
+    pub(crate) numbers: Vec<u64>,
+    pub(crate) texts: Vec<String>,
+    pub(crate) snapshot: Option<(u64, File)>,
+}
+
+impl Control {
+    fn open(bytes: &[u8], numbers: &[&str], texts: &[&str]) -> (Json, Self) {
+        let json = open(bytes, MAX_CONTROL_BYTES);
+        let number = |name: &&str| json.get(name).number();
+        let text = |name: &&str| json.get(name).text().to_owned();
+        let control = Self {
+            numbers: numbers.iter().map(number).collect(),
+            texts: texts.iter().map(text).collect(),
+            snapshot: None,
+        };
+        (json, control)
+    }
+
+    /// Version, epoch and time; dataset and nonce; state checksum and file.
+    pub(crate) fn snapshot_entry(bytes: &[u8]) -> Self {
+        let numbers = ["version", "epoch", "time_ms"];
+        let (json, mut control) = Self::open(bytes, &numbers, &["dataset", "nonce"]);
+        let state_checksum = json.get("state_checksum").hex(16);
+        control.snapshot = Some((state_checksum, File::snapshot(json.get("blob"))));
+        control
+    }
+
+    /// Version and time; dataset.
+    pub(crate) fn collected_row(bytes: &[u8]) -> Self {
+        Self::open(bytes, &["version", "time_ms"], &["dataset"]).1
+    }
+
+    /// Version, epoch and time; dataset and writer.
+    pub(crate) fn leader_hint(bytes: &[u8]) -> Self {
+        let numbers = ["version", "epoch", "time_ms"];
+        Self::open(bytes, &numbers, &["dataset", "writer"]).1
+    }
+}
+
+/// Standard base64 with padding, whose unused bits are 0.
+fn base64(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    assert!(text.len().is_multiple_of(4), "{text}");
+    let digits = text.trim_end_matches('=');
+    assert!(text.len() - digits.len() <= 2, "{text}");
+    let (mut bytes, mut word, mut bits) = (Vec::new(), 0, 0);
+    for byte in digits.bytes() {
+        let digit = DIGITS.iter().position(|digit| *digit == byte).unwrap();
+        word = word << 6 | digit;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((word >> bits) as u8);
+            word &= (1 << bits) - 1;
+        }
+    }
+    assert_eq!(word, 0, "{text}");
+    bytes
+}
