@@ -59,6 +59,27 @@ async fn a_way_that_breaks_off_is_gone_on_with_from_where_it_broke() {
     assert_same(&consumer.state(), &publisher.state());
 }
 
+#[tokio::test]
+async fn a_blob_that_does_not_fit_costs_its_own_step_alone() {
+    let kit = Kit::new();
+    let builder = Consumer::builder(DATASET, kit.store.clone());
+    let (publisher, consumer) = behind(&kit, 30, builder).await;
+    let (from, roots) = (consumer.version(), root(&kit));
+    let [other, broken] = [20, 21].map(|step| kit.file(&publisher.delta_of(from + step)));
+    let intact = std::fs::read(&broken).unwrap();
+    std::fs::copy(&other, &broken).unwrap();
+    let error = consumer.refresh().await.unwrap_err();
+    assert!(
+        error.message().contains("found a delta from version"),
+        "{error}"
+    );
+    assert_eq!((consumer.version(), root(&kit)), (from + 20, roots + 1));
+    std::fs::write(&broken, intact).unwrap();
+    let report = consumer.refresh().await.unwrap().unwrap();
+    assert_eq!((report.from, report.steps.len()), (from + 20, 10));
+    assert_same(&consumer.state(), &publisher.state());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_thousand_versions_take_three_seconds_where_a_request_takes_thirty_milliseconds() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
