@@ -16,6 +16,12 @@ fn root(kit: &Kit) -> u64 {
     root.unwrap().parse().unwrap()
 }
 
+/// Segment files that exist.
+fn segments(kit: &Kit) -> usize {
+    let folder = kit.state_dir().join("segments");
+    std::fs::read_dir(folder).unwrap().count()
+}
+
 /// A consumer with a state directory at the first version, so many versions behind.
 async fn behind(kit: &Kit, versions: u64, builder: Builder) -> (Publisher, Consumer) {
     let mut publisher = kit.publisher().await;
@@ -39,8 +45,7 @@ async fn what_lies_between_is_neither_told_nor_written() {
     assert_eq!(root(&kit), roots + 1);
     assert_eq!(*told.lock().unwrap(), [(from, from + 100)]);
     assert_same(&consumer.state(), &publisher.state());
-    let segments = std::fs::read_dir(kit.state_dir().join("segments")).unwrap();
-    assert!(segments.count() <= 2 * consumer.state().segments().count() + 2);
+    assert!(segments(&kit) <= 2 * consumer.state().segments().count() + 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,6 +62,22 @@ async fn a_way_that_breaks_off_is_gone_on_with_from_where_it_broke() {
     let report = consumer.refresh().await.unwrap().unwrap();
     assert_eq!((report.from, report.steps.len()), (from + 20, 10));
     assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_on_the_way_clear_up_behind_themselves() {
+    let kit = Kit::new();
+    let faults = FaultStore::new(&kit.folder.path().join("store"));
+    let builder = Consumer::builder(DATASET, faults.store());
+    let (publisher, consumer) = behind(&kit, 100, builder).await;
+    let from = consumer.version();
+    faults.cause(Fault::Hangs, &publisher.delta_of(from + 91));
+    let waited = tokio::time::timeout(Duration::from_secs(5), consumer.refresh()).await;
+    assert!(waited.is_err(), "the refresh is to be under way");
+    assert_eq!(consumer.version(), from);
+    // Ninety steps were applied, and each wrote a segment.
+    let segments = segments(&kit);
+    assert!(segments < 45, "{segments} segments");
 }
 
 #[tokio::test]
