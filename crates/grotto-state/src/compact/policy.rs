@@ -6,9 +6,10 @@
 //! the segment that frees most for what it costs is a victim: dead bytes against live ones, which
 //! have to be moved. **Segments**: small ones are merged once there are several of about one size, as
 //! in a log-structured merge tree, so a byte is moved a logarithmic number of times before its segment
-//! is large: of as many bytes as a refresh may move, as what it moves ends in one segment. Large ones
-//! are not merged, also when most of them is dead by now, or they would be again and again; there
-//! are as many of them as these bytes go into all.
+//! is large: of as many bytes as a refresh may move, as what it moves ends in one segment, or of as
+//! many as are sealed at a time, as no merging makes larger ones. Large ones are not merged, also when
+//! most of them is dead by now, or they would be again and again; there are as many of them as these
+//! bytes go into all.
 
 use crate::segment::{Segment, SegmentOptions};
 use std::cmp::Ordering;
@@ -38,8 +39,10 @@ impl Size {
 pub(super) struct Policy {
     dead_percent: u64,
     merge_at: u64,
-    /// Bytes that the refresh may move. A segment of as many is large.
+    /// Bytes that the refresh may move.
     pub(super) budget: u64,
+    /// Bytes of a large segment.
+    large: u64,
     /// Fewer dead bytes than this are not worth a refresh's while.
     waste: u64,
     /// Small segments of this class and of smaller ones are to be merged.
@@ -51,11 +54,13 @@ impl Policy {
     pub(super) fn new(options: &SegmentOptions, sizes: &[Size], written: u64) -> Self {
         let live: u64 = sizes.iter().map(|size| size.live).sum();
         let least = options.large(live);
+        let budget = least.max(options.move_per_written.saturating_mul(written));
         let mut policy = Self {
             dead_percent: options.dead_percent,
             // Of one and one there would never be an end.
             merge_at: options.merge_at.max(2),
-            budget: least.max(options.move_per_written.saturating_mul(written)),
+            budget,
+            large: budget.min(options.seal_at as u64),
             waste: least / 64,
             crowded: None,
         };
@@ -86,7 +91,7 @@ impl Policy {
     fn compare(&self, a: Size, b: Size) -> Ordering {
         let frees = |size: Size| {
             let slot = match self.is_crowded(size) {
-                true => self.budget,
+                true => self.large,
                 false => 0,
             };
             u128::from(size.dead() + slot)
@@ -98,7 +103,7 @@ impl Policy {
     /// Large segments have no class, the largest small ones are of class 0, those smaller by the
     /// number of segments that are merged are of class 1, and so on.
     fn class(&self, size: Size) -> Option<u32> {
-        let mut top = self.budget;
+        let mut top = self.large;
         if size.bytes == 0 || size.bytes >= top {
             return None;
         }

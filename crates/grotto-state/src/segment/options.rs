@@ -13,7 +13,7 @@ pub struct SegmentOptions {
     /// Bytes that a refresh may move however little it wrote.
     pub move_at_least: u64,
     /// A refresh may move this many times the bytes it wrote, if that is more. Segments of fewer bytes
-    /// than it may move are small: they are merged.
+    /// than it may move, and than are sealed at a time, are small: they are merged.
     pub move_per_written: u64,
     /// Segments are emptied while more than this share of all bytes is dead, in percent.
     pub dead_percent: u64,
@@ -42,7 +42,7 @@ impl SegmentOptions {
     /// among theirs, and of each class of small ones as many as are not merged yet.
     #[must_use]
     pub fn most_segments(&self, live: u64) -> u64 {
-        let large = self.large(live).max(1);
+        let large = self.large(live).min(self.seal_at as u64).max(1);
         let merge_at = self.merge_at.max(2);
         let classes = u64::from(large.ilog(merge_at)) + 1;
         merge_at
