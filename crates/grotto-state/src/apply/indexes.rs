@@ -8,9 +8,9 @@ use super::{Changes, Effort, rebuild};
 use crate::compact::compact;
 use crate::error::{StateError, StateResult};
 use crate::index::{self, Change, Index, IndexFault, Run, Twins};
-use crate::key;
+use crate::key::{self, KeyInfo};
 use crate::segment::items::Kind;
-use crate::segment::{ALIGN, Buffer, HugeBuffer, Loc, Segment};
+use crate::segment::{Buffer, HugeBuffer, Segment};
 use crate::state::{State, TypeState};
 use bytes::Bytes;
 use grotto_format::schema::TypeId;
@@ -81,9 +81,8 @@ fn read_and_index(
     suspects: &mut Suspects,
     work: &mut Work<'_>,
 ) -> StateResult<Vec<TypeState>> {
-    let mut lent = Vec::new();
-    let mut segments = work.segments.clone();
-    let slot = work.slot;
+    let slot = work.slot_beside()?;
+    let (mut lent, mut segments) = (Vec::new(), work.segments.clone());
     for mut open in work.lend(work.spare.len() + 1)? {
         let used = open.buffer.bytes.len();
         open.buffer.bytes.resize(used + 8);
@@ -91,18 +90,18 @@ fn read_and_index(
         segments[usize::from(open.slot)].bytes = Bytes::from_owner(Lent(Arc::clone(&bytes)));
         lent.push((open.slot, bytes, used, open.buffer.items));
     }
-    let offset = lent.first().map_or(0, |(_, _, used, _)| *used);
     let mut next = assembled(types, segments);
     let mut pages = Buffer::default();
     for id in left {
-        let place = Place { offset, slot };
         let change = &changes.types[id.index()];
-        let (index, twins) = index_type(base, &next, *id, change, place, &mut pages, work)?;
+        let (index, twins) = index_type(base, &next, *id, change, slot, &mut pages, work)?;
         suspects.push((*id, twins));
         next.types[id.index()].index = Some(index);
     }
     let State {
-        types, segments, ..
+        mut types,
+        segments,
+        ..
     } = next;
     drop(segments);
     let mut open = Vec::new();
@@ -115,18 +114,39 @@ fn read_and_index(
         open.push(Open { slot, buffer });
     }
     work.take_back(open)?;
-    work.buffer.put(&pages.bytes);
-    work.buffer.items.append(pages.items);
-    work.account(work.slot, pages.bytes.len() as u64);
+    keep_pages(pages, slot, &mut types, left, work)?;
     Ok(types)
 }
 
-/// Where new pages go: behind what is in the buffer of the segment.
-#[derive(Clone, Copy)]
-struct Place {
-    offset: usize,
+/// Keeps new pages, which have a slot of their own so far. Many stay a segment: to copy them costs more,
+/// and the next refresh that touches as many leaves nothing of it to be moved, as no block is in it. Few go
+/// behind the blocks, or there would be twice as many segments.
+fn keep_pages(
+    pages: Buffer,
     slot: u16,
+    types: &mut [TypeState],
+    left: &[TypeId],
+    work: &mut Work<'_>,
+) -> StateResult<()> {
+    let length = pages.bytes.len();
+    if length >= work.options.seal_at / APART {
+        work.account(slot, length as u64);
+        let buffer = pages;
+        return work.seal_open(Open { slot, buffer });
+    }
+    let to = (work.slot, work.buffer.put(&pages.bytes));
+    work.buffer.items.append(pages.items);
+    work.account(work.slot, length as u64);
+    for id in left {
+        if let Some(index) = &mut types[id.index()].index {
+            move_pages(index, slot, to)?;
+        }
+    }
+    Ok(())
 }
+
+/// Pages of this part of a full segment have one of their own.
+const APART: usize = 4;
 
 fn fault(base: &State, id: TypeId, fault: IndexFault) -> StateError {
     let name = &base.schema.get(id).name;
@@ -157,7 +177,7 @@ fn index_type(
     next: &State,
     id: TypeId,
     change: &super::TypeChanges,
-    Place { offset, slot }: Place,
+    slot: u16,
     pages: &mut Buffer,
     work: &mut Work<'_>,
 ) -> StateResult<(Index, Vec<(u32, u32)>)> {
@@ -165,13 +185,6 @@ fn index_type(
         return Ok((Index::default(), Vec::new()));
     };
     let fault = |e| fault(base, id, e);
-    let hash = |state: &State, ordinal: u32, missing: fn(u32) -> IndexFault| {
-        state
-            .row(id, ordinal)
-            .and_then(|r| key::hash_record(&r, info))
-            .ok_or_else(|| fault(missing(ordinal)))
-    };
-    let from = offset.div_ceil(ALIGN);
     let old = base.types[id.index()].index.clone().unwrap_or_default();
     check_keys(base, next, id, &change.modified)?;
     if change.added.is_empty() && change.removed.is_empty() {
@@ -180,24 +193,13 @@ fn index_type(
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
         free_pages(base, id, work);
-        let (built, twins) = rebuild::of_records(next, id, info, fault, pages, slot)?;
-        return Ok((moved(built, slot, from)?, twins));
+        return rebuild::of_records(next, id, info, fault, pages, slot);
     }
     let mut list = Vec::with_capacity(change.added.len() + change.removed.len());
-    for ordinal in &change.removed {
-        list.push(Change {
-            hash: hash(base, *ordinal, IndexFault::Damage)?,
-            ordinal: *ordinal,
-            add: false,
-        });
-    }
-    for ordinal in &change.added {
-        list.push(Change {
-            hash: hash(next, *ordinal, IndexFault::NullKey)?,
-            ordinal: *ordinal,
-            add: true,
-        });
-    }
+    hash_all(base, id, info, &change.removed, false, &mut list)
+        .map_err(|ordinal| fault(IndexFault::Damage(ordinal)))?;
+    hash_all(next, id, info, &change.added, true, &mut list)
+        .map_err(|ordinal| fault(IndexFault::NullKey(ordinal)))?;
     let mut twins = Twins::default();
     index::sort(&mut list);
     twins.note_changes(&old, &base.segments, &list);
@@ -223,7 +225,33 @@ fn index_type(
     for entries in written {
         pages.items.note(name, Kind::Index { depth }, entries);
     }
-    Ok((moved(patched, slot, from)?, twins.pairs))
+    Ok((patched, twins.pairs))
+}
+
+/// How many records the hashing of keys looks ahead.
+const AHEAD: usize = 8;
+
+/// Hashes the keys of records. Gives the first one without a key as its error.
+fn hash_all(
+    state: &State,
+    id: TypeId,
+    info: &KeyInfo,
+    ordinals: &[u32],
+    add: bool,
+    list: &mut Vec<Change>,
+) -> Result<(), u32> {
+    let ty = &state.types[id.index()];
+    for (number, ordinal) in ordinals.iter().enumerate() {
+        // Rows are all over memory: the next ones are asked for while this one is read.
+        if let Some(ahead) = ordinals.get(number + AHEAD) {
+            state.prefetch_row(ty, *ahead);
+        }
+        let record = state.row(id, *ordinal);
+        let hash = record.and_then(|record| key::hash_record(&record, info));
+        let (ordinal, hash) = (*ordinal, hash.ok_or(*ordinal)?);
+        list.push(Change { hash, ordinal, add });
+    }
+    Ok(())
 }
 
 /// Refuses a record that changed where it is and has another key now: the index would not lead to it,
@@ -242,13 +270,12 @@ fn check_keys(base: &State, next: &State, id: TypeId, modified: &[u32]) -> State
     Ok(())
 }
 
-/// Moves new pages from the offsets of their own buffer to where it is appended. The slot was free
-/// before, so whatever is in it is new.
-fn moved(mut index: Index, slot: u16, by: usize) -> StateResult<Index> {
-    let place = |loc: &Loc| match loc.segment == slot {
-        true => Buffer::checked_loc(loc.start() + by * ALIGN, slot, loc.tag),
-        false => Ok(*loc),
-    };
-    index.pages = index.pages.iter().map(place).collect::<StateResult<_>>()?;
-    Ok(index)
+/// Moves pages from the slot that they were written under to where they were put.
+fn move_pages(index: &mut Index, slot: u16, (to, start): (u16, usize)) -> StateResult<()> {
+    for loc in Arc::make_mut(&mut index.pages) {
+        if loc.segment == slot {
+            *loc = Buffer::checked_loc(start + loc.start(), to, loc.tag)?;
+        }
+    }
+    Ok(())
 }

@@ -47,10 +47,20 @@ impl<'a> Work<'a> {
     }
 
     fn free_slot(&mut self) -> StateResult<u16> {
-        let spare = |slot: usize| self.spare.iter().any(|open| usize::from(open.slot) == slot);
+        self.free_slot_but(None)
+    }
+
+    /// A slot that neither a segment nor a buffer has, for a segment that is written beside the buffers.
+    pub(super) fn slot_beside(&mut self) -> StateResult<u16> {
+        self.free_slot_but(Some(self.slot))
+    }
+
+    fn free_slot_but(&mut self, taken: Option<u16>) -> StateResult<u16> {
+        let open = self.spare.iter().map(|open| open.slot).chain(taken);
+        let open: Vec<usize> = open.map(usize::from).collect();
         let free = (0..self.segments.len()).find(|slot| {
             let segment = &self.segments[*slot];
-            segment.bytes.is_empty() && segment.live == 0 && !spare(*slot)
+            segment.bytes.is_empty() && segment.live == 0 && !open.contains(slot)
         });
         let slot = slot_number(free.unwrap_or(self.segments.len()))?;
         self.segment(slot);
@@ -119,7 +129,7 @@ impl<'a> Work<'a> {
         self.seal_open(Open { slot, buffer })
     }
 
-    /// Seals a buffer that a thread has filled.
+    /// Seals a buffer that was filled beside the others.
     pub(super) fn seal_open(&mut self, open: Open) -> StateResult<()> {
         self.effort.items += open.buffer.items.count();
         let bytes = open.buffer.finish();

@@ -261,6 +261,49 @@ fn hundreds_of_refreshes_leave_segments_bounded() {
 }
 
 #[test]
+fn what_changes_every_index_page_moves_little() {
+    // Far more segments than are merged, each as large as they become.
+    let options = SegmentOptions {
+        seal_at: 128 << 10,
+        ..SMALL
+    };
+    let mut aging = Aging::load(1200, BLOCK * 9 / 10, options);
+    // A hundredth of the records, which have several in each page.
+    let changes = aging.records.len() / 100;
+    aging.refreshes(8, changes, false);
+    let pages = aging.refreshes(20, changes, false);
+    aging.check();
+    assert!(
+        pages.items > 40 * 1_000,
+        "most pages are written: {pages:?}"
+    );
+    assert!(pages.moved_bytes > 0, "compaction is at work");
+    let share = pages.moved_bytes as f64 / pages.sealed_bytes as f64;
+    assert!(
+        share < 0.2,
+        "{share} of what was written was moved: {pages:?}"
+    );
+}
+
+#[test]
+fn many_index_pages_become_a_segment_and_few_lie_behind_the_blocks() {
+    // The pages are more than a quarter of a full segment, and blocks and pages together less than one.
+    let options = SegmentOptions {
+        seal_at: 3 << 20,
+        ..SMALL
+    };
+    let mut aging = Aging::load(400, BLOCK * 9 / 10, options);
+    for (changes, segments) in [(1840, 2), (4, 1), (1840, 2)] {
+        let named = |state: &State| state.segments().map(|s| s.name()).collect::<BTreeSet<_>>();
+        let before = named(&aging.state);
+        let effort = aging.refresh(changes, false);
+        let new = named(&aging.state).difference(&before).count();
+        assert_eq!(new, segments, "{changes} changes: {effort:?}");
+        aging.check();
+    }
+}
+
+#[test]
 fn a_restart_in_the_middle_of_a_segment_changes_nothing() {
     let mut aging = Aging::load(200, BLOCK * 9 / 10, SMALL);
     let is_emptying = |state: &State| !format!("{:?}", state.to_parts()).contains("emptying: None");
