@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use object_store::path::Path;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::check::Ledger;
 use crate::fault::{Fault, Tally};
@@ -23,6 +24,10 @@ pub(crate) const DATASET: &str = "places";
 #[derive(Debug)]
 pub(crate) struct Sim {
     started: tokio::time::Instant,
+    /// Whether the store behaves as a folder does: writes are visible before they are synced.
+    pub(crate) is_folder: bool,
+    /// Told of log entries that a crash of the store's host would take away.
+    pub(crate) doubt: Notify,
     pub(crate) objects: Mutex<Objects>,
     pub(crate) weather: Mutex<Weather>,
     pub(crate) ledger: Mutex<Ledger>,
@@ -39,9 +44,11 @@ pub(crate) struct Sim {
 
 impl Sim {
     /// A store with nothing in it. Within a runtime, whose time is its time.
-    pub(crate) fn new(whole_trace: bool) -> Arc<Self> {
+    pub(crate) fn new(whole_trace: bool, is_folder: bool) -> Arc<Self> {
         Arc::new(Self {
             started: tokio::time::Instant::now(),
+            is_folder,
+            doubt: Notify::new(),
             objects: Mutex::default(),
             weather: Mutex::new(Weather::calm()),
             ledger: Mutex::default(),
@@ -101,6 +108,13 @@ impl Sim {
             self.violation(who, reason);
         }
         landed
+    }
+
+    /// An object can be seen that may get lost.
+    pub(crate) fn doubted(&self, path: &Path) {
+        if is_entry(path) {
+            self.doubt.notify_one();
+        }
     }
 
     /// What is known in the end.

@@ -27,6 +27,8 @@ use object_store::{
 };
 use parking_lot::Mutex;
 
+use crate::confirm::Confirm;
+
 /// How bytes and names get to the disk: a seam, so that tests can make it fail.
 pub trait FolderSync: fmt::Debug + Send + Sync {
     /// Returns once the bytes of an open file are on the disk.
@@ -88,20 +90,6 @@ impl Folder {
             failed: OnceLock::new(),
         });
         Ok(Self { inner, disk })
-    }
-
-    /// Returns once an object that can be read is on the disk with its name; one that is gone is fine.
-    pub(crate) async fn confirm(&self, location: &Path) -> object_store::Result<()> {
-        let path = self.inner.path_to_filesystem(location)?;
-        self.blocking(move |disk| match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failure(error)),
-            Ok(file) => {
-                disk.sync.sync_file(&file, &path).map_err(failure)?;
-                disk.sync_name(&path)
-            }
-        })
-        .await
     }
 
     async fn blocking<T: Send + 'static>(
@@ -287,6 +275,23 @@ fn failure(source: io::Error) -> ObjectError {
 impl fmt::Display for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "folder {}", self.disk.root.display())
+    }
+}
+
+#[async_trait]
+impl Confirm for Folder {
+    /// By syncing the file and its name.
+    async fn confirm(&self, location: &Path) -> object_store::Result<()> {
+        let path = self.inner.path_to_filesystem(location)?;
+        self.blocking(move |disk| match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failure(error)),
+            Ok(file) => {
+                disk.sync.sync_file(&file, &path).map_err(failure)?;
+                disk.sync_name(&path)
+            }
+        })
+        .await
     }
 }
 

@@ -24,6 +24,7 @@
 
 mod blob;
 mod breaker;
+mod confirm;
 mod control;
 mod dataset;
 mod error;
@@ -41,6 +42,7 @@ mod sweep;
 mod writer;
 
 pub use breaker::{BreakerOptions, BreakerState, CircuitBreaker};
+pub use confirm::Confirm;
 pub use dataset::{Dataset, Next};
 pub use error::{Error, ErrorKind, Result};
 pub use folder::{FolderSync, SystemSync};

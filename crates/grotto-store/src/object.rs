@@ -18,6 +18,7 @@ use object_store::{
 };
 
 use crate::breaker::{BreakerState, CircuitBreaker};
+use crate::confirm::Confirm;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, FolderSync, SystemSync, create_root};
 use crate::location::StoreUrl;
@@ -27,18 +28,14 @@ use crate::options::StoreOptions;
 #[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    folder: Option<LocalFolder>,
+    /// The folder of this host that it is.
+    root: Option<Arc<FsPath>>,
+    /// Where what can be read back may exist in memory only.
+    confirms: Option<Arc<dyn Confirm>>,
     env: Env,
     options: StoreOptions,
     /// Shared by all clones.
     breaker: Option<Arc<CircuitBreaker>>,
-}
-
-/// The folder behind a store.
-#[derive(Clone)]
-struct LocalFolder {
-    root: Arc<FsPath>,
-    objects: Arc<Folder>,
 }
 
 impl fmt::Debug for Store {
@@ -91,7 +88,8 @@ impl Store {
         let (env, options) = (Env::system(), StoreOptions::default());
         Self {
             objects,
-            folder: None,
+            root: None,
+            confirms: None,
             breaker: breaker(&env, &options),
             env,
             options,
@@ -111,6 +109,14 @@ impl Store {
     pub fn with_options(mut self, options: StoreOptions) -> Self {
         self.breaker = breaker(&self.env, &options);
         self.options = options;
+        self
+    }
+
+    /// The same store, whose objects can be read before they are there for good: `confirms` says when
+    /// they are.
+    #[must_use]
+    pub fn with_confirm(mut self, confirms: Arc<dyn Confirm>) -> Self {
+        self.confirms = Some(confirms);
         self
     }
 
@@ -145,21 +151,21 @@ impl Store {
 
     /// The folder behind this store, if it is one.
     pub(crate) fn local_root(&self) -> Option<&FsPath> {
-        self.folder.as_ref().map(|folder| &*folder.root)
+        self.root.as_deref()
     }
 
-    /// Whether it is a folder of this host, where what can be read back may exist in memory only.
-    pub(crate) fn is_folder(&self) -> bool {
-        self.folder.is_some()
+    /// Whether what can be read back may still get lost.
+    pub(crate) fn may_lose_what_it_shows(&self) -> bool {
+        self.confirms.is_some()
     }
 
     /// Returns once an object that can be read is there for good. A folder's writer may have died, or
     /// failed, between naming a file and syncing its name.
     pub(crate) async fn confirm(&self, path: &Path) -> Result<()> {
-        match &self.folder {
+        match &self.confirms {
             None => Ok(()),
-            Some(folder) => {
-                self.limited("confirm", path.as_ref(), 0, folder.objects.confirm(path))
+            Some(confirms) => {
+                self.limited("confirm", path.as_ref(), 0, confirms.confirm(path))
                     .await
             }
         }
@@ -291,8 +297,8 @@ impl Store {
             .map_err(|e| Error::invalid(format!("store folder {shown}")).with_source(e))?;
         let objects = Arc::new(Folder::open(path, sync).map_err(failed)?);
         let mut store = Self::from_object_store(Arc::clone(&objects) as Arc<dyn ObjectStore>);
-        let root = PathBuf::into_boxed_path(root).into();
-        store.folder = Some(LocalFolder { root, objects });
+        store.root = Some(PathBuf::into_boxed_path(root).into());
+        store.confirms = Some(objects);
         // A folder answers at once, also when it refuses: leaving it alone would help nobody.
         Ok(store.with_options(StoreOptions {
             breaker: None,
@@ -303,7 +309,7 @@ impl Store {
     /// "Not found" is only an answer while the store is there: an unmounted folder would otherwise
     /// look like a dataset without news, forever.
     async fn check_root(&self) -> Result<()> {
-        let Some(root) = self.folder.as_ref().map(|folder| &folder.root) else {
+        let Some(root) = self.root.as_ref() else {
             return Ok(());
         };
         match tokio::fs::metadata(root).await {

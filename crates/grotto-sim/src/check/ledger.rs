@@ -203,6 +203,23 @@ impl Ledger {
         self.gone.insert(version);
     }
 
+    /// The entry was lost in a crash of the store's host, before anybody was told of it.
+    pub(crate) fn crashed(&mut self, version: u64) -> Result<(), String> {
+        let told = self.acknowledged.iter().find(|(_, at)| **at == version);
+        let told = told.map(|(token, _)| *token);
+        if version == self.head {
+            self.cut_off(version - 1);
+        } else {
+            self.lose(version);
+            self.scarred();
+        }
+        told.map_or(Ok(()), |token| {
+            Err(format!(
+                "attempt {token} was acknowledged as version {version}, which a crash took away"
+            ))
+        })
+    }
+
     /// The log ends earlier than it did.
     pub(crate) fn cut_off(&mut self, head: u64) {
         // A dataset without a log is another dataset from its first version on.

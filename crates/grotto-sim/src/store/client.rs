@@ -39,6 +39,8 @@ struct Status {
     /// Operations until it dies.
     dies_in: Option<u64>,
     vanished: bool,
+    /// Nothing is written any more, as a folder's sync failed.
+    sync_failed: bool,
     /// What writes suffer until a time.
     refused: Option<(Fault, Duration)>,
     throttled_until: Duration,
@@ -214,6 +216,8 @@ impl Client {
             return Some(fault);
         }
         let fate = self.sim.weather.lock().fate(kind, &self.dice);
+        // Stores that are no folders have nothing to sync.
+        let fate = fate.filter(|fault| *fault != Fault::FailedSync || self.sim.is_folder);
         match fate {
             Some(fault @ (Fault::Denied | Fault::ReadOnly)) => {
                 status.refused = Some((fault, now + self.dice.millis(200..15_000)));
@@ -268,6 +272,47 @@ impl Client {
 
     pub(super) fn land(&self, path: &Path, bytes: Bytes, create: bool) -> bool {
         self.sim.land(&self.name, path, bytes, create)
+    }
+
+    /// As a folder does after a sync that failed: what it shows then may be in memory only.
+    pub(super) fn check_syncs(&self, path: &Path) -> Result<()> {
+        match self.status.lock().sync_failed {
+            true => Err(refusal(Fault::FailedSync, path)),
+            false => Ok(()),
+        }
+    }
+
+    /// Syncs the folder of an object that can be seen already, if the store is one. `changed` says
+    /// that this operation changed the object.
+    pub(super) fn sync(
+        &self,
+        fate: Option<Fault>,
+        dies: bool,
+        path: &Path,
+        changed: bool,
+    ) -> Result<()> {
+        if !self.sim.is_folder {
+            return Ok(());
+        }
+        let unsynced = match fate {
+            Some(Fault::FailedSync) => Some(Fault::FailedSync),
+            _ => (dies && changed && self.dice.chance(500)).then_some(Fault::UnsyncedDeath),
+        };
+        let Some(fault) = unsynced else {
+            let (folder, _) = path.as_ref().rsplit_once('/').unwrap_or_default();
+            self.sim.objects.lock().sync(&format!("{folder}/"));
+            return Ok(());
+        };
+        self.suffer(fault, "sync", path);
+        if changed {
+            self.sim.objects.lock().doubt(path);
+            self.sim.doubted(path);
+        }
+        self.status.lock().sync_failed = true;
+        match fault {
+            Fault::FailedSync => Err(refusal(fault, path)),
+            _ => Ok(()),
+        }
     }
 
     /// The put takes effect some time after its caller gave it up.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
+use grotto_store::Confirm;
 use object_store::path::Path;
 use object_store::{
     Attributes, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult,
@@ -47,6 +48,7 @@ impl ObjectStore for Connection {
         let bytes = Bytes::from(payload);
         client.sim.asked_to_put(&client.name, location, &bytes);
         let (fate, dies) = client.go(Kind::Write, "put", location).await?;
+        client.check_syncs(location)?;
         if fate == Some(Fault::LateEffect) {
             client.land_later(location, bytes, create);
             client.step(client.dice.millis(1..5_000)).await;
@@ -54,7 +56,9 @@ impl ObjectStore for Connection {
         }
         let landed = client.land(location, bytes, create);
         client.note("put", location, if landed { "done" } else { "exists" });
+        let synced = client.sync(fate, dies, location, landed);
         client.come_back(fate, dies, "put", location).await?;
+        synced?;
         if !landed {
             return Err(Error::AlreadyExists {
                 path: location.to_string(),
@@ -143,6 +147,18 @@ impl ObjectStore for Connection {
 
     async fn copy_opts(&self, _from: &Path, _to: &Path, _options: CopyOptions) -> Result<()> {
         Err(unsupported("copies"))
+    }
+}
+
+#[async_trait]
+impl Confirm for Connection {
+    async fn confirm(&self, location: &Path) -> Result<()> {
+        let client = &self.0;
+        let (fate, dies) = client.go(Kind::Write, "confirm", location).await?;
+        client.check_syncs(location)?;
+        let synced = client.sync(fate, dies, location, false);
+        client.come_back(fate, dies, "confirm", location).await?;
+        synced
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) use client::Client;
 pub(crate) use connection::Connection;
 pub(crate) use weather::Weather;
 
+use crate::dice::Dice;
+
 /// How long after a change a stale read or listing may not show it.
 const STALE_FOR: Duration = Duration::from_secs(10);
 
@@ -27,6 +29,8 @@ struct Object {
     changed_at: Duration,
     /// What it was before the change; `None` if it was not there.
     before: Option<Bytes>,
+    /// Whether a crash of the store's host leaves it.
+    synced: bool,
 }
 
 /// The objects of the store.
@@ -67,6 +71,7 @@ impl Objects {
             bytes,
             changed_at: now,
             before,
+            synced: true,
         };
         self.all.insert(path.clone(), object);
         true
@@ -85,6 +90,40 @@ impl Objects {
         if let Some(object) = self.all.get_mut(path) {
             object.bytes = flipped(&object.bytes, at);
         }
+    }
+
+    /// The change of an object can be seen, and a crash of the host undoes it.
+    fn doubt(&mut self, path: &Path) {
+        if let Some(object) = self.all.get_mut(path) {
+            object.synced = false;
+        }
+    }
+
+    /// What can be seen in a folder survives a crash from now on.
+    fn sync(&mut self, folder: &str) {
+        let all = self.all.iter_mut();
+        let here = all.filter(|(path, _)| path.as_ref().starts_with(folder));
+        here.for_each(|(_, object)| object.synced = true);
+    }
+
+    /// The host goes down: changes that were not synced are undone, unless they got to the disk by
+    /// themselves. Returns the paths of those undone.
+    pub(crate) fn crash(&mut self, dice: &Dice) -> Vec<Path> {
+        let doubtful = self.all.iter_mut().filter(|(_, object)| !object.synced);
+        let mut undone = Vec::new();
+        for (path, object) in doubtful {
+            object.synced = true;
+            if dice.chance(800) {
+                undone.push((path.clone(), object.before.clone()));
+            }
+        }
+        for (path, before) in &undone {
+            match (before, self.all.get_mut(path)) {
+                (Some(before), Some(object)) => object.bytes = before.clone(),
+                _ => _ = self.all.remove(path),
+            }
+        }
+        undone.into_iter().map(|(path, _)| path).collect()
     }
 
     /// The paths below a prefix, in order, with their lengths.

@@ -32,6 +32,7 @@ const WRITES: &[Fault] = &[
     Fault::Throttle,
     Fault::Denied,
     Fault::ReadOnly,
+    Fault::FailedSync,
 ];
 
 /// Kinds of operations.
@@ -65,9 +66,15 @@ impl Weather {
         let mut kinds: Vec<Fault> = all.into_iter().filter(|_| dice.chance(wanted)).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let rates = kinds
-            .into_iter()
-            .map(|fault| (fault, dice.within(1..worst)));
+        let rates = kinds.into_iter().map(|fault| {
+            // Ends a process each time, and few writes are of an entry.
+            let worst = if fault == Fault::FailedSync {
+                80
+            } else {
+                worst
+            };
+            (fault, dice.within(1..worst))
+        });
         Self {
             rates: rates.collect(),
         }

@@ -17,6 +17,9 @@ use crate::store::Weather;
 pub(crate) async fn rain(stage: &Arc<Stage>, dice: &Dice) {
     // In some runs nothing is ever lost for good: there every version must stay within reach.
     let scars = dice.chance(600);
+    if stage.sim.is_folder {
+        tokio::spawn(crash_in_doubt(Arc::clone(stage), dice.split()));
+    }
     for _ in 0..dice.within(3..9) {
         let weather = match dice.chance(250) {
             true => Weather::calm(),
@@ -68,6 +71,39 @@ fn scar(stage: &Arc<Stage>, dice: &Dice) {
         stage.sim.note("sim", format_args!("{fault}: {what}"));
         stage.scarred.store(true, Ordering::Relaxed);
         stage.sim.ledger.lock().scarred();
+    }
+}
+
+/// Where syncs fail, hosts go down: often soon after something was written that would be lost.
+async fn crash_in_doubt(stage: Arc<Stage>, dice: Dice) {
+    while stage.is_raining() {
+        stage.sim.doubt.notified().await;
+        if dice.chance(250) {
+            continue;
+        }
+        tokio::time::sleep(dice.millis(0..5_000)).await;
+        if stage.is_raining() {
+            crash_host(&stage, &dice);
+        }
+    }
+}
+
+/// The host of the store goes down, with all writers. What was acknowledged must still be there.
+fn crash_host(stage: &Stage, dice: &Dice) {
+    end_writers(stage);
+    let lost = stage.sim.objects.lock().crash(dice);
+    stage.sim.count(Fault::StoreCrash);
+    let (count, sim) = (lost.len(), &stage.sim);
+    sim.note("sim", format_args!("{}, {count} lost", Fault::StoreCrash));
+    for path in lost {
+        sim.count(Fault::LostObject);
+        sim.note("sim", format_args!("{}: {path}", Fault::LostObject));
+        let log = path.as_ref().strip_prefix(&format!("{DATASET}/log/"));
+        let version = log.and_then(|name| name.strip_suffix(".json")?.parse().ok());
+        let told = version.map(|version| sim.ledger.lock().crashed(version));
+        if let Some(Err(reason)) = told {
+            sim.violation("store", reason);
+        }
     }
 }
 

@@ -52,8 +52,8 @@ pub fn run(seed: u64, whole_trace: bool) -> std::io::Result<Run> {
 }
 
 async fn play(seed: u64, whole_trace: bool) -> Run {
-    let sim = Sim::new(whole_trace);
     let dice = Dice::new(seed);
+    let sim = Sim::new(whole_trace, dice.chance(400));
     let stage = Stage::new(&sim);
     let writers = (1..=dice.within(1..4)).map(|n| Writer::new(&stage, n, dice.split()));
     let readers = (1..=dice.within(1..4)).map(|n| Reader::new(&stage, n, dice.split()));

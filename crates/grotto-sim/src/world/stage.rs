@@ -38,8 +38,12 @@ impl Stage {
     /// A process named `name` connects to the store.
     pub(crate) fn connect(&self, name: &str, dice: &Dice) -> (Arc<Client>, Store) {
         let client = Client::new(&self.sim, name, dice.split());
-        let objects = Arc::new(Connection(Arc::clone(&client))) as Arc<dyn ObjectStore>;
-        let store = Store::from_object_store(objects)
+        let connection = Arc::new(Connection(Arc::clone(&client)));
+        let mut store = Store::from_object_store(Arc::clone(&connection) as Arc<dyn ObjectStore>);
+        if self.sim.is_folder {
+            store = store.with_confirm(connection);
+        }
+        let store = store
             .with_env(Env::simulated(dice.seed()))
             .with_options(options());
         self.clients.lock().push(Arc::clone(&client));

@@ -48,7 +48,7 @@ async fn attempt(
         Ok(Created::Exists) => None,
         // An entry that can be read back may not be on the disk: its folder's sync may have failed.
         // Creating it again asks for that sync again, and answers.
-        Err(error) if dataset.store.is_folder() => return Err(error),
+        Err(error) if dataset.store.may_lose_what_it_shows() => return Err(error),
         // Also a question: an error may follow a success.
         Err(error) => Some(error),
     };
