@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::report::{RefreshReport, StepKind, StepReport};
 use crate::shared::{Shared, blocking};
 use crate::step::Job;
-use crate::target::{Goal, was_written};
+use crate::target::Goal;
 use grotto_state::{Changes, Promise, State};
 use grotto_store::LogEntry;
 use grotto_store::follow::{Fetched, Journey, Traveller};
@@ -73,7 +73,13 @@ impl Shared {
             return Ok(None);
         };
         let mut run = Run::new(self, served, target);
-        let outcome = run.drive().await;
+        let mut outcome = run.drive().await;
+        if let Err(error) = &outcome
+            && let Some(head) = self.past_blocked(goal, error, &run.target).await
+        {
+            run.turn_to(head);
+            outcome = run.drive().await;
+        }
         let report = run.finish().await?;
         // Part of the way counts too: listeners must not miss what is served now.
         if let Some(report) = &report {
@@ -81,21 +87,6 @@ impl Shared {
             self.report(report);
         }
         outcome.map(|()| report)
-    }
-}
-
-impl Shared {
-    /// Has the state loaded afresh into a state directory that was removed.
-    async fn keep_place(self: &Arc<Self>) -> Result<()> {
-        if self.keeper().place.is_held()? {
-            return Ok(());
-        }
-        let shared = Arc::clone(self);
-        let kept = blocking(&self.env, move || shared.keeper().place.keep_hold()).await??;
-        if !kept && was_written(&self.served()) {
-            self.distrust();
-        }
-        Ok(())
     }
 }
 
@@ -188,6 +179,12 @@ impl<'a> Run<'a> {
             blocking(&shared.env, roll_back).await?;
         }
         outcome
+    }
+
+    /// Goes on to another target, from what is served.
+    fn turn_to(&mut self, target: LogEntry) {
+        self.go_back();
+        self.target = target;
     }
 
     /// Whether a state is still the bytes that were written.

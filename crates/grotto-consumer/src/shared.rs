@@ -7,6 +7,7 @@ use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::report::RefreshReport;
 use crate::served::Served;
+use crate::target::was_written;
 use grotto_env::Env;
 use grotto_state::{HashSeed, State};
 use grotto_store::Dataset;
@@ -280,6 +281,19 @@ impl Shared {
             self.metrics.error(error.kind());
         }
         self.metrics.stale_for(self.staleness().as_secs_f64());
+    }
+
+    /// Has the state loaded afresh into a state directory that was removed.
+    pub(crate) async fn keep_place(self: &Arc<Self>) -> Result<()> {
+        if self.keeper().place.is_held()? {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        let kept = blocking(&self.env, move || shared.keeper().place.keep_hold()).await??;
+        if !kept && was_written(&self.served()) {
+            self.distrust();
+        }
+        Ok(())
     }
 
     /// Time since the served state was known to be the newest or the pinned one.

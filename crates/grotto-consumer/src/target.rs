@@ -160,6 +160,24 @@ impl Shared {
         Ok(())
     }
 
+    /// The head of the log, if no intact blobs lead to `target` and the head is past it: entries are
+    /// read one by one up to one that is lost or damaged, and a snapshot may lie behind that.
+    pub(crate) async fn past_blocked(
+        &self,
+        goal: Goal,
+        error: &Error,
+        target: &LogEntry,
+    ) -> Option<LogEntry> {
+        let blocked = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
+        if !blocked || matches!(goal, Goal::Pin(_)) {
+            return None;
+        }
+        // The error that is told is that of the way; what is wrong with the head would hide it.
+        let head = self.dataset.head().await.ok().flatten()?;
+        let further = head.version > target.version && head.dataset_id == target.dataset_id;
+        further.then_some(head)
+    }
+
     async fn entry_of(&self, version: u64) -> Result<LogEntry> {
         let entry = self.dataset.read_entry(version).await?;
         entry.ok_or_else(|| {

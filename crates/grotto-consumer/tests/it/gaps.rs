@@ -1,7 +1,7 @@
 //! Gaps in the log, stores that vanish, datasets created anew: noticed, told, and got over.
 
 use crate::faults::FaultStore;
-use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
+use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same, flip};
 use grotto_consumer::{Builder, Consumer, ErrorKind, RefreshReport};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -188,4 +188,28 @@ async fn a_version_that_was_lost_is_not_served_under_the_number_of_another() {
     second.publish_bytes(vec![1, 2, 3], 4).await;
     consumer.refresh().await.unwrap_err();
     assert_eq!(consumer.version(), lost, "the fence never had this state");
+}
+
+/// A way that leads nowhere ends below an entry that is lost or damaged, as far as entries are read one
+/// by one: what lies past that can be reached all the same.
+#[tokio::test]
+async fn a_blocked_way_below_a_bad_entry_is_left_for_what_lies_past_it() {
+    let damage: fn(&Kit, u64) = |kit, version| flip(&kit.file(&entry(version)), 50);
+    for (what, spoil) in [("lost", lose as fn(&Kit, u64)), ("damaged", damage)] {
+        let kit = Kit::new();
+        let mut publisher = kit.publisher().await;
+        publisher.reverse = false;
+        publisher.publish(1).await;
+        let builder = Consumer::builder(DATASET, kit.store.clone());
+        let consumer = builder.open().await.unwrap();
+        let blocked = publisher.publish(3).await.version;
+        let bad = publisher.publish(2).await.version;
+        publisher.publish(5).await;
+        publisher.snapshot().await;
+        std::fs::remove_file(kit.file(&publisher.delta_of(blocked))).unwrap();
+        spoil(&kit, bad);
+        let report = consumer.refresh().await;
+        assert!(report.is_ok(), "{what}: {report:?}");
+        assert_same(&consumer.state(), &publisher.state());
+    }
 }
