@@ -22,6 +22,8 @@ const MAX_THREADS: usize = 256;
 /// zstd level of blobs: the best ratio that still compresses at the speed a cycle needs.
 const DEFAULT_LEVEL: i32 = 3;
 const DEFAULT_SNAPSHOT_EVERY: u64 = 25;
+/// Measured: `docs/design/0011-links-and-inline-blobs.md`.
+const DEFAULT_INLINE_BYTES: usize = 8 << 10;
 
 /// Settings of a producer; see [`Producer::builder`](crate::Producer::builder).
 pub struct ProducerBuilder {
@@ -52,7 +54,10 @@ impl ProducerBuilder {
             name: name.to_owned(),
             store,
             schema: None,
-            writer: WriterOptions::default(),
+            writer: WriterOptions {
+                inline_bytes: DEFAULT_INLINE_BYTES,
+                ..WriterOptions::default()
+            },
             lazy_fence: false,
             start_over: false,
             segments: SegmentOptions::default(),
@@ -116,7 +121,7 @@ impl ProducerBuilder {
 
     /// A delta and a reverse delta of at most so many bytes together ride in the log entry instead of being
     /// objects of their own: a small version is one put for a producer and one get for a consumer.
-    /// Default 0, which is never; at most 256 KiB.
+    /// Default 8 KiB; 0 is never, and more than 256 KiB counts as that.
     #[must_use]
     pub fn inline_blobs(mut self, bytes: usize) -> Self {
         self.writer.inline_bytes = bytes;

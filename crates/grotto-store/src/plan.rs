@@ -6,104 +6,20 @@
 //! anywhere. Cost is bytes to fetch and, told in bytes too, the time spent waiting for answers:
 //! [`PlanWeights`].
 
+mod step;
 #[cfg(test)]
 mod tests;
 mod weights;
 
+pub use step::Step;
 pub use weights::PlanWeights;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use grotto_format::blob::{BlobHeader, BlobKind as HeaderKind};
 use grotto_format::log::{BlobKind, BlobRef, EntryKind, Link, LogEntry};
 
 use crate::source::Source;
-
-/// One step of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Load a whole state; what was held before does not matter.
-    Snapshot {
-        /// The version it holds.
-        version: u64,
-        /// The file.
-        blob: Source,
-    },
-    /// Apply a delta.
-    Delta {
-        /// The version before.
-        from: u64,
-        /// The version after.
-        to: u64,
-        /// The file.
-        blob: Source,
-    },
-    /// Apply a reverse delta.
-    Reverse {
-        /// The version before, the higher one.
-        from: u64,
-        /// The version after, the lower one.
-        to: u64,
-        /// The file.
-        blob: Source,
-    },
-    /// Only the version moves: fences lie between, the state is the same.
-    Skip {
-        /// The version before.
-        from: u64,
-        /// The version after.
-        to: u64,
-    },
-}
-
-impl Step {
-    /// The file to fetch, if the step needs one.
-    pub fn blob(&self) -> Option<&Source> {
-        match self {
-            Self::Snapshot { blob, .. } | Self::Delta { blob, .. } | Self::Reverse { blob, .. } => {
-                Some(blob)
-            }
-            Self::Skip { .. } => None,
-        }
-    }
-
-    /// The log says which blob this is; the blob must say the same. What a link tells of is known by
-    /// nothing else.
-    ///
-    /// # Errors
-    /// Names what was expected and what was found.
-    pub fn check_header(&self, dataset: &str, header: &BlobHeader) -> Result<(), String> {
-        let (kind, from, to) = match self {
-            Self::Snapshot { version, .. } => (HeaderKind::Snapshot, 0, *version),
-            Self::Delta { from, to, .. } => (HeaderKind::Delta, *from, *to),
-            Self::Reverse { from, to, .. } => (HeaderKind::Reverse, *from, *to),
-            Self::Skip { .. } => return Ok(()),
-        };
-        if header.dataset != dataset {
-            let shown: String = header.dataset.chars().take(100).collect();
-            return Err(format!("expected dataset {dataset}, found {shown:?}"));
-        }
-        if (header.kind, header.from, header.to) == (kind, from, to) {
-            return Ok(());
-        }
-        Err(format!(
-            "expected a {} from version {from} to {to}, found a {} from version {} to {}",
-            kind.name(),
-            header.kind.name(),
-            header.from,
-            header.to
-        ))
-    }
-
-    /// The version after the step.
-    pub fn to(&self) -> u64 {
-        match self {
-            Self::Snapshot { version, .. } => *version,
-            Self::Delta { to, .. } | Self::Reverse { to, .. } | Self::Skip { to, .. } => *to,
-        }
-    }
-}
 
 /// The steps from the current version to the target, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,6 +29,10 @@ pub struct Plan {
     /// Bytes to fetch.
     pub bytes: u64,
 }
+
+/// Bytes of blobs from log entries that are kept for when a plan needs them. What is past that is asked
+/// for again: a long log of large entries must not fill the memory of somebody who plans.
+const MOST_HELD: u64 = 4 << 20;
 
 /// One step of the state, as the planner knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +55,12 @@ impl Transition {
             reverse: Source::linked(link, BlobKind::Reverse),
         }
     }
+
+    /// Bytes of its blobs that are here.
+    fn held(&self) -> u64 {
+        let blobs = self.delta.iter().chain(&self.reverse);
+        blobs.map(Source::held).sum()
+    }
 }
 
 /// What is known of a dataset's past: the input of planning.
@@ -145,6 +71,8 @@ pub struct Known {
     /// Ranges of versions that share one state.
     same: BTreeSet<(u64, u64)>,
     excluded: BTreeSet<String>,
+    /// Bytes of blobs that are held.
+    held: u64,
 }
 
 impl Known {
@@ -159,13 +87,7 @@ impl Known {
             self.learn_link(link);
         }
         if let Some(link) = entry.own_link() {
-            // The entry of a step says more of it than a link does: checksums, or the blobs themselves.
-            let own = Transition {
-                delta: Source::of(entry, BlobKind::Delta),
-                reverse: Source::of(entry, BlobKind::Reverse),
-                ..Transition::of(link)
-            };
-            self.transitions.insert(own.version, own);
+            self.learn_own(entry, link);
         }
         if entry.kind != EntryKind::Commit {
             self.same.insert((entry.state_version, entry.version));
@@ -173,6 +95,23 @@ impl Known {
         if let Some(snapshot) = &entry.snapshot {
             self.learn_snapshot(snapshot.version, &snapshot.blob);
         }
+    }
+
+    /// The entry of a step says more of it than a link does: checksums, or the blobs themselves.
+    fn learn_own(&mut self, entry: &LogEntry, link: &Link) {
+        let own = Transition {
+            delta: Source::of(entry, BlobKind::Delta),
+            reverse: Source::of(entry, BlobKind::Reverse),
+            ..Transition::of(link)
+        };
+        let before = self.transitions.get(&own.version);
+        let held = self.held - before.map_or(0, Transition::held) + own.held();
+        if held > MOST_HELD {
+            self.learn_link(link);
+            return;
+        }
+        self.held = held;
+        self.transitions.insert(own.version, own);
     }
 
     /// Learns one step of the state.

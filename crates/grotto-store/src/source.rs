@@ -53,6 +53,14 @@ impl Source {
         !matches!(self.place, Place::Here(_))
     }
 
+    /// Its bytes that are in memory.
+    pub(crate) fn held(&self) -> u64 {
+        match &self.place {
+            Place::Here(bytes) => bytes.len() as u64,
+            Place::File | Place::Entry { .. } => 0,
+        }
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }

@@ -6,6 +6,7 @@ mod apply;
 mod background;
 pub mod child;
 mod cycle;
+mod far;
 mod latency;
 mod pair;
 mod process;
@@ -56,6 +57,8 @@ pub const METRICS: &[&[&str]] = &[
     pair::METRICS,
     refresh::METRICS,
     background::METRICS,
+    far::BEHIND,
+    far::INLINE,
 ];
 
 /// Measures a workload by name.
@@ -125,6 +128,10 @@ fn measure<W: Workload + 'static>(settings: &Settings) -> Result<()> {
     if report.wants_any(apply::SCALING) && !settings.only.is_empty() {
         apply::scaling::<W>(&report, settings)?;
     }
+    // As these, with a dataset of its own.
+    if report.wants_any(far::INLINE) && !settings.only.is_empty() {
+        far::inline(&report, settings)?;
+    }
     let in_memory: &[&[&str]] = &[
         cycle::FIRST,
         cycle::QUIET,
@@ -139,6 +146,7 @@ fn measure<W: Workload + 'static>(settings: &Settings) -> Result<()> {
         pair::METRICS,
         refresh::METRICS,
         background::METRICS,
+        far::BEHIND,
     ];
     if !any(in_memory) && !any(deployed) {
         return Ok(());
@@ -200,6 +208,9 @@ fn deployed_figures<W: Workload + 'static>(
     }
     if report.wants_any(background::METRICS) {
         background::all(report, settings, &mut deploy)?;
+    }
+    if report.wants_any(far::BEHIND) {
+        far::behind(report, &mut deploy)?;
     }
     Ok(())
 }

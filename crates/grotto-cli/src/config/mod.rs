@@ -54,6 +54,9 @@ pub(crate) struct Performance {
     /// Versions between snapshots.
     pub(crate) snapshot_frequency: Option<u64>,
     pub(crate) enable_compression: Option<bool>,
+    /// Bytes of a delta and its way back that still ride in the log entry.
+    #[serde(default, deserialize_with = "value::inline_blobs")]
+    pub(crate) inline_blobs: Option<u64>,
     /// Threads that decode and encode.
     #[serde(default, deserialize_with = "value::threads")]
     pub(crate) worker_pool_size: Option<usize>,

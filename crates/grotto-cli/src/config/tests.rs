@@ -16,6 +16,7 @@ producer:
   store: file:///srv/store
   performance:
     snapshot_frequency: 10
+    inline_blobs: 4096
     enable_compression: false
     worker_pool_size: 3
 consumer:
@@ -46,6 +47,7 @@ consumer:
     assert_eq!(settings.poll_interval(), Some(Duration::from_millis(250)));
     let performance = settings.performance().unwrap();
     assert_eq!(performance.snapshot_frequency, Some(10));
+    assert_eq!(performance.inline_blobs, Some(4096));
     assert_eq!(performance.enable_compression, Some(false));
     assert_eq!(performance.worker_pool_size, Some(3));
 }
@@ -98,6 +100,10 @@ fn bad_values_are_refused_with_the_line() {
     check_refused(
         "consumer:\n  poll_interval: soon\n",
         "line 2, column 18: consumer.poll_interval: expected a duration such as 100ms, 5s, 2m or 1h, found \"soon\"",
+    );
+    check_refused(
+        "producer:\n  performance:\n    inline_blobs: 262145\n",
+        "line 3, column 19: producer.performance.inline_blobs: expected 0 to 262144 bytes, found 262145",
     );
     check_refused(
         "producer:\n  performance:\n    worker_pool_size: 0\n",

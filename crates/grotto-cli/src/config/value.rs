@@ -3,7 +3,7 @@
 //! Owns: reading them where they stand, so that a complaint names their own line and column.
 //! Never: sets a default.
 
-use grotto::store::StoreUrl;
+use grotto::store::{MAX_INLINE_BYTES, StoreUrl};
 use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;
 use std::time::Duration;
@@ -45,6 +45,25 @@ impl Visitor<'_> for Threads {
     }
 }
 
+struct InlineBlobs;
+
+impl Visitor<'_> for InlineBlobs {
+    type Value = Option<u64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0 to {MAX_INLINE_BYTES} bytes")
+    }
+
+    fn visit_u64<E: Error>(self, bytes: u64) -> Result<Option<u64>, E> {
+        if bytes <= MAX_INLINE_BYTES as u64 {
+            return Ok(Some(bytes));
+        }
+        Err(E::custom(format!(
+            "expected 0 to {MAX_INLINE_BYTES} bytes, found {bytes}"
+        )))
+    }
+}
+
 pub(super) fn store_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<StoreUrl>, D::Error> {
     value.deserialize_str(Text("a folder or url", |text| {
         StoreUrl::parse(text).map_err(|e| e.message().to_owned())
@@ -53,6 +72,10 @@ pub(super) fn store_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<St
 
 pub(super) fn threads<'de, D: Deserializer<'de>>(value: D) -> Result<Option<usize>, D::Error> {
     value.deserialize_u64(Threads)
+}
+
+pub(super) fn inline_blobs<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
+    value.deserialize_u64(InlineBlobs)
 }
 
 pub(super) fn interval<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {

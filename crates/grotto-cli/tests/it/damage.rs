@@ -2,19 +2,25 @@
 
 use crate::kit::{Bench, copy};
 
-/// Three commits with a snapshot at each.
+/// Three commits with a snapshot at each, and blobs in files of their own.
 fn three_versions() -> Bench {
+    three_versions_with(0)
+}
+
+/// The same, with blobs of at most so many bytes inside the log entries.
+pub(crate) fn three_versions_with(inline_blobs: u32) -> Bench {
     let bench = Bench::with_schema();
     for size in 1..=3 {
         let text: String = (0..200)
             .map(|id| format!("{{\"id\":{id},\"size\":{}}}\n", id % 7 * size))
             .collect();
-        bench.publish(&text, "--snapshot-every 1").ok();
+        let more = format!("--snapshot-every 1 --inline-blobs {inline_blobs}");
+        bench.publish(&text, &more).ok();
     }
     bench
 }
 
-fn blobs(bench: &Bench, store: &str, kind: &str) -> Vec<String> {
+pub(crate) fn blobs(bench: &Bench, store: &str, kind: &str) -> Vec<String> {
     bench
         .files(&format!("{store}/items/{kind}"))
         .into_iter()
@@ -205,8 +211,8 @@ fn version_0_is_empty_to_compare_with_and_nothing_to_read() {
 fn publishing_begins_anew_when_the_newest_version_is_lost() {
     let bench = Bench::with_schema();
     let line = |id: i32, size: i32| format!("{{\"id\":{id},\"size\":{size}}}\n");
-    bench.publish(&line(1, 1), "").ok();
-    bench.publish(&line(1, 2), "").ok();
+    bench.publish(&line(1, 1), "--inline-blobs 0").ok();
+    bench.publish(&line(1, 2), "--inline-blobs 0").ok();
     let newest = blobs(&bench, "store", "delta").pop().unwrap();
     let file = bench.path(&format!("store/items/{newest}"));
     let mut bytes = std::fs::read(&file).unwrap();

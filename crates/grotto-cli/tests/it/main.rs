@@ -9,6 +9,7 @@ mod configuration;
 mod crash;
 mod damage;
 mod editions;
+mod inline;
 mod kit;
 mod output;
 mod readme;

@@ -8,7 +8,9 @@ const GET: &str = "get --store store --state-dir state --json Item 1";
 #[test]
 fn a_second_command_starts_from_the_first_ones_state_and_still_sees_news() {
     let bench = Bench::with_schema();
-    bench.publish("{\"id\":1,\"size\":1}\n", "").ok();
+    bench
+        .publish("{\"id\":1,\"size\":1}\n", "--inline-blobs 0")
+        .ok();
     let get = || bench.run(GET).values().remove(0);
     assert_eq!(
         (get()["version"].clone(), get()["record"]["size"].clone()),
@@ -117,7 +119,9 @@ fn a_directory_of_another_dataset_is_refused() {
 #[test]
 fn without_any_blob_a_new_state_directory_serves_nothing() {
     let bench = Bench::with_schema();
-    bench.publish("{\"id\":1,\"size\":1}\n", "").ok();
+    bench
+        .publish("{\"id\":1,\"size\":1}\n", "--inline-blobs 0")
+        .ok();
     for kind in ["delta", "snapshot", "snapshots"] {
         // Not every kind is written for so little.
         let _ = std::fs::remove_dir_all(bench.path(&format!("store/items/{kind}")));

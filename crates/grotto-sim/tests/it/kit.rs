@@ -45,11 +45,13 @@ impl Kit {
         self.store_dir().join(DATASET).join(name)
     }
 
+    /// With blobs in files of their own, which can be removed and damaged.
     pub(crate) async fn producer(&self) -> Producer {
         let schema = Schema::parse(SCHEMA).unwrap();
         Producer::builder(DATASET, self.store())
             .schema(schema)
             .snapshot_every(0)
+            .inline_blobs(0)
             .open()
             .await
             .unwrap()

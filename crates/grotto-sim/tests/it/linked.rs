@@ -162,6 +162,7 @@ async fn producer(kit: &Kit) -> Producer {
     Producer::builder(DATASET, kit.store())
         .schema(Schema::parse(SCHEMA).unwrap())
         .snapshot_every(0)
+        .inline_blobs(0)
         .open()
         .await
         .unwrap()

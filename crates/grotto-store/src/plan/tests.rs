@@ -202,6 +202,23 @@ fn a_delta_inside_an_entry_costs_the_request_for_the_entry_until_it_is_read() {
 }
 
 #[test]
+fn blobs_of_many_entries_do_not_pile_up() {
+    let mut known = Known::new();
+    let length = 64 << 10;
+    for version in (1..=1_000).rev() {
+        known.learn_entry(&inline_commit(version, length));
+    }
+    let chosen = plan(None, 1_000, &known).unwrap();
+    assert_eq!((chosen.steps.len(), chosen.bytes), (1_000, 64_000 << 10));
+    let blobs = chosen.steps.iter().filter_map(Step::blob);
+    let held = blobs.filter(|blob| !blob.needs_request()).count();
+    assert_eq!(held as u64, super::MOST_HELD / length as u64);
+    // What is learned again is counted once.
+    known.learn_entry(&inline_commit(1_000, length));
+    assert_eq!(known.held, super::MOST_HELD);
+}
+
+#[test]
 fn ten_thousand_small_deltas_lose_against_a_snapshot_of_a_hundred_megabytes() {
     let mut known = chain(10_000, 100);
     known.learn_snapshot(9_990, &blob("s", 100 << 20));

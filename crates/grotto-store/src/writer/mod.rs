@@ -55,7 +55,7 @@ pub struct WriterOptions {
 /// The most that [`WriterOptions::inline_bytes`] can ask for: the entry must stay within its limit.
 pub const MAX_INLINE_BYTES: usize = 256 << 10;
 
-/// No blob is small enough.
+/// No blob is small enough: how large they may be is for producers to say.
 const DEFAULT_INLINE_BYTES: usize = 0;
 
 impl Default for WriterOptions {

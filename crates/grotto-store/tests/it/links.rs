@@ -221,10 +221,13 @@ async fn blobs_at_the_limit_ride_in_the_entry_and_one_byte_more_does_not() {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "the design note quotes this figure")]
 #[tokio::test]
 async fn links_to_entries_that_hold_their_blobs_lead_there_too() {
-    let (_store, dataset, head) = long_log(100).await;
+    let (store, dataset, head) = long_log(100).await;
     assert!(head.links.0.iter().all(|link| link.inline));
+    let before = store.gets("") + store.lists();
+    assert_eq!(dataset.head().await.unwrap().unwrap(), head);
     let mut without = head.clone();
     without.snapshot = None;
     let mut walker = Walker::at(1);
@@ -233,6 +236,10 @@ async fn links_to_entries_that_hold_their_blobs_lead_there_too() {
         .await
         .unwrap();
     assert_eq!((walker.at, walker.steps), (1_001, 1_000));
+    // The entries that planned the way bring their own steps with them.
+    let asked = store.gets("") + store.lists() - before;
+    println!("{asked} requests for a thousand steps");
+    assert!(asked <= 1_010, "{asked} requests");
     let mut walker = Walker::at(1_001);
     let target = dataset.read_entry(990).await.unwrap().unwrap();
     Journey::new(&dataset, &target)

@@ -15,7 +15,7 @@ use grotto::producer::{
     Candidate, ErrorKind, Mode, Producer, ProducerBuilder, Published, Validator,
 };
 use grotto::schema::Schema;
-use grotto::store::{SnapshotEntry, Store, StoreUrl};
+use grotto::store::{MAX_INLINE_BYTES, SnapshotEntry, Store, StoreUrl};
 use std::path::{Path, PathBuf};
 
 /// Longest schema text in bytes.
@@ -63,6 +63,10 @@ pub(crate) struct Args {
     /// zstd level of the blobs, or none [default: 3]
     #[arg(long, value_name = "LEVEL", value_parser = level, allow_hyphen_values = true)]
     level: Option<Level>,
+    /// Bytes of a delta and its way back that still ride in the log entry, which saves a small version two
+    /// objects; 0 for files of their own, at most 262144 [default: 8192]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(..=MAX_INLINE_BYTES as u64))]
+    inline_blobs: Option<u64>,
     /// Threads that decode and encode [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -221,6 +225,10 @@ fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> Produce
     }
     if let Some(versions) = args.snapshot_every.or(config.snapshot_frequency) {
         builder = builder.snapshot_every(versions);
+    }
+    let inline = args.inline_blobs.or(config.inline_blobs);
+    if let Some(bytes) = inline.and_then(|bytes| usize::try_from(bytes).ok()) {
+        builder = builder.inline_blobs(bytes);
     }
     if let Some(threads) = args.threads.or(config.worker_pool_size) {
         builder = builder.threads(threads);
