@@ -59,25 +59,50 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         entries.len() + damaged.len(),
         newest
     ))?;
-    let names = [
-        "kind",
-        "time (UTC)",
-        "writer",
-        "version",
-        "epoch",
-        "delta",
-        "reverse",
-        "snapshot",
-        "records",
-    ];
-    let mut table = Table::new(3, &names);
-    for entry in &entries {
-        table.row(row(entry, snapshots.get(&entry.version)));
-    }
+    let table = table(&entries, &snapshots);
     table.lines().try_for_each(|line| out.line(line))?;
     damaged.iter().try_for_each(|version| {
         out.line(format_args!("version {version}: its log entry is damaged"))
     })
+}
+
+/// A line for each version. Positions and tags have columns only where some version has any.
+fn table(entries: &[LogEntry], snapshots: &BTreeMap<u64, BlobRef>) -> Table {
+    let mut notes: Vec<(&str, Notes)> = Vec::new();
+    if entries.iter().any(|entry| !entry.sources.is_empty()) {
+        notes.push(("positions", |entry| pairs(&entry.sources)));
+    }
+    if entries.iter().any(|entry| !entry.tags.is_empty()) {
+        notes.push(("tags", |entry| pairs(&entry.tags)));
+    }
+    let figures = [
+        "version", "epoch", "delta", "reverse", "snapshot", "records",
+    ];
+    let mut names = vec!["kind", "time (UTC)", "writer"];
+    names.extend(notes.iter().map(|(name, _)| name));
+    let left = names.len();
+    names.extend(figures);
+    let mut table = Table::new(left, &names);
+    for entry in entries {
+        let mut cells = vec![
+            kind(entry).to_owned(),
+            text::date(entry.time_ms),
+            one_line(&entry.writer),
+        ];
+        cells.extend(notes.iter().map(|(_, show)| show(entry)));
+        cells.extend(figures_of(entry, snapshots.get(&entry.version)));
+        table.row(cells);
+    }
+    table
+}
+
+/// What a column of notes shows of a version.
+type Notes = fn(&LogEntry) -> String;
+
+/// `name=value`, by name.
+fn pairs<V: std::fmt::Display>(of: &BTreeMap<String, V>) -> String {
+    let shown: Vec<String> = of.iter().map(|(name, v)| format!("{name}={v}")).collect();
+    one_line(&shown.join(", "))
 }
 
 /// The versions whose entries are there and cannot be read.
@@ -95,14 +120,11 @@ fn kind(entry: &LogEntry) -> &'static str {
     }
 }
 
-fn row(entry: &LogEntry, snapshot: Option<&BlobRef>) -> Vec<String> {
+fn figures_of(entry: &LogEntry, snapshot: Option<&BlobRef>) -> [String; 6] {
     let size = |length: Option<u64>| length.map_or_else(|| "–".to_owned(), text::bytes);
     let delta = entry.blobs.as_ref().map(EntryBlobs::delta_bytes);
     let reverse = entry.blobs.as_ref().and_then(EntryBlobs::reverse_bytes);
-    vec![
-        kind(entry).to_owned(),
-        text::date(entry.time_ms),
-        one_line(&entry.writer),
+    [
         entry.version.to_string(),
         entry.epoch.to_string(),
         size(delta),

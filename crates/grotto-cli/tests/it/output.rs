@@ -1,6 +1,7 @@
 //! What is printed: help, JSON, pipes, files.
 
 use crate::kit::{Bench, values};
+use grotto::store::LogEntry;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 
@@ -281,4 +282,35 @@ fn a_writer_whose_name_holds_control_characters_cannot_command_the_terminal() {
     let text = bench.run("log --store store").ok();
     assert!(text.contains("a b [31m"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn log_shows_positions_and_tags_where_there_are_any() {
+    let bench = Bench::with_schema();
+    bench.publish("{\"id\":1}\n", "").ok();
+    bench.publish("{\"id\":2}\n", "").ok();
+    let header = |text: &str| text.lines().nth(2).unwrap().to_owned();
+    let plain = bench.run("log --store store").ok();
+    assert!(!header(&plain).contains("positions"), "{plain}");
+    assert!(!header(&plain).contains("tags"), "{plain}");
+    let file = bench.path("store/items/log/00000000000000000002.json");
+    let mut entry = LogEntry::decode(&std::fs::read(&file).unwrap()).unwrap();
+    entry.sources = [("wal", 42), ("feed", 7)]
+        .map(|(name, at)| (name.to_owned(), at))
+        .into();
+    entry.tags = [("reason".to_owned(), "a\nb\u{1b}[31m".to_owned())].into();
+    std::fs::write(&file, entry.encode().unwrap()).unwrap();
+    let text = bench.run("log --store store").ok();
+    let names: Vec<String> = header(&text)
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(names[4..7], ["positions", "tags", "version"], "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(
+        last.contains("  feed=7, wal=42  reason=a b [31m  "),
+        "{text}"
+    );
+    let first = text.lines().nth(3).unwrap();
+    assert!(!first.contains('='), "{text}");
 }
