@@ -169,7 +169,9 @@ impl<'a> Run<'a> {
     async fn drive(&mut self) -> Result<()> {
         let shared = self.shared;
         let suspects = std::mem::take(&mut *shared.suspects.lock());
-        let mut journey = Journey::new(&shared.dataset, &self.target.clone()).suspects(suspects);
+        let mut journey = Journey::new(&shared.dataset, &self.target.clone())
+            .weights(shared.weights)
+            .suspects(suspects);
         let outcome = journey.travel(self).await;
         *shared.suspects.lock() = journey.into_suspects();
         if outcome.is_err() {

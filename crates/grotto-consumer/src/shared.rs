@@ -12,6 +12,7 @@ use grotto_env::Env;
 use grotto_state::{HashSeed, State};
 use grotto_store::Dataset;
 use grotto_store::follow::Suspects;
+use grotto_store::plan::PlanWeights;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::fmt;
@@ -28,6 +29,8 @@ pub(crate) type Listener = Arc<dyn Fn(&RefreshReport) + Send + Sync>;
 pub(crate) struct Shared {
     pub(crate) dataset: Dataset,
     pub(crate) env: Env,
+    /// How a way is chosen.
+    pub(crate) weights: PlanWeights,
     pub(crate) metrics: Metrics,
     /// What all states here are hashed with: that of the state directory, or of this process.
     pub(crate) seed: HashSeed,
@@ -139,6 +142,7 @@ impl Shared {
             }),
             dataset,
             env,
+            weights: PlanWeights::default(),
         }
     }
 

@@ -2,8 +2,9 @@
 
 use crate::faults::{Fault, FaultStore};
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
-use grotto_consumer::{Builder, Consumer};
+use grotto_consumer::{Builder, Consumer, StepKind};
 use grotto_store::Store;
+use grotto_store::plan::PlanWeights;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use std::sync::{Arc, Mutex};
@@ -132,4 +133,28 @@ async fn a_thousand_versions_take_three_seconds_where_a_request_takes_thirty_mil
     assert_eq!(blobs, 1_000);
     assert!(took <= Duration::from_secs(3), "{took:?}");
     assert_eq!(root(&kit), roots + 1);
+}
+
+#[tokio::test]
+async fn a_way_is_weighed_as_the_builder_says() {
+    let one_by_one = PlanWeights {
+        width: 1,
+        ..PlanWeights::default()
+    };
+    let by_bytes = (PlanWeights::default(), StepKind::Delta, 4);
+    for (weights, kind, steps) in [by_bytes, (one_by_one, StepKind::Snapshot, 2)] {
+        let kit = Kit::new();
+        let builder = Consumer::builder(DATASET, kit.store.clone()).plan_weights(weights);
+        let mut publisher = kit.publisher().await;
+        publisher.publish(1).await;
+        let consumer = builder.open().await.unwrap();
+        for _ in 0..3 {
+            publisher.publish(250).await;
+        }
+        publisher.snapshot().await;
+        publisher.publish(250).await;
+        let report = consumer.refresh().await.unwrap().unwrap();
+        assert_eq!((report.steps[0].kind, report.steps.len()), (kind, steps));
+        assert_same(&consumer.state(), &publisher.state());
+    }
 }
