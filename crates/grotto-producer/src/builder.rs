@@ -6,11 +6,12 @@ use crate::chores::Chores;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::producer::{Core, Producer, Shared};
-use crate::restore::{Restored, restore};
+use crate::restore::Restored;
+use crate::takeover::Taken;
 use crate::validate::Validator;
 use grotto_format::Schema;
 use grotto_state::{SegmentOptions, WriteState};
-use grotto_store::{Dataset, ErrorKind, LogEntry, Store, Writer, WriterOptions};
+use grotto_store::{Dataset, ErrorKind, LogEntry, Store, WriterOptions};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -27,13 +28,13 @@ const DEFAULT_INLINE_BYTES: usize = 8 << 10;
 
 /// Settings of a producer; see [`Producer::builder`](crate::Producer::builder).
 pub struct ProducerBuilder {
-    name: String,
-    store: Store,
-    schema: Option<Schema>,
-    writer: WriterOptions,
-    lazy_fence: bool,
-    start_over: bool,
-    segments: SegmentOptions,
+    pub(crate) name: String,
+    pub(crate) store: Store,
+    pub(crate) schema: Option<Schema>,
+    pub(crate) writer: WriterOptions,
+    pub(crate) lazy_fence: bool,
+    pub(crate) start_over: bool,
+    pub(crate) segments: SegmentOptions,
     pub(crate) settings: Settings,
 }
 
@@ -158,15 +159,21 @@ impl ProducerBuilder {
         self
     }
 
-    /// Fences (unless lazy) and restores the newest version.
+    /// Takes over, unless lazy, and restores the newest version. A producer whose schema cannot follow
+    /// that of the dataset does not take over: it could never publish.
     ///
     /// # Errors
-    /// When the store cannot be used, does not fence, or no path leads to the newest version.
+    /// `Invalid` when the schema cannot follow, is missing for a new dataset, or the store does not fence;
+    /// `Unavailable` when the store does not answer; `Corrupt` or `Missing` when no path leads to the
+    /// newest version.
     pub async fn open(mut self) -> Result<Producer> {
         let env = self.store.env().clone();
-        let (writer, head) = self.writer().await?;
-        let (restored, starts_over) = self.restore(&writer, head.as_ref()).await?;
-        let Restored { state, newest } = restored;
+        let Taken {
+            writer,
+            head,
+            restored: Restored { state, newest },
+            starts_over,
+        } = self.take_over().await?;
         let schema = match self.schema {
             Some(schema) => Arc::new(schema),
             None if head.is_some() && !starts_over => Arc::clone(state.schema()),
@@ -208,49 +215,6 @@ impl ProducerBuilder {
         };
         Ok(Producer::assemble(shared, core))
     }
-
-    /// The writer, and the head that it builds on.
-    async fn writer(&mut self) -> Result<(Writer, Option<LogEntry>)> {
-        let dataset = Dataset::open(self.store.clone(), &self.name)?;
-        let mut options = std::mem::take(&mut self.writer);
-        options.past_damage = self.start_over;
-        let (writer, head) = Writer::prepare(dataset.clone(), options.clone()).await?;
-        if self.lazy_fence {
-            return Ok((writer, head));
-        }
-        // Without a head, and for a new start, there is no base that a fence would hold.
-        if self.start_over || head.is_none() {
-            writer.claim().await?;
-            return Ok((writer, head));
-        }
-        match writer.fence().await {
-            Ok(_) => Ok((writer, head)),
-            Err(error) if error.kind() == ErrorKind::Fenced => {
-                Ok(Writer::acquire(dataset, options).await?)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The state to build on, and whether that is a new start because the newest one is lost.
-    async fn restore(&self, writer: &Writer, head: Option<&LogEntry>) -> Result<(Restored, bool)> {
-        if writer.is_past_damage() {
-            return Ok((Restored::nothing(writer.dataset()), true));
-        }
-        match restore(writer.dataset(), head, self.segments).await {
-            Ok(restored) => Ok((restored, false)),
-            Err(error) if self.start_over && is_lost(&error) => {
-                tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
-                Ok((Restored::nothing(writer.dataset()), true))
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Whether no retry brings the newest version back.
-fn is_lost(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing)
 }
 
 /// How many commits the log had at the newest snapshot, which is that of version `newest`; 0 without one.

@@ -36,6 +36,17 @@ impl Error {
         Self::new(ErrorKind::Invalid, message)
     }
 
+    /// The store, or who else uses it, lets nothing through.
+    pub(crate) fn unavailable(message: String, source: grotto_store::Error) -> Self {
+        let source = Some(source.into());
+        let kind = ErrorKind::Unavailable;
+        Self {
+            kind,
+            message,
+            source,
+        }
+    }
+
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }

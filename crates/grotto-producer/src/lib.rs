@@ -41,6 +41,7 @@ mod producer;
 mod publish;
 mod restore;
 mod snapshot;
+mod takeover;
 mod validate;
 
 pub use builder::ProducerBuilder;

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::publish::{Pending, Published, Times};
+use crate::takeover::check_follows;
 use crate::validate::Candidate;
 use grotto_env::Env;
 use grotto_format::Schema;
@@ -116,13 +117,31 @@ impl Producer {
         head.map(|head| head.sources).unwrap_or_default()
     }
 
-    /// Uses another schema from the next cycle on.
-    pub async fn set_schema(&self, schema: Schema) {
-        self.core.lock().await.schema = Arc::new(schema);
+    /// Uses another schema from the next cycle on. One that removes a field of a type needs a full-state
+    /// cycle next.
+    ///
+    /// # Errors
+    /// `Invalid` when it cannot follow the schema of the newest version, or of a version whose commit is
+    /// not answered yet; nothing changes then.
+    pub async fn set_schema(&self, schema: Schema) -> Result<()> {
+        let mut core = self.core.lock().await;
+        let pending = core.pending.iter().filter_map(|p| p.encoded.as_ref());
+        for state in pending
+            .map(|encoded| &encoded.next)
+            .chain([core.write.state()])
+        {
+            check_follows(&self.shared.name, state.schema(), &schema)?;
+        }
+        core.schema = Arc::new(schema);
+        Ok(())
     }
 
     /// Runs a full-state cycle: `fill` adds all records, the engine finds the difference. `None` when
     /// there is none and no position of a source moved; nothing is published then. `fill` runs on a blocking thread.
+    ///
+    /// A future that is dropped stops nothing half-way: while `fill` runs, it goes on to its end, the next
+    /// cycle waits for it, and nothing is published; while the store is asked to commit, the version may or
+    /// may not be published, and the next cycle settles that first.
     ///
     /// # Errors
     /// The error of `fill`, or of a record added before it that was not told yet; `Invalid` when

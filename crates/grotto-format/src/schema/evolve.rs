@@ -19,8 +19,8 @@ pub struct Evolution {
     pub removed_types: Vec<TypeId>,
     /// Types of the new schema that the old one lacks, as positions in the new one.
     pub added_types: Vec<TypeId>,
-    /// Some type that stays loses a field: records that differed only there become equal.
-    pub removes_fields: bool,
+    /// Fields that types which stay lose, as `Type.field`: records that differed only there become equal.
+    pub removed_fields: Vec<String>,
 }
 
 /// Where a type of the new schema comes from.
@@ -30,8 +30,6 @@ pub struct TypeChange {
     pub old: Option<TypeId>,
     /// Per field of the new type: its position in the old one; `None` for a new field.
     pub fields: Vec<Option<usize>>,
-    /// Number of fields of the old type that the new one lacks.
-    pub removed_fields: usize,
 }
 
 /// Why a schema cannot follow another one, and what to do instead.
@@ -75,7 +73,7 @@ pub fn evolve(old: &Schema, new: &Schema) -> Result<Evolution, Incompatible> {
         unchanged: old == new,
         removed_types: missing(old, new),
         added_types: missing(new, old),
-        removes_fields: types.iter().any(|t| t.removed_fields > 0),
+        removed_fields: removed_fields(old, new),
         types,
     })
 }
@@ -87,12 +85,26 @@ fn missing(of: &Schema, from: &Schema) -> Vec<TypeId> {
         .collect()
 }
 
+/// Fields of `old` that the type of the same name in `new` lacks.
+fn removed_fields(old: &Schema, new: &Schema) -> Vec<String> {
+    let mut removed = Vec::new();
+    for after in new.types() {
+        let Some(before) = old.find(&after.name) else {
+            continue;
+        };
+        let stays = |name: &str| after.fields().iter().any(|field| field.name == name);
+        let fields = old.get(before).fields().iter();
+        let gone = fields.filter(|field| !stays(&field.name));
+        removed.extend(gone.map(|field| format!("{}.{}", after.name, field.name)));
+    }
+    removed
+}
+
 fn change(old: &Schema, new: &Schema, ty: &TypeSchema, reasons: &mut Vec<String>) -> TypeChange {
     let Some(old_id) = old.find(&ty.name) else {
         return TypeChange {
             old: None,
             fields: vec![None; ty.fields().len()],
-            removed_fields: 0,
         };
     };
     let before = old.get(old_id);
@@ -120,12 +132,9 @@ fn change(old: &Schema, new: &Schema, ty: &TypeSchema, reasons: &mut Vec<String>
             ));
         }
     }
-    let kept = fields.iter().flatten().count();
-    let removed_fields = before.fields().len().saturating_sub(kept);
     TypeChange {
         old: Some(old_id),
         fields,
-        removed_fields,
     }
 }
 

@@ -54,6 +54,33 @@ async fn a_cycle_dropped_while_uploading_leaves_no_trace() {
     assert!(!names(&producer.state()).iter().any(|(id, _)| *id == 2));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cycle_dropped_while_it_is_filled_runs_to_its_end_and_publishes_nothing() {
+    let store = TroubledStore::new();
+    let producer = Arc::new(store.producer(0).await);
+    let first = put(&producer, 1, "one").await.unwrap().unwrap().version;
+    let (filling, begun) = tokio::sync::oneshot::channel();
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let cycle = producer.run_incremental(move |cycle| {
+        cycle.upsert_json("City", r#"{"id":2,"name":"two"}"#, 1)?;
+        let _ = filling.send(());
+        told.recv().unwrap();
+        cycle.upsert_json("City", r#"{"id":3,"name":"three"}"#, 2)
+    });
+    tokio::select! {
+        _ = cycle => panic!("expected the cycle to wait"),
+        begun = begun => begun.unwrap(),
+    }
+    // The next one waits for what is still being filled.
+    let other = Arc::clone(&producer);
+    let next = tokio::spawn(async move { put(&other, 4, "four").await });
+    go_on.send(()).unwrap();
+    let next = next.await.unwrap().unwrap().unwrap();
+    assert_eq!(next.version, first + 1);
+    let ids: Vec<i64> = names(&producer.state()).iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, [1, 4]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_gets_no_answer_is_settled_by_the_next_cycle() {
     let store = TroubledStore::new();

@@ -17,5 +17,6 @@ mod kit;
 mod lines;
 mod positions;
 mod restore;
+mod schemas;
 mod seeds;
 mod snapshots;

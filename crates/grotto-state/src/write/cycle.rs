@@ -82,10 +82,15 @@ impl Cycle {
         let schema = Arc::clone(base.schema());
         let evolution = evolve(before.schema(), &schema)
             .map_err(|e| StateError::Incompatible(e.to_string()))?;
-        if evolution.removes_fields && mode == Mode::Incremental {
-            return Err(StateError::Incompatible(
-                "removing a field changes every record that has it: run a full-state cycle with the new schema".into(),
-            ));
+        if let (Some(first), Mode::Incremental) = (evolution.removed_fields.first(), mode) {
+            let more = match evolution.removed_fields.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            return Err(StateError::Incompatible(format!(
+                "the new schema lacks {first}{more}: removing a field changes every record that has it; \
+                 run a full-state cycle with the new schema"
+            )));
         }
         let old_of: Vec<Option<usize>> = evolution
             .types

@@ -1,0 +1,143 @@
+//! Becoming the producer of a dataset: its writer, and the state to build on.
+//!
+//! Owns: the order of the two. A schema that cannot follow the one of the dataset is refused before
+//! anybody is fenced for it. Never writes but the fence.
+
+use crate::builder::ProducerBuilder;
+use crate::error::{Error, Result};
+use crate::restore::{Restored, restore};
+use grotto_format::Schema;
+use grotto_format::schema::evolve;
+use grotto_store::{Dataset, ErrorKind, LogEntry, Writer};
+
+/// A dataset that was taken over, or is about to be with the first commit.
+pub(crate) struct Taken {
+    pub(crate) writer: Writer,
+    /// What the writer builds on.
+    pub(crate) head: Option<LogEntry>,
+    pub(crate) restored: Restored,
+    /// The newest version could not be restored.
+    pub(crate) starts_over: bool,
+}
+
+impl ProducerBuilder {
+    /// Fences, unless that is left to the first commit, and restores the newest version.
+    pub(crate) async fn take_over(&mut self) -> Result<Taken> {
+        let dataset = Dataset::open(self.store.clone(), &self.name)?;
+        let mut options = std::mem::take(&mut self.writer);
+        options.past_damage = self.start_over;
+        let mut tries = options.takeover_tries.max(1);
+        let mut restored = None;
+        loop {
+            let (writer, head) = Writer::prepare(dataset.clone(), options.clone()).await?;
+            // Without a head, and for a new start, there is no base that a fence would hold.
+            let Some(head) = head.filter(|_| !self.lazy_fence && !self.start_over) else {
+                return self.begin(writer).await;
+            };
+            restored = self.restored_to_follow(&dataset, &head, restored).await?;
+            match writer.fence().await {
+                Ok(_) => return self.fenced(writer, head, restored).await,
+                Err(error) if error.kind() == ErrorKind::Fenced && tries > 1 => tries -= 1,
+                Err(error) if error.kind() == ErrorKind::Fenced => {
+                    let message = format!("{}: others take over all the time", self.name);
+                    return Err(Error::unavailable(message, error));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// A writer whose first commit takes over.
+    async fn begin(&self, writer: Writer) -> Result<Taken> {
+        if !self.lazy_fence {
+            writer.claim().await?;
+        }
+        let head = writer.head();
+        let (restored, starts_over) = self.restore(&writer, head.as_ref()).await?;
+        if !starts_over {
+            self.check_follows(restored.state.schema())?;
+        }
+        Ok(Taken {
+            writer,
+            head,
+            restored,
+            starts_over,
+        })
+    }
+
+    /// A head, restored before it is fenced, if its schema is another one than the producer's. What was
+    /// restored before does where the schema is the same: a producer that publishes all the time would
+    /// never be caught up with otherwise.
+    async fn restored_to_follow(
+        &self,
+        dataset: &Dataset,
+        head: &LogEntry,
+        before: Option<(LogEntry, Restored)>,
+    ) -> Result<Option<(LogEntry, Restored)>> {
+        let same = |schema: &Schema| schema.hash() == head.schema_hash;
+        let follows = self.schema.as_ref().is_none_or(same);
+        let known = before
+            .as_ref()
+            .is_some_and(|(before, _)| before.schema_hash == head.schema_hash);
+        if follows || known {
+            return Ok(before);
+        }
+        let restored = restore(dataset, Some(head), self.segments).await?;
+        self.check_follows(restored.state.schema())?;
+        Ok(Some((head.clone(), restored)))
+    }
+
+    /// The state that was fenced.
+    async fn fenced(
+        &self,
+        writer: Writer,
+        head: LogEntry,
+        restored: Option<(LogEntry, Restored)>,
+    ) -> Result<Taken> {
+        let restored = match restored {
+            Some((at, restored)) if at == head => restored,
+            _ => restore(writer.dataset(), Some(&head), self.segments).await?,
+        };
+        Ok(Taken {
+            writer,
+            head: Some(head),
+            restored,
+            starts_over: false,
+        })
+    }
+
+    /// The state to build on, and whether that is a new start because the newest one is lost.
+    async fn restore(&self, writer: &Writer, head: Option<&LogEntry>) -> Result<(Restored, bool)> {
+        if writer.is_past_damage() {
+            return Ok((Restored::nothing(writer.dataset()), true));
+        }
+        match restore(writer.dataset(), head, self.segments).await {
+            Ok(restored) => Ok((restored, false)),
+            Err(error) if self.start_over && is_lost(&error) => {
+                tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
+                Ok((Restored::nothing(writer.dataset()), true))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn check_follows(&self, present: &Schema) -> Result<()> {
+        match &self.schema {
+            Some(schema) => check_follows(&self.name, present, schema),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses a schema that cannot follow the present one of a dataset.
+pub(crate) fn check_follows(dataset: &str, present: &Schema, schema: &Schema) -> Result<()> {
+    match evolve(present, schema) {
+        Ok(_) => Ok(()),
+        Err(refused) => Err(Error::invalid(format!("dataset {dataset}: {refused}"))),
+    }
+}
+
+/// Whether no retry brings the newest version back.
+fn is_lost(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing)
+}
