@@ -130,7 +130,9 @@ impl Dataset {
         }
         for version in self.list_versions(1..=newest).await?.into_iter().rev() {
             match self.read_entry(version).await {
-                Ok(None) => {}
+                // Rightly gone only if it was collected since the listing was made.
+                Ok(None) if version <= self.collected().await? => {}
+                Ok(None) => return Err(self.listed_and_gone(version)),
                 Ok(Some(entry)) => return Ok((Some(entry), newest)),
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::warn!(%error, dataset = self.name(), "passing a damaged log entry");
@@ -139,6 +141,13 @@ impl Dataset {
             }
         }
         Ok((None, newest))
+    }
+
+    fn listed_and_gone(&self, version: u64) -> Error {
+        let path = self.layout.log_entry(version);
+        Error::unavailable(format!(
+            "{path} was listed and cannot be found: the store contradicts itself"
+        ))
     }
 
     /// The versions with a log entry in a range, ascending.

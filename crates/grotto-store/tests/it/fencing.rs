@@ -14,7 +14,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use futures::TryStreamExt;
 use grotto_store::plan::{Known, plan_to_entry};
 
-use crate::kit::{Creates, acquire, commit, faulty, fields, memory, named};
+use crate::kit::{Creates, Fault, acquire, commit, faulty, fields, memory, named};
 
 #[tokio::test]
 async fn a_fence_raises_the_epoch_and_carries_the_state_forward() {
@@ -506,6 +506,32 @@ async fn past_damaged_entries_only_a_new_start_can_be_committed() {
     let listed = dataset.list_entries(1..=9).await.unwrap();
     let listed: Vec<u64> = listed.iter().map(|entry| entry.version).collect();
     assert_eq!(listed, [1, 2, 5, 6]);
+}
+
+/// Going on without it would give the dataset another identity.
+#[tokio::test]
+async fn an_entry_that_is_listed_and_not_found_is_not_passed_as_damaged_ones_are() {
+    let (faults, dataset) = faulty();
+    let old = acquire(&dataset, "old").await;
+    commit(&old, "x").await.unwrap();
+    damage(&faults, 2).await;
+    faults.script(Fault::GetFindsNothing, "log/00000000000000000001");
+    let prepare = || {
+        let options = WriterOptions {
+            past_damage: true,
+            ..named("a")
+        };
+        Writer::prepare(dataset.clone(), options)
+    };
+    let refused = prepare().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+    let (_, head) = prepare().await.unwrap();
+    assert_eq!(head.unwrap().version, 1);
+    // What was collected since it was listed is rightly gone.
+    dataset.raise_collected(1).await.unwrap();
+    faults.script(Fault::GetFindsNothing, "log/00000000000000000001");
+    let (_, head) = prepare().await.unwrap();
+    assert_eq!(head, None);
 }
 
 #[tokio::test]

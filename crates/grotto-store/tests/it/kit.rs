@@ -86,6 +86,8 @@ pub(crate) enum Fault {
     GetFails,
     /// A get returns the object with one bit flipped.
     GetFlipsABit,
+    /// A get of an object that is there finds none.
+    GetFindsNothing,
     /// A listing fails.
     ListFails,
 }
@@ -274,7 +276,7 @@ impl ObjectStore for FaultStore {
         let is_put = |fault| {
             !matches!(
                 fault,
-                Fault::GetFails | Fault::GetFlipsABit | Fault::ListFails
+                Fault::GetFails | Fault::GetFlipsABit | Fault::GetFindsNothing | Fault::ListFails
             )
         };
         let fault = self.take(location, is_put);
@@ -302,10 +304,22 @@ impl ObjectStore for FaultStore {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.gets.lock().push(location.to_string());
-        let is_get = |fault| matches!(fault, Fault::GetFails | Fault::GetFlipsABit);
+        let is_get = |fault| {
+            matches!(
+                fault,
+                Fault::GetFails | Fault::GetFlipsABit | Fault::GetFindsNothing
+            )
+        };
         let fault = self.take(location, is_get);
-        if fault == Some(Fault::GetFails) {
-            return Err(outage());
+        match fault {
+            Some(Fault::GetFails) => return Err(outage()),
+            Some(Fault::GetFindsNothing) => {
+                return Err(object_store::Error::NotFound {
+                    path: location.to_string(),
+                    source: "scripted".into(),
+                });
+            }
+            _ => {}
         }
         let result = self.inner.get_opts(location, options).await?;
         match fault {
