@@ -38,6 +38,11 @@ impl Dice {
         self.below(1000) < per_mille
     }
 
+    /// One of several.
+    pub(crate) fn pick<'a, T>(&self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len() as u64) as usize]
+    }
+
     pub(crate) fn millis(&self, range: Range<u64>) -> Duration {
         Duration::from_millis(self.within(range))
     }

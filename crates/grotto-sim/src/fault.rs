@@ -65,6 +65,8 @@ faults! {
     LostFile: "file lost that was not synced",
     TornFile: "file torn that was not synced",
     DamagedFile: "file damaged that was not synced",
+    Rival: "second consumer on a state directory",
+    EarlyDeath: "writer to die soon after its entry landed",
     RemovedDir: "state directory removed while in use",
 }
 

@@ -130,6 +130,6 @@ impl Sim {
 }
 
 /// Whether an object is an entry of the log.
-fn is_entry(path: &Path) -> bool {
+pub(crate) fn is_entry(path: &Path) -> bool {
     path.as_ref().starts_with(&format!("{DATASET}/log/"))
 }

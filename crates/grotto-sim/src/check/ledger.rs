@@ -53,7 +53,7 @@ pub(crate) struct Ledger {
     /// The newest version that ever was, since the dataset was created.
     peak: u64,
     era: u64,
-    /// The newest version that needs none before it, if nothing was lost or damaged since.
+    /// The first version that needs none before it and since which nothing was lost or damaged.
     whole_from: Option<u64>,
 }
 
@@ -91,6 +91,11 @@ impl Ledger {
         if !path.ends_with(&format!("/{version:020}.json")) {
             return Err(format!("{path} is an entry of version {version}"));
         }
+        if self.gone.contains(&version) && self.at(version).is_some_and(|c| c.entry == entry) {
+            // A late put of what was lost puts it back.
+            self.gone.remove(&version);
+            return Ok(());
+        }
         let attempt = self.asked.get(&entry.nonce).cloned();
         let before = version.checked_sub(1).and_then(|before| self.at(before));
         if before.is_none() && version > 1 {
@@ -117,7 +122,7 @@ impl Ledger {
         self.head = self.head.max(version);
         self.peak = self.peak.max(version);
         if entry.kind == EntryKind::Commit && entry.blobs.is_none() {
-            self.whole_from = Some(version);
+            self.whole_from.get_or_insert(version);
         }
         self.gone.remove(&version);
         let committed = Committed {
@@ -232,6 +237,7 @@ impl Ledger {
         self.acknowledged.retain(|_, version| !lost(version));
         self.gone.retain(|version| !lost(version));
         self.head = head;
+        self.whole_from = self.whole_from.filter(|from| *from <= head);
     }
 
     /// What was acknowledged and is not in the log.

@@ -39,8 +39,9 @@ struct Files {
     boot: u64,
     /// What makes files other files, whatever their names.
     numbers: u64,
-    /// Locked files by their numbers.
-    locked: BTreeSet<u64>,
+    /// Locked files by their numbers, and the mounts of the processes that hold them.
+    locked: BTreeMap<u64, u64>,
+    mounts: u64,
     full_until: Duration,
     /// Whether writes and reads may fail.
     fails: bool,
@@ -53,6 +54,14 @@ struct File {
     touched_ms: Option<u64>,
     /// Written in this boot, so that it may be in memory only.
     unsynced: bool,
+}
+
+impl Files {
+    /// The mount of the process that holds the lock of a folder.
+    fn holder(&self, folder: &Path) -> Option<u64> {
+        let lock = self.all.get(&folder.join("LOCK"))?;
+        self.locked.get(&lock.number).copied()
+    }
 }
 
 impl Disk {
@@ -72,6 +81,11 @@ impl Disk {
     /// The disk as a process sees it that starts now.
     pub(crate) fn mount(self: &Arc<Self>) -> Arc<Mount> {
         Mount::new(self)
+    }
+
+    /// Whether a process holds the lock of the folder that has the name now.
+    pub(crate) fn is_locked_by(&self, mount: &Mount, folder: &Path) -> bool {
+        self.files.lock().holder(folder) == Some(mount.id())
     }
 
     /// The host goes down: of what was written since it came up, anything may be lost, torn, or full of

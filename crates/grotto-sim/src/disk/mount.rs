@@ -22,6 +22,8 @@ const FAILING: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct Mount {
     disk: Arc<Disk>,
+    /// Tells it from the mounts of other processes.
+    id: u64,
     status: Arc<Mutex<Status>>,
 }
 
@@ -43,8 +45,11 @@ struct Lock {
 
 impl Mount {
     pub(super) fn new(disk: &Arc<Disk>) -> Arc<Self> {
+        let mut files = disk.files.lock();
+        files.mounts += 1;
         Arc::new(Self {
             disk: Arc::clone(disk),
+            id: files.mounts,
             status: Arc::default(),
         })
     }
@@ -52,6 +57,21 @@ impl Mount {
     /// The process dies in its operation of this number from now.
     pub(crate) fn die_in(&self, operations: u64) {
         self.status.lock().dies_in = Some(operations);
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whoever changes a folder that another process has locked is a second writer.
+    fn check_alone(&self, path: &Path) {
+        let files = self.disk.files.lock();
+        let holder = path.ancestors().find_map(|folder| files.holder(folder));
+        drop(files);
+        if holder.is_some_and(|holder| holder != self.id) && !self.status.lock().dead {
+            let what = format!("two writers: {} is locked by another", path.display());
+            self.disk.sim.violation(&self.disk.name, what);
+        }
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -196,6 +216,7 @@ impl FileSystem for Mount {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.check_alone(path);
         let dies = self.enter()?;
         let (written, error) = self.fate_of_write(path, bytes.len() as u64, dies);
         let part = Bytes::copy_from_slice(&bytes[..written as usize]);
@@ -204,6 +225,7 @@ impl FileSystem for Mount {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check_alone(to);
         self.whole(to, |files| {
             parent_of(files, to)?;
             let file = files.all.remove(from);
@@ -215,6 +237,7 @@ impl FileSystem for Mount {
 
     /// Never fails by chance: what a file system cannot remove stays, which is nobody's fault.
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.check_alone(path);
         if self.enter()? {
             return Err(self.end());
         }
@@ -225,6 +248,7 @@ impl FileSystem for Mount {
     }
 
     fn touch(&self, path: &Path, wall_ms: u64) -> io::Result<()> {
+        self.check_alone(path);
         self.whole(path, |files| {
             if !files.all.contains_key(path) {
                 files.create(path, Bytes::new())?;
@@ -245,9 +269,12 @@ impl FileSystem for Mount {
             Some(file) => Ok(file.number),
             None => files.create(path, Bytes::new()),
         })?;
-        if !self.disk.files.lock().locked.insert(number) {
+        let mut files = self.disk.files.lock();
+        if files.locked.contains_key(&number) {
             return Ok(Locked::Theirs("another process".to_owned()));
         }
+        files.locked.insert(number, self.id);
+        drop(files);
         self.status.lock().locked.insert(number);
         Ok(Locked::Ours(Box::new(Lock {
             disk: Arc::clone(&self.disk),

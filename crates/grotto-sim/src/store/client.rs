@@ -20,7 +20,7 @@ use super::weather::Kind;
 use super::{Objects, flipped};
 use crate::dice::Dice;
 use crate::fault::Fault;
-use crate::sim::Sim;
+use crate::sim::{Sim, is_entry};
 
 /// A process's connection to the store.
 pub(crate) struct Client {
@@ -38,6 +38,8 @@ struct Status {
     dead: bool,
     /// Operations until it dies.
     dies_in: Option<u64>,
+    /// Operations until it dies, counted from when an entry of the log landed.
+    dies_after_entry: Option<u64>,
     vanished: bool,
     /// Nothing is written any more, as a folder's sync failed.
     sync_failed: bool,
@@ -68,6 +70,12 @@ impl Client {
         self.status.lock().dies_in = Some(operations);
     }
 
+    /// The process dies at its operation of this number after its next entry landed.
+    pub(crate) fn die_after_entry(&self, operations: u64) {
+        self.status.lock().dies_after_entry = Some(operations);
+        self.sim.count(Fault::EarlyDeath);
+    }
+
     pub(crate) fn die(&self) {
         self.status.lock().dead = true;
         *self.sim.left_probes.lock() += 1;
@@ -91,7 +99,8 @@ impl Client {
     /// Ends whatever goes on for a while.
     pub(crate) fn heal(&self) {
         let mut status = self.status.lock();
-        (status.vanished, status.dies_in, status.refused) = (false, None, None);
+        (status.vanished, status.refused) = (false, None);
+        (status.dies_in, status.dies_after_entry) = (None, None);
         status.throttled_until = Duration::ZERO;
         drop(status);
         self.pause(false);
@@ -271,7 +280,14 @@ impl Client {
     }
 
     pub(super) fn land(&self, path: &Path, bytes: Bytes, create: bool) -> bool {
-        self.sim.land(&self.name, path, bytes, create)
+        let landed = self.sim.land(&self.name, path, bytes, create);
+        if landed && is_entry(path) {
+            let mut status = self.status.lock();
+            if let Some(operations) = status.dies_after_entry.take() {
+                status.dies_in = Some(operations);
+            }
+        }
+        landed
     }
 
     /// As a folder does after a sync that failed: what it shows then may be in memory only.

@@ -17,6 +17,8 @@ use crate::store::Weather;
 pub(crate) async fn rain(stage: &Arc<Stage>, dice: &Dice) {
     // In some runs nothing is ever lost for good: there every version must stay within reach.
     let scars = dice.chance(600);
+    // In some nothing but the end of the log is: then too all that is left must be.
+    let ends_only = dice.chance(250);
     if stage.sim.is_folder {
         tokio::spawn(crash_in_doubt(Arc::clone(stage), dice.split()));
     }
@@ -29,7 +31,7 @@ pub(crate) async fn rain(stage: &Arc<Stage>, dice: &Dice) {
         *stage.sim.weather.lock() = weather;
         tokio::time::sleep(dice.millis(2_000..12_000)).await;
         if scars && dice.chance(500) {
-            scar(stage, dice);
+            scar(stage, dice, ends_only);
         }
         if dice.chance(300) {
             pause_somebody(stage, dice);
@@ -57,8 +59,9 @@ fn pause_somebody(stage: &Arc<Stage>, dice: &Dice) {
 }
 
 /// Something is damaged or lost for good.
-fn scar(stage: &Arc<Stage>, dice: &Dice) {
+fn scar(stage: &Arc<Stage>, dice: &Dice, ends_only: bool) {
     let hit = match dice.below(100) {
+        _ if ends_only => cut_off(stage, dice),
         0..20 => hit_blob(stage, dice, Fault::DamagedBlob),
         20..40 => hit_blob(stage, dice, Fault::MissingBlob),
         40..60 => damage_entry(stage, dice),
@@ -69,8 +72,10 @@ fn scar(stage: &Arc<Stage>, dice: &Dice) {
     if let Some((fault, what)) = hit {
         stage.sim.count(fault);
         stage.sim.note("sim", format_args!("{fault}: {what}"));
-        stage.scarred.store(true, Ordering::Relaxed);
-        stage.sim.ledger.lock().scarred();
+        if fault != Fault::LostEnd {
+            stage.scarred.store(true, Ordering::Relaxed);
+            stage.sim.ledger.lock().scarred();
+        }
     }
 }
 
@@ -162,9 +167,13 @@ fn lose_entry(stage: &Stage, dice: &Dice) -> Hit {
 fn cut_off(stage: &Stage, dice: &Dice) -> Hit {
     let mut ledger = stage.sim.ledger.lock();
     let head = ledger.head();
-    let left = head
-        .checked_sub(dice.within(1..4))
-        .filter(|left| *left > 0)?;
+    let left = match announced(stage) {
+        Some(version) if version <= head && head - version < 8 && dice.chance(500) => version - 1,
+        _ => head.saturating_sub(dice.within(1..4)),
+    };
+    if left == 0 {
+        return None;
+    }
     if !ledger.intact().contains(&left) {
         return None;
     }
@@ -174,6 +183,14 @@ fn cut_off(stage: &Stage, dice: &Dice) -> Hit {
     }
     ledger.cut_off(left);
     Some((Fault::LostEnd, format!("version {left} is the newest now")))
+}
+
+/// The newest version with a snapshot that is announced: one that the log loses is of no use.
+fn announced(stage: &Stage) -> Option<u64> {
+    let prefix = format!("{DATASET}/snapshots/");
+    let (newest, _) = stage.sim.objects.lock().list(&prefix).pop()?;
+    let name = newest.filename()?.strip_suffix(".json")?;
+    name.parse().ok()
 }
 
 fn create_anew(stage: &Stage) -> Hit {

@@ -2,6 +2,8 @@
 //!
 //! Owns: what consumers are asked, and what is checked of what they serve. Never: writes.
 
+mod rival;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use grotto_consumer::{Builder, Consumer, Error};
 use grotto_env::FileSystem;
+use grotto_state::SegmentOptions;
 use grotto_store::ErrorKind;
 
 use super::stage::Stage;
@@ -24,6 +27,16 @@ const VANISHED_FOR: Duration = Duration::from_secs(40);
 /// A look at the store that succeeded this long before it vanished is not asked about.
 const SLACK: Duration = Duration::from_secs(12);
 
+/// Segments are merged and emptied in states of a few kilobytes too.
+const TINY: SegmentOptions = SegmentOptions {
+    seal_at: 4_096,
+    move_at_least: 256,
+    move_per_written: 3,
+    dead_percent: 22,
+    merge_at: 3,
+    large_segments: 2_048,
+};
+
 /// One reader, in all its lives.
 pub(crate) struct Reader {
     stage: Arc<Stage>,
@@ -34,6 +47,7 @@ pub(crate) struct Reader {
     polls: bool,
     /// Where the state is kept; on the heap without one.
     disk: Option<Arc<Disk>>,
+    segments: SegmentOptions,
     life: Option<Life>,
     /// What was served last: how often the dataset had been created anew by then, and the version.
     seen: (u64, u64),
@@ -57,6 +71,7 @@ impl Reader {
             disk: dice
                 .chance(600)
                 .then(|| Disk::new(&stage.sim, &format!("r{number}"), dice.split())),
+            segments: *dice.pick(&[SegmentOptions::default(), TINY]),
             dice,
             life: None,
             seen: (0, 0),
@@ -156,6 +171,7 @@ impl Reader {
         let env = store.env().clone();
         let builder = Consumer::builder(DATASET, store)
             .poll_interval(Duration::from_millis(400))
+            .segments(self.segments)
             .env(env);
         (client, builder)
     }
@@ -165,7 +181,8 @@ impl Reader {
             0..3 => self.restart().await,
             3..5 => self.lose_sight().await,
             5..15 => self.look_back().await,
-            15..20 => self.trouble_disk(),
+            15..20 => self.trouble_disk().await,
+            20..22 => self.start_rival().await,
             _ if self.polls => {}
             _ => _ = self.refresh().await,
         }
@@ -189,13 +206,18 @@ impl Reader {
         }
     }
 
-    fn trouble_disk(&mut self) {
-        let Some(disk) = &self.disk else { return };
+    async fn trouble_disk(&mut self) {
+        let Some(disk) = self.disk.clone() else {
+            return;
+        };
         match self.dice.below(4) {
             0 => {
                 disk.remove_all();
                 // What is served stays, but the next start finds nothing.
                 self.removed = true;
+                if self.dice.chance(600) {
+                    self.start_rival().await;
+                }
             }
             1 => disk.fill(self.dice.millis(500..20_000)),
             _ => {
@@ -298,6 +320,14 @@ impl Reader {
         let Some(life) = &self.life else { return };
         let state = life.consumer.state();
         let era = check_served(&self.stage.sim, &name, &state);
+        let (found, most) = (
+            state.segments().count() as u64,
+            self.segments.most_segments(state.shape().live_bytes),
+        );
+        if found > most {
+            let what = format!("{found} segments, expected at most {most}");
+            self.stage.sim.violation(&name, what);
+        }
         let (before, version) = (self.seen, (era, state.version()));
         if version.1 > 0 {
             self.seen = version;

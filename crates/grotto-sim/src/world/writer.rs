@@ -121,7 +121,8 @@ impl Writer {
         if self.stage.is_raining() && self.dice.chance(100) {
             client.die_in(self.dice.within(1..60));
         }
-        let starts_over = self.hopeless >= 3;
+        // Also without need, as people do.
+        let starts_over = self.hopeless >= 3 || (self.stage.is_raining() && self.dice.chance(60));
         let schema = Schema::parse(SCHEMA).map_err(|e| Error::invalid(e.to_string()));
         let schema = match schema {
             Ok(schema) => schema,
@@ -173,8 +174,15 @@ impl Writer {
             }
             8..12 => self.write_snapshot(life).await,
             12..18 => self.settle(life).await,
-            18..25 => self.stop_waiting(life).await,
+            18..25 if !life.starts_over => self.stop_waiting(life).await,
             _ => self.cycle(life).await,
+        }
+    }
+
+    /// Somewhere between the commit and all that is to follow it.
+    fn die_early(&self, client: &Client, per_mille: u64) {
+        if self.stage.is_raining() && self.dice.chance(per_mille) {
+            client.die_after_entry(self.dice.within(1..6));
         }
     }
 
@@ -225,10 +233,11 @@ impl Writer {
         let (orders, token) = Orders::draw(&self.stage.sim, life.client.name(), &self.dice);
         let ran = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&ran);
-        if life.starts_over && self.stage.is_raining() && self.dice.chance(500) {
+        if life.starts_over && self.stage.is_raining() && self.dice.chance(250) {
             // Somewhere between the proof of the store and the announcement of the snapshot.
             life.client.die_in(self.dice.within(1..24));
         }
+        self.die_early(&life.client, if life.starts_over { 500 } else { 15 });
         let answer = if life.starts_over || self.dice.chance(100) {
             let cycle = life.producer.run_cycle(move |cycle| {
                 noted.store(true, Ordering::Relaxed);
