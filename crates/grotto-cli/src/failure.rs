@@ -35,7 +35,7 @@ impl Kind {
             Self::ReaderLeft => 0,
             Self::Of(ErrorKind::Internal) => 1,
             Self::Of(ErrorKind::Invalid) => 2,
-            Self::NotFound => 3,
+            Self::NotFound | Self::Of(ErrorKind::NoDataset) => 3,
             Self::Of(ErrorKind::Unavailable) => 4,
             Self::Of(ErrorKind::Corrupt) => 5,
             Self::Of(ErrorKind::Missing) => 6,

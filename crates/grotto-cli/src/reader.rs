@@ -81,7 +81,7 @@ impl ReadArgs {
 
 /// A consumer on the heap, at the version or the newest. Version 0 is the empty state.
 pub(crate) async fn consumer(dataset: &Dataset, version: Option<u64>) -> Outcome<Consumer> {
-    let builder = Consumer::builder(dataset.name(), dataset.store().clone());
+    let builder = Consumer::builder(dataset.name(), dataset.store().clone()).wait_for_dataset(true);
     let Some(version) = version else {
         return Ok(builder.open().await?);
     };
@@ -158,7 +158,8 @@ fn note_stale(state: &State, failure: &Failure) {
 /// The state after a refresh, and why it may not be the newest.
 async fn refreshed(dir: &Path, target: &Target) -> Outcome<(Arc<State>, Option<Failure>)> {
     let dataset = target.open().await?;
-    let builder = Consumer::builder(dataset.name(), dataset.store().clone()).state_dir(dir);
+    let builder = Consumer::builder(dataset.name(), dataset.store().clone());
+    let builder = builder.state_dir(dir).wait_for_dataset(true);
     let consumer = builder.open().await?;
     // A refresh that met trouble on its way may end early: only one that finds nothing to do says
     // that this is the newest version.

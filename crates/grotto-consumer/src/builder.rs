@@ -4,7 +4,7 @@
 
 use crate::consumer::Consumer;
 use crate::dir::{HostFiles, StateDir};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
 use crate::poll::Pace;
 use crate::report::RefreshReport;
@@ -29,6 +29,7 @@ pub struct Builder {
     patience: Duration,
     segments: SegmentOptions,
     weights: PlanWeights,
+    wait_for_dataset: bool,
     env: Env,
     listeners: Vec<Listener>,
 }
@@ -53,6 +54,7 @@ impl Builder {
             patience: Duration::from_secs(30),
             segments: SegmentOptions::default(),
             weights: PlanWeights::default(),
+            wait_for_dataset: false,
             env: Env::system(),
             listeners: Vec::new(),
         }
@@ -113,6 +115,15 @@ impl Builder {
         self
     }
 
+    /// Serves the empty state at version 0 until somebody publishes, instead of refusing to start: for a
+    /// reader that is set up before its producer. A name that is mistyped then goes unnoticed, but for
+    /// [`Consumer::staleness`], which grows.
+    #[must_use]
+    pub fn wait_for_dataset(mut self, wait: bool) -> Self {
+        self.wait_for_dataset = wait;
+        self
+    }
+
     /// Clock and randomness other than the host's.
     #[must_use]
     pub fn env(mut self, env: Env) -> Self {
@@ -130,16 +141,17 @@ impl Builder {
 
     /// Starts serving and polls in the background. A state found in the state directory is served
     /// at once and caught up in the background; without one, the newest version is loaded first.
-    /// A dataset that was never written is served as the empty state at version 0.
     ///
     /// # Errors
-    /// When there is no local state and none can be loaded, or the state directory is in use, of
-    /// another dataset, or cannot be written.
+    /// `NoDataset` when nothing was ever published under the name, unless
+    /// [`Builder::wait_for_dataset`] says otherwise. When there is no local state and none can be loaded,
+    /// or the state directory is in use, of another dataset, or cannot be written.
     pub async fn start(self) -> Result<Consumer> {
-        let (pace, patience) = (self.pace, self.patience);
+        let (pace, patience, wait) = (self.pace, self.patience, self.wait_for_dataset);
         let shared = self.assemble().await?;
         if !was_written(&shared.served()) {
             shared.refresh(Goal::Start).await?;
+            check_there(&shared, wait)?;
         }
         Ok(Consumer::polling(shared, pace, patience))
     }
@@ -151,7 +163,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::start`].
     pub async fn open(self) -> Result<Consumer> {
-        let patience = self.patience;
+        let (patience, wait) = (self.patience, self.wait_for_dataset);
         let shared = self.assemble().await?;
         // Decided on what was here before: how far a failed refresh came does not make it good.
         let found = was_written(&shared.served());
@@ -163,6 +175,7 @@ impl Builder {
             let version = served.version();
             tracing::warn!(%error, dataset = shared.dataset.name(), version, "serving the local state, which may not be the newest");
         }
+        check_there(&shared, wait)?;
         Ok(Consumer::quiet(shared, patience))
     }
 
@@ -205,4 +218,14 @@ impl Builder {
             .for_each(|listener| shared.listen(listener));
         Ok(shared)
     }
+}
+
+/// Refuses a dataset without a version, as a mistyped name has none.
+fn check_there(shared: &Shared, wait: bool) -> Result<()> {
+    if wait || was_written(&shared.served()) {
+        return Ok(());
+    }
+    let name = shared.dataset.name();
+    let message = format!("dataset {name}: nothing was ever published under this name");
+    Err(Error::new(ErrorKind::NoDataset, message))
 }

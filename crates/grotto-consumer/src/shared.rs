@@ -276,8 +276,11 @@ impl Shared {
     /// Takes note of how a refresh ended, and whether it is certain what it found.
     pub(crate) fn account(&self, outcome: &Result<Option<RefreshReport>>, certain: bool) {
         let now = self.env.clock.monotonic();
-        self.freshness.lock().account(now, outcome.is_ok(), certain);
-        if outcome.is_ok() && certain {
+        // Nothing there is not news: the name may be mistyped, or the store another one.
+        let there = was_written(&self.served());
+        let succeeded = outcome.is_ok() && there;
+        self.freshness.lock().account(now, succeeded, certain);
+        if succeeded && certain {
             let wall_ms = self.env.clock.wall_ms();
             self.keeper().place.note_fresh(now, wall_ms);
         }

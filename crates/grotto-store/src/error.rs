@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Fenced,
     /// A named blob is gone: plan again without it.
     Missing,
+    /// Nothing was ever published under this name: check the name, or publish.
+    NoDataset,
     /// The request or the configuration is wrong: fix it.
     Invalid,
     /// The store asks for less: slow down.
@@ -32,6 +34,7 @@ impl fmt::Display for ErrorKind {
             Self::Corrupt => "corrupt",
             Self::Fenced => "fenced",
             Self::Missing => "missing",
+            Self::NoDataset => "no dataset",
             Self::Invalid => "invalid",
             Self::Overloaded => "overloaded",
             Self::Internal => "internal",

@@ -5,9 +5,9 @@
 use crate::config::{self, Role};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Out, note};
-use crate::target::TargetArgs;
+use crate::target::{TargetArgs, nothing_published};
 use crate::text::{bytes, count, duration, milliseconds};
-use grotto::consumer::{Consumer, RefreshReport};
+use grotto::consumer::{Consumer, ErrorKind, RefreshReport};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,7 +63,12 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     {
         builder = builder.poll_interval(interval);
     }
-    let consumer = builder.start().await?;
+    let consumer = match builder.start().await {
+        Err(error) if error.kind() == ErrorKind::NoDataset => {
+            return Err(nothing_published(dataset.name(), &target).await);
+        }
+        started => started?,
+    };
     if !out.is_json() {
         out.line(format_args!(
             "following {} from version {}",

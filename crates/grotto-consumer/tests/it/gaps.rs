@@ -146,7 +146,8 @@ async fn asked_while_idle(publish: bool) -> Vec<String> {
     }
     let store = FaultStore::new(&kit.folder.path().join("store"));
     let builder = Consumer::builder(DATASET, store.store()).env(VirtualClock::env());
-    let consumer = builder.check_interval(HOUR).start().await.unwrap();
+    let builder = builder.wait_for_dataset(true).check_interval(HOUR);
+    let consumer = builder.start().await.unwrap();
     tokio::time::sleep(Duration::from_millis(150)).await;
     store.take_asked();
     tokio::time::sleep(Duration::from_secs(30)).await;

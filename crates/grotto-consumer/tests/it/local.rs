@@ -94,6 +94,7 @@ async fn a_started_consumer_catches_up_in_the_background() {
 #[tokio::test]
 async fn one_consumer_at_a_time_writes_and_shutdown_makes_room() {
     let kit = Kit::new();
+    kit.publisher().await.publish(1).await;
     let consumer = builder(&kit).start().await.unwrap();
     let error = builder(&kit).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -105,6 +106,7 @@ async fn one_consumer_at_a_time_writes_and_shutdown_makes_room() {
 #[tokio::test]
 async fn a_dropped_consumer_ends_its_polling() {
     let kit = Kit::new();
+    kit.publisher().await.publish(1).await;
     drop(
         builder(&kit)
             .poll_interval(Duration::from_secs(3_600))

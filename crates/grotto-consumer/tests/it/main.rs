@@ -23,5 +23,6 @@ mod kit;
 mod leftovers;
 mod local;
 mod moves;
+mod nothing;
 mod takeover;
 mod trouble;

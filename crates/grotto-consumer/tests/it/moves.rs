@@ -14,9 +14,10 @@ async fn open(kit: &Kit) -> Consumer {
 }
 
 #[tokio::test]
-async fn a_dataset_that_was_never_written_is_the_empty_state() {
+async fn a_dataset_that_was_never_written_is_the_empty_state_if_one_waits_for_it() {
     let kit = Kit::new();
     let consumer = Consumer::builder(DATASET, kit.store.clone())
+        .wait_for_dataset(true)
         .start()
         .await
         .unwrap();

@@ -129,6 +129,7 @@ impl Reader {
                 mount.die_in(self.dice.within(1..40));
             }
         }
+        builder = builder.wait_for_dataset(true);
         let opened = if self.polls {
             builder.start().await
         } else {

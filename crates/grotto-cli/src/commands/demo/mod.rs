@@ -129,6 +129,7 @@ async fn follow(
         let _ = sender.send(report.clone());
     };
     let builder = Consumer::builder(DATASET, store.clone())
+        .wait_for_dataset(true)
         .state_dir(state_dir)
         .poll_interval(POLL);
     let consumer = builder.on_refresh(listener).start().await?;
