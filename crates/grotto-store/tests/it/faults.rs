@@ -2,7 +2,7 @@
 
 use grotto_store::{ErrorKind, Writer};
 
-use crate::kit::{Fault, acquire, commit, faulty, fields, named};
+use crate::kit::{Fault, acquire, commit, faulty, fields, framed, named};
 
 const SLOT_2: &str = "log/00000000000000000002";
 
@@ -90,6 +90,25 @@ async fn an_undecided_commit_can_be_settled_by_itself() {
     let (_dataset, writer, _fields) = undecided().await;
     assert_eq!(writer.settle_pending().await.unwrap().unwrap().version, 2);
     assert_eq!(writer.settle_pending().await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_announced_while_a_commit_is_in_doubt_is_the_one_that_later_entries_name() {
+    let (store, dataset) = faulty();
+    let writer = acquire(&dataset, "a").await;
+    let mut start = fields(&writer, "x").await.unwrap();
+    start.snapshot = Some(writer.upload_snapshot(2, framed("named")).await.unwrap());
+    writer.commit(start).await.unwrap();
+    let doubtful = fields(&writer, "y").await.unwrap();
+    (0..4).for_each(|_| store.script(Fault::PutFails, "log/"));
+    writer.commit(doubtful.clone()).await.unwrap_err();
+    assert!(writer.is_undecided());
+    let blob = writer.upload_snapshot(2, framed("announced")).await;
+    let announced = writer.announce_snapshot(2, blob.unwrap()).await.unwrap();
+    let settled = writer.commit(doubtful).await.unwrap();
+    assert_ne!(settled.snapshot.unwrap().blob, announced.blob);
+    let next = commit(&writer, "z").await.unwrap();
+    assert_eq!(next.snapshot.unwrap().blob, announced.blob);
 }
 
 #[tokio::test(start_paused = true)]

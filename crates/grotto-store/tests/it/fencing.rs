@@ -14,7 +14,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use futures::TryStreamExt;
 use grotto_store::plan::{Known, plan_to_entry};
 
-use crate::kit::{Creates, Fault, acquire, commit, faulty, fields, memory, named};
+use crate::kit::{Creates, Fault, acquire, commit, damage, faulty, fields, memory, named};
 
 #[tokio::test]
 async fn a_fence_raises_the_epoch_and_carries_the_state_forward() {
@@ -138,6 +138,18 @@ async fn a_slot_below_the_collection_boundary_counts_as_lost() {
         "nothing stays behind"
     );
     commit(&new, "unharmed").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_slot_at_the_collection_boundary_counts_as_lost_and_the_next_does_not() {
+    for (boundary, lost) in [(2, true), (1, false)] {
+        let dataset = memory();
+        let sleeper = acquire(&dataset, "sleeper").await;
+        dataset.raise_collected(boundary).await.unwrap();
+        let committed = commit(&sleeper, "x").await;
+        assert_eq!(committed.is_err(), lost, "{boundary}: {committed:?}");
+        assert_eq!(dataset.read_entry(2).await.unwrap().is_none(), lost);
+    }
 }
 
 #[tokio::test]
@@ -441,21 +453,6 @@ async fn of_two_that_claimed_one_commits_and_the_other_is_fenced_for_good() {
     }
     assert!(first.is_fenced());
     assert_eq!(dataset.head().await.unwrap(), Some(entry));
-}
-
-/// Flips a bit of the entry of a version.
-async fn damage(faults: &crate::kit::FaultStore, version: u64) {
-    let path = Path::from(format!("cities/log/{version:020}.json"));
-    let mut bytes = faults
-        .get(&path)
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap()
-        .to_vec();
-    bytes[40] ^= 1;
-    faults.put(&path, bytes.into()).await.unwrap();
 }
 
 #[tokio::test]

@@ -71,6 +71,21 @@ pub(crate) async fn commit(writer: &Writer, text: &str) -> grotto_store::Result<
     writer.commit(fields(writer, text).await?).await
 }
 
+/// Flips a bit of the entry of a version.
+pub(crate) async fn damage(faults: &FaultStore, version: u64) {
+    let path = Path::from(format!("cities/log/{version:020}.json"));
+    let mut bytes = faults
+        .get(&path)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap()
+        .to_vec();
+    bytes[40] ^= 1;
+    faults.put(&path, bytes.into()).await.unwrap();
+}
+
 /// What happens to one matching operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {

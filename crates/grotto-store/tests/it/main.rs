@@ -20,6 +20,7 @@ mod kit;
 mod last;
 mod links;
 mod local;
+mod outages;
 mod reading;
 mod syncs;
 mod takeover;
