@@ -3,7 +3,7 @@
 //! Owns: how a writer's epoch begins. Never: waits for or asks the previous writer.
 
 use bytes::Bytes;
-use grotto_format::log::{EntryKind, LogEntry};
+use grotto_format::log::LogEntry;
 
 use super::compose;
 use super::position::{Pending, Reign};
@@ -60,7 +60,8 @@ impl Writer {
     }
 
     /// Takes over at the head that [`Writer::prepare`] read. If the log has moved on since, this
-    /// writer ends with `Fenced`. Returns the fence; once fenced, returns the head again.
+    /// writer ends with `Fenced`. Returns the fence; once fenced, returns the head again. A first commit
+    /// that is in doubt is settled instead, and returned.
     pub async fn fence(&self) -> Result<LogEntry> {
         self.check_alive()?;
         if let Some(head) = self.held_head() {
@@ -82,9 +83,9 @@ impl Writer {
         if let Some(head) = self.held_head() {
             return Ok(head); // another caller was faster
         }
-        // A fence whose outcome is unknown is driven on; nothing else can be pending yet.
-        let undecided = self.pending().filter(|p| p.entry.kind == EntryKind::Fence);
-        let pending = match undecided {
+        // What is in doubt is driven on, a fence or the first commit of a claimed epoch: either begins
+        // the reign, and another attempt would lose the slot to it.
+        let pending = match self.pending() {
             Some(pending) => pending,
             None => self.compose_fence()?,
         };

@@ -1,6 +1,6 @@
 //! Faults at the moment of the commit: what the store says and what it did are two things.
 
-use grotto_store::{ErrorKind, Writer};
+use grotto_store::{EntryKind, ErrorKind, Writer};
 
 use crate::kit::{Fault, acquire, commit, faulty, fields, framed, named};
 
@@ -198,4 +198,36 @@ async fn no_news_costs_a_request_for_the_slot_and_one_for_the_boundary() {
     assert_eq!(asked(), (gets + 1, lists + 1));
     dataset.read_entry(2).await.unwrap();
     assert_eq!(asked(), (gets + 2, lists + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fence_in_doubt_is_driven_on_as_the_same_attempt() {
+    let (store, dataset) = faulty();
+    let prepared = Writer::prepare(dataset.clone(), named("a")).await.unwrap();
+    let writer = prepared.0;
+    store.script(Fault::PutLandsThenFails, "log/");
+    (0..12).for_each(|_| store.script(Fault::GetFails, "log/"));
+    let error = writer.fence().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(store.script_is_used_up() && writer.is_undecided());
+    let fence = writer.fence().await.unwrap();
+    assert_eq!(dataset.head().await.unwrap(), Some(fence));
+    assert_eq!(commit(&writer, "x").await.unwrap().version, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_commit_in_doubt_is_settled_before_anything_is_fenced() {
+    let (store, dataset) = faulty();
+    let prepared = Writer::prepare(dataset.clone(), named("a")).await.unwrap();
+    let writer = prepared.0;
+    writer.claim().await.unwrap();
+    let first = fields(&writer, "x").await.unwrap();
+    store.script(Fault::PutLandsThenFails, "log/");
+    (0..12).for_each(|_| store.script(Fault::GetFails, "log/"));
+    writer.commit(first).await.unwrap_err();
+    assert!(store.script_is_used_up() && writer.is_undecided());
+    let landed = writer.fence().await.unwrap();
+    assert_eq!((landed.version, landed.kind), (1, EntryKind::Commit));
+    assert_eq!(dataset.head().await.unwrap(), Some(landed));
+    assert_eq!(commit(&writer, "y").await.unwrap().version, 2);
 }
