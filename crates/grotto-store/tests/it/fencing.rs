@@ -231,11 +231,16 @@ async fn a_reader_does_not_follow_an_entry_below_the_boundary() {
 
 #[tokio::test]
 async fn a_store_that_does_not_fence_is_refused_and_names_the_way_out() {
-    for creates in [
-        Creates::Overwrites,
-        Creates::LooksThenWrites,
-        Creates::RefusesAndOverwrites,
-        Creates::RefusesWhileWriting,
+    let second = "the second of two creates succeeded";
+    for (creates, found) in [
+        (Creates::Overwrites, second),
+        (Creates::LooksThenWrites, "4 of 4 racing creates succeeded"),
+        (Creates::RefusesAndOverwrites, second),
+        (Creates::RefusesWhileWriting, second),
+        (
+            Creates::LosersOverwrite,
+            "the winner of a race was overwritten",
+        ),
     ] {
         let (faults, dataset) = faulty();
         faults.honour_creates(creates);
@@ -243,8 +248,10 @@ async fn a_store_that_does_not_fence_is_refused_and_names_the_way_out() {
         let error = acquired.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{creates:?}: {error}");
         assert!(
-            error.message().contains("cannot keep two writers apart"),
-            "{error}"
+            error
+                .message()
+                .contains(&format!("cannot keep two writers apart ({found})")),
+            "{creates:?}: {error}"
         );
         assert_eq!(dataset.head().await.unwrap(), None, "nothing was written");
         let (lazy, _) = Writer::prepare(dataset, named("b")).await.unwrap();
@@ -281,6 +288,14 @@ async fn an_overwriting_store_can_be_used_where_that_is_allowed() {
     let error = commit(&first, "y").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced);
     commit(&second, "z").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_cannot_be_read_back_once_proves_nothing_and_is_made_again() {
+    let (faults, dataset) = faulty();
+    faults.script(Fault::GetFindsNothing, "probe");
+    acquire(&dataset, "a").await;
+    assert!(faults.script_is_used_up());
 }
 
 #[tokio::test]
@@ -529,6 +544,31 @@ async fn an_entry_that_is_listed_and_not_found_is_not_passed_as_damaged_ones_are
     faults.script(Fault::GetFindsNothing, "log/00000000000000000001");
     let (_, head) = prepare().await.unwrap();
     assert_eq!(head, None);
+}
+
+#[tokio::test]
+async fn a_new_start_past_damage_names_its_snapshot_and_brings_no_delta() {
+    let (faults, dataset) = faulty();
+    let old = acquire(&dataset, "old").await;
+    commit(&old, "x").await.unwrap();
+    damage(&faults, 2).await;
+    let options = WriterOptions {
+        past_damage: true,
+        ..named("a")
+    };
+    let (writer, _) = Writer::prepare(dataset, options).await.unwrap();
+    writer.claim().await.unwrap();
+    let blob = writer.upload_snapshot(3, Bytes::new()).await.unwrap();
+    let both = CommitFields {
+        snapshot: Some(blob),
+        ..fields(&writer, "x").await.unwrap()
+    };
+    for start in [CommitFields::default(), both] {
+        let error = writer.commit(start).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.message().contains("expected a new start"), "{error}");
+    }
+    assert!(writer.is_past_damage() && !writer.is_undecided());
 }
 
 #[tokio::test]

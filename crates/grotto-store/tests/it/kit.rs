@@ -121,6 +121,8 @@ pub(crate) enum Creates {
     RefusesAndOverwrites,
     /// Refuses a create while another one is under way, and overwrites afterwards.
     RefusesWhileWriting,
+    /// Answers a create that meets another one under way with a collision, and overwrites that one's.
+    LosersOverwrite,
 }
 
 /// An in-memory store with scripted faults: each is used once, by the first operation on a path
@@ -211,6 +213,44 @@ impl FaultStore {
         self.lists.load(Ordering::Relaxed)
     }
 
+    /// Treats a create as this store does. Returns whether to answer with a collision all the same.
+    async fn honour(&self, location: &Path, options: &mut PutOptions) -> Result<bool> {
+        let creates = *self.creates.lock();
+        if creates == Creates::Honest || options.mode != PutMode::Create {
+            return Ok(false);
+        }
+        let exists = self.inner.head(location).await.is_ok();
+        let is_rival = self.writing.lock().contains(location);
+        let refuses = match creates {
+            Creates::LooksThenWrites => {
+                tokio::task::yield_now().await;
+                exists
+            }
+            Creates::RefusesWhileWriting => is_rival,
+            Creates::LosersOverwrite => exists,
+            _ => false,
+        };
+        if refuses {
+            return Err(collision(location));
+        }
+        options.mode = PutMode::Overwrite;
+        match creates {
+            Creates::RefusesWhileWriting | Creates::LosersOverwrite if !is_rival => {
+                self.writing.lock().push(location.clone());
+                tokio::task::yield_now().await;
+                self.writing.lock().retain(|path| path != location);
+                Ok(false)
+            }
+            Creates::LosersOverwrite => {
+                while self.writing.lock().contains(location) {
+                    tokio::task::yield_now().await;
+                }
+                Ok(true)
+            }
+            _ => Ok(exists && creates == Creates::RefusesAndOverwrites),
+        }
+    }
+
     fn take(&self, location: &Path, fits: impl Fn(Fault) -> bool) -> Option<Fault> {
         let mut script = self.script.lock();
         let at = script
@@ -237,6 +277,13 @@ fn collision(location: &Path) -> Error {
     Error::AlreadyExists {
         path: location.to_string(),
         source: "scripted collision".into(),
+    }
+}
+
+fn nothing(location: &Path) -> Error {
+    Error::NotFound {
+        path: location.to_string(),
+        source: "scripted absence".into(),
     }
 }
 
@@ -267,27 +314,7 @@ impl ObjectStore for FaultStore {
     ) -> Result<PutResult> {
         self.puts.lock().push(location.to_string());
         self.let_rival_in(location, &payload).await;
-        let creates = *self.creates.lock();
-        let mut answer_collision = false;
-        if creates != Creates::Honest && options.mode == PutMode::Create {
-            let exists = self.inner.head(location).await.is_ok();
-            if creates == Creates::LooksThenWrites {
-                tokio::task::yield_now().await;
-                if exists {
-                    return Err(collision(location));
-                }
-            }
-            if creates == Creates::RefusesWhileWriting {
-                if self.writing.lock().contains(location) {
-                    return Err(collision(location));
-                }
-                self.writing.lock().push(location.clone());
-                tokio::task::yield_now().await;
-                self.writing.lock().retain(|path| path != location);
-            }
-            answer_collision = exists && creates == Creates::RefusesAndOverwrites;
-            options.mode = PutMode::Overwrite;
-        }
+        let answer_collision = self.honour(location, &mut options).await?;
         let is_put = |fault| {
             !matches!(
                 fault,
@@ -328,12 +355,7 @@ impl ObjectStore for FaultStore {
         let fault = self.take(location, is_get);
         match fault {
             Some(Fault::GetFails) => return Err(outage()),
-            Some(Fault::GetFindsNothing) => {
-                return Err(object_store::Error::NotFound {
-                    path: location.to_string(),
-                    source: "scripted".into(),
-                });
-            }
+            Some(Fault::GetFindsNothing) => return Err(nothing(location)),
             _ => {}
         }
         let result = self.inner.get_opts(location, options).await?;

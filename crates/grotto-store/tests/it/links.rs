@@ -215,9 +215,11 @@ async fn blobs_at_the_limit_ride_in_the_entry_and_one_byte_more_does_not() {
     for (inline_bytes, expected) in [(reverse + 50, true), (reverse + 49, false)] {
         let writer = one_shot(&dataset, inline_bytes).await;
         let delta = Bytes::from(vec![7; 50]);
-        let reverse = framed("from 1");
-        let step = writer.upload_step(1, delta, Some(reverse)).await.unwrap();
+        let back = Some(framed("from 1"));
+        let step = writer.upload_step(1, delta, back).await.unwrap();
         assert_eq!(step.blobs().is_inline(), expected);
+        let stored = if expected { 0 } else { reverse + 50 };
+        assert_eq!(step.stored_bytes(), stored as u64);
     }
 }
 

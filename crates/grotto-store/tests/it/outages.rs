@@ -94,3 +94,14 @@ async fn to_find_that_a_dataset_was_never_written_takes_one_listing() {
     assert_eq!(dataset.head().await.unwrap(), None);
     assert_eq!(faults.lists(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_announcement_that_cannot_be_read_now_is_not_replaced() {
+    let (faults, dataset, writer) = log_to(2).await;
+    let blob = writer.upload_snapshot(2, framed("s")).await.unwrap();
+    let announced = writer.announce_snapshot(2, blob).await.unwrap();
+    let other = writer.upload_snapshot(2, framed("t")).await.unwrap();
+    fail_gets(&faults, "snapshots/");
+    assert_outage(&faults, writer.announce_snapshot(2, other).await);
+    assert_eq!(dataset.announcement(2).await.unwrap(), Some(announced));
+}
