@@ -40,7 +40,13 @@ const SETS: [Set; 2] = [
     Set {
         name: "protocol",
         package: "grotto-store",
-        files: &["dataset.rs", "plan.rs", "route.rs", "writer/*.rs"],
+        files: &[
+            "dataset.rs",
+            "plan.rs",
+            "plan/*.rs",
+            "route.rs",
+            "writer/*.rs",
+        ],
     },
 ];
 

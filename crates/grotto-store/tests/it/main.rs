@@ -22,5 +22,6 @@ mod links;
 mod local;
 mod outages;
 mod reading;
+mod routes;
 mod syncs;
 mod takeover;

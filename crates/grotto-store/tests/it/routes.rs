@@ -1,0 +1,271 @@
+//! Ways through a log: what is read to find one, and what damage and outages leave of it.
+
+use std::sync::Arc;
+
+use grotto_store::follow::{Fetched, Journey, Traveller};
+use grotto_store::plan::{PlanWeights, Step};
+use grotto_store::{CommitFields, Dataset, Error, ErrorKind, LogEntry, Writer};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+
+use crate::kit::{Fault, FaultStore, acquire, commit, damage, faulty, framed};
+
+/// Writes down where its steps lead and what they are: `s` snapshot, `d` delta, `r` reverse.
+#[derive(Default)]
+struct Notes {
+    at: u64,
+    steps: Vec<String>,
+    restarts: usize,
+}
+
+impl Traveller for Notes {
+    type Error = Error;
+
+    fn kind(error: &Error) -> ErrorKind {
+        error.kind()
+    }
+
+    fn version(&self) -> u64 {
+        self.at
+    }
+
+    fn start_from_nothing(&mut self) {
+        self.at = 0;
+        self.restarts += 1;
+    }
+
+    async fn apply(
+        &mut self,
+        step: &Step,
+        _fetched: Fetched,
+        _last: bool,
+    ) -> grotto_store::Result<()> {
+        let kind = match step {
+            Step::Snapshot { .. } => 's',
+            Step::Delta { .. } => 'd',
+            Step::Reverse { .. } => 'r',
+            Step::Skip { .. } => '>',
+        };
+        self.at = step.to();
+        self.steps.push(format!("{kind}{}", self.at));
+        Ok(())
+    }
+
+    async fn recover(&mut self, _error: &Error, _blob: &str, _misfit: bool) -> bool {
+        true
+    }
+}
+
+struct World {
+    faults: Arc<FaultStore>,
+    dataset: Dataset,
+    writer: Writer,
+}
+
+impl World {
+    /// A log of a fence and versions 2 to `last`.
+    async fn new(last: u64) -> Self {
+        let (faults, dataset) = faulty();
+        let writer = acquire(&dataset, "a").await;
+        for _ in 2..=last {
+            commit(&writer, "x").await.unwrap();
+        }
+        Self {
+            faults,
+            dataset,
+            writer,
+        }
+    }
+
+    async fn announce(&self, version: u64, text: &str) {
+        let blob = self.writer.upload_snapshot(version, framed(text)).await;
+        let announced = self.writer.announce_snapshot(version, blob.unwrap());
+        announced.await.unwrap();
+    }
+
+    async fn entry(&self, version: u64) -> LogEntry {
+        self.dataset.read_entry(version).await.unwrap().unwrap()
+    }
+
+    async fn lose(&self, blob: &str) {
+        let path = Path::from(format!("cities/{blob}"));
+        self.faults.delete(&path).await.unwrap();
+    }
+
+    async fn lose_delta(&self, version: u64) {
+        let entry = self.entry(version).await;
+        let kind = grotto_store::BlobKind::Delta;
+        self.lose(&entry.blob(kind).unwrap().name).await;
+    }
+
+    async fn lose_reverse(&self, version: u64) {
+        let entry = self.entry(version).await;
+        let kind = grotto_store::BlobKind::Reverse;
+        self.lose(&entry.blob(kind).unwrap().name).await;
+    }
+
+    async fn travel(&self, from: u64, target: &LogEntry) -> (Notes, grotto_store::Result<()>) {
+        let mut notes = Notes {
+            at: from,
+            ..Notes::default()
+        };
+        let mut journey = Journey::new(&self.dataset, target);
+        let travelled = journey.travel(&mut notes).await;
+        (notes, travelled)
+    }
+}
+
+#[tokio::test]
+async fn waits_are_weighed_as_the_caller_says() {
+    let world = World::new(5).await;
+    world.announce(5, &"s".repeat(300)).await;
+    let head = world.entry(5).await;
+    let one_by_one = PlanWeights {
+        round_bytes: 1_000,
+        width: 1,
+    };
+    for (weights, steps) in [(PlanWeights::default(), 5), (one_by_one, 1)] {
+        let mut notes = Notes::default();
+        let mut journey = Journey::new(&world.dataset, &head).weights(weights);
+        journey.travel(&mut notes).await.unwrap();
+        assert_eq!((notes.at, notes.steps.len()), (5, steps));
+        assert_eq!(journey.newest_snapshot(), 5);
+    }
+}
+
+#[tokio::test]
+async fn at_the_target_nothing_is_asked_for() {
+    let world = World::new(3).await;
+    let head = world.entry(3).await;
+    let asked = || (world.faults.gets(""), world.faults.lists());
+    let before = asked();
+    let (notes, travelled) = world.travel(3, &head).await;
+    travelled.unwrap();
+    assert!(notes.steps.is_empty());
+    assert_eq!(asked(), before);
+}
+
+#[tokio::test]
+async fn a_step_back_is_taken_before_an_older_snapshot_is_loaded() {
+    let world = World::new(5).await;
+    world.announce(2, "s").await;
+    let target = world.entry(4).await;
+    let (notes, travelled) = world.travel(5, &target).await;
+    travelled.unwrap();
+    assert_eq!(notes.steps, ["r4"]);
+}
+
+#[tokio::test]
+async fn around_a_lost_delta_a_snapshot_is_loaded_without_giving_up_the_state_before() {
+    let world = World::new(5).await;
+    world.announce(4, "s").await;
+    world.lose_delta(2).await;
+    let (notes, travelled) = world.travel(1, &world.entry(5).await).await;
+    travelled.unwrap();
+    assert_eq!(
+        (notes.steps, notes.restarts),
+        (vec!["s4".into(), "d5".into()], 0)
+    );
+}
+
+#[tokio::test]
+async fn where_nothing_leads_up_a_newer_snapshot_leads_down() {
+    let world = World::new(6).await;
+    world.announce(5, "s").await;
+    world.lose_delta(3).await;
+    let target = world.entry(3).await;
+    for from in [0, 1] {
+        let (notes, travelled) = world.travel(from, &target).await;
+        travelled.unwrap();
+        assert!(
+            notes
+                .steps
+                .ends_with(&["s5".into(), "r4".into(), "r3".into()])
+        );
+        assert_eq!((notes.at, notes.restarts), (3, 0));
+    }
+}
+
+#[tokio::test]
+async fn entries_are_read_only_as_far_as_the_way_leads() {
+    let world = World::new(70).await;
+    let head = world.entry(70).await;
+    assert_eq!(head.links.0[0].since, 6);
+    for (from, read) in [(6, 0), (5, 1)] {
+        let before = world.faults.gets("/log/");
+        let (notes, travelled) = world.travel(from, &head).await;
+        travelled.unwrap();
+        assert_eq!(notes.steps.len() as u64, 70 - from);
+        assert_eq!(world.faults.gets("/log/") - before, read, "from {from}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_read_once_and_the_way_goes_around_it() {
+    let world = World::new(70).await;
+    world.announce(60, "s").await;
+    let head = world.entry(70).await;
+    damage(&world.faults, 6).await;
+    let before = world.faults.gets("log/00000000000000000006");
+    let (notes, travelled) = world.travel(1, &head).await;
+    travelled.unwrap();
+    assert_eq!((notes.at, notes.steps[0].as_str()), (70, "s60"));
+    // Once more as it may have been damaged on the way.
+    assert_eq!(world.faults.gets("log/00000000000000000006") - before, 2);
+}
+
+#[tokio::test]
+async fn a_damaged_entry_above_does_not_hide_what_the_target_tells() {
+    let world = World::new(170).await;
+    let target = world.entry(100).await;
+    world.lose_reverse(101).await;
+    damage(&world.faults, 42).await;
+    let (notes, travelled) = world.travel(170, &target).await;
+    travelled.unwrap();
+    assert_eq!((notes.at, notes.restarts), (100, 1));
+}
+
+#[tokio::test]
+async fn with_a_damaged_head_the_way_back_is_made_from_nothing() {
+    let world = World::new(5).await;
+    let target = world.entry(4).await;
+    damage(&world.faults, 5).await;
+    let (notes, travelled) = world.travel(5, &target).await;
+    travelled.unwrap();
+    assert_eq!((notes.at, notes.restarts), (4, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_ends_the_search_and_is_no_reason_for_another_way() {
+    let world = World::new(70).await;
+    world.announce(60, "s").await;
+    let head = world.entry(70).await;
+    let assert_outage = |(notes, travelled): (Notes, grotto_store::Result<()>)| {
+        assert_eq!(travelled.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert!(notes.steps.is_empty() && world.faults.script_is_used_up());
+    };
+    let older = "log/00000000000000000006";
+    (0..3).for_each(|_| world.faults.script(Fault::GetFails, older));
+    assert_outage(world.travel(1, &head).await);
+    let target = world.entry(60).await;
+    damage(&world.faults, 70).await;
+    (0..3).for_each(|_| world.faults.script(Fault::ListFails, "/log"));
+    assert_outage(world.travel(70, &target).await);
+}
+
+#[tokio::test]
+async fn a_target_that_names_its_snapshot_says_which_is_the_newest() {
+    let world = World::new(2).await;
+    let blob = world.writer.upload_snapshot(3, framed("s")).await.unwrap();
+    let start = CommitFields {
+        snapshot: Some(blob),
+        state_checksum: 3,
+        ..CommitFields::default()
+    };
+    let target = world.writer.commit(start).await.unwrap();
+    let journey = Journey::new(&world.dataset, &target);
+    assert_eq!(journey.newest_snapshot(), 3);
+    let (notes, travelled) = world.travel(0, &target).await;
+    travelled.unwrap();
+    assert_eq!(notes.steps, ["s3"]);
+}
