@@ -219,6 +219,26 @@ fn blobs_of_many_entries_do_not_pile_up() {
 }
 
 #[test]
+fn what_an_entry_holds_is_kept_both_ways_and_counted_once() {
+    let mut entry = inline_commit(2, 10);
+    let held = InlineBlobs {
+        delta: Bytes::from(vec![7; 10]),
+        reverse: Some(Bytes::from(vec![7; 5])),
+    };
+    entry.blobs = Some(EntryBlobs::Inline(held));
+    entry.links.0[0].reverse_bytes = Some(5);
+    let mut known = Known::new();
+    for _ in 0..3 {
+        known.learn_entry(&entry);
+        assert_eq!(known.held, 15);
+    }
+    for (from, target) in [(1, 2), (2, 1)] {
+        let chosen = plan(Some(from), target, &known).unwrap();
+        assert!(!chosen.steps[0].blob().unwrap().needs_request());
+    }
+}
+
+#[test]
 fn ten_thousand_small_deltas_lose_against_a_snapshot_of_a_hundred_megabytes() {
     let mut known = chain(10_000, 100);
     known.learn_snapshot(9_990, &blob("s", 100 << 20));
@@ -269,4 +289,37 @@ fn equal_bytes_are_broken_by_fewer_steps() {
     let mut known = chain(3, 10);
     known.learn_snapshot(3, &blob("s3", 30));
     assert_eq!(shape(plan(None, 3, &known)), "s3");
+}
+
+#[test]
+fn a_blob_must_say_what_its_step_says() {
+    use grotto_format::blob::{BlobHeader, BlobKind as HeaderKind};
+    let says = |dataset: &str, kind, from, to| BlobHeader {
+        dataset: dataset.to_owned(),
+        kind,
+        from,
+        to,
+        from_checksum: 0,
+        to_checksum: 0,
+        from_schema_hash: 0,
+        schema_hash: 0,
+        schema_text: None,
+        types: Vec::new(),
+        sections: Vec::new(),
+    };
+    let step = Step::Delta {
+        from: 2,
+        to: 3,
+        blob: Source::linked(&step(2, 2, 7), BlobKind::Delta).unwrap(),
+    };
+    let right = says("cities", HeaderKind::Delta, 2, 3);
+    assert_eq!(step.check_header("cities", &right), Ok(()));
+    for wrong in [
+        says("towns", HeaderKind::Delta, 2, 3),
+        says("cities", HeaderKind::Reverse, 2, 3),
+        says("cities", HeaderKind::Delta, 1, 3),
+        says("cities", HeaderKind::Delta, 2, 4),
+    ] {
+        assert!(step.check_header("cities", &wrong).is_err(), "{wrong:?}");
+    }
 }

@@ -250,3 +250,14 @@ async fn files_that_are_no_entries_are_ignored_in_listings() {
     }
     assert_eq!(dataset.head().await.unwrap().unwrap().version, 1);
 }
+
+#[tokio::test]
+async fn an_entry_of_a_newer_format_asks_for_a_newer_build_and_is_not_damaged() {
+    let (store, dataset) = faulty();
+    let path = Path::from("cities/log/00000000000000000001.json");
+    let sum = grotto_format::checksum::of_bytes(br#"{"format":999,"checksum":""}"#);
+    let sealed = format!(r#"{{"format":999,"checksum":"{sum:016x}"}}"#);
+    store.put(&path, sealed.into_bytes().into()).await.unwrap();
+    let error = dataset.read_entry(1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+}
