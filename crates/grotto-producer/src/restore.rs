@@ -1,8 +1,8 @@
 //! Restoring: the newest version, from blobs.
 //!
-//! Owns: the producer's way to the state its next delta starts from. Fences before it is called, so
-//! the head does not move meanwhile. Which blobs lead there, and what is done without, is the store's
-//! to know.
+//! Owns: the producer's way to the state its next delta starts from. Whether the head can move meanwhile
+//! is for whoever takes over to know ([`crate::takeover`]); which blobs lead there, and what is done
+//! without, for the store.
 
 use crate::error::{Error, Result};
 use grotto_env::Env;

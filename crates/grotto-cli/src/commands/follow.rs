@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// End once this version, or a newer one, is there
     #[arg(long, value_name = "N")]
     until: Option<u64>,
+    /// Wait for a dataset that nobody has published to yet, instead of taking the name for mistyped
+    #[arg(long)]
+    wait: bool,
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
@@ -50,6 +53,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let listener = listener(sender, Arc::clone(&untold));
     let mut builder =
         Consumer::builder(dataset.name(), dataset.store().clone()).on_refresh(listener);
+    builder = builder.wait_for_dataset(args.wait);
     if let Some(dir) = args
         .state_dir
         .clone()

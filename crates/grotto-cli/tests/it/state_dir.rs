@@ -102,6 +102,24 @@ fn a_directory_kept_by_another_process_is_read_while_it_is_kept() {
 }
 
 #[test]
+fn following_a_name_that_nobody_published_under_is_a_choice() {
+    let bench = Bench::with_schema();
+    let line = "follow --store store --dataset items --state-dir state --until 1 --json";
+    std::fs::create_dir_all(bench.path("store")).unwrap();
+    let complaint = bench.run(line).refused(3);
+    assert!(
+        complaint.contains("dataset items has no version"),
+        "{complaint}"
+    );
+    let line = format!("{line} --poll-interval 5ms --wait");
+    let follower = bench.command(&line.split(' ').collect::<Vec<&str>>());
+    let follower = { follower }.spawn().unwrap();
+    bench.publish("{\"id\":1,\"size\":1}\n", "").ok();
+    let run = Run::of(follower.wait_with_output().unwrap()).ok();
+    assert!(run.contains("\"to\":1"), "{run}");
+}
+
+#[test]
 fn a_directory_of_another_dataset_is_refused() {
     let bench = Bench::with_schema();
     bench.publish("{\"id\":1}\n", "").ok();

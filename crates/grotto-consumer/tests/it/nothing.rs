@@ -7,7 +7,7 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn a_name_that_nobody_published_under_is_refused_and_leaves_no_lock() {
+async fn a_name_that_nobody_published_under_is_refused_and_its_directory_serves_the_right_one() {
     let kit = Kit::new();
     kit.publisher().await.publish(1).await;
     for polls in [true, false] {
@@ -21,7 +21,7 @@ async fn a_name_that_nobody_published_under_is_refused_and_leaves_no_lock() {
         assert!(error.to_string().contains("paris"), "{error}");
     }
     let builder = Consumer::builder(DATASET, kit.store.clone());
-    let consumer = builder.state_dir(kit.file("other")).start().await.unwrap();
+    let consumer = builder.state_dir(kit.state_dir()).start().await.unwrap();
     assert!(consumer.version() > 0);
 }
 

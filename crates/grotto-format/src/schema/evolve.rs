@@ -73,7 +73,7 @@ pub fn evolve(old: &Schema, new: &Schema) -> Result<Evolution, Incompatible> {
         unchanged: old == new,
         removed_types: missing(old, new),
         added_types: missing(new, old),
-        removed_fields: removed_fields(old, new),
+        removed_fields: removed_fields(old, new, &types),
         types,
     })
 }
@@ -85,17 +85,20 @@ fn missing(of: &Schema, from: &Schema) -> Vec<TypeId> {
         .collect()
 }
 
-/// Fields of `old` that the type of the same name in `new` lacks.
-fn removed_fields(old: &Schema, new: &Schema) -> Vec<String> {
+/// Fields of old types that nothing in their new ones comes from.
+fn removed_fields(old: &Schema, new: &Schema, types: &[TypeChange]) -> Vec<String> {
     let mut removed = Vec::new();
-    for after in new.types() {
-        let Some(before) = old.find(&after.name) else {
-            continue;
-        };
-        let stays = |name: &str| after.fields().iter().any(|field| field.name == name);
-        let fields = old.get(before).fields().iter();
-        let gone = fields.filter(|field| !stays(&field.name));
-        removed.extend(gone.map(|field| format!("{}.{}", after.name, field.name)));
+    for (after, change) in new.types().iter().zip(types) {
+        let Some(before) = change.old else { continue };
+        let before = old.get(before).fields();
+        let mut stays = vec![false; before.len()];
+        change
+            .fields
+            .iter()
+            .flatten()
+            .for_each(|at| stays[*at] = true);
+        let gone = before.iter().zip(stays).filter(|(_, stays)| !stays);
+        removed.extend(gone.map(|(field, _)| format!("{}.{}", after.name, field.name)));
     }
     removed
 }

@@ -7,22 +7,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use std::sync::Arc;
 
-use crate::kit::{Fault, FaultStore, acquire, commit, faulty, fields};
-
-async fn flip(store: &FaultStore, path: &str) {
-    let path = Path::from(path);
-    let mut bytes = store
-        .get(&path)
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap()
-        .to_vec();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    store.put(&path, bytes.into()).await.unwrap();
-}
+use crate::kit::{Fault, FaultStore, acquire, commit, faulty, fields, flip};
 
 #[tokio::test]
 async fn a_flipped_byte_in_a_log_entry_is_corrupt_and_names_the_entry() {

@@ -73,16 +73,25 @@ pub(crate) async fn commit(writer: &Writer, text: &str) -> grotto_store::Result<
 
 /// Flips a bit of the entry of a version.
 pub(crate) async fn damage(faults: &FaultStore, version: u64) {
-    let path = Path::from(format!("cities/log/{version:020}.json"));
-    let mut bytes = faults
-        .get(&path)
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap()
-        .to_vec();
-    bytes[40] ^= 1;
+    let path = format!("cities/log/{version:020}.json");
+    change(faults, &path, |bytes| bytes[40] ^= 1).await;
+}
+
+/// Flips a bit in the middle of an object.
+pub(crate) async fn flip(faults: &FaultStore, path: &str) {
+    let middle = |bytes: &mut Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    };
+    change(faults, path, middle).await;
+}
+
+/// Changes the bytes of an object.
+pub(crate) async fn change(faults: &FaultStore, path: &str, how: impl FnOnce(&mut Vec<u8>)) {
+    let path = Path::from(path);
+    let got = faults.get(&path).await.unwrap();
+    let mut bytes = got.bytes().await.unwrap().to_vec();
+    how(&mut bytes);
     faults.put(&path, bytes.into()).await.unwrap();
 }
 

@@ -13,7 +13,7 @@ use grotto_store::{
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use crate::kit::{FaultStore, faulty, framed};
+use crate::kit::{FaultStore, change, faulty, framed};
 
 /// Takes every step and checks that it brings the blob of its version.
 struct Walker {
@@ -282,20 +282,8 @@ async fn a_damaged_file_that_only_a_link_tells_of_is_found_by_its_footer() {
     publish(&writer).await;
     let second = publish(&writer).await;
     let head = publish(&writer).await;
-    let path = Path::from(format!(
-        "cities/{}",
-        second.blob(BlobKind::Delta).unwrap().name
-    ));
-    let mut bytes = store
-        .get(&path)
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap()
-        .to_vec();
-    bytes[9] ^= 1;
-    store.put(&path, bytes.into()).await.unwrap();
+    let name = &second.blob(BlobKind::Delta).unwrap().name;
+    change(&store, &format!("cities/{name}"), |bytes| bytes[9] ^= 1).await;
     let linked = Source::linked(&head.links.0[1], BlobKind::Delta).unwrap();
     assert_eq!(linked.checksum(), None);
     let error = dataset.fetch(&linked).await.unwrap_err();

@@ -12,6 +12,7 @@
 
 mod blobs;
 mod breaker;
+mod claims;
 mod conformance;
 mod cost;
 mod faults;
@@ -21,6 +22,7 @@ mod last;
 mod links;
 mod local;
 mod outages;
+mod past_damage;
 mod reading;
 mod routes;
 mod syncs;
