@@ -29,6 +29,8 @@ pub(crate) enum Trouble {
     LandsAndHangs,
     /// The request never gets anywhere, nor does an answer.
     Hangs,
+    /// The request is under way until [`TroubledStore::go_on`] is given a permit.
+    Waits,
     /// Refused, nothing is written.
     Fails,
     /// Refused for want of permission, nothing is written.
@@ -68,6 +70,7 @@ pub(crate) struct TroubledStore {
     asked: Mutex<Vec<String>>,
     /// One permit for each put that met trouble.
     pub(crate) met: Semaphore,
+    pub(crate) go_on: Semaphore,
 }
 
 impl TroubledStore {
@@ -77,6 +80,7 @@ impl TroubledStore {
             trouble: Mutex::default(),
             asked: Mutex::default(),
             met: Semaphore::new(0),
+            go_on: Semaphore::new(0),
         })
     }
 
@@ -175,6 +179,12 @@ impl ObjectStore for TroubledStore {
                 std::future::pending().await
             }
             Some(Trouble::Hangs) => std::future::pending().await,
+            Some(Trouble::Waits) => {
+                if let Ok(permit) = self.go_on.acquire().await {
+                    permit.forget();
+                }
+                self.inner.put_opts(location, payload, options).await
+            }
             Some(trouble @ Trouble::LandsThenDenied) => {
                 self.inner.put_opts(location, payload, options).await?;
                 Err(trouble.error(location))

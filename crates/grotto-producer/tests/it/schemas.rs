@@ -1,6 +1,6 @@
 //! A schema that cannot follow the one of the dataset is refused before it does harm.
 
-use crate::kit::{TroubledStore, names, put};
+use crate::kit::{Trouble, TroubledStore, names, put};
 use grotto_format::Schema;
 use grotto_producer::{ErrorKind, Producer, ProducerBuilder};
 use std::sync::Arc;
@@ -51,6 +51,25 @@ async fn a_producer_with_a_wider_schema_takes_over_with_all_records() {
     // And one whose schema the newest version has already.
     let again = builder(&store, WIDER).open().await.unwrap();
     assert_eq!(names(&again.state()), names(&wider.state()));
+}
+
+#[tokio::test]
+async fn what_is_published_while_a_schema_is_checked_is_taken_over_too() {
+    let store = TroubledStore::new();
+    let before = store.producer(0).await;
+    put(&before, 1, "Ghent").await.unwrap().unwrap();
+    // Restored and checked, about to fence.
+    store.cause(Trouble::Waits, "probe");
+    let opening = tokio::spawn(builder(&store, WIDER).open());
+    store.met.acquire().await.unwrap().forget();
+    put(&before, 2, "Bruges").await.unwrap().unwrap();
+    store.heal();
+    store.go_on.add_permits(1);
+    let wider = opening.await.unwrap().unwrap();
+    assert_eq!(names(&wider.state()), names(&before.state()));
+    put(&wider, 3, "Ypres").await.unwrap().unwrap();
+    let restored = builder(&store, WIDER).open().await.unwrap();
+    assert_eq!(names(&restored.state()).len(), 3);
 }
 
 #[tokio::test]

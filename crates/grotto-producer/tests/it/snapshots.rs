@@ -112,3 +112,22 @@ async fn a_snapshot_of_a_version_that_the_log_lost_is_used_by_nobody() {
     let expected = [(1, long), (2, "two".to_owned()), (3, "three".to_owned())];
     assert_eq!(held, expected);
 }
+
+#[tokio::test]
+async fn a_small_version_is_one_object_unless_that_is_turned_off() {
+    for (inline, deltas) in [(None, 0), (Some(0), 1)] {
+        let store = TroubledStore::new();
+        let schema = Schema::parse(SCHEMA).unwrap();
+        let mut builder = Producer::builder("cities", store.store()).schema(schema);
+        if let Some(bytes) = inline {
+            builder = builder.inline_blobs(bytes);
+        }
+        let producer = builder.snapshot_every(0).open().await.unwrap();
+        put(&producer, 1, "Ghent").await.unwrap().unwrap();
+        assert_eq!(
+            store.paths("cities/delta/").await.len(),
+            deltas,
+            "{inline:?}"
+        );
+    }
+}
