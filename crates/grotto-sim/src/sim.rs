@@ -33,6 +33,8 @@ pub(crate) struct Sim {
     pub(crate) ledger: Mutex<Ledger>,
     /// Puts that have yet to land.
     pub(crate) under_way: Mutex<u64>,
+    /// Looks at copies of the store that have yet to end.
+    pub(crate) looks: Mutex<u64>,
     /// Goes up when the store is put back: puts from before do not land any more.
     pub(crate) generation: Mutex<u64>,
     /// Probes of which it is known why they were not removed.
@@ -53,6 +55,7 @@ impl Sim {
             weather: Mutex::new(Weather::calm()),
             ledger: Mutex::default(),
             under_way: Mutex::default(),
+            looks: Mutex::default(),
             generation: Mutex::default(),
             left_probes: Mutex::default(),
             trace: Mutex::new(Trace::new(whole_trace)),

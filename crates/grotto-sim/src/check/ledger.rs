@@ -53,6 +53,10 @@ pub(crate) struct Ledger {
     /// The newest version that ever was, since the dataset was created.
     peak: u64,
     era: u64,
+    /// Something is lost or damaged for good, so that not every version can be read any more.
+    scarred: bool,
+    /// Blobs that are.
+    spoilt: BTreeSet<String>,
     /// The first version that needs none before it and since which nothing was lost or damaged.
     whole_from: Option<u64>,
 }
@@ -121,7 +125,7 @@ impl Ledger {
         }
         self.head = self.head.max(version);
         self.peak = self.peak.max(version);
-        if entry.kind == EntryKind::Commit && entry.blobs.is_none() {
+        if self.begins_anew(&entry) {
             self.whole_from.get_or_insert(version);
         }
         self.gone.remove(&version);
@@ -187,12 +191,29 @@ impl Ledger {
 
     /// Something was lost or damaged for good.
     pub(crate) fn scarred(&mut self) {
+        self.scarred = true;
         self.whole_from = None;
     }
 
-    /// From which version on nobody needs anything that was lost or damaged.
-    pub(crate) fn whole_from(&self) -> Option<u64> {
-        self.whole_from
+    /// A blob was lost or damaged for good.
+    pub(crate) fn spoilt(&mut self, path: &str) {
+        self.scarred();
+        self.spoilt.insert(path.to_owned());
+    }
+
+    /// Whether an entry needs nothing of what came before it.
+    fn begins_anew(&self, entry: &LogEntry) -> bool {
+        let named = entry
+            .snapshot
+            .as_ref()
+            .map(|named| named.blob.name.as_str());
+        let spoilt = named.is_some_and(|name| self.spoilt.iter().any(|path| path.ends_with(name)));
+        entry.kind == EntryKind::Commit && entry.blobs.is_none() && !spoilt
+    }
+
+    /// Whether a version that is in the log needs nothing that was lost or damaged.
+    pub(crate) fn is_readable(&self, version: u64) -> bool {
+        !self.scarred || self.whole_from.is_some_and(|from| version >= from)
     }
 
     /// Versions that the log has to have.
@@ -216,7 +237,7 @@ impl Ledger {
             self.cut_off(version - 1);
         } else {
             self.lose(version);
-            self.scarred();
+            self.whole_from = None;
         }
         told.map_or(Ok(()), |token| {
             Err(format!(

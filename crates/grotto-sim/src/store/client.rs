@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use super::connection::{meta, refusal};
 use super::weather::Kind;
 use super::{Objects, flipped};
+use crate::check::check_reach;
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::sim::{Sim, is_entry};
@@ -80,6 +81,9 @@ impl Client {
         self.status.lock().dead = true;
         *self.sim.left_probes.lock() += 1;
         self.changed.notify_waiters();
+        if self.name.starts_with('w') {
+            check_reach(&self.sim, "after a crash");
+        }
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -286,6 +290,8 @@ impl Client {
             if let Some(operations) = status.dies_after_entry.take() {
                 status.dies_in = Some(operations);
             }
+            drop(status);
+            check_reach(&self.sim, "once its entry landed");
         }
         landed
     }
@@ -343,6 +349,9 @@ impl Client {
             let same = *sim.generation.lock() == generation;
             let landed = same && sim.land(&name, &path, bytes, create);
             *sim.left_probes.lock() += 1;
+            if landed && is_entry(&path) {
+                check_reach(&sim, "once its entry landed late");
+            }
             sim.note(&name, format_args!("late put {path}: landed {landed}"));
             *sim.under_way.lock() -= 1;
         });

@@ -190,7 +190,7 @@ pub(super) fn refusal(fault: Fault, path: &Path) -> Error {
     }
 }
 
-fn unsupported(what: &'static str) -> Error {
+pub(super) fn unsupported(what: &'static str) -> Error {
     Error::NotSupported {
         source: what.into(),
     }

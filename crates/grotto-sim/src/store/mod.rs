@@ -5,6 +5,7 @@
 
 mod client;
 mod connection;
+mod frozen;
 mod weather;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use object_store::path::Path;
 
 pub(crate) use client::Client;
 pub(crate) use connection::Connection;
+pub(crate) use frozen::Frozen;
 pub(crate) use weather::Weather;
 
 use crate::dice::Dice;

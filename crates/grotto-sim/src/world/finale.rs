@@ -36,6 +36,9 @@ pub(crate) async fn demand_progress(
     if let Some(reader) = readers.first_mut() {
         verify_versions(stage, reader).await;
     }
+    while *stage.sim.looks.lock() > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     verify_log(stage);
     verify_objects(stage);
 }
@@ -84,13 +87,10 @@ async fn await_newest(stage: &Stage, reader: &mut Reader) {
 /// Every version that is in the log can be read, unless something was lost for good that it needs, and is
 /// what it was. One that begins anew needs nothing before it.
 async fn verify_versions(stage: &Stage, reader: &mut Reader) {
-    let (versions, whole_from) = {
-        let ledger = stage.sim.ledger.lock();
-        (ledger.intact(), ledger.whole_from())
-    };
+    let versions = stage.sim.ledger.lock().intact();
     for version in versions {
         if let Err(error) = reader.read(version).await
-            && (!stage.is_scarred() || whole_from.is_some_and(|from| version >= from))
+            && stage.sim.ledger.lock().is_readable(version)
         {
             let what = format!("version {version} cannot be read: {error}");
             stage.sim.violation("sim", what);

@@ -3,11 +3,11 @@
 //! Owns: when and what. Never: does more than the store of a real host could do to its users.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use object_store::path::Path;
 
 use super::stage::Stage;
+use crate::check::check_reach;
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::sim::DATASET;
@@ -73,9 +73,9 @@ fn scar(stage: &Arc<Stage>, dice: &Dice, ends_only: bool) {
         stage.sim.count(fault);
         stage.sim.note("sim", format_args!("{fault}: {what}"));
         if fault != Fault::LostEnd {
-            stage.scarred.store(true, Ordering::Relaxed);
             stage.sim.ledger.lock().scarred();
         }
+        check_reach(&stage.sim, "after a loss");
     }
 }
 
@@ -110,6 +110,7 @@ fn crash_host(stage: &Stage, dice: &Dice) {
             sim.violation("store", reason);
         }
     }
+    check_reach(sim, "after a crash of the store");
 }
 
 type Hit = Option<(Fault, String)>;
@@ -126,6 +127,7 @@ fn hit_blob(stage: &Stage, dice: &Dice, fault: Fault) -> Hit {
     } else {
         objects.remove(path);
     }
+    stage.sim.ledger.lock().spoilt(path.as_ref());
     Some((fault, path.to_string()))
 }
 
@@ -165,8 +167,7 @@ fn lose_entry(stage: &Stage, dice: &Dice) -> Hit {
 
 /// The store is put back to what it was some versions ago, but only its log: all writers begin again.
 fn cut_off(stage: &Stage, dice: &Dice) -> Hit {
-    let mut ledger = stage.sim.ledger.lock();
-    let head = ledger.head();
+    let head = stage.sim.ledger.lock().head();
     let left = match announced(stage) {
         Some(version) if version <= head && head - version < 8 && dice.chance(500) => version - 1,
         _ => head.saturating_sub(dice.within(1..4)),
@@ -174,14 +175,14 @@ fn cut_off(stage: &Stage, dice: &Dice) -> Hit {
     if left == 0 {
         return None;
     }
-    if !ledger.intact().contains(&left) {
+    if !stage.sim.ledger.lock().intact().contains(&left) {
         return None;
     }
     end_writers(stage);
     for version in left + 1..=head {
         stage.sim.objects.lock().remove(&entry_path(version));
     }
-    ledger.cut_off(left);
+    stage.sim.ledger.lock().cut_off(left);
     Some((Fault::LostEnd, format!("version {left} is the newest now")))
 }
 

@@ -11,6 +11,7 @@ use grotto_store::{BreakerOptions, Store, StoreOptions};
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 
+use crate::check::check_reach;
 use crate::dice::Dice;
 use crate::sim::Sim;
 use crate::store::{Client, Connection, Weather};
@@ -20,8 +21,6 @@ use crate::store::{Client, Connection, Weather};
 pub(crate) struct Stage {
     pub(crate) sim: Arc<Sim>,
     healed: AtomicBool,
-    /// Something is lost or damaged for good, so that not every version can be reached any more.
-    pub(crate) scarred: AtomicBool,
     clients: Mutex<Vec<Arc<Client>>>,
 }
 
@@ -30,7 +29,6 @@ impl Stage {
         Arc::new(Self {
             sim: Arc::clone(sim),
             healed: AtomicBool::new(false),
-            scarred: AtomicBool::new(false),
             clients: Mutex::default(),
         })
     }
@@ -63,10 +61,6 @@ impl Stage {
         !self.healed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn is_scarred(&self) -> bool {
-        self.scarred.load(Ordering::Relaxed)
-    }
-
     /// Ends all faults, and waits for what is still on its way.
     pub(crate) async fn heal(&self) {
         self.sim.note("sim", format_args!("faults end"));
@@ -78,6 +72,7 @@ impl Stage {
         while *self.sim.under_way.lock() > 0 {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+        check_reach(&self.sim, "after faults ended");
     }
 }
 
