@@ -62,6 +62,9 @@ impl Kind {
             Self::Of(ErrorKind::Fenced) => {
                 Some("another writer was faster; run the command again to publish on top of it")
             }
+            Self::Of(ErrorKind::Overloaded) => {
+                Some("the store throttles: try again later, and publish or poll less often")
+            }
             _ => None,
         }
     }
@@ -107,6 +110,9 @@ impl Failure {
                 hint: None,
             },
             K::NotFound => Self::invalid(format!("cannot {action}: it does not exist")),
+            K::ReadOnlyFilesystem => {
+                Self::invalid(format!("cannot {action}: {}", plain(error))).hint(READ_ONLY_HINT)
+            }
             _ => Self::invalid(format!("cannot {action}: {}", plain(error))),
         }
     }
@@ -139,6 +145,12 @@ impl Failure {
     /// An error of a library: its message and, where the message does not say it, its first cause.
     pub(crate) fn of_library(kind: ErrorKind, message: &str, error: &dyn StdError) -> Self {
         let mut message = message.to_owned();
+        if is_read_only(error) {
+            if !message.contains("read-only") {
+                message = format!("{message}: {READ_ONLY}");
+            }
+            return Self::new(kind, message).hint(READ_ONLY_HINT);
+        }
         if let Some(cause) = first_cause(error).filter(|cause| !message.contains(cause)) {
             message = format!("{message}: {cause}");
         }
@@ -184,8 +196,28 @@ fn first_cause(error: &dyn StdError) -> Option<String> {
     })
 }
 
+const READ_ONLY: &str = "the file system is read-only";
+const READ_ONLY_HINT: &str = "mount it for writing, or name a folder on another file system; after errors of a disk systems mount \
+     read-only by themselves: look into their log first";
+
+/// Whether a file system that is read-only is the cause.
+fn is_read_only(error: &dyn StdError) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ReadOnlyFilesystem) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A system error without its number.
 fn plain(error: &std::io::Error) -> String {
+    if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem {
+        return READ_ONLY.to_owned();
+    }
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = text.chars();
@@ -255,6 +287,37 @@ mod tests {
     fn control_characters_of_the_input_do_not_reach_the_terminal() {
         let failure = Failure::invalid("found \"a\u{1b}[2Jb\nc\"");
         assert_eq!(failure.text(false), "error: found \"a [2Jb c\"");
+    }
+
+    #[test]
+    fn a_read_only_file_system_is_told_once_with_a_hint_of_its_own() {
+        let read_only = || std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem);
+        let named = "cannot create x: the file system at /srv is read-only";
+        for (message, expected) in [
+            (named, named),
+            (
+                "cannot open x",
+                "cannot open x: the file system is read-only",
+            ),
+        ] {
+            let error = grotto::store::Error::new(ErrorKind::Invalid, message);
+            let failure = Failure::from(error.with_source(read_only()));
+            assert_eq!(failure.message(), expected);
+            assert!(
+                failure.text(false).contains("hint: mount it"),
+                "{failure:?}"
+            );
+        }
+        let failure = Failure::io("write /srv/out", &read_only());
+        let text = failure.text(false);
+        assert!(text.starts_with("error: cannot write /srv/out: the file system is read-only\n"));
+        assert!(text.contains("hint: mount it"), "{text}");
+    }
+
+    #[test]
+    fn a_store_that_throttles_has_a_hint_of_its_own() {
+        let failure = Failure::new(ErrorKind::Overloaded, "cannot create x");
+        assert!(failure.text(false).contains("hint: the store throttles"));
     }
 
     #[test]

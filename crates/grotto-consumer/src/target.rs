@@ -100,7 +100,7 @@ impl Shared {
             },
             Glance::Own | Glance::Hint => match self.dataset.leader_hint().await {
                 Ok(hint) => hint.is_some_and(|hint| hint.version > version),
-                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error.into()),
+                Err(error) if error.kind().is_outage() => return Err(error.into()),
                 // Only a hint.
                 Err(_) => false,
             },

@@ -2,8 +2,8 @@
 //!
 //! Owns: when to pass. Never: calls anything or sleeps; it is pure over its clock.
 //!
-//! "Not found" and other answers are successes here: only [`ErrorKind::Unavailable`] and
-//! [`ErrorKind::Overloaded`] count as failures.
+//! "Not found" and other answers are successes here: only [outages](crate::ErrorKind::is_outage) count as
+//! failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use grotto_env::Clock;
 use parking_lot::Mutex;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// When the breaker opens and how it closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl CircuitBreaker {
     /// Reports how a passed call went.
     pub fn record<T>(&self, answer: &Result<T>) {
         match answer {
-            Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Overloaded) => {
+            Err(e) if e.kind().is_outage() => {
                 e.message().clone_into(&mut self.reason.lock());
                 self.failed();
             }
@@ -175,6 +175,7 @@ mod tests {
     use grotto_env::ManualClock;
 
     use super::*;
+    use crate::error::ErrorKind;
 
     const OPTIONS: BreakerOptions = BreakerOptions {
         failures: 3,

@@ -5,6 +5,8 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +27,14 @@ pub enum ErrorKind {
     Overloaded,
     /// A bug in this project: report it.
     Internal,
+}
+
+impl ErrorKind {
+    /// Whether the store could not be asked, now: nothing is known then of what is in it.
+    #[must_use]
+    pub fn is_outage(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Overloaded)
+    }
 }
 
 impl fmt::Display for ErrorKind {
@@ -106,8 +116,14 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// An error of the object store while doing `action` to the object at `path`.
-    pub(crate) fn from_store(action: &str, path: &str, source: object_store::Error) -> Self {
+    /// An error of the object store while doing `action` to the object at `path`. `root` is the folder that
+    /// the store is, if it is one.
+    pub(crate) fn from_store(
+        action: &str,
+        path: &str,
+        root: Option<&Path>,
+        source: object_store::Error,
+    ) -> Self {
         use object_store::Error as E;
         let (kind, reason) = match &source {
             E::NotFound { .. } => (ErrorKind::Missing, "it does not exist"),
@@ -124,43 +140,111 @@ impl Error {
             E::AlreadyExists { .. } | E::Precondition { .. } | E::NotModified { .. } => {
                 (ErrorKind::Internal, "a condition failed that nobody set")
             }
-            // Local folders come without kinds of their own.
-            other if is_denied(other) => (ErrorKind::Invalid, "permission denied"),
-            _ => (ErrorKind::Unavailable, "the store failed"),
+            other => match Refusal::of(other) {
+                Some(Refusal::Denied) => (ErrorKind::Invalid, "permission denied"),
+                Some(Refusal::ReadOnly) => (ErrorKind::Invalid, READ_ONLY),
+                Some(Refusal::Throttled) => (ErrorKind::Overloaded, "the store asks for less"),
+                None => (ErrorKind::Unavailable, "the store failed"),
+            },
         };
+        let reason = in_place(reason, root);
         Self::new(kind, format!("cannot {action} {path}: {reason}")).with_source(source)
+    }
+
+    /// The host refused to do `action` to the folder of a store.
+    pub(crate) fn from_host(action: &str, folder: &Path, source: io::Error) -> Self {
+        let mut message = format!("cannot {action} {}", folder.display());
+        if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
+            message = format!("{message}: {}", in_place(READ_ONLY, Some(folder)));
+        }
+        Self::invalid(message).with_source(source)
     }
 }
 
-/// Whether the host refused, which trying again does not change.
-fn is_denied(error: &(dyn StdError + 'static)) -> bool {
-    use std::io::ErrorKind as K;
-    std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| {
-        (*error).source()
-    })
-    .filter_map(|error| error.downcast_ref::<std::io::Error>())
-    .any(|cause| matches!(cause.kind(), K::PermissionDenied | K::ReadOnlyFilesystem))
+const READ_ONLY: &str = "the file system is read-only";
+
+/// A reason that says which file system it is about.
+fn in_place(reason: &str, root: Option<&Path>) -> String {
+    match root.filter(|_| reason == READ_ONLY) {
+        Some(root) => format!("the file system at {} is read-only", root.display()),
+        None => reason.to_owned(),
+    }
+}
+
+/// What a backend refuses without a kind of its own for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// By the host, for want of a permission.
+    Denied,
+    /// By the host: nothing can be written there.
+    ReadOnly,
+    /// By a server that has too much to do: 429, or 503, which S3 calls SlowDown.
+    Throttled,
+}
+
+impl Refusal {
+    /// The first refusal among an error and its causes.
+    fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(refusal) = Self::of_one(error) {
+                return Some(refusal);
+            }
+            next = error.source();
+        }
+        None
+    }
+
+    fn of_one(error: &(dyn StdError + 'static)) -> Option<Self> {
+        match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(io::ErrorKind::PermissionDenied) => Some(Self::Denied),
+            Some(io::ErrorKind::ReadOnlyFilesystem) => Some(Self::ReadOnly),
+            Some(_) => None,
+            None => matches!(status(error), Some(429 | 503)).then_some(Self::Throttled),
+        }
+    }
+}
+
+/// The status of an HTTP answer that the client has given up on. The type of that error is private, so it
+/// is known by how it begins; what a server or a key says stands behind that.
+fn status(error: &dyn StdError) -> Option<u16> {
+    let text = error.to_string();
+    let status = text.strip_prefix("Server returned non-2xx status code: ")?;
+    status.get(..3)?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn generic(kind: std::io::ErrorKind) -> Error {
-        let source = Box::new(std::io::Error::from(kind));
+    fn generic(kind: io::ErrorKind) -> Error {
+        let source = Box::new(io::Error::from(kind));
         let cause = object_store::Error::Generic {
             store: "LocalFileSystem",
             source,
         };
-        Error::from_store("create", "x", cause)
+        Error::from_store("create", "x", Some(Path::new("/srv/store")), cause)
+    }
+
+    #[test]
+    fn a_read_only_file_system_is_named_with_its_place() {
+        let error = generic(io::ErrorKind::ReadOnlyFilesystem);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let expected = "cannot create x: the file system at /srv/store is read-only";
+        assert_eq!(error.message(), expected);
+        let read_only = io::ErrorKind::ReadOnlyFilesystem.into();
+        let error = Error::from_host("create store folder", Path::new("/srv/new"), read_only);
+        let expected =
+            "cannot create store folder /srv/new: the file system at /srv/new is read-only";
+        assert_eq!(error.message(), expected);
     }
 
     #[test]
     fn a_folder_without_permission_is_no_store_that_will_answer_later() {
-        let error = generic(std::io::ErrorKind::PermissionDenied);
+        let error = generic(io::ErrorKind::PermissionDenied);
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert_eq!(error.message(), "cannot create x: permission denied");
-        let other = generic(std::io::ErrorKind::TimedOut);
+        let other = generic(io::ErrorKind::TimedOut);
         assert_eq!(other.kind(), ErrorKind::Unavailable);
     }
 }

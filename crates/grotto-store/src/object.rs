@@ -77,9 +77,7 @@ impl Store {
         let StoreUrl::Local(path) = url else {
             return Self::open(url);
         };
-        create_root(path, &*sync).map_err(|e| {
-            Error::invalid(format!("cannot create store folder {}", path.display())).with_source(e)
-        })?;
+        create_root(path, &*sync).map_err(|e| Error::from_host("create store folder", path, e))?;
         Self::open_folder(path, sync)
     }
 
@@ -262,19 +260,32 @@ impl Store {
     /// The paths below `prefix` that sort after `after`, in no order. The deadline is that of each
     /// answer on the way: a long listing takes as long as it goes on.
     pub(crate) async fn list(&self, prefix: &Path, after: Option<&Path>) -> Result<Vec<Path>> {
+        let (paths, _) = self.list_some(prefix, after, usize::MAX).await?;
+        Ok(paths)
+    }
+
+    /// The same, but no more than `most` of them, whichever the store names first; and whether these
+    /// are all.
+    pub(crate) async fn list_some(
+        &self,
+        prefix: &Path,
+        after: Option<&Path>,
+        most: usize,
+    ) -> Result<(Vec<Path>, bool)> {
         let list = || async {
             let mut listing = match after {
                 Some(after) => self.objects.list_with_offset(Some(prefix), after),
                 None => self.objects.list(Some(prefix)),
             };
             let mut paths = Vec::new();
-            loop {
+            while paths.len() < most {
                 let next = self.limited("list", prefix.as_ref(), 0, listing.try_next());
                 match next.await? {
                     Some(meta) => paths.push(meta.location),
-                    None => return Ok(paths),
+                    None => return Ok((paths, true)),
                 }
             }
+            Ok((paths, false))
         };
         self.reading(list).await
     }
@@ -356,7 +367,9 @@ impl Store {
         }
         let deadline = self.options.deadline_for(bytes);
         let answer = match self.env.within(deadline, operation).await {
-            Ok(answer) => answer.map_err(|e| Error::from_store(action, path, e)),
+            Ok(answer) => {
+                answer.map_err(|e| Error::from_store(action, path, self.root.as_deref(), e))
+            }
             Err(_) => Err(Error::unavailable(format!(
                 "cannot {action} {path}: no answer within {} s",
                 deadline.as_secs()

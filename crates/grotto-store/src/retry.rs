@@ -1,7 +1,7 @@
 //! Trying again: exponential backoff with jitter, bounded.
 //!
-//! Owns: how often and how long. Never: retries anything but [`ErrorKind::Unavailable`], and never
-//! decides whether an operation may be repeated; that is the caller's knowledge.
+//! Owns: how often and how long. Never: retries anything but an outage ([`ErrorKind::is_outage`]), and
+//! never decides whether an operation may be repeated; that is the caller's knowledge.
 
 use std::future::Future;
 use std::time::Duration;
@@ -44,8 +44,16 @@ impl RetryPolicy {
             .mul_f64(0.5 + random.fraction() / 2.0)
     }
 
-    /// Runs `operation` until it succeeds, fails for another reason than unavailability, or has
-    /// used its tries. Returns its last answer.
+    /// The wait after an outage: of a store that asks for less, the longest one at once.
+    fn delay_after(&self, outage: ErrorKind, tried: u32, random: &dyn Random) -> Duration {
+        match outage {
+            ErrorKind::Overloaded => self.delay(u32::MAX, random),
+            _ => self.delay(tried, random),
+        }
+    }
+
+    /// Runs `operation` until it succeeds, fails for another reason than an outage, or has used its
+    /// tries. Returns its last answer.
     pub async fn run<T, F, Fut>(&self, env: &Env, mut operation: F) -> Result<T>
     where
         F: FnMut() -> Fut,
@@ -54,8 +62,8 @@ impl RetryPolicy {
         let mut tried = 1;
         loop {
             match operation().await {
-                Err(error) if error.kind() == ErrorKind::Unavailable && tried < self.tries => {
-                    let delay = self.delay(tried, &*env.random);
+                Err(error) if error.kind().is_outage() && tried < self.tries => {
+                    let delay = self.delay_after(error.kind(), tried, &*env.random);
                     tracing::debug!(%error, tried, delay_ms = delay.as_millis(), "trying again");
                     env.sleep(delay).await;
                     tried += 1;
@@ -109,6 +117,17 @@ mod tests {
             assert_eq!(result.unwrap_err().kind(), kind);
             assert_eq!(tries, 1);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_asks_for_less_is_tried_again_only_after_the_longest_wait() {
+        let (result, tries) = run(&[Some(ErrorKind::Overloaded), None]).await;
+        assert!(result.is_ok());
+        assert_eq!(tries, 2);
+        let (policy, random) = (RetryPolicy::READS, SeededRandom::new(3));
+        let after = |outage| policy.delay_after(outage, 1, &random);
+        assert!(after(ErrorKind::Overloaded) >= policy.max_delay / 2);
+        assert!(after(ErrorKind::Unavailable) <= policy.first_delay);
     }
 
     #[test]

@@ -138,6 +138,7 @@ async fn a_commit_that_is_refused_stays_pending_until_it_is_settled() {
         Trouble::Fails,
         Trouble::Denied,
         Trouble::ReadOnly,
+        Trouble::Throttled,
         Trouble::LandsThenDenied,
     ] {
         undecided(trouble).await;

@@ -37,6 +37,8 @@ pub(crate) enum Trouble {
     Denied,
     /// Refused because the file system is read-only, nothing is written.
     ReadOnly,
+    /// The server asks for less, nothing is written.
+    Throttled,
     /// Written, then refused for want of permission, and so is reading it back.
     LandsThenDenied,
 }
@@ -52,6 +54,10 @@ impl Trouble {
             Self::ReadOnly => Error::Generic {
                 store: "TroubledStore",
                 source: Box::new(read_only),
+            },
+            Self::Throttled => Error::Generic {
+                store: "TroubledStore",
+                source: "Server returned non-2xx status code: 503 Service Unavailable: ".into(),
             },
             _ => Error::Generic {
                 store: "TroubledStore",
