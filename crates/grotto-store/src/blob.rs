@@ -37,7 +37,7 @@ impl Dataset {
     pub async fn fetch(&self, blob: &Source) -> Result<Bytes> {
         match blob.place() {
             Place::Here(bytes) => Ok(bytes.clone()),
-            Place::Entry { version, kind } => self.fetch_inline(*version, *kind, blob).await,
+            Place::Entry { version, kind, .. } => self.fetch_inline(*version, *kind, blob).await,
             Place::File => match self.fetch_once(blob).await {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::warn!(%error, blob = blob.name(), "fetching a damaged blob again");

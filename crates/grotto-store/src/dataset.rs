@@ -14,11 +14,10 @@ use object_store::path::Path;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Layout, version_of};
 use crate::object::Store;
+use crate::outline::Outline;
 
 /// Entries read at a time when many are wanted.
 const ENTRIES_AT_ONCE: usize = 8;
-/// Times the head is looked for while a collector deletes what a listing named.
-const HEAD_TRIES: usize = 3;
 
 /// One dataset in a store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -92,23 +91,6 @@ impl Dataset {
         }
     }
 
-    /// The newest log entry; `None` for a dataset that was never written.
-    pub async fn head(&self) -> Result<Option<LogEntry>> {
-        for _ in 0..HEAD_TRIES {
-            let Some(newest) = self.newest_listed().await? else {
-                return Ok(None);
-            };
-            // Absent now means collected since the listing: the head has moved on.
-            if let Some(entry) = self.read_entry(newest).await? {
-                return self.climb(entry).await.map(Some);
-            }
-        }
-        Err(Error::unavailable(format!(
-            "dataset {}: entries vanish while the head is looked for",
-            self.name()
-        )))
-    }
-
     /// The positions of the sources that the newest version states; empty for a dataset that was never
     /// written.
     pub async fn positions(&self) -> Result<BTreeMap<String, u64>> {
@@ -164,12 +146,12 @@ impl Dataset {
         Ok(versions)
     }
 
-    /// The intact log entries in a range, ascending; those collected meanwhile are left out, damaged
-    /// ones too, with a warning: what others say is still good.
-    pub async fn list_entries(&self, range: RangeInclusive<u64>) -> Result<Vec<LogEntry>> {
+    /// What the intact log entries in a range say, ascending; those collected meanwhile are left out,
+    /// damaged ones too, with a warning: what others say is still good.
+    pub async fn outlines(&self, range: RangeInclusive<u64>) -> Result<Vec<Outline>> {
         let versions = self.list_versions(range).await?;
-        let entries: Vec<Option<LogEntry>> = futures::stream::iter(versions)
-            .map(|version| self.read_entry_or_warn(version))
+        let entries: Vec<Option<Outline>> = futures::stream::iter(versions)
+            .map(|version| self.read_outline_or_warn(version))
             .buffered(ENTRIES_AT_ONCE)
             .try_collect()
             .await?;
@@ -233,13 +215,13 @@ impl Dataset {
         Ok(Some(entry))
     }
 
-    async fn read_entry_or_warn(&self, version: u64) -> Result<Option<LogEntry>> {
+    async fn read_outline_or_warn(&self, version: u64) -> Result<Option<Outline>> {
         match self.read_entry(version).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::warn!(%error, dataset = self.name(), version, "ignoring a damaged log entry");
                 Ok(None)
             }
-            other => other,
+            other => Ok(other?.map(Outline::of)),
         }
     }
 
@@ -255,40 +237,6 @@ impl Dataset {
             }
             other => other,
         }
-    }
-
-    /// The newest version that a listing shows, starting where the leader last was.
-    async fn newest_listed(&self) -> Result<Option<u64>> {
-        let hinted = self.hinted_version().await;
-        if hinted > 0 {
-            let newer = self.list_versions(hinted..=u64::MAX).await?;
-            // Nothing there: the hint is of another time. It is only a hint.
-            if let Some(newest) = newer.last() {
-                return Ok(Some(*newest));
-            }
-        }
-        Ok(self.list_versions(1..=u64::MAX).await?.last().copied())
-    }
-
-    async fn hinted_version(&self) -> u64 {
-        match self.leader_hint().await {
-            Ok(hint) => hint.map_or(0, |hint| hint.version),
-            Err(error) => {
-                tracing::debug!(%error, dataset = self.name(), "no usable leader hint");
-                0
-            }
-        }
-    }
-
-    /// Entries may be created after the listing was made: ask for the next until there is none.
-    async fn climb(&self, mut entry: LogEntry) -> Result<LogEntry> {
-        while let Some(slot) = entry.version.checked_add(1) {
-            match self.read_entry(slot).await? {
-                Some(next) => entry = next,
-                None => break,
-            }
-        }
-        Ok(entry)
     }
 
     pub(crate) fn check_dataset(&self, path: &Path, found: &str) -> Result<()> {

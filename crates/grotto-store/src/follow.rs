@@ -32,7 +32,8 @@ const MOST_FAULTS: usize = 64;
 pub struct Ahead {
     /// Blobs under way at a time; 0 counts as 1.
     pub blobs: usize,
-    /// Their bytes together; one blob is fetched whatever its length.
+    /// Bytes in memory for them together, those of the log entries included that some ride in; one blob is
+    /// fetched whatever its length.
     pub bytes: u64,
 }
 
@@ -276,7 +277,7 @@ struct Fetches<'a> {
     /// What was fetched before.
     ready: BTreeMap<usize, Fetched>,
     under_way: FuturesOrdered<BoxFuture<'a, (u64, Result<Fetched>)>>,
-    /// Length of the blobs under way.
+    /// What is in memory for those under way.
     bytes: u64,
 }
 
@@ -296,29 +297,29 @@ impl<'a> Fetches<'a> {
     /// The blob of the next step; `None` behind the last one.
     async fn next(&mut self) -> Option<Result<Fetched>> {
         self.start_more();
-        let (length, fetched) = self.under_way.next().await?;
-        self.bytes = self.bytes.saturating_sub(length);
+        let (weight, fetched) = self.under_way.next().await?;
+        self.bytes = self.bytes.saturating_sub(weight);
         Some(fetched)
     }
 
     /// Asks for blobs as far ahead as is allowed.
     fn start_more(&mut self) {
         while let Some(step) = self.steps.get(self.position) {
-            let length = step.blob().map_or(0, Source::length);
+            let weight = step.blob().map_or(0, Source::in_flight);
             let full = self.under_way.len() >= self.ahead.blobs
-                || self.bytes.saturating_add(length) > self.ahead.bytes;
+                || self.bytes.saturating_add(weight) > self.ahead.bytes;
             if full && !self.under_way.is_empty() {
                 return;
             }
             let (dataset, ready) = (self.dataset, self.ready.remove(&self.position));
             let fetched = async move {
                 match ready {
-                    Some(fetched) => (length, Ok(fetched)),
-                    None => (length, fetch(dataset, step).await),
+                    Some(fetched) => (weight, Ok(fetched)),
+                    None => (weight, fetch(dataset, step).await),
                 }
             };
             self.under_way.push_back(fetched.boxed());
-            self.bytes = self.bytes.saturating_add(length);
+            self.bytes = self.bytes.saturating_add(weight);
             self.position += 1;
         }
     }

@@ -5,6 +5,9 @@
 use bytes::Bytes;
 use grotto_format::log::{BlobKind, BlobRef, Link, LogEntry, StepNonce};
 
+/// Bytes of a log entry beside its blobs, as a rule.
+const REST_OF_ENTRY: u64 = 4 << 10;
+
 /// A blob that a step needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -19,8 +22,13 @@ pub struct Source {
 pub(crate) enum Place {
     /// A file of its own.
     File,
-    /// The log entry of a version, which was not read.
-    Entry { version: u64, kind: BlobKind },
+    /// The log entry of a version, whose bytes are not here.
+    Entry {
+        version: u64,
+        kind: BlobKind,
+        /// Bytes of the blobs in that entry together.
+        both: u64,
+    },
     /// A log entry that was read.
     Here(Bytes),
 }
@@ -53,6 +61,18 @@ impl Source {
         !matches!(self.place, Place::Here(_))
     }
 
+    /// Bytes in memory while it is fetched: of one that rides in an entry all of that, as text and as what
+    /// the text holds.
+    pub(crate) fn in_flight(&self) -> u64 {
+        match self.place {
+            Place::File | Place::Here(_) => self.length,
+            Place::Entry { both, .. } => {
+                let text = both.div_ceil(3).saturating_mul(4);
+                text.saturating_add(both).saturating_add(REST_OF_ENTRY)
+            }
+        }
+    }
+
     /// Its bytes that are in memory.
     pub(crate) fn held(&self) -> u64 {
         match &self.place {
@@ -77,6 +97,19 @@ impl Source {
         entry.inline(kind).map(inline).or_else(file)
     }
 
+    /// The same, without a byte of it.
+    pub(crate) fn named_by(entry: &LogEntry, kind: BlobKind) -> Option<Self> {
+        let mut source = Self::of(entry, kind)?;
+        if let (Place::Here(_), Some(blobs)) = (&source.place, &entry.blobs) {
+            source.place = Place::Entry {
+                version: entry.version,
+                kind,
+                both: blobs.delta_bytes() + blobs.reverse_bytes().unwrap_or(0),
+            };
+        }
+        Some(source)
+    }
+
     /// A blob of the step that a link tells of.
     pub fn linked(link: &Link, kind: BlobKind) -> Option<Self> {
         let length = match kind {
@@ -86,7 +119,14 @@ impl Source {
         };
         let version = link.version();
         let (name, place) = if link.inline {
-            let place = Place::Entry { version, kind };
+            let both = link
+                .delta_bytes
+                .saturating_add(link.reverse_bytes.unwrap_or(0));
+            let place = Place::Entry {
+                version,
+                kind,
+                both,
+            };
             (inline_name(version, kind), place)
         } else {
             (link.name(kind), Place::File)

@@ -92,10 +92,11 @@ async fn from_store(dataset: &Dataset, target: &Target, name: &str) -> Outcome<B
 
 /// What the log promises of a blob.
 async fn find(dataset: &Dataset, name: &str) -> Outcome<Option<Source>> {
-    let kinds = [BlobKind::Delta, BlobKind::Reverse];
-    for entry in dataset.list_entries(1..=u64::MAX).await? {
-        let steps = kinds.iter().filter_map(|kind| Source::of(&entry, *kind));
-        let named = entry.snapshot.iter().map(|named| Source::from(&named.blob));
+    for told in dataset.outlines(1..=u64::MAX).await? {
+        let kinds = [BlobKind::Delta, BlobKind::Reverse];
+        let steps = kinds.iter().filter_map(|kind| told.blob(*kind).cloned());
+        let named = told.entry().snapshot.iter();
+        let named = named.map(|named| Source::from(&named.blob));
         if let Some(blob) = steps.chain(named).find(|blob| blob.name() == name) {
             return Ok(Some(blob));
         }
@@ -108,15 +109,15 @@ async fn find(dataset: &Dataset, name: &str) -> Outcome<Option<Source>> {
 /// The text of a schema, from the delta that brought it. Only for the names: without it types show as
 /// numbers.
 async fn schema_in_log(dataset: &Dataset, hash: u64) -> Outcome<Option<String>> {
-    let entries = dataset.list_entries(1..=u64::MAX).await?;
-    let mut deltas = entries
+    let outlines = dataset.outlines(1..=u64::MAX).await?;
+    let mut deltas = outlines
         .iter()
-        .filter(|entry| entry.schema_hash == hash)
-        .filter_map(|entry| Source::of(entry, BlobKind::Delta));
+        .filter(|told| told.entry().schema_hash == hash)
+        .filter_map(|told| told.blob(BlobKind::Delta));
     let Some(delta) = deltas.next() else {
         return Ok(None);
     };
-    match dataset.fetch(&delta).await {
+    match dataset.fetch(delta).await {
         Ok(bytes) => Ok(Blob::parse(bytes)
             .ok()
             .and_then(|blob| blob.header.schema_text)),

@@ -7,7 +7,7 @@ use crate::failure::{Outcome, one_line};
 use crate::output::Out;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::{self, Table};
-use grotto::store::{BlobKind, BlobRef, EntryBlobs, EntryKind, LogEntry, Source};
+use grotto::store::{BlobKind, BlobRef, EntryKind, LogEntry, Outline, Source};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let first = args
         .limit
         .map_or(1, |limit| newest.saturating_sub(limit) + 1);
-    let entries = dataset.list_entries(first..=newest).await?;
+    let entries = dataset.outlines(first..=newest).await?;
     let damaged = damaged(&versions, first, &entries);
     let snapshots: BTreeMap<u64, BlobRef> = dataset
         .snapshot_entries()
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     if out.is_json() {
         entries
             .iter()
-            .try_for_each(|entry| out.json(&line(entry, snapshots.get(&entry.version))))?;
+            .try_for_each(|told| out.json(&line(told, snapshots.get(&told.entry().version))))?;
         return damaged
             .iter()
             .try_for_each(|version| out.json(&json!({ "version": version, "kind": "damaged" })));
@@ -67,12 +67,13 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
 }
 
 /// A line for each version. Positions and tags have columns only where some version has any.
-fn table(entries: &[LogEntry], snapshots: &BTreeMap<u64, BlobRef>) -> Table {
+fn table(outlines: &[Outline], snapshots: &BTreeMap<u64, BlobRef>) -> Table {
+    let entries = || outlines.iter().map(Outline::entry);
     let mut notes: Vec<(&str, Notes)> = Vec::new();
-    if entries.iter().any(|entry| !entry.sources.is_empty()) {
+    if entries().any(|entry| !entry.sources.is_empty()) {
         notes.push(("positions", |entry| pairs(&entry.sources)));
     }
-    if entries.iter().any(|entry| !entry.tags.is_empty()) {
+    if entries().any(|entry| !entry.tags.is_empty()) {
         notes.push(("tags", |entry| pairs(&entry.tags)));
     }
     let figures = [
@@ -83,14 +84,15 @@ fn table(entries: &[LogEntry], snapshots: &BTreeMap<u64, BlobRef>) -> Table {
     let left = names.len();
     names.extend(figures);
     let mut table = Table::new(left, &names);
-    for entry in entries {
+    for outline in outlines {
+        let entry = outline.entry();
         let mut cells = vec![
             kind(entry).to_owned(),
             text::date(entry.time_ms),
             one_line(&entry.writer),
         ];
         cells.extend(notes.iter().map(|(_, show)| show(entry)));
-        cells.extend(figures_of(entry, snapshots.get(&entry.version)));
+        cells.extend(figures_of(outline, snapshots.get(&entry.version)));
         table.row(cells);
     }
     table
@@ -106,8 +108,8 @@ fn pairs<V: std::fmt::Display>(of: &BTreeMap<String, V>) -> String {
 }
 
 /// The versions whose entries are there and cannot be read.
-fn damaged(versions: &[u64], first: u64, entries: &[LogEntry]) -> Vec<u64> {
-    let intact: BTreeSet<u64> = entries.iter().map(|entry| entry.version).collect();
+fn damaged(versions: &[u64], first: u64, outlines: &[Outline]) -> Vec<u64> {
+    let intact: BTreeSet<u64> = outlines.iter().map(|told| told.entry().version).collect();
     let listed = versions.iter().copied().filter(|version| *version >= first);
     listed.filter(|version| !intact.contains(version)).collect()
 }
@@ -120,10 +122,11 @@ fn kind(entry: &LogEntry) -> &'static str {
     }
 }
 
-fn figures_of(entry: &LogEntry, snapshot: Option<&BlobRef>) -> [String; 6] {
+fn figures_of(outline: &Outline, snapshot: Option<&BlobRef>) -> [String; 6] {
+    let entry = outline.entry();
     let size = |length: Option<u64>| length.map_or_else(|| "–".to_owned(), text::bytes);
-    let delta = entry.blobs.as_ref().map(EntryBlobs::delta_bytes);
-    let reverse = entry.blobs.as_ref().and_then(EntryBlobs::reverse_bytes);
+    let delta = outline.blob(BlobKind::Delta).map(Source::length);
+    let reverse = outline.blob(BlobKind::Reverse).map(Source::length);
     [
         entry.version.to_string(),
         entry.epoch.to_string(),
@@ -134,7 +137,8 @@ fn figures_of(entry: &LogEntry, snapshot: Option<&BlobRef>) -> [String; 6] {
     ]
 }
 
-fn line(entry: &LogEntry, snapshot: Option<&BlobRef>) -> serde_json::Value {
+fn line(outline: &Outline, snapshot: Option<&BlobRef>) -> serde_json::Value {
+    let entry = outline.entry();
     json!({
         "version": entry.version,
         "kind": kind(entry),
@@ -147,17 +151,14 @@ fn line(entry: &LogEntry, snapshot: Option<&BlobRef>) -> serde_json::Value {
         "types": entry.types,
         "sources": entry.sources,
         "tags": entry.tags,
-        "delta": blob(entry, BlobKind::Delta),
-        "reverse": blob(entry, BlobKind::Reverse),
+        "delta": outline.blob(BlobKind::Delta).map(blob),
+        "reverse": outline.blob(BlobKind::Reverse).map(blob),
         "snapshot": snapshot,
     })
 }
 
 /// A blob of a commit: a file of its own, or in the entry under this name.
-fn blob(entry: &LogEntry, kind: BlobKind) -> serde_json::Value {
-    let Some(source) = Source::of(entry, kind) else {
-        return serde_json::Value::Null;
-    };
+fn blob(source: &Source) -> serde_json::Value {
     json!({
         "name": source.name(),
         "length": source.length(),

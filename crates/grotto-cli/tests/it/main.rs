@@ -14,6 +14,7 @@ mod kit;
 mod output;
 mod readme;
 mod refusals;
+mod rules;
 mod state_dir;
 #[cfg(target_os = "linux")]
 mod syscalls;

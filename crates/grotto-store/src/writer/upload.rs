@@ -3,7 +3,11 @@
 //! Owns: their names, and which of them need none. Never: makes anybody see a blob.
 
 use bytes::Bytes;
-use grotto_format::log::{BlobKind, BlobRef, EntryBlobs, InlineBlobs, Stored, StoredBlobs};
+use grotto_env::Random;
+use grotto_format::log::{
+    BlobKind, BlobRef, EntryBlobs, InlineBlobs, StepNonce, Stored, StoredBlobs,
+};
+use parking_lot::Mutex;
 
 use super::{MAX_INLINE_BYTES, Writer};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +34,52 @@ impl Uploaded {
             EntryBlobs::Inline(_) => 0,
             stored => stored.delta_bytes() + stored.reverse_bytes().unwrap_or(0),
         }
+    }
+}
+
+/// What became of a blob.
+enum Sent {
+    There,
+    /// Another blob has its name: two clones of one machine may draw the same nonce.
+    Taken,
+}
+
+impl Sent {
+    fn or_taken(self, version: u64) -> Result<()> {
+        match self {
+            Self::There => Ok(()),
+            Self::Taken => Err(Error::unavailable(format!(
+                "the name of a blob of version {version} is taken"
+            ))),
+        }
+    }
+}
+
+/// Which blobs of a step are yet to be sent, and the nonce of their names.
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    nonce: StepNonce,
+    delta: bool,
+    reverse: bool,
+}
+
+impl Missing {
+    fn all(nonce: StepNonce) -> Self {
+        Self {
+            nonce,
+            delta: true,
+            reverse: true,
+        }
+    }
+
+    /// Takes note of a try. Where a name is taken, both blobs need others.
+    fn note(&mut self, delta: &Result<Sent>, reverse: &Result<Sent>, random: &dyn Random) {
+        if matches!(delta, Ok(Sent::Taken)) || matches!(reverse, Ok(Sent::Taken)) {
+            *self = Self::all(fresh_nonce(random));
+            return;
+        }
+        self.delta &= delta.is_err();
+        self.reverse &= reverse.is_err();
     }
 }
 
@@ -75,7 +125,7 @@ impl Writer {
         })
     }
 
-    /// Both under one nonce. A try that failed may have left one of them: the next takes other names.
+    /// Both under one nonce. What a try brought there, the next one does not send again.
     async fn store_step(
         &self,
         version: u64,
@@ -84,19 +134,36 @@ impl Writer {
         reverse: Option<Bytes>,
     ) -> Result<StoredBlobs> {
         let random = &*self.dataset.store.env().random;
+        let missing = Mutex::new(Missing::all(fresh_nonce(random)));
         let create = || async {
-            let nonce = fresh_nonce(random);
-            let create = |kind, bytes: Option<Bytes>| async move {
+            let Missing {
+                nonce,
+                delta: delta_missing,
+                reverse: reverse_missing,
+            } = *missing.lock();
+            let send = |kind, bytes: Option<Bytes>| async move {
                 match bytes {
                     Some(bytes) => {
-                        self.create_blob(&nonce.name(kind, version, epoch), &bytes)
-                            .await
+                        let name = nonce.name(kind, version, epoch);
+                        self.create_or_find(&name, &bytes).await
                     }
-                    None => Ok(()),
+                    None => Ok(Sent::There),
                 }
             };
-            let delta = create(BlobKind::Delta, Some(delta.clone()));
-            tokio::try_join!(delta, create(BlobKind::Reverse, reverse.clone()))?;
+            let (delta, reverse) = tokio::join!(
+                send(
+                    BlobKind::Delta,
+                    Some(delta.clone()).filter(|_| delta_missing)
+                ),
+                send(
+                    BlobKind::Reverse,
+                    reverse.clone().filter(|_| reverse_missing)
+                ),
+            );
+            missing.lock().note(&delta, &reverse, random);
+            for sent in [delta, reverse] {
+                sent?.or_taken(version)?;
+            }
             Ok(nonce)
         };
         let nonce = self.dataset.store.writing(create).await?;
@@ -109,6 +176,29 @@ impl Writer {
             delta: self.stored(delta).await?,
             reverse,
         })
+    }
+
+    /// Creates a blob; one of the same name and bytes is as good. That is how a try that landed without
+    /// an answer is found.
+    async fn create_or_find(&self, name: &str, bytes: &Bytes) -> Result<Sent> {
+        let store = &self.dataset.store;
+        let path = self.dataset.layout.blob(name);
+        if store.create(&path, bytes.clone()).await? == Created::New {
+            return Ok(Sent::There);
+        }
+        match store.get_part(&path, None, bytes.len() as u64).await {
+            Ok(Some(found)) if found == bytes => {
+                store.confirm(&path).await?;
+                Ok(Sent::There)
+            }
+            Ok(None) => Err(Error::unavailable(format!(
+                "{path} exists and does not: the store contradicts itself"
+            ))),
+            Ok(Some(_)) => Ok(Sent::Taken),
+            // Longer than ours.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Sent::Taken),
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates a blob, and never writes over one: two clones of one machine may draw the same nonce. A

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use grotto_store::plan::{Known, plan_to_entry};
 use grotto_store::{Dataset, EntryKind, ErrorKind, Next, Store, StoreUrl, Writer};
 
-use crate::kit::{FaultStore, acquire, commit, named};
+use crate::kit::{FaultStore, acquire, commit, log, named};
 
 /// Runs every promise against one store.
 pub(crate) async fn run(store: Store) {
@@ -40,7 +40,7 @@ async fn nothing_is_there_at_first(dataset: &Dataset) {
     assert_eq!(dataset.leader_hint().await.unwrap(), None);
     assert_eq!(dataset.collected().await.unwrap(), 0);
     assert!(dataset.snapshot_entries().await.unwrap().is_empty());
-    assert!(dataset.list_entries(1..=u64::MAX).await.unwrap().is_empty());
+    assert!(dataset.outlines(1..=u64::MAX).await.unwrap().is_empty());
 }
 
 async fn commits_are_seen_in_order(dataset: &Dataset) {
@@ -55,7 +55,7 @@ async fn commits_are_seen_in_order(dataset: &Dataset) {
             writer.heartbeat().await;
         }
     }
-    assert_eq!(dataset.list_entries(1..=u64::MAX).await.unwrap(), committed);
+    assert_eq!(log(dataset).await, committed);
     assert_eq!(dataset.list_versions(2..=3).await.unwrap(), [2, 3]);
     assert_eq!(dataset.leader_hint().await.unwrap().unwrap().version, 3);
     let head = dataset.head().await.unwrap().unwrap();
@@ -164,7 +164,7 @@ async fn racing_writers_never_share_a_version(dataset: &Dataset) {
     for task in tasks {
         acknowledged.extend(task.await.unwrap());
     }
-    let log = dataset.list_entries(1..=u64::MAX).await.unwrap();
+    let log = log(dataset).await;
     let versions: Vec<u64> = log.iter().map(|entry| entry.version).collect();
     let gapless: Vec<u64> = (1..=log.len() as u64).collect();
     assert_eq!(versions, gapless);

@@ -27,9 +27,18 @@ const PAGE: usize = 1_000;
 
 /// An in-memory store in which requests take time and are counted.
 #[derive(Debug)]
-struct FarStore {
-    inner: Arc<InMemory>,
-    requests: Arc<AtomicUsize>,
+pub(crate) struct FarStore {
+    pub(crate) inner: Arc<InMemory>,
+    pub(crate) requests: Arc<AtomicUsize>,
+}
+
+impl FarStore {
+    pub(crate) fn new(inner: Arc<InMemory>) -> Self {
+        Self {
+            inner,
+            requests: Arc::default(),
+        }
+    }
 }
 
 async fn request(requests: &AtomicUsize) {
@@ -37,19 +46,23 @@ async fn request(requests: &AtomicUsize) {
     tokio::time::sleep(REQUEST).await;
 }
 
-/// A listing in pages, each of which is a request.
+/// A listing in pages, each of which is a request once it is needed.
 fn paged(
     listing: BoxStream<'static, Result<ObjectMeta>>,
     requests: Arc<AtomicUsize>,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
-    let listed = async move {
-        let listed: Vec<_> = listing.collect().await;
-        for _ in 0..=listed.len() / PAGE {
+    let pages = futures::stream::unfold((listing, 0), move |(mut listing, asked)| {
+        let requests = Arc::clone(&requests);
+        async move {
+            let page: Vec<_> = listing.by_ref().take(PAGE).collect().await;
+            if page.is_empty() && asked > 0 {
+                return None;
+            }
             request(&requests).await;
+            Some((futures::stream::iter(page), (listing, asked + 1)))
         }
-        futures::stream::iter(listed)
-    };
-    futures::stream::once(listed).flatten().boxed()
+    });
+    pages.flatten().boxed()
 }
 
 impl fmt::Display for FarStore {
@@ -127,10 +140,7 @@ async fn aged(versions: u64, every: u64) -> (Arc<FarStore>, Dataset) {
         }
     }
     writer.heartbeat().await;
-    let far = Arc::new(FarStore {
-        inner,
-        requests: Arc::default(),
-    });
+    let far = Arc::new(FarStore::new(inner));
     let store = Store::from_object_store(Arc::clone(&far) as Arc<dyn ObjectStore>);
     (far, Dataset::open(store, "cities").unwrap())
 }

@@ -71,6 +71,15 @@ pub(crate) async fn commit(writer: &Writer, text: &str) -> grotto_store::Result<
     writer.commit(fields(writer, text).await?).await
 }
 
+/// All entries of a log, with all that is in them.
+pub(crate) async fn log(dataset: &Dataset) -> Vec<LogEntry> {
+    let mut log = Vec::new();
+    for version in dataset.list_versions(1..=u64::MAX).await.unwrap() {
+        log.push(dataset.read_entry(version).await.unwrap().unwrap());
+    }
+    log
+}
+
 /// Flips a bit of the entry of a version.
 pub(crate) async fn damage(faults: &FaultStore, version: u64) {
     let path = format!("cities/log/{version:020}.json");
@@ -145,6 +154,8 @@ pub(crate) struct FaultStore {
     gets: Mutex<Vec<String>>,
     puts: Mutex<Vec<String>>,
     lists: AtomicUsize,
+    /// What somebody else creates in the place of the next put that fails.
+    rival_bytes: Mutex<Option<Bytes>>,
     /// Puts that are under way.
     writing: Mutex<Vec<Path>>,
     rivals: Mutex<usize>,
@@ -160,6 +171,7 @@ impl FaultStore {
             gets: Mutex::default(),
             puts: Mutex::default(),
             lists: AtomicUsize::default(),
+            rival_bytes: Mutex::default(),
             writing: Mutex::default(),
             rivals: Mutex::default(),
         }
@@ -200,6 +212,11 @@ impl FaultStore {
         entry.writer = "rival".to_owned();
         let put = self.inner.put(location, entry.encode().unwrap().into());
         put.await.unwrap();
+    }
+
+    /// The next put that fails does so while somebody else creates the object with these bytes.
+    pub(crate) fn replace_when_refused(&self, bytes: Bytes) {
+        *self.rival_bytes.lock() = Some(bytes);
     }
 
     /// From now on listings leave out paths that contain `part`, as if made a moment ago.
@@ -332,7 +349,13 @@ impl ObjectStore for FaultStore {
         };
         let fault = self.take(location, is_put);
         match fault {
-            Some(Fault::PutFails) => return Err(outage()),
+            Some(Fault::PutFails) => {
+                let rival = self.rival_bytes.lock().take();
+                if let Some(bytes) = rival {
+                    self.inner.put(location, bytes.into()).await?;
+                }
+                return Err(outage());
+            }
             Some(Fault::PutExistsOfNothing) => return Err(collision(location)),
             _ => {}
         }

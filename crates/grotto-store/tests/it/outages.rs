@@ -68,7 +68,7 @@ async fn no_entry_and_no_snapshot_is_left_out_for_an_outage() {
     let blob = writer.upload_snapshot(2, framed("s")).await.unwrap();
     let announced = writer.announce_snapshot(2, blob).await.unwrap();
     fail_gets(&faults, "log/00000000000000000002");
-    assert_outage(&faults, dataset.list_entries(1..=9).await);
+    assert_outage(&faults, dataset.outlines(1..=9).await);
     for part in ["log/00000000000000000002", "snapshots/"] {
         fail_gets(&faults, part);
         assert_outage(&faults, dataset.snapshot_entry(2).await);

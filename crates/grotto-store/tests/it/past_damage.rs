@@ -51,8 +51,8 @@ async fn past_damaged_entries_only_a_new_start_can_be_committed() {
         ErrorKind::Fenced
     );
     assert_eq!(commit(&writer, "x").await.unwrap().version, 6);
-    let listed = dataset.list_entries(1..=9).await.unwrap();
-    let listed: Vec<u64> = listed.iter().map(|entry| entry.version).collect();
+    let listed = dataset.outlines(1..=9).await.unwrap();
+    let listed: Vec<u64> = listed.iter().map(|told| told.entry().version).collect();
     assert_eq!(listed, [1, 2, 5, 6]);
 }
 

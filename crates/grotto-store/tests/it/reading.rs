@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use grotto_store::follow::{Ahead, Fetched, Journey, Traveller};
 use grotto_store::plan::Step;
-use grotto_store::{Dataset, Error, ErrorKind, Next, Store};
+use grotto_store::{Dataset, Error, ErrorKind, Next, Store, Writer, WriterOptions};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -18,9 +18,9 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::kit::{acquire, commit, framed, memory};
+use crate::kit::{acquire, commit, framed, memory, named};
 
-/// An in-memory store that needs time for each listed path and for each blob.
+/// An in-memory store that needs time for each listed path, and for each blob and log entry.
 #[derive(Debug, Default)]
 struct SlowStore {
     inner: InMemory,
@@ -54,7 +54,10 @@ impl ObjectStore for SlowStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        if location.as_ref().contains("/delta/") {
+        if ["/delta/", "/log/"]
+            .iter()
+            .any(|part| location.as_ref().contains(part))
+        {
             let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
             self.most.fetch_max(now, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(30)).await;
@@ -156,10 +159,14 @@ impl Traveller for Walker {
     }
 }
 
-/// The most blobs under way at a time on a way of twenty steps.
-async fn most_under_way(ahead: Ahead) -> usize {
+/// The most requests for blobs under way at a time on a way of twenty steps.
+async fn most_under_way(ahead: Ahead, inline_bytes: usize) -> usize {
     let (store, dataset) = slow();
-    let writer = acquire(&dataset, "a").await;
+    let options = WriterOptions {
+        inline_bytes,
+        ..named("a")
+    };
+    let (writer, _) = Writer::acquire(dataset.clone(), options).await.unwrap();
     for version in 2..=21 {
         commit(&writer, &format!("to {version}")).await.unwrap();
     }
@@ -173,11 +180,21 @@ async fn most_under_way(ahead: Ahead) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn blobs_are_fetched_ahead_in_order_and_never_more_than_allowed() {
-    let blobs = |blobs, bytes| Ahead { blobs, bytes };
-    assert_eq!(most_under_way(blobs(4, 1 << 20)).await, 4);
+    let most = |blobs, bytes| most_under_way(Ahead { blobs, bytes }, 0);
+    assert_eq!(most(4, 1 << 20).await, 4);
     // 28 and 29 bytes each.
-    assert_eq!(most_under_way(blobs(9, 87)).await, 3);
+    assert_eq!(most(9, 87).await, 3);
     // A blob that is larger than allowed is fetched all the same, alone.
-    assert_eq!(most_under_way(blobs(9, 1)).await, 1);
-    assert_eq!(most_under_way(blobs(0, 1 << 20)).await, 1);
+    assert_eq!(most(9, 1).await, 1);
+    assert_eq!(most(0, 1 << 20).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blob_in_a_log_entry_counts_as_all_of_that_entry() {
+    let most = |blobs, bytes| most_under_way(Ahead { blobs, bytes }, 1_000);
+    assert_eq!(most(4, 1 << 20).await, 4);
+    // A delta and a reverse delta of 28 or 29 bytes, their text of 76 or 80, and 4 KB for the rest.
+    let entry = 29 * 2 + 80 + (4 << 10);
+    assert_eq!(most(9, 3 * entry).await, 3);
+    assert_eq!(most(9, 3 * (entry - 6) - 1).await, 2);
 }

@@ -2,8 +2,11 @@
 //!
 //! Owns: what is told. What is checked, and in which order, is in `walk`. Never: repairs.
 
+mod faults;
+mod log;
 mod orphans;
 mod promise;
+mod rules;
 mod walk;
 
 use crate::config::Role;
@@ -12,11 +15,12 @@ use crate::output::Out;
 use crate::progress::Bar;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::{bytes, count};
+use faults::Fault;
 use grotto::State;
 use grotto::state::HashSeed;
 use grotto::store::{Dataset, ErrorKind};
 use serde_json::json;
-use walk::{Fault, Walk};
+use walk::Walk;
 
 /// Checks every blob and rebuilds every version in every way
 #[derive(Debug, clap::Args)]
@@ -25,7 +29,8 @@ Example:
   grotto verify --store ./store --dataset cities
 
 Walks the log, reads every blob that it names, and rebuilds every version forward by deltas, back by
-reverse deltas, and from each snapshot. All ways must give the state checksum that the log states.
+reverse deltas, and from each snapshot. All ways must give what the log says of the version: checksums,
+schema and counts. Entries must keep the rules that every writer keeps, from one to the next.
 The exit code is 0 only if all of it holds. Blobs that nothing refers to are leftovers of writers
 that died; they harm nobody and are only reported.")]
 pub(crate) struct Args {
@@ -43,15 +48,13 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let target = args.target.resolve(Role::Reader)?;
     let dataset = target.open().await?;
     let bar = Bar::new("verifying", out.is_json());
-    let mut walk = Walk::new(&dataset, bar);
-    walk.read_log().await?;
+    let mut walk = Walk::begin(&dataset, bar).await?;
     if walk.is_empty() {
         return Err(nothing_published(dataset.name(), &target).await);
     }
     walk.forward().await?;
     walk.back().await?;
-    let named = walk.named_blobs();
-    let orphans = orphans::find(&target.url, dataset.name(), &named)?;
+    let orphans = orphans::find(&target.url, dataset.name(), walk.named_blobs())?;
     let found = walk.finish();
     report(dataset.name(), &found, &orphans, out)?;
     match found.faults.first() {

@@ -1,166 +1,95 @@
 //! The walk through a dataset.
 //!
-//! Owns: what is checked. Holds one state at a time. Never: stops at the first fault, so that one
-//! run names everything that is damaged; only a store that does not answer ends it.
+//! Owns: what is checked of blobs and states. Holds one state at a time. Never: stops at the first fault, so
+//! that one run names everything that is damaged; only a store that does not answer ends it.
 
 use super::Found;
-use super::promise::Promise;
-use crate::failure::{Failure, Outcome};
+use super::faults::Faults;
+use super::log::Log;
+use super::promise::{Promise, Side};
+use crate::failure::Outcome;
 use crate::progress::Bar;
 use grotto::format::blob::{Blob, BlobKind as Kind};
 use grotto::state::{HeapSeal, State};
-use grotto::store::{
-    BlobKind, BlobRef, Dataset, EntryKind, Error, ErrorKind, LogEntry, SnapshotEntry, Source,
-};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Something that is not as it should be.
-pub(super) struct Fault {
-    pub(super) kind: ErrorKind,
-    pub(super) message: String,
-}
+use grotto::store::{BlobKind, BlobRef, Dataset, EntryKind, LogEntry, Outline, Source};
+use std::collections::BTreeSet;
 
 pub(super) struct Walk<'a> {
     dataset: &'a Dataset,
     bar: Bar,
-    entries: BTreeMap<u64, LogEntry>,
-    snapshots: BTreeMap<u64, SnapshotEntry>,
-    /// Versions whose announced snapshots the log does not bear out.
-    unborne: Vec<u64>,
+    log: Log,
     /// The state at the end of the forward walk, if a way led there.
     newest: Option<State>,
     blobs: u64,
     bytes: u64,
     states: u64,
-    faults: Vec<Fault>,
+    faults: Faults,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(dataset: &'a Dataset, bar: Bar) -> Self {
-        Self {
+    /// Reads all log entries and announcements.
+    pub(super) async fn begin(dataset: &'a Dataset, bar: Bar) -> Outcome<Self> {
+        let mut faults = Faults::default();
+        let log = Log::read(dataset, &mut faults).await?;
+        let snapshots: usize = log.snapshots.values().map(BTreeSet::len).sum();
+        bar.of_items(2 * log.commits() + snapshots as u64);
+        Ok(Self {
             dataset,
             bar,
-            entries: BTreeMap::new(),
-            snapshots: BTreeMap::new(),
-            unborne: Vec::new(),
+            log,
             newest: None,
             blobs: 0,
             bytes: 0,
             states: 0,
-            faults: Vec::new(),
-        }
-    }
-
-    /// Reads all log entries and announcements.
-    pub(super) async fn read_log(&mut self) -> Outcome<()> {
-        let versions = self.dataset.list_versions(1..=u64::MAX).await?;
-        for version in versions.iter().copied() {
-            let entry = self.dataset.read_entry(version).await;
-            if let Some(entry) = self.tolerate(entry)?.flatten() {
-                self.entries.insert(version, entry);
-            }
-        }
-        for version in self.dataset.snapshot_versions().await? {
-            let announced = self.dataset.announcement(version).await;
-            let Some(announced) = self.tolerate(announced)?.flatten() else {
-                continue;
-            };
-            // As for everybody: it counts only with the log entry of its version and its checksum.
-            let entry = self.entries.get(&version);
-            if entry.is_some_and(|entry| entry.state_checksum == announced.state_checksum) {
-                self.snapshots.insert(version, announced);
-            } else {
-                self.unborne.push(version);
-            }
-        }
-        let boundary = self.dataset.collected().await?;
-        self.check_order(&versions, boundary);
-        let deltas = self
-            .entries
-            .values()
-            .filter(|entry| entry.kind == EntryKind::Commit)
-            .count();
-        self.bar
-            .of_items((2 * deltas + self.snapshots.len()) as u64);
-        Ok(())
+            faults,
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.faults.is_empty()
-    }
-
-    /// No version is left out, each follows the one before, and epochs never fall.
-    fn check_order(&mut self, versions: &[u64], boundary: u64) {
-        let mut faults = Vec::new();
-        let mut expected = boundary + 1;
-        for version in versions.iter().filter(|version| **version > boundary) {
-            if *version > expected {
-                faults.push(missing(format!(
-                    "log entries {expected} to {} are missing",
-                    version - 1
-                )));
-            }
-            expected = version + 1;
-        }
-        for (before, entry) in self.entries.values().zip(self.entries.values().skip(1)) {
-            let version = entry.version;
-            if entry.epoch < before.epoch {
-                let (found, newest) = (entry.epoch, before.epoch);
-                faults.push(corrupt(format!(
-                    "version {version}: epoch {found} is below {newest}, that of the version before"
-                )));
-            }
-            if entry.dataset_id != before.dataset_id {
-                faults.push(corrupt(format!(
-                    "version {version} is of another dataset than the version before"
-                )));
-            }
-            if entry.parent == before.version
-                && entry.kind != EntryKind::Commit
-                && entry.state_checksum != before.state_checksum
-            {
-                faults.push(corrupt(format!(
-                    "version {version}: only a commit may change the state checksum"
-                )));
-            }
-        }
-        self.faults.extend(faults);
+        self.log.entries.is_empty() && self.faults.is_empty()
     }
 
     /// From the first version to the newest: deltas, and every snapshot on the way.
     pub(super) async fn forward(&mut self) -> Outcome<()> {
-        let first = self.entries.keys().next().copied().unwrap_or(0);
+        let first = self.log.versions().first().copied().unwrap_or(0);
         let mut state = (first <= 1).then(|| super::empty(self.dataset));
-        for version in self.versions() {
-            let Some(entry) = self.entries.get(&version).cloned() else {
+        for version in self.log.versions() {
+            let Some(told) = self.log.entries.get(&version).cloned() else {
                 continue;
             };
+            let entry = told.entry();
             state = state.filter(|state| state.version() == entry.parent);
             state = match entry.kind {
                 EntryKind::Fence | EntryKind::Positions => {
                     state.map(|state| state.at_version(version))
                 }
-                EntryKind::Commit => self.step(state, &entry).await?,
+                EntryKind::Commit => self.step(state, &told).await?,
             };
-            let loaded = self.snapshot(&entry).await?;
+            let snapshots = self.log.snapshots.remove(&version).unwrap_or_default();
+            let loaded = self.load(version, snapshots, Some(entry)).await?;
             state = state.or(loaded);
         }
-        let newest = self.entries.keys().next_back().copied();
+        let newest = self.log.versions().last().copied();
         self.newest = state.filter(|state| Some(state.version()) == newest);
+        // Named by an entry, and that of their own version is lost.
+        for (version, snapshots) in std::mem::take(&mut self.log.snapshots) {
+            self.load(version, snapshots, None).await?;
+        }
         Ok(())
     }
 
     /// From the newest version back to the first.
     pub(super) async fn back(&mut self) -> Outcome<()> {
         let mut state = self.newest.take();
-        let mut versions = self.versions();
+        let mut versions = self.log.versions();
         versions.reverse();
         for version in versions {
-            let Some(entry) = self.entries.get(&version).cloned() else {
+            let Some(told) = self.log.entries.get(&version).cloned() else {
                 continue;
             };
+            let entry = told.entry();
             state = state.filter(|state| state.version() == version);
-            let Some(blob) = Source::of(&entry, BlobKind::Reverse) else {
+            let Some(blob) = told.blob(BlobKind::Reverse) else {
                 state = match entry.kind {
                     EntryKind::Fence | EntryKind::Positions => {
                         state.map(|state| state.at_version(entry.parent))
@@ -169,127 +98,84 @@ impl<'a> Walk<'a> {
                 };
                 continue;
             };
-            let checksum = self
-                .entries
-                .get(&entry.parent)
-                .map(|parent| parent.state_checksum);
-            let promise = checksum.map(|checksum| Promise {
+            let parent = self.log.entry(entry.parent).cloned();
+            let promise = Promise {
                 kind: Kind::Reverse,
-                from: version,
-                to: entry.parent,
-                checksum,
-            });
-            state = self.check(state, &blob, promise).await?;
+                from: Side::of(entry),
+                to: Side::find(entry.parent, parent.as_ref()),
+            };
+            state = self.check(state, blob, &promise, parent.as_ref()).await?;
         }
         Ok(())
     }
 
     /// Every blob that the log or an announcement names.
-    pub(super) fn named_blobs(&self) -> BTreeSet<String> {
-        let mut named = BTreeSet::new();
-        let mut add = |blob: &Source| named.insert(blob.name().to_owned());
-        let steps = [BlobKind::Delta, BlobKind::Reverse];
-        for entry in self.entries.values() {
-            let own = steps.iter().filter_map(|kind| Source::of(entry, *kind));
-            let links = entry.links.0.iter().flat_map(|link| {
-                let linked = move |kind: &BlobKind| Source::linked(link, *kind);
-                steps.iter().filter_map(linked)
-            });
-            own.chain(links).for_each(|blob| _ = add(&blob));
-            if let Some(snapshot) = &entry.snapshot {
-                add(&Source::from(&snapshot.blob));
-            }
-        }
-        self.snapshots
-            .values()
-            .for_each(|entry| _ = add(&Source::from(&entry.blob)));
-        named
+    pub(super) fn named_blobs(&self) -> &BTreeSet<String> {
+        &self.log.named
     }
 
     pub(super) fn finish(self) -> Found {
-        let commits = self
-            .entries
-            .values()
-            .filter(|entry| entry.kind == EntryKind::Commit)
-            .count();
+        let versions = self.log.versions();
         Found {
-            first: self.entries.keys().next().copied().unwrap_or(0),
-            last: self.entries.keys().next_back().copied().unwrap_or(0),
-            commits: commits as u64,
+            first: versions.first().copied().unwrap_or(0),
+            last: versions.last().copied().unwrap_or(0),
+            commits: self.log.commits(),
             blobs: self.blobs,
             bytes: self.bytes,
             states: self.states,
-            unborne: self.unborne,
-            faults: self.faults,
+            unborne: self.log.unborne,
+            faults: self.faults.into_list(),
         }
     }
 
-    fn versions(&self) -> Vec<u64> {
-        self.entries.keys().copied().collect()
-    }
-
-    async fn step(&mut self, state: Option<State>, entry: &LogEntry) -> Outcome<Option<State>> {
-        let version = entry.version;
-        let Some(blob) = Source::of(entry, BlobKind::Delta) else {
-            // A version that began anew is reached by its snapshot only, which is checked with the rest.
-            if self.snapshots_of(entry).is_empty() {
-                self.faults.push(corrupt(format!(
-                    "version {version}: a commit with neither a delta nor a snapshot"
-                )));
-            }
+    async fn step(&mut self, state: Option<State>, told: &Outline) -> Outcome<Option<State>> {
+        // A version that began anew is reached by its snapshot only, which is checked with the rest.
+        let Some(blob) = told.blob(BlobKind::Delta) else {
             return Ok(None);
         };
+        let entry = told.entry();
         let promise = Promise {
             kind: Kind::Delta,
-            from: entry.parent,
-            to: version,
-            checksum: entry.state_checksum,
+            from: Side::find(entry.parent, self.log.entry(entry.parent)),
+            to: Side::of(entry),
         };
-        let state = self.check(state, &blob, Some(promise)).await?;
-        if let Some(state) = &state {
-            self.check_state(state, entry);
-        }
-        Ok(state)
+        self.check(state, blob, &promise, Some(entry)).await
     }
 
-    async fn snapshot(&mut self, entry: &LogEntry) -> Outcome<Option<State>> {
+    /// Loads every snapshot of a version, and gives the first state that is what its entry says.
+    async fn load(
+        &mut self,
+        version: u64,
+        snapshots: BTreeSet<BlobRef>,
+        entry: Option<&LogEntry>,
+    ) -> Outcome<Option<State>> {
         let mut loaded = None;
-        for blob in self.snapshots_of(entry) {
+        for blob in snapshots {
             let promise = Promise {
                 kind: Kind::Snapshot,
-                from: 0,
-                to: entry.version,
-                checksum: entry.state_checksum,
+                from: Side::nothing(),
+                to: Side::find(version, entry),
             };
-            let state = self
-                .check(
-                    Some(super::empty(self.dataset)),
-                    &Source::from(&blob),
-                    Some(promise),
-                )
-                .await?;
+            let empty = Some(super::empty(self.dataset));
+            let blob = Source::from(&blob);
+            let state = self.check(empty, &blob, &promise, entry).await?;
             loaded = loaded.or(state);
         }
         Ok(loaded)
     }
 
-    /// The snapshots of an entry's own version: the one it names, and the announced one.
-    fn snapshots_of(&self, entry: &LogEntry) -> BTreeSet<BlobRef> {
-        let named = entry.snapshot.iter().filter(|s| s.version == entry.version);
-        let announced = self.snapshots.get(&entry.version).map(|s| &s.blob);
-        named.map(|s| &s.blob).chain(announced).cloned().collect()
-    }
-
-    /// Checks a blob's bytes and, where there is a state to apply it to, what it leads to.
+    /// Checks a blob's bytes and, where there is a state to apply it to, what it leads to: that must be all
+    /// that the entry of `to` says.
     async fn check(
         &mut self,
         state: Option<State>,
         blob: &Source,
-        promise: Option<Promise>,
+        promise: &Promise,
+        to: Option<&LogEntry>,
     ) -> Outcome<Option<State>> {
         let fetched = self.dataset.fetch(blob).await;
         self.bar.add(1);
-        let Some(bytes) = self.tolerate(fetched)? else {
+        let Some(bytes) = self.faults.tolerate(fetched)? else {
             return Ok(None);
         };
         self.blobs += 1;
@@ -297,11 +183,9 @@ impl<'a> Walk<'a> {
         let outcome = Blob::parse(bytes)
             .map_err(|e| e.to_string())
             .and_then(|parsed| {
-                if let Some(promise) = &promise {
-                    promise.compare(&parsed.header, self.dataset.name())?;
-                }
+                promise.compare(&parsed.header, self.dataset.name())?;
                 match state {
-                    Some(state) => lead(&state, &parsed, promise.as_ref()).map(Some),
+                    Some(state) => lead(&state, &parsed, to).map(Some),
                     None => sections(&parsed).map(|()| None),
                 }
             });
@@ -311,48 +195,24 @@ impl<'a> Walk<'a> {
                 Ok(state)
             }
             Err(reason) => {
-                self.faults
-                    .push(corrupt(format!("blob {}: {reason}", blob.name())));
+                let name = blob.name();
+                self.faults.corrupt(format!("blob {name}: {reason}"));
                 Ok(None)
             }
-        }
-    }
-
-    /// What consumers compare, too: all that the entry says of its state.
-    fn check_state(&mut self, state: &State, entry: &LogEntry) {
-        if let Err(reason) = grotto::state::Promise::of(entry).check(state) {
-            self.faults.push(corrupt(reason));
-        }
-    }
-
-    /// Takes note of damage; anything else ends the walk.
-    fn tolerate<T>(&mut self, outcome: Result<T, Error>) -> Outcome<Option<T>> {
-        match outcome {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing) => {
-                self.faults.push(Fault {
-                    kind: error.kind(),
-                    message: error.message().to_owned(),
-                });
-                Ok(None)
-            }
-            Err(error) => Err(Failure::from(error)),
         }
     }
 }
 
-/// Applies a blob; the result must have the checksum that the log states.
-fn lead(state: &State, blob: &Blob, promise: Option<&Promise>) -> Result<State, String> {
+/// Applies a blob; the result must be what consumers compare, too: all that the log says of it.
+fn lead(state: &State, blob: &Blob, to: Option<&LogEntry>) -> Result<State, String> {
     let (next, _) = state
         .apply(blob, &mut HeapSeal::default())
         .map_err(|e| e.to_string())?;
-    match promise {
-        Some(promise) if promise.checksum != next.checksum() => Err(format!(
-            "expected state checksum {:016x}, found {:016x}",
-            promise.checksum,
-            next.checksum()
-        )),
-        _ => Ok(next),
+    match to {
+        Some(entry) => grotto::state::Promise::of(entry)
+            .check(&next)
+            .map(|()| next),
+        None => Ok(next),
     }
 }
 
@@ -360,18 +220,4 @@ fn lead(state: &State, blob: &Blob, promise: Option<&Promise>) -> Result<State, 
 fn sections(blob: &Blob) -> Result<(), String> {
     (0..blob.header.sections.len())
         .try_for_each(|index| blob.section(index).map(|_| ()).map_err(|e| e.to_string()))
-}
-
-fn corrupt(message: String) -> Fault {
-    Fault {
-        kind: ErrorKind::Corrupt,
-        message,
-    }
-}
-
-fn missing(message: String) -> Fault {
-    Fault {
-        kind: ErrorKind::Missing,
-        message,
-    }
 }
