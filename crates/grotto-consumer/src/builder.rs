@@ -68,8 +68,8 @@ impl Builder {
         self
     }
 
-    /// Keeps the state directory in another file system than the host's: for a simulation. Nobody can
-    /// attach to it there.
+    /// Keeps the state directory in another file system than the host's: for a simulation, where
+    /// [`Consumer::attach_in`] attaches to it.
     #[must_use]
     pub fn file_system(mut self, system: Arc<dyn FileSystem>) -> Self {
         self.system = system;

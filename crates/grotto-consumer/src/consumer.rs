@@ -10,7 +10,7 @@ use crate::poll;
 use crate::report::RefreshReport;
 use crate::shared::Shared;
 use crate::target::Goal;
-use grotto_env::Env;
+use grotto_env::{Env, FileSystem};
 use grotto_state::State;
 use grotto_store::Store;
 use std::path::Path;
@@ -55,6 +55,22 @@ impl Consumer {
     /// As [`Consumer::attach`].
     pub fn attach_with(dir: impl AsRef<Path>, env: Env) -> Result<Attached> {
         Attached::open(dir.as_ref(), env)
+    }
+
+    /// The same in another file system than the host's: for a simulation. Follows the directory in a task of
+    /// the async runtime it is called in.
+    ///
+    /// # Errors
+    /// As [`Consumer::attach`].
+    ///
+    /// # Panics
+    /// Outside an async runtime.
+    pub fn attach_in(
+        dir: impl AsRef<Path>,
+        system: Arc<dyn FileSystem>,
+        env: Env,
+    ) -> Result<Attached> {
+        Attached::open_in(dir.as_ref(), system, env)
     }
 
     pub(crate) fn polling(shared: Arc<Shared>, pace: poll::Pace, patience: Duration) -> Self {

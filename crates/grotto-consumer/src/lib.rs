@@ -30,6 +30,7 @@ mod compare;
 mod consumer;
 mod dir;
 mod error;
+mod follower;
 mod metrics;
 mod news;
 mod place;

@@ -3,17 +3,16 @@
 //! Owns: when to look. Never: reads `CURRENT`.
 //!
 //! Linux tells through inotify, within microseconds. Where it cannot (no watches left, another
-//! system), looking every few milliseconds does: one small read of a cached file.
+//! system), looking every few milliseconds does: one question for what a cached file is.
 
 use crate::error::Result;
 use std::path::Path;
 use std::time::Duration;
 
 /// How often to look where nothing tells.
-const BLIND_INTERVAL: Duration = Duration::from_millis(5);
+pub(crate) const BLIND_INTERVAL: Duration = Duration::from_millis(5);
 /// How often to look although nothing was told: events can be lost when a queue overflows.
-#[cfg(target_os = "linux")]
-const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,10 @@
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 /// A file system that one process writes to and others may map.
 pub trait FileSystem: Debug + Send + Sync {
@@ -67,11 +69,36 @@ pub trait FileSystem: Debug + Send + Sync {
     /// The time of a file; `None` if there is no such file or it has no such time.
     fn touched(&self, path: &Path) -> Option<u64>;
 
+    /// Tells the file that has a name from any that has it later, at less cost than reading it; `None` if
+    /// there is none.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn mark(&self, path: &Path) -> io::Result<Option<FileMark>>;
+
+    /// Notified when a file of a folder gets its name. Changes may be missed: whoever follows a folder
+    /// looks at it now and then all the same. `None` where nothing tells of them in this way.
+    fn watch(&self, folder: &Path) -> Option<Arc<Notify>> {
+        let _ = folder;
+        None
+    }
+
     /// Locks a file, which is created if it is missing, until the lock is dropped or the process ends.
     ///
     /// # Errors
     /// When the system refuses; that somebody else has it is not an error.
     fn lock(&self, path: &Path) -> io::Result<Locked>;
+}
+
+/// What tells a file from others that have its name before or after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileMark {
+    /// Which file it is; numbers of files that are gone may come again.
+    pub number: u64,
+    /// When its bytes were written last, in nanoseconds of a clock of the file system.
+    pub written_ns: i128,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
 /// How an attempt to lock a file ended.

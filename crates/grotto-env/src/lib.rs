@@ -14,7 +14,7 @@ mod random;
 mod wait;
 
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
-pub use files::{FileLock, FileSystem, Locked};
+pub use files::{FileLock, FileMark, FileSystem, Locked};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use wait::{Elapsed, Stopped, Work};
 

@@ -67,6 +67,8 @@ faults! {
     DamagedFile: "file damaged that was not synced",
     Rival: "second consumer on a state directory",
     EarlyDeath: "writer to die soon after its entry landed",
+    CrashedAttached: "attached process crashed",
+    UntoldChange: "change of a state directory not told",
     RemovedDir: "state directory removed while in use",
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use grotto_env::{Clock, RuntimeClock};
 use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -20,9 +21,14 @@ use crate::trace::Trace;
 /// Name of the dataset.
 pub(crate) const DATASET: &str = "places";
 
+/// What wall clocks say when a simulation begins.
+const BEGAN_MS: u64 = 1_700_000_000_000;
+
 /// One simulation.
 #[derive(Debug)]
 pub(crate) struct Sim {
+    /// The wall clock of all hosts.
+    pub(crate) clock: Arc<dyn Clock>,
     started: tokio::time::Instant,
     /// Whether the store behaves as a folder does: writes are visible before they are synced.
     pub(crate) is_folder: bool,
@@ -48,6 +54,7 @@ impl Sim {
     /// A store with nothing in it. Within a runtime, whose time is its time.
     pub(crate) fn new(whole_trace: bool, is_folder: bool) -> Arc<Self> {
         Arc::new(Self {
+            clock: Arc::new(RuntimeClock::new(BEGAN_MS)),
             started: tokio::time::Instant::now(),
             is_folder,
             doubt: Notify::new(),

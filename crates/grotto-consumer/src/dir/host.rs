@@ -2,7 +2,7 @@
 //!
 //! Owns: the calls of the operating system that a state directory makes. Never: knows what a file is for.
 
-use grotto_env::{FileLock, FileSystem, Locked};
+use grotto_env::{FileLock, FileMark, FileSystem, Locked};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -102,6 +102,14 @@ impl FileSystem for HostFiles {
         u64::try_from(since.as_millis()).ok()
     }
 
+    fn mark(&self, path: &Path) -> io::Result<Option<FileMark>> {
+        match std::fs::metadata(path) {
+            Ok(found) => Ok(Some(mark_of(&found))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Locked> {
         let mut file = options()
             .read(true)
@@ -130,6 +138,27 @@ impl FileLock for HostLock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(unix)]
+fn mark_of(found: &Metadata) -> FileMark {
+    use std::os::unix::fs::MetadataExt;
+    FileMark {
+        number: found.ino(),
+        written_ns: i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec()),
+        length: found.len(),
+    }
+}
+
+#[cfg(not(unix))]
+fn mark_of(found: &Metadata) -> FileMark {
+    let written = found.modified().ok();
+    let since = written.and_then(|written| written.duration_since(UNIX_EPOCH).ok());
+    FileMark {
+        number: 0,
+        written_ns: since.map_or(0, |since| since.as_nanos() as i128),
+        length: found.len(),
     }
 }
 
@@ -178,6 +207,21 @@ mod tests {
         assert_eq!(mode(&folder), 0o700);
         assert_eq!(mode(&folder.join("file")), 0o600);
         assert_eq!(mode(&folder.join("time")), 0o600);
+    }
+
+    #[test]
+    fn a_file_in_place_of_another_has_another_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, next) = (dir.path().join("file"), dir.path().join("next"));
+        assert_eq!(HostFiles.mark(&path).unwrap(), None);
+        HostFiles.write(&path, b"one").unwrap();
+        let first = HostFiles.mark(&path).unwrap();
+        assert_eq!(HostFiles.mark(&path).unwrap(), first);
+        HostFiles.write(&next, b"two").unwrap();
+        HostFiles.rename(&next, &path).unwrap();
+        let second = HostFiles.mark(&path).unwrap();
+        assert!(first.is_some() && second.is_some());
+        assert_ne!(first, second);
     }
 
     #[test]

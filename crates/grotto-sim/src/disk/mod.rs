@@ -10,11 +10,12 @@ mod mount;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 pub(crate) use mount::Mount;
 
@@ -23,6 +24,9 @@ use crate::fault::Fault;
 use crate::sim::Sim;
 use crate::store::flipped;
 
+/// Changes of a folder in a thousand that nobody is told of.
+const UNTOLD: u64 = 100;
+
 /// The disk of one host.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -30,6 +34,8 @@ pub(crate) struct Disk {
     name: String,
     dice: Dice,
     files: Mutex<Files>,
+    /// Told of files that get their names, by folder.
+    told: Mutex<Vec<(PathBuf, Weak<Notify>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +56,8 @@ struct Files {
 #[derive(Clone, Debug)]
 struct File {
     number: u64,
+    /// Rises with every write to the disk.
+    written: u64,
     bytes: Bytes,
     touched_ms: Option<u64>,
     /// Written in this boot, so that it may be in memory only.
@@ -75,6 +83,7 @@ impl Disk {
             name: name.to_owned(),
             dice,
             files: Mutex::new(files),
+            told: Mutex::default(),
         })
     }
 
@@ -160,6 +169,28 @@ impl Disk {
             name.is_none_or(|name| !small.contains(&name))
         });
         names.cloned().collect()
+    }
+
+    /// Notified when a file of the folder gets its name.
+    fn watch(&self, folder: &Path) -> Arc<Notify> {
+        let notify = Arc::new(Notify::new());
+        let told = (folder.to_owned(), Arc::downgrade(&notify));
+        self.told.lock().push(told);
+        notify
+    }
+
+    /// Tells all who want to know of a change in a folder; some changes they are not told of.
+    fn tell(&self, folder: &Path) {
+        let mut told = self.told.lock();
+        told.retain(|(_, notify)| notify.strong_count() > 0);
+        let here = told.iter().filter(|(path, _)| path == folder);
+        for notify in here.filter_map(|(_, notify)| notify.upgrade()) {
+            if self.files.lock().fails && self.dice.chance(UNTOLD) {
+                self.suffer(Fault::UntoldChange, folder);
+            } else {
+                notify.notify_one();
+            }
+        }
     }
 
     fn suffer(&self, fault: Fault, path: &Path) {

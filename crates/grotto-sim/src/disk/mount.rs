@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use grotto_env::{FileLock, FileSystem, Locked};
+use grotto_env::{FileLock, FileMark, FileSystem, Locked};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::{Disk, File, Files};
 use crate::fault::Fault;
@@ -168,6 +169,7 @@ impl Files {
         };
         let file = File {
             number,
+            written: self.numbers,
             bytes,
             touched_ms: None,
             unsynced: true,
@@ -232,7 +234,9 @@ impl FileSystem for Mount {
             let file = file.ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
             files.all.insert(to.to_owned(), file);
             Ok(())
-        })
+        })?;
+        to.parent().into_iter().for_each(|at| self.disk.tell(at));
+        Ok(())
     }
 
     /// Never fails by chance: what a file system cannot remove stays, which is nobody's fault.
@@ -262,6 +266,21 @@ impl FileSystem for Mount {
 
     fn touched(&self, path: &Path) -> Option<u64> {
         self.disk.files.lock().all.get(path)?.touched_ms
+    }
+
+    fn mark(&self, path: &Path) -> io::Result<Option<FileMark>> {
+        self.whole(path, |files| {
+            let file = files.all.get(path);
+            Ok(file.map(|file| FileMark {
+                number: file.number,
+                written_ns: file.written.into(),
+                length: file.bytes.len() as u64,
+            }))
+        })
+    }
+
+    fn watch(&self, folder: &Path) -> Option<Arc<Notify>> {
+        Some(self.disk.watch(folder))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Locked> {

@@ -32,6 +32,7 @@ pub(crate) async fn demand_progress(
     publish_last(stage, dice).await;
     for reader in &mut readers {
         await_newest(stage, reader).await;
+        reader.await_attached().await;
     }
     if let Some(reader) = readers.first_mut() {
         verify_versions(stage, reader).await;

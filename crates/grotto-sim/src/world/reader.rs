@@ -2,6 +2,7 @@
 //!
 //! Owns: what consumers are asked, and what is checked of what they serve. Never: writes.
 
+mod attached;
 mod rival;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use crate::disk::{Disk, Mount};
 use crate::fault::Fault;
 use crate::sim::DATASET;
 use crate::store::Client;
+use attached::Watcher;
 
 /// How long a store vanishes for a reader.
 const VANISHED_FOR: Duration = Duration::from_secs(40);
@@ -53,6 +55,10 @@ pub(crate) struct Reader {
     seen: (u64, u64),
     /// The state directory was removed: the next start finds nothing.
     removed: bool,
+    /// Times that the state directory may have begun anew, with an older version than before.
+    beginnings: u64,
+    /// Processes that are attached to the state directory.
+    watchers: Vec<Watcher>,
 }
 
 struct Life {
@@ -63,19 +69,23 @@ struct Life {
 
 impl Reader {
     pub(crate) fn new(stage: &Arc<Stage>, number: u64, dice: Dice) -> Self {
+        let disk = dice
+            .chance(600)
+            .then(|| Disk::new(&stage.sim, &format!("r{number}"), dice.split()));
+        let attached = disk.as_ref().map_or(0, |_| dice.within(1..3));
         Self {
             stage: Arc::clone(stage),
             number,
             lives: 0,
             polls: dice.chance(500),
-            disk: dice
-                .chance(600)
-                .then(|| Disk::new(&stage.sim, &format!("r{number}"), dice.split())),
+            disk,
             segments: *dice.pick(&[SegmentOptions::default(), TINY]),
             dice,
             life: None,
             seen: (0, 0),
             removed: false,
+            beginnings: 0,
+            watchers: (1..=attached).map(|n| Watcher::new(number, n)).collect(),
         }
     }
 
@@ -88,6 +98,7 @@ impl Reader {
             } else {
                 self.act().await;
             }
+            self.tend_attached();
             self.check();
             self.bury();
         }
@@ -202,7 +213,10 @@ impl Reader {
         life.client.die();
         life.mount.inspect(|mount| mount.die());
         if let Some(disk) = self.disk.as_ref().filter(|_| self.dice.chance(500)) {
+            let disk = Arc::clone(disk);
+            self.end_all_attached();
             disk.reboot();
+            self.beginnings += 1;
             self.seen = (0, 0);
         }
     }
@@ -216,6 +230,7 @@ impl Reader {
                 disk.remove_all();
                 // What is served stays, but the next start finds nothing.
                 self.removed = true;
+                self.beginnings += 1;
                 if self.dice.chance(600) {
                     self.start_rival().await;
                 }
@@ -282,6 +297,7 @@ impl Reader {
             if staleness.is_some_and(|staleness| staleness < VANISHED_FOR - SLACK) {
                 self.violation(&format!("counts as {staleness:?} old without a store"));
             }
+            self.check_attached_stale(VANISHED_FOR - SLACK);
         } else if self.refresh().await.is_ok() && self.stage.is_raining() {
             self.violation("finds no fault with a store that is empty");
         }
@@ -317,6 +333,7 @@ impl Reader {
 
     /// What is served is compared with the model, and with what was served before.
     pub(crate) fn check(&mut self) {
+        self.check_attached();
         let name = self.name();
         let Some(life) = &self.life else { return };
         let state = life.consumer.state();

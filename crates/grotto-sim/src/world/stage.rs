@@ -41,11 +41,17 @@ impl Stage {
         if self.sim.is_folder {
             store = store.with_confirm(connection);
         }
-        let store = store
-            .with_env(Env::simulated(dice.seed()))
-            .with_options(options());
+        let store = store.with_env(self.env(dice)).with_options(options());
         self.clients.lock().push(Arc::clone(&client));
         (client, store)
+    }
+
+    /// Chance of its own, and the time of all.
+    pub(crate) fn env(&self, dice: &Dice) -> Env {
+        Env {
+            clock: Arc::clone(&self.sim.clock),
+            ..Env::simulated(dice.seed())
+        }
     }
 
     /// Connections of processes whose names begin with `letter`.

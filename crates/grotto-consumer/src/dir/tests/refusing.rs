@@ -2,7 +2,7 @@
 
 use super::*;
 use bytes::Bytes;
-use grotto_env::Locked;
+use grotto_env::{FileMark, Locked};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -56,6 +56,10 @@ impl FileSystem for Refusing {
 
     fn touched(&self, path: &Path) -> Option<u64> {
         HostFiles.touched(path)
+    }
+
+    fn mark(&self, path: &Path) -> io::Result<Option<FileMark>> {
+        HostFiles.mark(path)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Locked> {

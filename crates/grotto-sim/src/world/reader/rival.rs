@@ -13,7 +13,7 @@ use crate::check::check_served;
 use crate::disk::Mount;
 use crate::fault::Fault;
 
-const FOLDER: &str = "/state";
+pub(super) const FOLDER: &str = "/state";
 
 impl Reader {
     /// Somebody starts another consumer on the same directory.
@@ -35,6 +35,7 @@ impl Reader {
                 }
                 // The next start finds what the rival leaves.
                 self.removed = true;
+                self.beginnings += 1;
                 self.take_turns(&consumer).await;
                 consumer.shutdown().await;
             }

@@ -1,0 +1,197 @@
+//! Processes that are attached to the state directory of a reader.
+//!
+//! Owns: when they start and end, and what they must serve: committed versions that rise, the directory's
+//! newest soon after it is there, and how old it may be. Never: asks the store, as they have none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grotto_consumer::{Attached, Consumer, Error};
+use grotto_env::FileSystem;
+use grotto_store::ErrorKind;
+
+use super::Reader;
+use super::rival::FOLDER;
+use crate::check::check_served;
+use crate::disk::Mount;
+use crate::fault::Fault;
+
+/// How long it may take until what a directory holds is served, when nothing fails: a change that nobody is
+/// told of is seen when the reader looks by itself.
+const SOON: Duration = Duration::from_secs(5);
+/// What is served counts as the newest that long after its consumer last looked, at most: it notes a look
+/// once a second, and has just looked.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// One attached process, in all its lives.
+#[derive(Default)]
+pub(super) struct Watcher {
+    name: String,
+    life: Option<(Arc<Mount>, Attached)>,
+    /// As for readers.
+    seen: (u64, u64),
+    /// Of the times that the directory may have gone back, those that were seen.
+    gone_back: u64,
+}
+
+impl Watcher {
+    pub(super) fn new(reader: u64, number: u64) -> Self {
+        Self {
+            name: format!("a{reader}.{number}"),
+            ..Self::default()
+        }
+    }
+
+    /// What is served must be committed, and no older than what was served before.
+    fn check(&mut self, reader: &Reader) {
+        let Some((_, attached)) = &self.life else {
+            return;
+        };
+        let sim = &reader.stage.sim;
+        if let Some(error) = attached.trouble() {
+            judge(reader, &self.name, &error);
+        }
+        let state = attached.state();
+        let era = check_served(sim, &self.name, &state);
+        let (before, found) = (self.seen, (era, state.version()));
+        self.seen = found;
+        if found >= before {
+            return;
+        }
+        self.gone_back += 1;
+        if self.gone_back > reader.beginnings {
+            let what = format!("went back from version {before:?} to {found:?}");
+            sim.violation(&self.name, what);
+        }
+    }
+}
+
+impl Reader {
+    /// They start, and some end for no reason.
+    pub(super) fn tend_attached(&mut self) {
+        for at in 0..self.watchers.len() {
+            let ends = self.dice.chance(30);
+            match &self.watchers[at].life {
+                Some((mount, _)) if ends || mount.is_dead() => self.end_attached(at),
+                Some(_) => {}
+                None if self.dice.chance(400) => _ = self.attach(at),
+                None => {}
+            }
+        }
+    }
+
+    fn end_attached(&mut self, at: usize) {
+        if let Some((mount, attached)) = self.watchers[at].life.take() {
+            self.stage.sim.count(Fault::CrashedAttached);
+            mount.die();
+            drop(attached);
+        }
+    }
+
+    /// The host goes down.
+    pub(super) fn end_all_attached(&mut self) {
+        (0..self.watchers.len()).for_each(|at| self.end_attached(at));
+    }
+
+    fn attach(&mut self, at: usize) -> Result<(), Arc<Error>> {
+        let Some(disk) = &self.disk else {
+            return Ok(());
+        };
+        let mount = disk.mount();
+        if self.stage.is_raining() && self.dice.chance(100) {
+            mount.die_in(self.dice.within(1..40));
+        }
+        let system = Arc::clone(&mount) as Arc<dyn FileSystem>;
+        let env = self.stage.env(&self.dice);
+        let name = self.watchers[at].name.clone();
+        match Consumer::attach_in(FOLDER, system, env) {
+            Ok(attached) => {
+                let how = format_args!("attach: at {}", attached.version());
+                self.stage.sim.note(&name, how);
+                let watcher = &mut self.watchers[at];
+                (watcher.seen, watcher.gone_back) = ((0, 0), self.beginnings);
+                watcher.life = Some((mount, attached));
+                Ok(())
+            }
+            Err(error) => {
+                let how = format_args!("attach: {error}");
+                self.stage.sim.note(&name, how);
+                judge(self, &name, &error);
+                mount.die();
+                Err(Arc::new(error))
+            }
+        }
+    }
+
+    /// What they serve is compared with the model.
+    pub(super) fn check_attached(&mut self) {
+        let mut watchers = std::mem::take(&mut self.watchers);
+        watchers.iter_mut().for_each(|watcher| watcher.check(self));
+        self.watchers = watchers;
+    }
+
+    /// Nobody looked at the store for so long.
+    pub(super) fn check_attached_stale(&self, least: Duration) {
+        for watcher in &self.watchers {
+            let staleness = watcher.life.as_ref().and_then(|(_, a)| a.staleness());
+            if let Some(staleness) = staleness.filter(|staleness| *staleness < least) {
+                let what = format!("counts as {staleness:?} old without a store");
+                self.stage.sim.violation(&watcher.name, what);
+            }
+        }
+    }
+
+    /// After faults ended, and once the reader has the newest version: all who are attached have it soon,
+    /// and say that it is fresh.
+    pub(crate) async fn await_attached(&mut self) {
+        for at in 0..self.watchers.len() {
+            let until = self.stage.sim.now() + SOON;
+            loop {
+                let problem = self.problem_of(at).await;
+                let Some(problem) = problem else { break };
+                if self.stage.sim.now() >= until {
+                    let name = self.watchers[at].name.clone();
+                    let what = format!("{problem}, long after faults ended");
+                    self.stage.sim.violation(&name, what);
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+        self.check_attached();
+    }
+
+    /// Why an attached process does not serve what it should.
+    async fn problem_of(&mut self, at: usize) -> Option<String> {
+        let dead = |(mount, _): &mut (Arc<Mount>, Attached)| mount.is_dead();
+        self.watchers[at].life.take_if(dead);
+        if self.watchers[at].life.is_none()
+            && let Err(error) = self.attach(at)
+        {
+            return Some(format!("cannot attach: {error}"));
+        }
+        let (_, attached) = self.watchers[at].life.as_ref()?;
+        let served = attached.state();
+        let newest = self.life.as_ref().map(|life| life.consumer.state())?;
+        let expected = (newest.version(), newest.checksum());
+        if (served.version(), served.checksum()) != expected {
+            let (found, trouble) = (served.version(), attached.trouble());
+            let expected = expected.0;
+            return Some(format!(
+                "serves version {found} and not {expected}: {trouble:?}"
+            ));
+        }
+        match attached.staleness() {
+            Some(staleness) if staleness < FRESH => None,
+            told => Some(format!("says that the newest version is {told:?} old")),
+        }
+    }
+}
+
+/// No fault of the world is a reason for these.
+fn judge(reader: &Reader, name: &str, error: &Error) {
+    if error.kind() == ErrorKind::Internal {
+        let what = format!("an internal error: {error}");
+        reader.stage.sim.violation(name, what);
+    }
+}
