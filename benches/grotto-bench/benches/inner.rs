@@ -56,13 +56,18 @@ fn lookups(c: &mut Criterion) {
         b.iter(|| state.find_many(id, &keys).unwrap().len())
     });
     group.bench_function("typed", |b| {
-        let cents = |key| typed.get(key).unwrap().map_or(0, |product| product.cents());
+        let cents = |key: &i64| {
+            typed
+                .get(*key)
+                .unwrap()
+                .map_or(0, |product| product.cents())
+        };
         b.iter(|| keys.iter().map(cents).fold(0, i32::wrapping_add));
     });
     group.bench_function("typed by state", |b| {
-        let cents = |key| {
+        let cents = |key: &i64| {
             state
-                .get::<Product>(key)
+                .get::<Product>(*key)
                 .unwrap()
                 .map_or(0, |product| product.cents())
         };

@@ -167,7 +167,7 @@ impl<W: Workload + 'static> Deployment<W> {
             let mut flat = FlatBuilder::new();
             for (line, change) in changes.into_iter().enumerate() {
                 match change {
-                    Change::Delete(key) => cycle.delete(W::Typed::TYPE, &key)?,
+                    Change::Delete(key) => drop(cycle.delete::<W::Typed>(key)?),
                     Change::Put(position) => {
                         flat.clear();
                         records

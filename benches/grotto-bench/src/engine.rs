@@ -121,7 +121,7 @@ impl<W: Workload> Engine<W> {
         for (line, change) in changes.iter().enumerate() {
             let line = line as u64;
             match change {
-                Change::Delete(key) => cycle.delete(self.type_id, key, line)?,
+                Change::Delete(key) => drop(cycle.delete(self.type_id, key, line)?),
                 Change::Put(position) => {
                     self.flat.clear();
                     let record = &self.model.records()[*position];

@@ -6,7 +6,7 @@ use crate::failure::{Failure, Outcome};
 use grotto::format::flat::FlatBuilder;
 use grotto::format::json;
 use grotto::schema::{FieldPath, FieldType, Schema, TypeId};
-use grotto::state::{KeyPart, Record, State};
+use grotto::state::{KeyValue, Record, State};
 use serde_json::Value;
 use std::cmp::Ordering;
 
@@ -179,13 +179,7 @@ pub(crate) fn find<'a>(
 ) -> Outcome<Option<Record<'a>>> {
     let parts = json::decode_key(state.schema(), type_id, key)
         .map_err(|e| Failure::invalid(e.to_string()))?;
-    let parts: Vec<KeyPart<'_>> = parts
-        .iter()
-        .map(|part| match part {
-            json::KeyPart::Fixed(word) => KeyPart::Fixed(*word),
-            json::KeyPart::Var(bytes) => KeyPart::Var(bytes),
-        })
-        .collect();
+    let parts: Vec<KeyValue<'_>> = parts.iter().map(KeyValue::from).collect();
     Ok(state.find(type_id, parts.as_slice())?)
 }
 

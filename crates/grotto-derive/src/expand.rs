@@ -72,10 +72,14 @@ fn declared(krate: &syn::Path, field: &Field) -> TokenStream {
 }
 
 fn element(model: &Model) -> TokenStream {
-    let (krate, name, type_name, key) = (&model.krate, &model.name, &model.type_name, &model.key);
+    let (krate, name, type_name) = (&model.krate, &model.name, &model.type_name);
+    let key = model.key.iter().map(|(path, _)| path);
     let accessor = format_ident!("{}Ref", name.unraw());
     let support = quote! { #krate::derive_support };
     let declared = model.fields.iter().map(|field| declared(krate, field));
+    let nodes = model.fields.iter().map(|Field { ty, field_name, .. }| {
+        quote_spanned! {ty.span()=> (#field_name, #support::key_node::<#ty>()) }
+    });
     let bound = model.fields.iter().map(|Field { ty, field_name, .. }| {
         quote_spanned! {ty.span()=> #support::Fields::field::<#ty>(fields, #field_name)?; }
     });
@@ -88,6 +92,7 @@ fn element(model: &Model) -> TokenStream {
     quote! {
         impl #support::Element for #name {
             type Ref<'a> = #accessor<'a>;
+            const KEY_NODE: #support::KeyNode = #support::KeyNode::Object(&[#(#nodes),*]);
 
             fn type_name() -> ::std::string::String {
                 ::std::string::String::from(#type_name)
@@ -141,14 +146,43 @@ fn element(model: &Model) -> TokenStream {
 
 fn record_type(model: &Model) -> TokenStream {
     let (krate, name, type_name) = (&model.krate, &model.name, &model.type_name);
+    let support = quote! { #krate::derive_support };
+    let key = key(model);
+    let found = quote! { #support::FoundBy };
     quote! {
-        impl #krate::derive_support::RecordType for #name {
+        impl #support::RecordType for #name {
             const TYPE: &'static str = #type_name;
+            type Key<'k> = #key;
 
-            fn bindings() -> &'static #krate::derive_support::Bindings {
-                static BINDINGS: #krate::derive_support::Bindings = #krate::derive_support::Bindings::new();
+            fn bindings() -> &'static #support::Bindings {
+                static BINDINGS: #support::Bindings = #support::Bindings::new();
                 &BINDINGS
             }
         }
+
+        impl<K: #support::Key> #found<K> for #name {}
+    }
+}
+
+/// The type of keys: where each path leads is for the compiler to find out, as it may be through other
+/// structs.
+fn key(model: &Model) -> TokenStream {
+    let (krate, name) = (&model.krate, &model.name);
+    let support = quote! { #krate::derive_support };
+    let fields: Vec<TokenStream> = model
+        .key
+        .iter()
+        .map(|(path, span)| {
+            let steps = path.split('.');
+            let kind = quote_spanned! {*span=>
+                <#name as #support::Element>::KEY_NODE.kind(&[#(#steps),*])
+            };
+            quote! { <#support::KeyOf<{ #kind }> as #support::KeyKind>::Key<'k> }
+        })
+        .collect();
+    match fields.as_slice() {
+        [] => quote! { #support::NoKey },
+        [only] => only.clone(),
+        several => quote! { (#(#several),*) },
     }
 }

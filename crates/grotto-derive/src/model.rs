@@ -7,6 +7,7 @@ mod tests;
 
 use crate::attributes::{KeyPath, OfField, OfStruct};
 use crate::types;
+use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Error, Fields, Ident, Path, Result, Type, Visibility, parse_quote};
 
@@ -16,8 +17,8 @@ pub(crate) struct Model {
     pub(crate) visibility: Visibility,
     /// Name of the type in the schema.
     pub(crate) type_name: String,
-    /// Paths of the primary key, in the names of the schema.
-    pub(crate) key: Vec<String>,
+    /// Paths of the primary key, in the names of the schema, and where each stands.
+    pub(crate) key: Vec<(String, Span)>,
     pub(crate) krate: Path,
     pub(crate) fields: Vec<Field>,
 }
@@ -138,11 +139,18 @@ fn dotted(path: &KeyPath) -> String {
     names.join(".")
 }
 
+/// Most fields of a key: lookups take a tuple of them.
+const MAX_KEY: usize = 8;
+
 /// Key paths begin with a field of this struct, whose name in the schema may be another one.
-fn key(paths: &[KeyPath], fields: &[Field]) -> Result<Vec<String>> {
+fn key(paths: &[KeyPath], fields: &[Field]) -> Result<Vec<(String, Span)>> {
+    if let Some(beyond) = paths.get(MAX_KEY).and_then(|path| path.names.first()) {
+        let message = format!("a key has at most {MAX_KEY} fields");
+        return Err(Error::new_spanned(beyond, message));
+    }
     let path = |path: &KeyPath| {
         let Some((first, rest)) = path.names.split_first() else {
-            return Ok(String::new());
+            return Ok((String::new(), Span::call_site()));
         };
         let Some(field) = fields.iter().find(|field| field.name == *first) else {
             let names: Vec<String> = fields.iter().map(|field| field.name.to_string()).collect();
@@ -157,7 +165,8 @@ fn key(paths: &[KeyPath], fields: &[Field]) -> Result<Vec<String>> {
             text.push('.');
             text.push_str(&name.unraw().to_string());
         }
-        Ok(text)
+        let last = rest.last().unwrap_or(first);
+        Ok((text, last.span()))
     };
     paths.iter().map(path).collect()
 }

@@ -288,11 +288,23 @@ impl IncrementalCycle {
         Ok(self.cycle.upsert(id, flat, position)?)
     }
 
-    /// Deletes the record with a key, if there is one.
+    /// Deletes the record with a key: `cycle.delete::<City>(7)`. Whether there was one, in the
+    /// committed state or upserted by this cycle. A record that came within another one is not
+    /// known yet and counts as absent.
     ///
     /// # Errors
-    /// When the type has no such key.
-    pub fn delete<K: Key + ?Sized>(&mut self, type_name: &str, key: &K) -> Result<()> {
+    /// When the schema has another primary key than the struct; when other records refer to the
+    /// record, which the end of the cycle tells.
+    pub fn delete<T: RecordType>(&mut self, key: T::Key<'_>) -> Result<bool> {
+        self.delete_from(T::TYPE, key)
+    }
+
+    /// Deletes the record with a key of a type that is named: `cycle.delete_from("City", 7_i64)`.
+    /// Whether there was one, as [`delete`](Self::delete) tells it.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete), and when the key is not of the fields of the type's.
+    pub fn delete_from<K: Key>(&mut self, type_name: &str, key: K) -> Result<bool> {
         let id = type_id(self.schema(), type_name)?;
         self.records += 1;
         Ok(self.cycle.delete(id, key, self.records)?)

@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
-use grotto_state::{KeyPart, Mode};
+use grotto_state::{KeyValue, Mode};
 use line::{change, record};
 use places::{Place, Places};
 use std::collections::BTreeMap;
@@ -126,8 +126,10 @@ impl Producer {
                                 cycle.upsert_flat(id, &flat[span], line.position)
                             }
                             Change::Delete(id, key) => {
-                                let parts: Vec<KeyPart<'_>> = key.iter().map(key_part).collect();
-                                cycle.delete(&schema.get(id).name, parts.as_slice())
+                                let key: Vec<KeyValue<'_>> =
+                                    key.iter().map(KeyValue::from).collect();
+                                let name = &schema.get(id).name;
+                                cycle.delete_from(name, key.as_slice()).map(|_| ())
                             }
                         },
                     )
@@ -135,13 +137,6 @@ impl Producer {
                 .await
             }
         }
-    }
-}
-
-fn key_part(part: &json::KeyPart) -> KeyPart<'_> {
-    match part {
-        json::KeyPart::Fixed(word) => KeyPart::Fixed(*word),
-        json::KeyPart::Var(bytes) => KeyPart::Var(bytes),
     }
 }
 

@@ -10,7 +10,7 @@
 //! factors are masked by secret words: a factor that is known to be zero would let all inputs of the
 //! other one collide.
 
-use crate::key::{Key, KeyPart};
+use crate::key::{KeyPart, KeyParts};
 use std::fmt;
 
 /// The secret that private hashes are driven by. It is drawn at random once for each state directory,
@@ -124,7 +124,7 @@ impl Secret {
 
     /// Hash of a key.
     #[inline]
-    pub(crate) fn of_key<K: Key + ?Sized>(&self, key: &K) -> u64 {
+    pub(crate) fn of_key<K: KeyParts + ?Sized>(&self, key: &K) -> u64 {
         let mix = |hash, position| self.mix(hash, key.part(position));
         self.finish((0..key.arity()).fold(self.start, mix))
     }

@@ -1,21 +1,25 @@
 //! Primary keys: what may be looked up, how it hashes, how it is compared.
 //!
-//! Owns: the [`Key`] trait and the reading of key parts through references; the public hash that puts
-//! sets and maps in order. Indexes use the private one of [`crate::hash`]. Never walks an index.
+//! Owns: the reading of key parts through references; the public hash that puts sets and maps in
+//! order. Indexes use the private one of [`crate::hash`]. Never walks an index.
 
-use crate::error::{StateError, StateResult};
+mod given;
+
+pub use given::{Key, KeyValue, NoKey};
+pub(crate) use given::{check, refusal};
+
 use crate::hash::Secret;
 use crate::record::Record;
 use grotto_format::checksum::{KEY_SEED, key_fixed, key_var};
-use grotto_format::schema::{FieldType, KeySpec, Schema, TypeId, TypeSchema};
+use grotto_format::schema::{FieldType, KeySpec, Schema, TypeId};
 
 /// A primary key with its paths resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyInfo {
     pub(crate) paths: Vec<KeyPath>,
-    /// The column of a key that is one field of the record itself, and whether it is text or bytes:
-    /// most keys are such, and a lookup by them should not walk paths.
-    pub(crate) single: Option<(u16, bool)>,
+    /// The column and the type of a key that is one field of the record itself: most keys are such,
+    /// and a lookup by them should not walk paths.
+    pub(crate) single: Option<(u16, FieldType)>,
     /// What keys are hashed with in the index.
     pub(crate) secret: Secret,
 }
@@ -35,10 +39,7 @@ impl KeyInfo {
             leaf: p.leaf,
         };
         let single = match spec.paths.as_slice() {
-            [only] if only.steps.len() == 1 => {
-                let var = matches!(only.leaf, FieldType::String | FieldType::Bytes);
-                Some((only.steps[0], var))
-            }
+            [only] if only.steps.len() == 1 => Some((only.steps[0], only.leaf)),
             _ => None,
         };
         Self {
@@ -77,9 +78,9 @@ impl KeyPath {
     }
 }
 
-/// One part of a key.
+/// One part of a key, as it is hashed and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyPart<'a> {
+pub(crate) enum KeyPart<'a> {
     /// int, long, float, double or boolean as a 64-bit word: integers sign-extended, floats as bits.
     Fixed(u64),
     /// Text or bytes.
@@ -152,7 +153,7 @@ pub(crate) fn hash_record(record: &Record<'_>, info: &KeyInfo) -> Option<u64> {
 }
 
 /// The hash by which elements of sets and maps with this key are put in order.
-pub(crate) fn order_hash<K: Key + ?Sized>(key: &K) -> u64 {
+pub(crate) fn order_hash<K: KeyParts + ?Sized>(key: &K) -> u64 {
     (0..key.arity()).fold(KEY_SEED, |hash, position| {
         key.part(position).mix_order(hash)
     })
@@ -179,64 +180,27 @@ fn show_part(leaf: FieldType, part: KeyPart<'_>) -> String {
     }
 }
 
-/// What a primary key can be looked up by: a scalar for a key of one part, a tuple or a slice of
-/// [`KeyPart`]s for a compound one.
-pub trait Key {
+/// A key in the form that hashes and columns have. Whatever callers look up by has it; so have keys
+/// read from records, whose kinds nobody needs to check.
+pub(crate) trait KeyParts {
     /// Number of parts.
     fn arity(&self) -> usize;
     /// The part at a position below [`arity`](Self::arity).
     fn part(&self, position: usize) -> KeyPart<'_>;
 }
 
-macro_rules! scalar {
-    ($($ty:ty, $self:ident => $part:expr;)*) => {$(
-        impl Key for $ty {
-            #[inline]
-            fn arity(&self) -> usize {
-                1
-            }
-            #[inline]
-            fn part(&self, _: usize) -> KeyPart<'_> {
-                let $self = self;
-                $part
-            }
-        }
-    )*};
+impl<K: Key + ?Sized> KeyParts for K {
+    #[inline(always)]
+    fn arity(&self) -> usize {
+        self.fields()
+    }
+    #[inline(always)]
+    fn part(&self, position: usize) -> KeyPart<'_> {
+        self.field(position).part()
+    }
 }
 
-scalar! {
-    i32, v => KeyPart::Fixed(i64::from(*v) as u64);
-    i64, v => KeyPart::Fixed(*v as u64);
-    bool, v => KeyPart::Fixed(u64::from(*v));
-    f32, v => KeyPart::Fixed(u64::from(v.to_bits()));
-    f64, v => KeyPart::Fixed(v.to_bits());
-    &str, v => KeyPart::Var(v.as_bytes());
-    String, v => KeyPart::Var(v.as_bytes());
-    &[u8], v => KeyPart::Var(v);
-    Vec<u8>, v => KeyPart::Var(v);
-}
-
-macro_rules! tuple {
-    ($($name:ident $position:tt),*) => {
-        impl<$($name: Key),*> Key for ($($name,)*) {
-            fn arity(&self) -> usize {
-                [$($position),*].len()
-            }
-            fn part(&self, position: usize) -> KeyPart<'_> {
-                match position {
-                    $($position => self.$position.part(0),)*
-                    _ => KeyPart::Fixed(0),
-                }
-            }
-        }
-    };
-}
-
-tuple!(A 0, B 1);
-tuple!(A 0, B 1, C 2);
-tuple!(A 0, B 1, C 2, D 3);
-
-impl Key for [KeyPart<'_>] {
+impl KeyParts for [KeyPart<'_>] {
     fn arity(&self) -> usize {
         self.len()
     }
@@ -245,51 +209,8 @@ impl Key for [KeyPart<'_>] {
     }
 }
 
-impl<K: Key + ?Sized> Key for &K {
-    fn arity(&self) -> usize {
-        (**self).arity()
-    }
-    fn part(&self, position: usize) -> KeyPart<'_> {
-        (**self).part(position)
-    }
-}
-
-/// Refuses a key of the wrong shape, which could never be found.
 #[inline]
-pub(crate) fn check<K: Key + ?Sized>(
-    info: &KeyInfo,
-    key: &K,
-    schema: &Schema,
-    id: TypeId,
-) -> StateResult<()> {
-    let fits = key.arity() == info.paths.len()
-        && info.paths.iter().enumerate().all(|(i, path)| {
-            let text = matches!(path.leaf, FieldType::String | FieldType::Bytes);
-            matches!(key.part(i), KeyPart::Var(_)) == text
-        });
-    if fits {
-        Ok(())
-    } else {
-        Err(wrong_shape(info, schema.get(id)))
-    }
-}
-
-#[cold]
-fn wrong_shape(info: &KeyInfo, ty: &TypeSchema) -> StateError {
-    let parts: Vec<String> = info
-        .paths
-        .iter()
-        .map(|p| format!("{} ({:?})", p.text, p.leaf))
-        .collect();
-    StateError::Invalid(format!(
-        "type {}: expected a key of {}",
-        ty.name,
-        parts.join(", ")
-    ))
-}
-
-#[inline]
-pub(crate) fn matches<K: Key + ?Sized>(record: &Record<'_>, info: &KeyInfo, key: &K) -> bool {
+pub(crate) fn matches<K: KeyParts + ?Sized>(record: &Record<'_>, info: &KeyInfo, key: &K) -> bool {
     if let Some((column, _)) = info.single {
         return record.has(usize::from(column), key.part(0));
     }

@@ -44,7 +44,7 @@ pub use encode::{EncodeOptions, encode_snapshot, encode_snapshot_within};
 pub use error::{StateError, StateResult};
 pub use grotto_format as format;
 pub use hash::HashSeed;
-pub use key::{Key, KeyPart};
+pub use key::{Key, KeyValue, NoKey};
 pub use parts::{Parts, SegmentPart};
 pub use promise::Promise;
 pub use record::Record;

@@ -99,9 +99,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shared = attached
         .wait_past(seen, Duration::from_secs(10))
         .unwrap_or_else(|| attached.state());
-    let paris = shared
-        .get::<City>(&2_988_507)?
-        .map(|city| city.population());
+    let paris = shared.get::<City>(2_988_507)?.map(|city| city.population());
     println!(
         "an attached reader sees version {}: {paris:?} people in Paris",
         shared.version()

@@ -75,7 +75,7 @@ fn work<W: Workload>(task: Task, place: &Path, key: i64, clock: &SystemClock) ->
 fn read<W: Workload>(state: &State, key: i64) -> Result<()> {
     let typed = state.typed::<W::Typed>()?;
     let record = typed
-        .get(&key)?
+        .get(key)?
         .with_context(|| format!("no record {key}"))?;
     std::hint::black_box(W::number(record));
     Ok(())
@@ -87,7 +87,7 @@ fn read_all<W: Workload>(state: &State) -> Result<()> {
     let digest = typed.iter().map(W::digest_read).fold(0, u64::wrapping_add);
     // As long as an index has fewer pages than the dataset has records, this meets all of them.
     let misses = (0..typed.len())
-        .filter(|i| matches!(typed.get(&rng::id(u64::MAX - i)), Ok(None)))
+        .filter(|i| matches!(typed.get(rng::id(u64::MAX - i)), Ok(None)))
         .count();
     ensure!(
         digest != 0 && misses as u64 == typed.len(),

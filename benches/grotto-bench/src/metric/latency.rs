@@ -81,7 +81,7 @@ fn watch<W: Workload>(
         let mut sum = 0_i64;
         for key in batch {
             // A key may have been deleted since it was drawn.
-            sum = sum.wrapping_add(typed.get(key)?.map_or(0, W::number));
+            sum = sum.wrapping_add(typed.get(*key)?.map_or(0, W::number));
         }
         black_box(sum);
         drop(state);

@@ -122,7 +122,7 @@ fn read<W: Workload>(consumer: &Consumer, keys: &[i64], stop: &AtomicBool) -> Re
         let typed = state.typed::<W::Typed>()?;
         for key in batch {
             // A key may have been deleted since it was drawn.
-            sum = sum.wrapping_add(typed.get(key)?.map_or(0, W::number));
+            sum = sum.wrapping_add(typed.get(*key)?.map_or(0, W::number));
         }
         lookups += BATCH;
     }

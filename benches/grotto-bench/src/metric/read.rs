@@ -138,7 +138,7 @@ pub(super) fn mapped<W: Workload>(
 fn get<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<i64> {
     let (mut sum, mut found) = (0_i64, 0);
     for key in keys {
-        if let Some(record) = typed.get(key)? {
+        if let Some(record) = typed.get(*key)? {
             sum = sum.wrapping_add(W::number(record));
             found += 1;
         }
@@ -172,7 +172,7 @@ fn ends(text: &str) -> i64 {
 fn get_string<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<i64> {
     let mut sum = 0_i64;
     for key in keys {
-        if let Some(record) = typed.get(key)? {
+        if let Some(record) = typed.get(*key)? {
             sum = sum.wrapping_add(ends(W::text(record)));
         }
     }
@@ -196,7 +196,7 @@ fn get_many<W: Workload>(
 fn miss<W: Workload>(typed: &Typed<'_, W::Typed>, keys: &[i64]) -> Result<i64> {
     let mut found = 0;
     for key in keys {
-        found += i64::from(typed.get(key)?.is_some());
+        found += i64::from(typed.get(*key)?.is_some());
     }
     ensure!(
         found == 0,

@@ -26,7 +26,7 @@ pub trait Workload: Sized + std::fmt::Debug + Send + Sync {
     /// A generated record.
     type Record: std::fmt::Debug + Send + Sync;
     /// The struct that reads it.
-    type Typed: RecordType;
+    type Typed: for<'k> RecordType<Key<'k> = i64>;
 
     /// Its name on the command line.
     const NAME: &'static str;

@@ -64,7 +64,7 @@ fn reads_back<W: Workload>() {
     let mut cycle = write.begin(&schema, Mode::Incremental).unwrap();
     for change in model.step(100) {
         match change {
-            Change::Delete(key) => cycle.delete(id, &key, 0).unwrap(),
+            Change::Delete(key) => drop(cycle.delete(id, key, 0).unwrap()),
             Change::Put(position) => {
                 flat.clear();
                 model
@@ -83,13 +83,13 @@ fn reads_back<W: Workload>() {
         model
             .keys(500)
             .iter()
-            .all(|key| typed.get(key).unwrap().is_some())
+            .all(|key| typed.get(*key).unwrap().is_some())
     );
     assert!(
         model
             .misses(500)
             .iter()
-            .all(|key| typed.get(key).unwrap().is_none())
+            .all(|key| typed.get(*key).unwrap().is_none())
     );
 }
 

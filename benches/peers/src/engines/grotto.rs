@@ -31,7 +31,7 @@ fn sum(
 ) -> Result<i64> {
     let mut sum = 0_i64;
     for key in keys {
-        if let Some(product) = typed.get(key)? {
+        if let Some(product) = typed.get(*key)? {
             sum = sum.wrapping_add(read(product));
         }
     }

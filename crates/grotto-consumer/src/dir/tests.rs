@@ -106,7 +106,7 @@ fn a_published_state_is_found_again() {
         (3, before.checksum())
     );
     let city = found.state.type_id("City").unwrap();
-    let record = found.state.find(city, &7_i64).unwrap().unwrap();
+    let record = found.state.find(city, 7_i64).unwrap().unwrap();
     assert_eq!(record.text(1), "city 7 of 2");
 }
 

@@ -185,7 +185,7 @@ pub(crate) fn rounds(state: &State) -> BTreeMap<i64, i64> {
     for record in state.scan(left) {
         let (id, round) = (record.word(0) as i64, record.word(1) as i64);
         let other = state
-            .find(right, &id)
+            .find(right, id)
             .unwrap()
             .expect("a left without a right");
         assert_eq!(

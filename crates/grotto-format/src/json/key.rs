@@ -14,13 +14,23 @@ use crate::schema::{FieldPath, FieldType, Schema, TypeId};
 /// Longest text of a key, in bytes.
 const MAX_KEY_TEXT: usize = 1 << 20;
 
-/// One part of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// One part of a key, of the kind that the schema says.
+#[derive(Clone, Debug, PartialEq)]
 pub enum KeyPart {
-    /// int, long, float, double, boolean as a 64-bit word: integers sign-extended, floats as bits.
-    Fixed(u64),
-    /// Text or bytes.
-    Var(Vec<u8>),
+    /// 32-bit signed integer.
+    Int(i32),
+    /// 64-bit signed integer.
+    Long(i64),
+    /// IEEE 754 single precision.
+    Float(f32),
+    /// IEEE 754 double precision.
+    Double(f64),
+    /// True or false.
+    Boolean(bool),
+    /// Text.
+    String(String),
+    /// Any bytes.
+    Bytes(Vec<u8>),
 }
 
 /// Why a text is not a key of a type.
@@ -98,10 +108,10 @@ fn part(leaf: FieldType, value: &Value) -> Option<KeyPart> {
         other => other.as_f64(),
     };
     Some(match leaf {
-        FieldType::Int => KeyPart::Fixed(i64::from(i32::try_from(value.as_i64()?).ok()?) as u64),
-        FieldType::Long => KeyPart::Fixed(value.as_i64()? as u64),
-        FieldType::Boolean => KeyPart::Fixed(u64::from(value.as_bool()?)),
-        FieldType::Double => KeyPart::Fixed(number()?.to_bits()),
+        FieldType::Int => KeyPart::Int(i32::try_from(value.as_i64()?).ok()?),
+        FieldType::Long => KeyPart::Long(value.as_i64()?),
+        FieldType::Boolean => KeyPart::Boolean(value.as_bool()?),
+        FieldType::Double => KeyPart::Double(number()?),
         FieldType::Float => {
             let wide = number()?;
             // Straight from the integer, as fields are read.
@@ -109,10 +119,10 @@ fn part(leaf: FieldType, value: &Value) -> Option<KeyPart> {
             if wide.is_finite() && !narrow.is_finite() {
                 return None;
             }
-            KeyPart::Fixed(u64::from(narrow.to_bits()))
+            KeyPart::Float(narrow)
         }
-        FieldType::String => KeyPart::Var(value.as_str()?.as_bytes().to_vec()),
-        FieldType::Bytes => KeyPart::Var(STANDARD.decode(value.as_str()?).ok()?),
+        FieldType::String => KeyPart::String(value.as_str()?.to_owned()),
+        FieldType::Bytes => KeyPart::Bytes(STANDARD.decode(value.as_str()?).ok()?),
         FieldType::Reference(_) => return None,
     })
 }

@@ -75,7 +75,7 @@ fn content(state: &State) -> Result<Content, String> {
         let text = shared.map(|shared| shared.text(0).to_owned());
         let text = text.ok_or_else(|| format!("city {id} has no name"))?;
         content.insert(("City", id), (record.word(1) as i64, text));
-        let found = state.find(city, &id).map_err(|error| error.to_string())?;
+        let found = state.find(city, id).map_err(|error| error.to_string())?;
         if found.map(|found| found.ordinal()) != Some(record.ordinal()) {
             return Err(format!("city {id} is not found by its key"));
         }

@@ -100,7 +100,7 @@ pub(crate) fn rounds(state: &State) -> BTreeMap<i64, u64> {
     for record in state.scan(left) {
         let (id, round) = (record.word(0) as i64, record.word(1));
         let other = state
-            .find(right, &id)
+            .find(right, id)
             .unwrap()
             .expect("a left without a right");
         let version = state.version();

@@ -151,7 +151,7 @@ async fn next(producer: &Producer, model: &mut Model, random: &SeededRandom) -> 
                 for id in orders {
                     cycle.upsert_json("Order", &now.order(id), 0)?;
                 }
-                gone.map_or(Ok(()), |id| cycle.delete("Order", &id))
+                gone.map_or(Ok(()), |id| cycle.delete_from("Order", id).map(drop))
             })
             .await
     };
@@ -325,7 +325,7 @@ async fn a_customer_that_an_order_needs_is_not_deleted() {
     let published =
         producer.run_incremental(move |cycle| cycle.upsert_json("Order", &now.order(3), 1));
     published.await.unwrap().unwrap();
-    let deleted = producer.run_incremental(|cycle| cycle.delete("Customer", &9_i64));
+    let deleted = producer.run_incremental(|cycle| cycle.delete_from("Customer", 9_i64).map(drop));
     let error = deleted.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert_eq!(
@@ -333,8 +333,8 @@ async fn a_customer_that_an_order_needs_is_not_deleted() {
         "type Customer: key 9 cannot be deleted: 2 records of the new version refer to it, such as Order 3"
     );
     let both = producer.run_incremental(|cycle| {
-        cycle.delete("Customer", &9_i64)?;
-        cycle.delete("Order", &3_i64)
+        cycle.delete_from("Customer", 9_i64)?;
+        cycle.delete_from("Order", 3_i64).map(drop)
     });
     both.await.unwrap().unwrap();
 }

@@ -32,8 +32,8 @@ async fn random_versions(kit: &Kit, seed: u64, count: usize) -> BTreeMap<u64, Mo
         } else {
             let cycle = producer.run_incremental(move |cycle| {
                 for id in gone {
-                    cycle.delete("Left", &id)?;
-                    cycle.delete("Right", &id)?;
+                    cycle.delete_from("Left", id)?;
+                    cycle.delete_from("Right", id)?;
                 }
                 for id in written {
                     let note = format!("note of round {round}, group {}", id % 3);

@@ -116,8 +116,8 @@ async fn another_process_sees_every_version_whole_while_they_arrive() {
     // Now the store goes; what the host holds stays, and stays shared.
     let removed = producer.run_incremental(|cycle| {
         for id in 0..300_i64 {
-            cycle.delete("Left", &id)?;
-            cycle.delete("Right", &id)?;
+            cycle.delete_from("Left", id)?;
+            cycle.delete_from("Right", id)?;
         }
         Ok(())
     });

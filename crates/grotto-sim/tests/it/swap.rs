@@ -64,8 +64,8 @@ fn read_all(state: &State) {
     );
     let (mut newest, mut sum) = (0, 0);
     for id in 0..PAIRS {
-        let left = lefts.get(&id).unwrap().expect("every left lives");
-        let right = rights.get(&id).unwrap().expect("every right lives");
+        let left = lefts.get(id).unwrap().expect("every left lives");
+        let right = rights.get(id).unwrap().expect("every right lives");
         assert_eq!(left.round(), right.round(), "pair {id} mixes versions");
         assert_eq!(round_of(left.note()), left.round(), "the text of pair {id}");
         newest = newest.max(left.round());
@@ -75,7 +75,7 @@ fn read_all(state: &State) {
     let scanned: i64 = rights.iter().map(|right| right.round()).sum();
     assert_eq!(scanned, sum, "a scan and lookups disagree");
     let right = state.type_id("Right").unwrap();
-    let untyped = (0..PAIRS).map(|id| state.find(right, &id).unwrap().expect("a right").word(1));
+    let untyped = (0..PAIRS).map(|id| state.find(right, id).unwrap().expect("a right").word(1));
     assert_eq!(untyped.sum::<u64>() as i64, sum, "untyped reads disagree");
 }
 

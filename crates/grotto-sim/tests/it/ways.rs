@@ -155,7 +155,7 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
 
 /// One pair goes and comes back with this note, over two versions; its ordinals are used again.
 async fn reborn(producer: &Producer, note: &'static str) {
-    let gone = producer.run_incremental(|cycle| cycle.delete("Left", &1_i64).map(|_| ()));
+    let gone = producer.run_incremental(|cycle| cycle.delete_from("Left", 1_i64).map(drop));
     gone.await.unwrap().unwrap();
     put(producer, note).await;
 }
@@ -189,7 +189,7 @@ async fn report_of(note: &'static str, by_snapshot: bool) -> RefreshReport {
     let after = consumer.state();
     let left = after.type_id("Left").unwrap();
     let record = |state: &grotto_state::State| {
-        let record = state.find(left, &1_i64).unwrap().unwrap();
+        let record = state.find(left, 1_i64).unwrap().unwrap();
         (record.ordinal(), record.word(2))
     };
     // What makes it hard: the same ordinal, and in it the same reference.

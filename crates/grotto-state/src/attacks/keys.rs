@@ -3,9 +3,10 @@
 use super::craft::word_with;
 use super::{ID, SEED, Site, Way, flat, mixed};
 use crate::index::{Index, LINE, each_page};
+use crate::key::KeyPart;
 use crate::segment::HeapSeal;
 use crate::state::State;
-use crate::{HashSeed, KeyPart, encode_snapshot};
+use crate::{HashSeed, encode_snapshot};
 use grotto_format::blob::Blob;
 use grotto_format::checksum::KEY_SEED;
 
@@ -64,7 +65,7 @@ fn cost(state: &State, keys: &[u64]) -> Cost {
         let candidates = index.candidates(&state.segments, info.secret.of_part(part));
         cost.lines += candidates.lines_left();
         cost.compared += candidates.count();
-        assert!(state.find(ID, &(*key as i64)).unwrap().is_some(), "{key}");
+        assert!(state.find(ID, *key as i64).unwrap().is_some(), "{key}");
     }
     cost
 }
@@ -121,7 +122,7 @@ fn colliding_keys_that_come_by_and_by_are_taken_at_the_usual_cost() {
         site.commit(cycle);
         let mut cycle = site.upsert(&[]);
         for key in &some {
-            cycle.delete(ID, &(*key as i64), 0).unwrap();
+            cycle.delete(ID, *key as i64, 0).unwrap();
         }
         site.commit(cycle);
         site.write.check_invariants().unwrap();
@@ -180,7 +181,7 @@ fn every_state_that_comes_from_another_has_its_seed() {
         assert_eq!(state.seed(), SEED);
         state.check_invariants().unwrap();
         let keys = honest(1_000).into_iter();
-        let found = keys.filter(|key| state.find(ID, &(*key as i64)).unwrap().is_some());
+        let found = keys.filter(|key| state.find(ID, *key as i64).unwrap().is_some());
         assert_eq!(found.count(), 1_000);
     }
 }

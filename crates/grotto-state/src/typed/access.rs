@@ -7,7 +7,6 @@ use super::cursor::Cursor;
 use super::value::{Element, RecordType};
 use crate::error::StateResult;
 use crate::find::Finder;
-use crate::key::Key;
 use crate::record::Record;
 use crate::state::State;
 use std::marker::PhantomData;
@@ -40,10 +39,10 @@ impl<'a, T: RecordType> Typed<'a, T> {
     /// The record with a primary key.
     ///
     /// # Errors
-    /// When the type has no primary key, or the key has another shape.
+    /// When the dataset has another primary key than the struct, or none.
     #[inline(always)]
-    pub fn get<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<T::Ref<'a>>> {
-        let found = self.finder.find(key)?;
+    pub fn get(&self, key: T::Key<'_>) -> StateResult<Option<T::Ref<'a>>> {
+        let found = self.finder.find(&key)?;
         Ok(found.map(|record| self.at(record)))
     }
 
@@ -51,8 +50,8 @@ impl<'a, T: RecordType> Typed<'a, T> {
     /// after the other, the more so the larger the dataset.
     ///
     /// # Errors
-    /// When the type has no primary key, or a key has another shape.
-    pub fn get_many<K: Key>(&self, keys: &[K]) -> StateResult<Vec<Option<T::Ref<'a>>>> {
+    /// When the dataset has another primary key than the struct, or none.
+    pub fn get_many(&self, keys: &[T::Key<'_>]) -> StateResult<Vec<Option<T::Ref<'a>>>> {
         let mut found = Vec::with_capacity(keys.len());
         self.finder.for_each(keys, |record| {
             found.push(record.map(|record| self.at(record)));
@@ -104,12 +103,13 @@ impl State {
         })
     }
 
-    /// The record of a Rust type with a primary key.
+    /// The record of a Rust type with a primary key: `state.get::<City>(7)`, or
+    /// `state.get::<Place>(("DE", "Ulm"))` for a key of two fields.
     ///
     /// # Errors
-    /// When the type does not fit the schema or has no primary key, or the key has another shape.
+    /// When the type does not fit the schema, or the dataset has another primary key than the struct.
     #[inline]
-    pub fn get<T: RecordType>(&self, key: &(impl Key + ?Sized)) -> StateResult<Option<T::Ref<'_>>> {
+    pub fn get<T: RecordType>(&self, key: T::Key<'_>) -> StateResult<Option<T::Ref<'_>>> {
         self.typed::<T>()?.get(key)
     }
 
@@ -119,7 +119,7 @@ impl State {
     /// As [`get`](Self::get).
     pub fn get_many<T: RecordType>(
         &self,
-        keys: &[impl Key],
+        keys: &[T::Key<'_>],
     ) -> StateResult<Vec<Option<T::Ref<'_>>>> {
         self.typed::<T>()?.get_many(keys)
     }

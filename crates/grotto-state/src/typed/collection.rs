@@ -7,6 +7,7 @@ use super::bind::{Binder, NodeId, Slot};
 use super::cursor::Cursor;
 use super::declare::Declarations;
 use super::encode::Writer;
+use super::keys::FoundBy;
 use super::value::{Element, Hashed, Owning};
 use crate::block::Elements;
 use crate::error::StateResult;
@@ -88,19 +89,25 @@ macro_rules! accessor {
             /// or the primary key of the element. With a hash key a binary search, otherwise a scan.
             ///
             /// # Errors
-            /// When the elements have none of these, or the key has another shape.
-            pub fn find<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<T::Ref<'a>>> {
+            /// When the elements have none of these, or the key is not of its fields.
+            pub fn find<K: Key>(&self, key: K) -> StateResult<Option<T::Ref<'a>>>
+            where
+                T: FoundBy<K>,
+            {
                 let Some(record) = self.at.record() else {
                     return Ok(None);
                 };
-                Ok(find(&record, Side::Elements, key)?.and_then(|position| self.get(position)))
+                Ok(find(&record, Side::Elements, &key)?.and_then(|position| self.get(position)))
             }
 
             /// Whether [`find`](Self::find) finds an element.
             ///
             /// # Errors
             /// As [`find`](Self::find).
-            pub fn contains<K: Key + ?Sized>(&self, key: &K) -> StateResult<bool> {
+            pub fn contains<K: Key>(&self, key: K) -> StateResult<bool>
+            where
+                T: FoundBy<K>,
+            {
                 Ok(self.find(key)?.is_some())
             }
         }

@@ -8,6 +8,7 @@ use super::collection::elements;
 use super::cursor::Cursor;
 use super::declare::Declarations;
 use super::encode::Writer;
+use super::keys::FoundBy;
 use super::value::{Element, Hashed, Owning};
 use crate::block::Elements;
 use crate::error::StateResult;
@@ -76,12 +77,15 @@ impl<'a, K: Element, V: Element> MapRef<'a, K, V> {
     /// primary key of the key record. With a hash key a binary search, otherwise a scan.
     ///
     /// # Errors
-    /// When the keys have none of these, or the key has another shape.
-    pub fn get<Q: Key + ?Sized>(&self, key: &Q) -> StateResult<Option<V::Ref<'a>>> {
+    /// When the keys have none of these, or the key is not of its fields.
+    pub fn get<Q: Key>(&self, key: Q) -> StateResult<Option<V::Ref<'a>>>
+    where
+        K: FoundBy<Q>,
+    {
         let Some(record) = self.at.record() else {
             return Ok(None);
         };
-        let position = find(&record, Side::Keys, key)?;
+        let position = find(&record, Side::Keys, &key)?;
         Ok(position
             .and_then(|position| self.entry(position))
             .map(|(_, value)| value))

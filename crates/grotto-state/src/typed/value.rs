@@ -7,7 +7,9 @@ use super::cache::Bindings;
 use super::cursor::Cursor;
 use super::declare::Declarations;
 use super::encode::Writer;
+use super::keys::KeyNode;
 use crate::error::{StateError, StateResult};
+use crate::key::Key;
 use crate::record::Record;
 use grotto_format::flat::MAX_DEPTH;
 use grotto_format::schema::{FieldType, TypeId};
@@ -25,6 +27,12 @@ pub trait Element: Sized + 'static {
 
     /// The type of a field that holds the value itself; `None` for what is always a reference.
     const SCALAR: Option<FieldType> = None;
+
+    /// What a key path meets here.
+    const KEY_NODE: KeyNode = match Self::SCALAR {
+        Some(scalar) => KeyNode::Scalar(scalar),
+        None => KeyNode::Closed,
+    };
 
     /// Name of the schema type of its records.
     fn type_name() -> String;
@@ -149,6 +157,10 @@ pub trait Hashed: Element {
 pub trait RecordType: Element {
     /// Name of its type in the schema.
     const TYPE: &'static str;
+
+    /// What its records are looked up by: of one field the value, of several a tuple of them, in the
+    /// order of the key; text as `&str` and bytes as `&[u8]`. [`NoKey`](crate::NoKey) without a key.
+    type Key<'k>: Key;
 
     /// Where its bindings are kept: one static per type, so that binding happens once per schema.
     fn bindings() -> &'static Bindings;

@@ -70,17 +70,17 @@ impl<'a> ListView<'a> {
     /// primary key of the element. With a hash key a binary search, otherwise a scan.
     ///
     /// # Errors
-    /// When the elements have none of these, or the key has another shape.
-    pub fn find<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<Field<'a>>> {
-        Ok(find(&self.record, Side::Elements, key)?.and_then(|position| self.get(position)))
+    /// When the elements have none of these, or the key is not of its fields.
+    pub fn find<K: Key>(&self, key: K) -> StateResult<Option<Field<'a>>> {
+        Ok(find(&self.record, Side::Elements, &key)?.and_then(|position| self.get(position)))
     }
 
     /// Whether [`find`](Self::find) finds an element.
     ///
     /// # Errors
     /// As [`find`](Self::find).
-    pub fn contains<K: Key + ?Sized>(&self, key: &K) -> StateResult<bool> {
-        Ok(find(&self.record, Side::Elements, key)?.is_some())
+    pub fn contains<K: Key>(&self, key: K) -> StateResult<bool> {
+        Ok(find(&self.record, Side::Elements, &key)?.is_some())
     }
 }
 
@@ -172,8 +172,8 @@ impl<'a> MapView<'a> {
     ///
     /// # Errors
     /// When the keys have none of these, or the key has another shape.
-    pub fn get<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<Field<'a>>> {
-        let position = find(&self.record, Side::Keys, key)?;
+    pub fn get<K: Key>(&self, key: K) -> StateResult<Option<Field<'a>>> {
+        let position = find(&self.record, Side::Keys, &key)?;
         Ok(position
             .and_then(|position| self.entry(position))
             .map(|(_, value)| value))

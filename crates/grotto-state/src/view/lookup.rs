@@ -7,7 +7,7 @@
 //! so they are scanned.
 
 use crate::error::{StateError, StateResult};
-use crate::key::{self, Key, KeyPart};
+use crate::key::{self, Key, KeyPart, KeyParts};
 use crate::record::Record;
 use grotto_format::checksum::KEY_SEED;
 use grotto_format::schema::{FieldPath, FieldType, Schema, TypeId, TypeKind};
@@ -63,6 +63,14 @@ impl<'a> Paths<'a> {
         }
     }
 
+    /// Names and types of the fields, for messages.
+    fn named(&self) -> Vec<(&str, FieldType)> {
+        match self {
+            Self::Declared(paths) => paths.iter().map(|p| (&*p.text, p.leaf)).collect(),
+            Self::Wrapped(leaf) => vec![("value", *leaf)],
+        }
+    }
+
     fn read<'r>(&self, record: &Record<'r>, part: usize) -> Option<KeyPart<'r>> {
         match self {
             Self::Declared(paths) => {
@@ -80,16 +88,16 @@ impl<'a> Paths<'a> {
         })
     }
 
-    fn equals<K: Key + ?Sized>(&self, record: &Record<'_>, key: &K) -> bool {
+    fn equals<K: KeyParts + ?Sized>(&self, record: &Record<'_>, key: &K) -> bool {
         (0..self.len()).all(|part| self.read(record, part) == Some(key.part(part)))
     }
 
     fn fits<K: Key + ?Sized>(&self, key: &K) -> bool {
-        key.arity() == self.len()
-            && (0..self.len()).all(|part| {
-                let text = matches!(self.leaf(part), Some(FieldType::String | FieldType::Bytes));
-                matches!(key.part(part), KeyPart::Var(_)) == text
-            })
+        let fits = |part| {
+            let leaf = self.leaf(part);
+            leaf.is_some_and(|leaf| key.field(part).fits(leaf))
+        };
+        key.fields() == self.len() && (0..self.len()).all(fits)
     }
 }
 
@@ -151,7 +159,7 @@ fn read_path<'a>(record: &Record<'a>, steps: &[u16], leaf: FieldType) -> Option<
 /// The position of the element (or entry) with a key.
 ///
 /// # Errors
-/// When nothing identifies the elements, or the key has another shape.
+/// When nothing identifies the elements, or the key is not of the fields that do.
 pub(crate) fn find<K: Key + ?Sized>(
     collection: &Record<'_>,
     side: Side,
@@ -162,7 +170,8 @@ pub(crate) fn find<K: Key + ?Sized>(
         return Err(no_key(schema, collection.type_id()));
     };
     if !paths.fits(key) {
-        return Err(wrong_shape(schema, collection.type_id(), &paths));
+        let name = &schema.get(collection.type_id()).name;
+        return Err(key::refusal(name, &paths.named(), key));
     }
     let stride = if side == Side::Keys { 2 } else { 1 };
     let elements = collection.elements(0);
@@ -200,14 +209,6 @@ fn no_key(schema: &Schema, id: TypeId) -> StateError {
     StateError::Invalid(format!(
         "type {name}: expected a hash key to find elements by, found none"
     ))
-}
-
-#[cold]
-fn wrong_shape(schema: &Schema, id: TypeId, paths: &Paths<'_>) -> StateError {
-    let leaves = (0..paths.len()).filter_map(|part| paths.leaf(part));
-    let leaves: Vec<&str> = leaves.map(FieldType::keyword).collect();
-    let (name, leaves) = (&schema.get(id).name, leaves.join(", "));
-    StateError::Invalid(format!("type {name}: expected a key of ({leaves})"))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ impl State {
     /// [`find`](Self::find) after the other, the more so the larger the dataset.
     ///
     /// # Errors
-    /// When the type has no primary key, or a key has another shape.
+    /// When the type has no primary key, or a key is not of its fields.
     pub fn find_many<K: Key>(
         &self,
         type_id: TypeId,

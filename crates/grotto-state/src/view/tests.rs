@@ -85,7 +85,7 @@ fn right(apply: &dyn Fn(u64) -> StateResult<State>) -> State {
 }
 
 fn root(state: &State) -> Record<'_> {
-    state.find(TypeId(0), &1_i64).unwrap().unwrap()
+    state.find(TypeId(0), 1_i64).unwrap().unwrap()
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_reference_that_leads_nowhere_reads_as_null_and_is_reported() {
         panic!("a list")
     };
     assert!(kids.iter().all(|kid| kid.is_null()));
-    assert!(!kids.contains(&7_i64).unwrap());
+    assert!(!kids.contains(7_i64).unwrap());
     let error = root(&state).to_flat(&mut FlatBuilder::new()).unwrap_err();
     assert!(matches!(error, StateError::Damaged(_)), "{error}");
 }
@@ -229,7 +229,7 @@ fn an_index_entry_that_leads_nowhere_hides_no_record() {
     line[0] = line[1];
     line[16..20].fill(0xff);
     segment.bytes = bytes.into();
-    let one = state.find(TypeId(0), &2_i64).unwrap();
+    let one = state.find(TypeId(0), 2_i64).unwrap();
     assert_eq!(one.map(|r| r.ordinal()), Some(1));
     let many = state.find_many(TypeId(0), &[2_i64]).unwrap();
     assert_eq!(many[0].map(|r| r.ordinal()), Some(1));

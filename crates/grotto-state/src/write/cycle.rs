@@ -6,12 +6,13 @@
 use super::Children;
 use super::as_is::Compared;
 use super::bulk::Bulk;
-use super::flatkey::FlatKey;
+use super::flatkey::{FlatKey, key_bytes};
 use super::intern::{Resolve, Scratch, Source};
+use super::latest::Latest;
 use super::sources::Sources;
 use super::stage::Stage;
 use crate::error::{StateError, StateResult};
-use crate::key::{self, Key, KeyPart};
+use crate::key::{self, Key};
 use crate::segment::SegmentOptions;
 use crate::state::State;
 use grotto_format::schema::{Schema, TypeId, evolve};
@@ -52,6 +53,7 @@ pub struct Cycle {
     pub(crate) stages: Vec<Stage>,
     pub(super) scratch: Scratch,
     pub(super) ops: Vec<Op>,
+    latest: Latest,
     pub(super) op_bytes: Vec<u8>,
     /// Base records that must be dead in the end: replaced or deleted ones of incremental cycles.
     pub(super) doomed: HashSet<(TypeId, u32)>,
@@ -122,6 +124,7 @@ impl Cycle {
             stages,
             scratch: Scratch::default(),
             ops: Vec::new(),
+            latest: Latest::default(),
             op_bytes: Vec::new(),
             doomed: HashSet::new(),
             anchored,
@@ -306,29 +309,34 @@ impl Cycle {
         Ok(())
     }
 
-    /// Incremental cycles: deletes the record with a key, if there is one.
+    /// Incremental cycles: deletes the record with a key. Whether there was one: in the committed
+    /// state, or upserted by this cycle, and not deleted by it.
     ///
     /// # Errors
     /// When the type has no such key.
-    pub fn delete<K: Key + ?Sized>(
-        &mut self,
-        id: TypeId,
-        key: &K,
-        position: u64,
-    ) -> StateResult<()> {
+    pub fn delete<K: Key>(&mut self, id: TypeId, key: K, position: u64) -> StateResult<bool> {
         self.check(id, Mode::Incremental, "delete")?;
-        let Some(info) = self.base.infos[id.index()].key.as_ref() else {
-            return Ok(());
+        let base = &self.base;
+        let Some(info) = base.infos[id.index()].key.as_ref() else {
+            return Ok(false);
         };
-        key::check(info, key, &self.schema, id)?;
+        key::check(info, &key, &self.schema, id)?;
+        let bytes = key_bytes(&key);
+        let there = match self.latest.find(&self.ops, id, &bytes) {
+            Some(op) => op.record.is_some(),
+            None => {
+                let hash = info.secret.of_key(&key);
+                base.find_hashed(id, info, &key, hash).is_some()
+            }
+        };
         let position = self.sources.number(position);
         self.ops.push(Op {
             id,
-            key: key_bytes(key),
+            key: bytes,
             record: None,
             position,
         });
-        Ok(())
+        Ok(there)
     }
 }
 
@@ -351,46 +359,8 @@ impl Cycle {
 
     /// Forgets the upserts and deletes since a savepoint.
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
+        self.latest.forget_from(&self.ops, savepoint.ops);
         self.ops.truncate(savepoint.ops);
         self.op_bytes.truncate(savepoint.bytes);
     }
-}
-
-/// A key as bytes: equal exactly when the keys are.
-fn key_bytes<K: Key + ?Sized>(key: &K) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(16);
-    for position in 0..key.arity() {
-        match key.part(position) {
-            KeyPart::Fixed(word) => {
-                bytes.push(0);
-                bytes.extend_from_slice(&word.to_le_bytes());
-            }
-            KeyPart::Var(value) => {
-                bytes.push(1);
-                bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
-                bytes.extend_from_slice(value);
-            }
-        }
-    }
-    bytes
-}
-
-/// The parts that [`key_bytes`] wrote.
-pub(super) fn key_parts(mut bytes: &[u8]) -> Vec<KeyPart<'_>> {
-    let mut parts = Vec::new();
-    while let Some((tag, rest)) = bytes.split_first() {
-        let Some((word, rest)) = rest.split_first_chunk::<8>() else {
-            break;
-        };
-        let word = u64::from_le_bytes(*word);
-        if *tag == 0 {
-            parts.push(KeyPart::Fixed(word));
-            bytes = rest;
-        } else {
-            let (value, rest) = rest.split_at((word as usize).min(rest.len()));
-            parts.push(KeyPart::Var(value));
-            bytes = rest;
-        }
-    }
-    parts
 }

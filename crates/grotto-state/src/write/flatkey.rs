@@ -1,9 +1,9 @@
 //! Keys of flat records, before they have an ordinal.
 //!
-//! Owns: finding key parts in flat bytes. Never allocates for a key of one part.
+//! Owns: finding key parts in flat bytes, and keys as bytes by themselves.
 
 use crate::error::{StateError, StateResult};
-use crate::key::{Key, KeyInfo, KeyPart};
+use crate::key::{KeyInfo, KeyPart, KeyParts};
 use grotto_format::checksum::KEY_SEED;
 use grotto_format::flat::{FlatError, FlatReader, FlatValue};
 use grotto_format::schema::{FieldPath, FieldType, Schema, TypeId};
@@ -48,7 +48,7 @@ pub(crate) struct FlatKey<'a> {
     parts: Vec<KeyPart<'a>>,
 }
 
-impl Key for FlatKey<'_> {
+impl KeyParts for FlatKey<'_> {
     fn arity(&self) -> usize {
         self.parts.len()
     }
@@ -118,4 +118,43 @@ pub(crate) fn flat_error(schema: &Schema, type_id: TypeId, source: FlatError) ->
         type_name: schema.get(type_id).name.clone(),
         source,
     }
+}
+
+/// A key as bytes: equal exactly when the keys are.
+pub(super) fn key_bytes<K: KeyParts + ?Sized>(key: &K) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16);
+    for position in 0..key.arity() {
+        match key.part(position) {
+            KeyPart::Fixed(word) => {
+                bytes.push(0);
+                bytes.extend_from_slice(&word.to_le_bytes());
+            }
+            KeyPart::Var(value) => {
+                bytes.push(1);
+                bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+                bytes.extend_from_slice(value);
+            }
+        }
+    }
+    bytes
+}
+
+/// The parts that [`key_bytes`] wrote.
+pub(super) fn key_parts(mut bytes: &[u8]) -> Vec<KeyPart<'_>> {
+    let mut parts = Vec::new();
+    while let Some((tag, rest)) = bytes.split_first() {
+        let Some((word, rest)) = rest.split_first_chunk::<8>() else {
+            break;
+        };
+        let word = u64::from_le_bytes(*word);
+        if *tag == 0 {
+            parts.push(KeyPart::Fixed(word));
+            bytes = rest;
+        } else {
+            let (value, rest) = rest.split_at((word as usize).min(rest.len()));
+            parts.push(KeyPart::Var(value));
+            bytes = rest;
+        }
+    }
+    parts
 }

@@ -16,6 +16,7 @@ mod equal;
 mod finish;
 mod flatkey;
 mod intern;
+mod latest;
 mod references;
 mod referrers;
 mod release;

@@ -5,8 +5,8 @@
 //! Records of keyed types live until they are deleted by key, or are missing from a full cycle.
 //! Records of other types that something refers to live exactly as long as that lasts.
 
-use super::cycle::{Cycle, Mode, key_parts};
-use super::flatkey::FlatKey;
+use super::cycle::{Cycle, Mode};
+use super::flatkey::{FlatKey, key_parts};
 use super::for_each_reference;
 use super::intern::{Resolve, Source};
 use crate::error::{StateError, StateResult};

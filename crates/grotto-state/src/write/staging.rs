@@ -7,7 +7,7 @@ use super::element_type;
 use super::flatkey::FlatKey;
 use super::intern::{Row, Source};
 use crate::error::StateResult;
-use crate::key::{Key, KeyPart};
+use crate::key::{KeyPart, KeyParts};
 use grotto_format::batch::{ColumnData, Value};
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 

@@ -194,7 +194,7 @@ impl Aging {
     fn check(&self) {
         self.state.check_invariants().unwrap();
         for (key, (ordinal, value)) in self.records.iter().enumerate().step_by(97) {
-            let found = self.state.find(TypeId(0), &(key as i64)).unwrap().unwrap();
+            let found = self.state.find(TypeId(0), key as i64).unwrap().unwrap();
             assert_eq!(
                 (found.ordinal(), found.word(1)),
                 (*ordinal, u64::from(*value))

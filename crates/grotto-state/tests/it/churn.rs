@@ -135,7 +135,7 @@ fn a_type_of_many_chunks_loads_like_one_of_few() {
         (newest.checksum(), 150_000)
     );
     for key in (0..150_000).chain([150_001]) {
-        let found = loaded.find(id, &key).unwrap();
+        let found = loaded.find(id, key).unwrap();
         assert_eq!(
             found.map(|record| record.text(1)),
             (key != 7).then(|| format!("t{}", key % 1000)).as_deref()

@@ -3,9 +3,9 @@
 use grotto_format::blob::Blob;
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
-use grotto_format::schema::{Schema, TypeId};
+use grotto_format::schema::{FieldType, Schema, TypeId};
 use grotto_state::{
-    EncodeOptions, Encoded, HashSeed, HeapSeal, Mode, State, StateError, WriteState,
+    EncodeOptions, Encoded, HashSeed, HeapSeal, KeyValue, Mode, State, StateError, WriteState,
     encode_snapshot,
 };
 use std::collections::BTreeMap;
@@ -37,6 +37,15 @@ pub(crate) fn flat(schema: &Schema, id: TypeId, text: &str) -> Vec<u8> {
     let mut builder = FlatBuilder::new();
     json::decode(schema, id, text, &mut builder).unwrap();
     builder.bytes().to_vec()
+}
+
+/// A number as a key of the width that the type has.
+pub(crate) fn number(schema: &Schema, id: TypeId, key: i64) -> KeyValue<'static> {
+    let leaf = schema.get(id).key().unwrap().paths[0].leaf;
+    match leaf {
+        FieldType::Int => KeyValue::Int(key as i32),
+        _ => KeyValue::Long(key),
+    }
 }
 
 impl Chain {
@@ -85,7 +94,7 @@ impl Chain {
             let id = schema.find(ty).unwrap();
             match change {
                 Ok(text) => cycle.upsert(id, &flat(schema, id, text), line as u64)?,
-                Err(key) => cycle.delete(id, key, line as u64)?,
+                Err(key) => drop(cycle.delete(id, number(schema, id, *key), line as u64)?),
             }
         }
         let version = self.write.state().version() + 1;

@@ -339,7 +339,7 @@ fn a_block_at_the_limit_is_accepted_by_all_or_by_none_whatever_its_layouts() {
     );
     assert_eq!(followed.checksum(), loaded.checksum());
 
-    let last = followed.find(id, &8_i64).unwrap().unwrap().ordinal();
+    let last = followed.find(id, 8_i64).unwrap().unwrap().ordinal();
     assert!(last < 512, "all of them are in the first block");
     let change = |state: &Arc<State>, limits: &Limits| {
         let write = WriteState::new(Arc::clone(state));
@@ -385,7 +385,7 @@ fn a_list_of_removed_records_that_is_too_long_is_refused_with_a_way_out() {
     let remove = |limits: &Limits| {
         let mut cycle = write.begin(&schema, Mode::Incremental).unwrap();
         for key in (0..2_000_i64).step_by(2) {
-            cycle.delete(id, &key, 0).unwrap();
+            cycle.delete(id, key, 0).unwrap();
         }
         cycle
             .finish_within(&options(2), limits)

@@ -114,7 +114,7 @@ proptest! {
             expected.sort();
             prop_assert_eq!(found, expected);
             for key in (0..60).chain([i64::MIN, i64::MAX]) {
-                let hit = state.find(id, &key).unwrap();
+                let hit = state.find(id, key).unwrap();
                 prop_assert_eq!(hit.is_some(), model.contains_key(&key));
             }
         }

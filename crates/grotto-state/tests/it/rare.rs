@@ -42,7 +42,7 @@ fn a_key_deleted_and_then_brought_back_within_another_record_lives() {
                 .unwrap()
         );
         let state = chain.write.state();
-        let k = state.find(schema.find("K").unwrap(), &1).unwrap().unwrap();
+        let k = state.find(schema.find("K").unwrap(), 1).unwrap().unwrap();
         assert_eq!(k.text(1), text);
         chain.write.check_invariants().unwrap();
         chain.verify();
@@ -266,7 +266,7 @@ fn a_load_of_several_segments_keeps_count_of_its_bytes() {
     let (next, _) = loaded.apply(&delta, &mut HeapSeal::default()).unwrap();
     next.check_invariants().unwrap();
     assert_eq!(
-        next.find(schema.find("R").unwrap(), &700)
+        next.find(schema.find("R").unwrap(), 700)
             .unwrap()
             .unwrap()
             .text(1),

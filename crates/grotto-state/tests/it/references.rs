@@ -26,17 +26,17 @@ fn a_record_that_others_refer_to_is_updated_where_it_is() {
         schema.find("Order").unwrap(),
         schema.find("Customer").unwrap(),
     );
-    let ordinal = before.find(of_customers, &7).unwrap().unwrap().ordinal();
+    let ordinal = before.find(of_customers, 7).unwrap().unwrap().ordinal();
     let changed = [("Customer", Ok(customer(7, "new")))];
     assert!(chain.incremental(&schema, &changed).unwrap());
     let state = chain.write.state();
-    let found = state.find(of_customers, &7).unwrap().unwrap();
+    let found = state.find(of_customers, 7).unwrap().unwrap();
     assert_eq!((found.ordinal(), found.text(1)), (ordinal, "new"));
     assert_eq!(state.count(of_customers), 1);
     for id in 0..3 {
         let text = dump(state).remove(&(
             "Order".into(),
-            state.find(of_orders, &id).unwrap().unwrap().ordinal(),
+            state.find(of_orders, id).unwrap().unwrap().ordinal(),
         ));
         assert_eq!(text, Some(order(id, 7, "new")));
     }

@@ -4,7 +4,7 @@
 //! Every version is compared with plain maps, and everything the engine keeps up to date step by step
 //! is computed again.
 
-use crate::engine::{Chain, dump, flat, options};
+use crate::engine::{Chain, dump, flat, number, options};
 use grotto_format::schema::Schema;
 use grotto_state::{Encoded, Mode, StateError};
 use serde_json::{Map, Value, json};
@@ -381,7 +381,7 @@ impl World {
             let id = self.schema.find(ty).unwrap();
             match change {
                 Ok(text) => cycle.upsert(id, &flat(&self.schema, id, text), line as u64)?,
-                Err(key) => cycle.delete(id, key, line as u64)?,
+                Err(key) => drop(cycle.delete(id, number(&self.schema, id, *key), line as u64)?),
             }
         }
         cycle.finish(&self.next())

@@ -28,13 +28,13 @@ const OTHER_ORDER: &str = "String { string value; } \
 fn fields_are_matched_by_name_and_missing_ones_read_as_defaults() {
     let line = r#"{"id":5,"name":"Ulm","latitude":48.4,"country":{"code":"DE","extra":1}}"#;
     let state = state_of_json(OTHER_ORDER, "City", &[line, r#"{"id":6}"#]);
-    let ulm = state.get::<City>(&5).expect("key").expect("record");
+    let ulm = state.get::<City>(5).expect("key").expect("record");
     assert_eq!(
         (ulm.name(), ulm.country().code(), ulm.country().size()),
         ("Ulm", "DE", None)
     );
     assert_eq!((ulm.mayor(), ulm.tags().len(), ulm.height()), (None, 0, 0));
-    let bare = state.get::<City>(&6).expect("key").expect("record");
+    let bare = state.get::<City>(6).expect("key").expect("record");
     assert_eq!((bare.name(), bare.country().code()), ("", ""));
     assert!(bare.country().record().is_none());
     let country = Country {
@@ -67,7 +67,7 @@ fn a_plain_field_binds_to_a_wrapper_and_the_other_way_round() {
         name: "Ulm".into(),
     }]);
     assert_eq!(
-        state.get::<City>(&1).expect("key").expect("record").name(),
+        state.get::<City>(1).expect("key").expect("record").name(),
         "Ulm"
     );
 }
@@ -117,7 +117,7 @@ fn a_field_of_another_type_is_refused_when_binding() {
 #[test]
 fn a_type_that_the_dataset_lacks_is_refused() {
     let state = state_of_json("A @PrimaryKey(id) { long id; }", "A", &[r#"{"id":1}"#]);
-    let error = state.get::<City>(&1).expect_err("no such type");
+    let error = state.get::<City>(1).expect_err("no such type");
     assert_eq!(
         error.to_string(),
         "no type City at version 1: expected one of A"
@@ -154,7 +154,7 @@ fn a_schema_with_more_fields_can_be_written() {
         height: 478,
     };
     let state = crate::build::state_under(&schema, std::slice::from_ref(&city));
-    let found = state.get::<City>(&1).expect("key").expect("record");
+    let found = state.get::<City>(1).expect("key").expect("record");
     assert_eq!(found.to_struct().expect("copy"), city);
 }
 
@@ -179,7 +179,7 @@ fn one_struct_reads_states_of_different_schemas_side_by_side() {
     ];
     for _ in 0..3 {
         let names = states.each_ref().map(|state| {
-            let city = state.get::<City>(&1).expect("key").expect("record");
+            let city = state.get::<City>(1).expect("key").expect("record");
             (city.name(), city.height())
         });
         assert_eq!(names, [("new", 1), ("old", 0)]);
@@ -200,7 +200,7 @@ fn many_schemas_bound_from_many_threads_stay_apart() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for (i, state) in states.iter().enumerate() {
-                    let city = state.get::<City>(&1).expect("key").expect("record");
+                    let city = state.get::<City>(1).expect("key").expect("record");
                     assert_eq!(city.name(), format!("n{i}"));
                 }
             });
@@ -230,13 +230,13 @@ fn a_struct_that_contains_itself_binds_to_a_chain_of_types_up_to_a_limit() {
         )
     };
     let short = state(50);
-    let found = short.get::<Chain>(&1).expect("key").expect("record");
+    let found = short.get::<Chain>(1).expect("key").expect("record");
     let third = found
         .next()
         .and_then(|second| second.next())
         .map(|third| third.id());
     assert_eq!(third, Some(3));
-    let error = state(200).get::<Chain>(&1).expect_err("too deep");
+    let error = state(200).get::<Chain>(1).expect_err("too deep");
     assert_eq!(
         error.to_string(),
         "limit reached: types nested more than 64 deep"
@@ -249,6 +249,6 @@ fn a_wrapper_of_null_reads_as_null() {
         "City @PrimaryKey(id) { long id; String name; String mayor; } String { string value; }";
     let line = r#"{"id":1,"name":{"value":null},"mayor":{"value":null}}"#;
     let state = state_of_json(schema, "City", &[line]);
-    let city = state.get::<City>(&1).expect("key").expect("record");
+    let city = state.get::<City>(1).expect("key").expect("record");
     assert_eq!((city.name(), city.mayor()), ("", None));
 }

@@ -89,7 +89,7 @@ async fn rename(producer: &Producer, id: i64, name: &str) -> u64 {
 }
 
 fn name_of(state: &State, id: i64) -> String {
-    let city = state.get::<City>(&id).expect("key").expect("a city");
+    let city = state.get::<City>(id).expect("key").expect("a city");
     city.to_struct().expect("copy").name
 }
 

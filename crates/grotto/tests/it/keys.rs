@@ -50,7 +50,7 @@ fn cities() -> Vec<City> {
 fn a_compound_key_through_a_nested_record_finds_its_record() {
     let state = state_of(&cities());
     let find = |key: (&str, &str)| {
-        let found = state.get::<City>(&key).expect("key");
+        let found = state.get::<City>(key).expect("key");
         found.map(|city| (city.population(), city.country().continent()))
     };
     assert_eq!(find(("DE", "Berlin")), Some((3, 1)));
@@ -58,23 +58,121 @@ fn a_compound_key_through_a_nested_record_finds_its_record() {
     assert_eq!(find(("US", "Paris")), None);
 }
 
+/// The city again, by one who takes other fields for its key.
+#[derive(Record, Clone, Debug)]
+#[grotto(key(name), rename = "Place")]
+struct Named {
+    name: String,
+}
+
+#[derive(Record, Clone, Debug)]
+#[grotto(key(population, name), rename = "Place")]
+struct Crowded {
+    population: i64,
+    name: String,
+}
+
 #[test]
-fn a_key_of_the_wrong_shape_is_refused() {
+fn a_dataset_with_another_key_than_the_struct_says_which() {
     let state = state_of(&cities());
-    let error = state.get::<City>(&"Berlin").expect_err("one part of two");
-    assert!(
-        error
-            .to_string()
-            .starts_with("type Place: expected a key of in.isoCode"),
-        "{error}"
+    let error = state.get::<Named>("Berlin").expect_err("one field of two");
+    assert_eq!(
+        error.to_string(),
+        "type Place: expected a key of 2 fields (string in.isoCode, string name), found 1 field (string)"
     );
-    let error = state.get::<City>(&("DE", 1)).expect_err("number for text");
-    assert!(
-        error
-            .to_string()
-            .starts_with("type Place: expected a key of"),
-        "{error}"
+    let error = state.get::<Crowded>((3, "Berlin")).expect_err("a number");
+    assert_eq!(
+        error.to_string(),
+        "type Place, key field in.isoCode: expected string, found long"
     );
+    let many = state.get_many::<Crowded>(&[(3, "Berlin")]);
+    assert!(many.is_err());
+}
+
+#[derive(Record, Clone, Debug)]
+#[grotto(key(int, long, float, double, flag, text, bytes, nested))]
+struct Every {
+    int: i32,
+    long: Option<i64>,
+    float: f32,
+    double: f64,
+    flag: bool,
+    #[grotto(dedup)]
+    text: String,
+    bytes: Vec<u8>,
+    /// A record of one field stands for the field.
+    nested: Only,
+}
+
+#[derive(Record, Clone, Debug)]
+struct Only {
+    code: String,
+}
+
+#[test]
+fn a_key_may_hold_every_kind_of_value_and_has_them_as_they_are() {
+    let every = Every {
+        int: -1,
+        long: Some(i64::MAX),
+        float: f32::NAN,
+        double: -0.0,
+        flag: true,
+        text: "x".into(),
+        bytes: vec![0],
+        nested: Only { code: "y".into() },
+    };
+    let state = state_of(&[every]);
+    let found = |double: f64| {
+        let key = (-1, i64::MAX, f32::NAN, double, true, "x", &[0_u8][..], "y");
+        state.get::<Every>(key).expect("key").is_some()
+    };
+    assert!(found(-0.0));
+    assert!(!found(0.0), "floats are compared bit by bit");
+}
+
+mod places {
+    /// Public, with a private field of a private type that a key may lead through all the same.
+    #[derive(grotto::Record, Clone, Debug)]
+    pub(super) struct Home {
+        country: Country,
+    }
+
+    #[derive(grotto::Record, Clone, Debug)]
+    struct Country {
+        code: i32,
+        zone: i32,
+    }
+
+    pub(super) fn home(code: i32) -> Home {
+        let country = Country { code, zone: 1 };
+        Home { country }
+    }
+}
+
+#[derive(Record, Clone, Debug)]
+#[grotto(key(home.country.code))]
+struct Lodger {
+    home: places::Home,
+}
+
+#[test]
+fn a_key_path_leads_through_private_fields_of_other_structs() {
+    let home = places::home(7);
+    let state = state_of(&[Lodger { home }]);
+    assert!(state.get::<Lodger>(7).expect("key").is_some());
+    assert!(state.get::<Lodger>(1).expect("key").is_none());
+}
+
+#[test]
+fn text_that_is_owned_serves_as_a_key() {
+    let state = state_of(&[Plain {
+        code: "x".into(),
+        size: 1,
+    }]);
+    let owned = String::from("x");
+    assert!(state.get::<Plain>(&owned).expect("key").is_some());
+    let missing = String::from("y");
+    assert!(state.get::<Plain>(&missing).expect("key").is_none());
 }
 
 #[test]
@@ -90,6 +188,7 @@ fn many_keys_are_answered_in_their_order() {
         .step_by(7)
         .map(|i| format!("c{i}"))
         .collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let found = state.get_many::<Plain>(&keys).expect("keys");
     let sizes: Vec<Option<i32>> = found.iter().map(|r| r.map(|r| r.size())).collect();
     let expected: Vec<Option<i32>> = (0..2000)

@@ -100,12 +100,12 @@ fn scalars_of_every_kind_survive() {
     let state = state_of(&[set.clone(), nulls.clone()]);
     for expected in [set, nulls] {
         let found = state
-            .get::<Scalars>(&expected.id)
+            .get::<Scalars>(expected.id)
             .expect("key")
             .expect("record");
         assert_eq!(found.to_struct().expect("copy"), expected);
         let bare = state
-            .get::<Bare>(&expected.id)
+            .get::<Bare>(expected.id)
             .expect("key")
             .expect("record");
         assert_eq!(bare.to_struct().expect("copy"), Bare::from(expected));
@@ -121,8 +121,8 @@ fn null_differs_from_the_smallest_value_and_from_empty() {
             ..Scalars::default()
         },
     ]);
-    let full = state.get::<Scalars>(&1).expect("key").expect("record");
-    let null = state.get::<Scalars>(&2).expect("key").expect("record");
+    let full = state.get::<Scalars>(1).expect("key").expect("record");
+    let null = state.get::<Scalars>(2).expect("key").expect("record");
     assert_eq!((full.some_int(), null.some_int()), (Some(i32::MIN), None));
     assert_eq!((full.some_long(), null.some_long()), (Some(i64::MIN), None));
     assert_eq!((full.some_double(), null.some_double()), (Some(0.0), None));
@@ -149,7 +149,7 @@ fn the_bits_of_nan_and_of_minus_zero_survive() {
         ..full()
     };
     let state = state_of(&[record]);
-    let found = state.get::<Scalars>(&1).expect("key").expect("record");
+    let found = state.get::<Scalars>(1).expect("key").expect("record");
     assert_eq!(found.double().to_bits(), odd_nan.to_bits());
     assert_eq!(
         found.some_float().map(f32::to_bits),
@@ -222,7 +222,7 @@ fn nested_records_and_collections_survive() {
     let state = state_of(&[holder(), empty.clone()]);
     for expected in [holder(), empty] {
         let found = state
-            .get::<Holder>(&expected.id)
+            .get::<Holder>(expected.id)
             .expect("key")
             .expect("record");
         assert_eq!(found.to_struct().expect("copy"), expected);
@@ -232,7 +232,7 @@ fn nested_records_and_collections_survive() {
 #[test]
 fn lists_keep_their_order_and_their_duplicates() {
     let state = state_of(&[holder()]);
-    let found = state.get::<Holder>(&1).expect("key").expect("record");
+    let found = state.get::<Holder>(1).expect("key").expect("record");
     assert_eq!(
         found.words().iter().collect::<Vec<&str>>(),
         ["b", "a", "b", ""]
@@ -262,7 +262,7 @@ fn an_empty_list_differs_from_no_list() {
         },
     ]);
     let lists = [1, 2].map(|id| {
-        let found = state.get::<Holder>(&id).expect("key").expect("record");
+        let found = state.get::<Holder>(id).expect("key").expect("record");
         found.some_words().map(|list| list.len())
     });
     assert_eq!(lists, [Some(0), None]);
@@ -271,37 +271,40 @@ fn an_empty_list_differs_from_no_list() {
 #[test]
 fn sets_find_every_element_by_hash_key_and_nothing_else() {
     let state = state_of(&[holder()]);
-    let found = state.get::<Holder>(&1).expect("key").expect("record");
+    let found = state.get::<Holder>(1).expect("key").expect("record");
     for id in 0..20 {
-        let tag = found.tag_set().find(&id).expect("key").expect("element");
+        let tag = found.tag_set().find(id).expect("key").expect("element");
         assert_eq!(tag.id(), id);
     }
-    assert!(!found.tag_set().contains(&20).expect("key"));
-    assert!(found.names().contains(&"").expect("key"));
-    assert!(!found.names().contains(&"z").expect("key"));
+    assert!(!found.tag_set().contains(20).expect("key"));
+    assert!(found.names().contains("").expect("key"));
+    assert!(!found.names().contains("z").expect("key"));
 }
 
 #[test]
 fn maps_find_every_value_by_key_and_nothing_else() {
     let state = state_of(&[holder()]);
-    let found = state.get::<Holder>(&1).expect("key").expect("record");
+    let found = state.get::<Holder>(1).expect("key").expect("record");
     for id in 0..20 {
-        let value = found.by_tag().get(&id).expect("key").expect("value");
+        let value = found.by_tag().get(id).expect("key").expect("value");
         assert_eq!(value.get(0), Some(id.to_string().as_str()));
     }
-    assert!(found.by_tag().get(&-1).expect("key").is_none());
-    assert_eq!(found.counts().get(&"").expect("key"), Some(i64::MIN));
-    assert_eq!(found.counts().get(&"c").expect("key"), None);
-    assert_eq!(found.flags().get(&i32::MIN).expect("key"), Some(false));
+    assert!(found.by_tag().get(-1).expect("key").is_none());
+    assert_eq!(found.counts().get("").expect("key"), Some(i64::MIN));
+    assert_eq!(found.counts().get("c").expect("key"), None);
+    assert_eq!(found.flags().get(i32::MIN).expect("key"), Some(false));
     assert_eq!(found.counts().len(), 3);
 }
 
 #[test]
 fn a_set_key_of_another_shape_is_refused() {
     let state = state_of(&[holder()]);
-    let found = state.get::<Holder>(&1).expect("key").expect("record");
-    let error = found.tag_set().find(&"7").expect_err("text for an int");
-    assert_eq!(error.to_string(), "type SetOfTag: expected a key of (int)");
+    let found = state.get::<Holder>(1).expect("key").expect("record");
+    let error = found.tag_set().find("7").expect_err("text for an int");
+    assert_eq!(
+        error.to_string(),
+        "type SetOfTag, key field id: expected int, found string"
+    );
 }
 
 #[derive(Record, Clone, Debug, PartialEq)]
@@ -341,7 +344,7 @@ fn types_may_contain_themselves() {
         twigs: vec![bush],
     };
     let state = state_of(std::slice::from_ref(&tree));
-    let found = state.get::<Tree>(&"oak").expect("key").expect("record");
+    let found = state.get::<Tree>("oak").expect("key").expect("record");
     assert_eq!(found.to_struct().expect("copy"), tree);
     assert_eq!(
         found.left().and_then(|t| t.next()).map(|t| t.size()),

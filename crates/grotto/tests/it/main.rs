@@ -6,11 +6,13 @@
 )]
 
 mod build;
+mod deletes;
 mod evolved;
 mod inline;
 mod keys;
 mod kinds;
 mod nulls;
+mod refused;
 mod schemas;
 mod travel;
 mod untyped;

@@ -275,7 +275,7 @@ fn check(state: &State, rows: &BTreeMap<i64, Content>, how: &str) {
     let many = typed.get_many(&ids).expect("keys");
     for ((id, content), many) in rows.iter().zip(many) {
         let expected = Row::expected(*id, *content);
-        let found = typed.get(id).expect("key").expect("record");
+        let found = typed.get(*id).expect("key").expect("record");
         let copied = found.to_struct().expect("copy");
         assert_eq!(copied, expected, "{how}: {content:?}");
         let many = many.expect("record").to_struct().expect("copy");

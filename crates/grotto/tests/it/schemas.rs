@@ -115,23 +115,3 @@ fn one_set_type_with_two_hash_keys_is_refused() {
         "type SetOfAddress: expected one declaration, found set of Address by street and set of Address"
     );
 }
-
-#[test]
-fn a_key_path_that_leads_nowhere_is_refused() {
-    #[derive(Record)]
-    #[grotto(key(home.zip))]
-    #[allow(dead_code)]
-    struct Lost {
-        home: Address,
-    }
-    let error = Declarations::new()
-        .with::<Lost>()
-        .schema()
-        .expect_err("no such field");
-    assert!(
-        error
-            .to_string()
-            .contains("key path home.zip: expected a field of Address"),
-        "{error}"
-    );
-}

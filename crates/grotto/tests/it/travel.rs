@@ -28,7 +28,7 @@ fn city(id: i64, name: &str) -> City {
 
 #[track_caller]
 fn found(state: &State, id: i64) -> Option<City> {
-    let city = state.get::<City>(&id).expect("key")?;
+    let city = state.get::<City>(id).expect("key")?;
     Some(city.to_struct().expect("copy"))
 }
 
@@ -58,7 +58,7 @@ async fn values_arrive_as_they_were_published_everywhere() {
     let second = producer.run_incremental(|cycle| {
         cycle.upsert(&city(7, "new"))?;
         cycle.upsert(&city(100, "new"))?;
-        cycle.delete("City", &8)
+        cycle.delete::<City>(8).map(drop)
     });
     let second = second.await.expect("cycle").expect("a version").version;
     consumer.wait_for(second).await;

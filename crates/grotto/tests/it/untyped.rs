@@ -22,7 +22,7 @@ const FULL: &str = r#"{"id":1,"rank":-2147483648,"f":1.5,"d":"NaN","b":true,"nam
 
 fn city(state: &State, id: i64) -> View<'_> {
     let found = state
-        .find(state.type_id("City").expect("type"), &id)
+        .find(state.type_id("City").expect("type"), id)
         .expect("key")
         .expect("record");
     match found.view() {
@@ -87,21 +87,21 @@ fn sets_and_maps_are_searched_by_key() {
     let Field::Set(spots) = city.get("spots").expect("field") else {
         panic!("a set")
     };
-    assert!(spots.contains(&(1, "a")).expect("key"));
-    assert!(spots.contains(&(3, "c")).expect("key"));
-    assert!(!spots.contains(&(2, "")).expect("key"), "null is not empty");
+    assert!(spots.contains((1, "a")).expect("key"));
+    assert!(spots.contains((3, "c")).expect("key"));
+    assert!(!spots.contains((2, "")).expect("key"), "null is not empty");
     let Field::Set(plain) = city.get("plain").expect("field") else {
         panic!("a set")
     };
-    assert!(plain.contains(&"p").expect("key") && !plain.contains(&"r").expect("key"));
+    assert!(plain.contains("p").expect("key") && !plain.contains("r").expect("key"));
     let Field::Map(scores) = city.get("scores").expect("field") else {
         panic!("a map")
     };
-    let Some(Field::Object(spot)) = scores.get(&"k").expect("key") else {
+    let Some(Field::Object(spot)) = scores.get("k").expect("key") else {
         panic!("an object")
     };
     assert_eq!(spot.get("x").expect("field").as_long(), Some(7));
-    assert!(scores.get(&"m").expect("key").is_none());
+    assert!(scores.get("m").expect("key").is_none());
     assert_eq!(scores.iter().count(), 2);
 }
 
@@ -142,7 +142,7 @@ fn a_record_deeper_than_the_limit_is_not_exported() {
     let schema = "A @PrimaryKey(id) { long id; B n; } B { int x; B n; }";
     let state = state_of_json(schema, "A", &[&line]);
     let record = state
-        .find(state.type_id("A").expect("type"), &1)
+        .find(state.type_id("A").expect("type"), 1)
         .expect("key")
         .expect("record");
     assert_eq!(exported(&record), line);

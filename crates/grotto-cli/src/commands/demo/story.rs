@@ -123,7 +123,7 @@ impl<'a> Story<'a> {
         let mut printer = Printer::default();
         for (name, key) in LOOKUPS {
             let record = state
-                .find(city, &key)?
+                .find(city, key)?
                 .ok_or_else(|| Failure::internal(format!("{name} ({key}) is not there")))?;
             let value = printer.value(&record)?;
             if self.is_json() {
@@ -267,7 +267,7 @@ fn changed_city(older: &State, newest: &State) -> Outcome<Option<CityChange>> {
         let Some(key) = long(&after, "geonameid") else {
             continue;
         };
-        let Some(before) = older.find(old_type, &key)? else {
+        let Some(before) = older.find(old_type, key)? else {
             continue;
         };
         let (Some(was), Some(is)) = (long(&before, "population"), long(&after, "population"))

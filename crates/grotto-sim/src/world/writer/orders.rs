@@ -55,7 +55,7 @@ impl Orders {
         content.extend(self.upserts.clone());
         self.tell(content);
         for (name, id) in &self.deletes {
-            cycle.delete(name, id)?;
+            cycle.delete_from(name, id)?;
         }
         for (key, record) in &self.upserts {
             cycle.upsert_json(key.0, &json(key, record), 0)?;

@@ -269,7 +269,7 @@ fn more_blocks_than_there_can_be_layouts_load_and_read_back() {
     let id = state.schema().find("A").unwrap();
     for block in (0..blocks).step_by(97) {
         assert!(
-            state.find(id, &(i64::from(block) * 512)).unwrap().is_some(),
+            state.find(id, i64::from(block) * 512).unwrap().is_some(),
             "block {block}"
         );
     }
@@ -292,7 +292,7 @@ fn many_blocks_of_unlike_values_share_layouts_and_read_back() {
     let id = state.schema().find("A").unwrap();
     for block in 0..blocks {
         let record = state
-            .find(id, &(i64::from(block) * 1_000_003))
+            .find(id, i64::from(block) * 1_000_003)
             .unwrap()
             .expect("record by key");
         assert_eq!(record.text(1), "the text of a record", "block {block}");
@@ -325,7 +325,7 @@ fn keys_of_floats_are_told_apart_by_their_bits() {
     let state = provoke(&crate::engine::empty(), &forge(&reals)).unwrap();
     let id = state.schema().find("A").unwrap();
     for (ordinal, real) in (0..).zip(reals) {
-        let found = state.find(id, &real).unwrap().unwrap();
+        let found = state.find(id, real).unwrap().unwrap();
         assert_eq!((found.ordinal(), found.word(0)), (ordinal, real.to_bits()));
     }
     assert!(refused(&forge(&[1.0, nan, nan])).contains("A #2: expected a primary key of its own"));

@@ -62,9 +62,9 @@ pub(crate) fn read_everything(state: &State) {
             let _ = record.to_flat(&mut flat);
             look_at(record.view(), 0);
         }
-        let _ = state.find(id, &1_i64);
-        let _ = state.find(id, &"text");
-        let _ = state.find(id, &(1_i64, "text"));
+        let _ = state.find(id, 1_i32);
+        let _ = state.find(id, "text");
+        let _ = state.find(id, (1_i32, "text"));
     }
     let options = EncodeOptions {
         dataset: "hostile".into(),
@@ -110,14 +110,14 @@ fn look_at(field: Field<'_>, depth: usize) {
             .fields()
             .for_each(|(_, field)| look_at(field, depth + 1)),
         Field::List(list) | Field::Set(list) => {
-            let _ = list.find(&"text");
-            let _ = list.find(&1_i64);
+            let _ = list.find("text");
+            let _ = list.find(1_i32);
             list.iter()
                 .take(100)
                 .for_each(|field| look_at(field, depth + 1));
         }
         Field::Map(map) => {
-            let _ = map.get(&"text");
+            let _ = map.get("text");
             map.iter().take(100).for_each(|(key, value)| {
                 look_at(key, depth + 1);
                 look_at(value, depth + 1);

@@ -14,7 +14,7 @@ use grotto_format::schema::{Schema, TypeId};
 use grotto_state::{
     Changes, Encoded, Field, HeapSeal, Mode, Record, State, StateResult, encode_snapshot,
 };
-use grotto_state::{KeyPart, StateError};
+use grotto_state::{KeyValue, StateError};
 use model::{Body, Family, KINDS, Key, Kind, Model, country_code, in_order, town_name};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -516,7 +516,7 @@ impl World {
         if let Field::Set(others) = order.get("others").unwrap() {
             for id in 0..self.size.customers.min(40) {
                 assert_eq!(
-                    others.find(&id).unwrap().is_some(),
+                    others.find(id).unwrap().is_some(),
                     body.others.contains(&id)
                 );
             }
@@ -546,21 +546,18 @@ fn printed(record: &Record<'_>) -> Value {
 }
 
 /// Calls `take` with the parts of a record's key.
-fn with_key<T>(model: &Model, (kind, id): Key, take: impl FnOnce(&[KeyPart<'_>]) -> T) -> T {
+fn with_key<T>(model: &Model, (kind, id): Key, take: impl FnOnce(&[KeyValue<'_>]) -> T) -> T {
     let (name, code) = (town_name(id), country_code(id));
     let country = country_code(id % model.countries);
     match (kind, model.family) {
-        (Kind::Order | Kind::Customer, _) => take(&[KeyPart::Fixed(id as u64)]),
-        (Kind::Town, Family::Flat) => take(&[KeyPart::Var(name.as_bytes())]),
-        (Kind::Town, Family::Deep) => take(&[
-            KeyPart::Var(country.as_bytes()),
-            KeyPart::Var(name.as_bytes()),
-        ]),
-        (Kind::Country, _) => take(&[KeyPart::Var(code.as_bytes())]),
+        (Kind::Order | Kind::Customer, _) => take(&[KeyValue::Long(id)]),
+        (Kind::Town, Family::Flat) => take(&[KeyValue::String(&name)]),
+        (Kind::Town, Family::Deep) => take(&[KeyValue::String(&country), KeyValue::String(&name)]),
+        (Kind::Country, _) => take(&[KeyValue::String(&code)]),
     }
 }
 
-fn find(state: &State, key: Key, parts: &[KeyPart<'_>]) -> Option<u32> {
+fn find(state: &State, key: Key, parts: &[KeyValue<'_>]) -> Option<u32> {
     let id = state.schema().find(key.0.name())?;
     Some(state.find(id, parts).unwrap()?.ordinal())
 }
