@@ -20,7 +20,7 @@ use grotto_format::log::LogEntry;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Plan, PlanWeights, Step};
+use crate::plan::{Plan, PlanWeights, REQUESTS_AT_ONCE, Step};
 use crate::route::Routes;
 use crate::source::Source;
 
@@ -40,7 +40,7 @@ pub struct Ahead {
 impl Default for Ahead {
     fn default() -> Self {
         Self {
-            blobs: 16,
+            blobs: REQUESTS_AT_ONCE,
             bytes: 64 << 20,
         }
     }

@@ -13,6 +13,7 @@ mod weights;
 
 pub use step::Step;
 pub use weights::PlanWeights;
+pub(crate) use weights::REQUESTS_AT_ONCE;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -147,7 +148,8 @@ pub fn plan_to_entry(current: Option<u64>, target: &LogEntry, known: &Known) -> 
 }
 
 /// The cheapest plan from `current` (`None`: the empty state, version 0) to `target`, forward or
-/// back; `None` if no known blobs lead there. Of what costs the same, fewer bytes and then fewer steps.
+/// back; `None` if no known blobs lead there. Of what costs the same, fewer bytes and then fewer steps, and
+/// of these the one without a snapshot.
 pub fn plan(
     current: Option<u64>,
     target: u64,

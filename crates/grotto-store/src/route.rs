@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::try_join_all;
 use grotto_format::log::LogEntry;
 
 use crate::dataset::Dataset;
@@ -15,6 +16,8 @@ use crate::plan::{Known, Plan, PlanWeights, plan};
 const DAMAGED_IN_A_ROW: u64 = 4;
 /// Announcements read before others are asked for: the newest snapshots are the nearest.
 const NEWEST_SNAPSHOTS: usize = 2;
+/// Entries read at a time.
+const READS_AT_ONCE: usize = 8;
 /// Entries read to find the deltas of a long absence before a snapshot is considered; each tells of
 /// some sixty deltas.
 const WALK: usize = 32;
@@ -47,6 +50,8 @@ struct Oldest {
     since: u64,
     /// `None` once nothing older can be learned.
     read_next: Option<u64>,
+    /// Versions that one entry told of; the next ones are likely to tell of as many.
+    told: u64,
 }
 
 /// What lies in a slot of the log.
@@ -58,15 +63,36 @@ enum Found {
 
 impl Oldest {
     fn of(entry: &LogEntry) -> Self {
-        match entry.links.0.first() {
-            Some(first) => Self {
-                since: first.since,
-                read_next: Some(first.from).filter(|from| *from > 0),
-            },
-            None => Self {
-                since: entry.state_version,
+        let (since, read_next) = match entry.links.0.first() {
+            Some(first) => (first.since, Some(first.from).filter(|from| *from > 0)),
+            None => (entry.state_version, None),
+        };
+        Self {
+            since,
+            read_next,
+            told: entry.version.saturating_sub(since).max(1),
+        }
+    }
+
+    /// The next entries to read on the way down to `version`, so many at most; those after the first are
+    /// where the deltas before them begin, unless there are gaps.
+    fn slots(&self, version: u64, most: usize) -> Vec<u64> {
+        let next = self.read_next.filter(|_| self.since > version);
+        let further = |slot: &u64| slot.checked_sub(self.told).filter(|slot| *slot > version);
+        std::iter::successors(next, further).take(most).collect()
+    }
+
+    /// What is known after the entry of `slot` was read.
+    fn after(self, slot: u64, entry: Option<&LogEntry>) -> Self {
+        let older = entry.map(Self::of);
+        match older.filter(|older| older.since < self.since) {
+            Some(older) => older,
+            // Damaged, or a new start: nothing leads to it from before.
+            None if self.read_next == Some(slot) => Self {
                 read_next: None,
+                ..self
             },
+            None => self,
         }
     }
 }
@@ -185,27 +211,34 @@ impl<'a> Routes<'a> {
 
     /// Reads older entries until the learned deltas begin at `version` or before it.
     async fn walk_to(&mut self, version: u64, most: usize) -> Result<()> {
-        for _ in 0..most {
-            let Some(next) = self
-                .oldest
-                .read_next
-                .filter(|_| self.oldest.since > version)
-            else {
-                break;
-            };
-            let mut older = Oldest {
-                read_next: None,
-                ..self.oldest
-            };
-            if let Found::Entry(entry) = self.read_or_warn(next).await? {
-                self.known.learn_entry(&entry);
-                older = Some(Oldest::of(&entry))
-                    .filter(|found| found.since < older.since)
-                    .unwrap_or(older);
+        let mut left = most;
+        loop {
+            let slots = self.oldest.slots(version, left.min(READS_AT_ONCE));
+            if slots.is_empty() {
+                return Ok(());
             }
-            self.oldest = older;
+            left -= slots.len();
+            let read = slots.iter().map(|slot| self.read_or_warn(*slot));
+            let read = try_join_all(read).await?;
+            for (slot, found) in slots.into_iter().zip(read) {
+                self.go_down_to(slot, found);
+            }
         }
-        Ok(())
+    }
+
+    /// Learns what the entry of a slot tells, if the learned deltas lead there.
+    fn go_down_to(&mut self, slot: u64, found: Found) {
+        if self.oldest.read_next.is_none() || slot < self.oldest.since {
+            return;
+        }
+        let entry = match found {
+            Found::Entry(entry) => Some(entry),
+            Found::Nothing | Found::Damage => None,
+        };
+        if let Some(entry) = &entry {
+            self.known.learn_entry(entry);
+        }
+        self.oldest = self.oldest.after(slot, entry.as_deref());
     }
 
     /// Learns of the reverse deltas from `top` down to what is explored, by reading `most` entries

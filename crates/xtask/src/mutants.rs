@@ -42,6 +42,7 @@ const SETS: [Set; 2] = [
         package: "grotto-store",
         files: &[
             "dataset.rs",
+            "head.rs",
             "plan.rs",
             "plan/*.rs",
             "route.rs",

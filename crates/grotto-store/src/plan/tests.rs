@@ -244,7 +244,7 @@ fn ten_thousand_small_deltas_lose_against_a_snapshot_of_a_hundred_megabytes() {
     known.learn_snapshot(9_990, &blob("s", 100 << 20));
     let chosen = super::plan(Some(0), 10_000, &known, PlanWeights::default()).unwrap();
     assert_eq!(chosen.steps.len(), 11);
-    // One that is not worth the wait is not taken: 625 rounds against one.
+    // One that is not worth the wait is not taken: 313 rounds against one.
     let mut known = chain(10_000, 100);
     known.learn_snapshot(9_990, &blob("s", 700 << 20));
     let chosen = super::plan(Some(0), 10_000, &known, PlanWeights::default()).unwrap();
@@ -289,6 +289,22 @@ fn equal_bytes_are_broken_by_fewer_steps() {
     let mut known = chain(3, 10);
     known.learn_snapshot(3, &blob("s3", 30));
     assert_eq!(shape(plan(None, 3, &known)), "s3");
+}
+
+#[test]
+fn where_all_is_equal_no_snapshot_is_loaded() {
+    let mut known = chain(3, 10);
+    known.learn_snapshot(1, &blob("s1", 10));
+    assert_eq!(shape(plan(None, 3, &known)), "d1 d2 d3");
+}
+
+#[test]
+fn of_two_ways_over_the_same_versions_the_cheaper_one_is_taken() {
+    // A log that was written anew after it lost its end: a link tells of a step where now a fence lies.
+    let mut known = chain(5, 10);
+    known.learn_link(&step(3, 5, 10));
+    assert_eq!(shape(plan(Some(2), 6, &known)), "d3 >5 d6");
+    assert_eq!(shape(plan(Some(6), 3, &known)), "r6 >3");
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! What a plan costs.
 //!
-//! Owns: the exchange of waits for bytes. Never: knows the steps.
+//! Owns: the exchange of waits for bytes, and how many requests are made at a time. Never: knows the steps.
+
+/// Requests that whoever follows a plan makes at a time: each version of a long absence is one, and waits
+/// for it decide how long the absence takes to make up for.
+pub(crate) const REQUESTS_AT_ONCE: usize = 32;
 
 /// What waiting for answers costs. The requests of a plan are made several at a time, in rounds; each
 /// round counts as much as the bytes that could be fetched in its time.
@@ -18,7 +22,7 @@ impl Default for PlanWeights {
     fn default() -> Self {
         Self {
             round_bytes: 1 << 20,
-            width: 16,
+            width: REQUESTS_AT_ONCE as u64,
         }
     }
 }

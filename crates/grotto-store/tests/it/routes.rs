@@ -77,6 +77,19 @@ impl World {
         }
     }
 
+    /// The same, of entries that each tell of their own step alone.
+    async fn of_short_links(last: u64) -> Self {
+        let world = Self::new(last).await;
+        for version in 2..=last {
+            let mut entry = world.entry(version).await;
+            entry.links.0.drain(..entry.links.0.len() - 1);
+            let path = Path::from(format!("cities/log/{version:020}.json"));
+            let bytes = entry.encode().unwrap().into();
+            world.faults.put(&path, bytes).await.unwrap();
+        }
+        world
+    }
+
     async fn announce(&self, version: u64, text: &str) {
         let blob = self.writer.upload_snapshot(version, framed(text)).await;
         let announced = self.writer.announce_snapshot(version, blob.unwrap());
@@ -200,6 +213,36 @@ async fn entries_are_read_only_as_far_as_the_way_leads() {
     }
 }
 
+/// More entries than are read before a snapshot is considered.
+#[tokio::test]
+async fn a_way_that_many_entries_tell_of_is_found_in_both_directions() {
+    let world = World::of_short_links(41).await;
+    for (from, target, kind) in [(1, 41, 'd'), (41, 1, 'r')] {
+        let target = world.entry(target).await;
+        let (notes, travelled) = world.travel(from, &target).await;
+        travelled.unwrap();
+        assert_eq!((notes.at, notes.restarts), (target.version, 0));
+        assert_eq!(notes.steps.len(), 40);
+        assert!(notes.steps.iter().all(|step| step.starts_with(kind)));
+    }
+}
+
+#[tokio::test]
+async fn what_was_learned_below_the_target_is_not_read_again_after_a_look_above_it() {
+    let world = World::new(300).await;
+    world.announce(100, &"s".repeat(10)).await;
+    world.lose_reverse(250).await;
+    let target = world.entry(200).await;
+    let before = world.faults.gets("/log/");
+    let (notes, travelled) = world.travel(300, &target).await;
+    travelled.unwrap();
+    let loaded = notes.steps.iter().position(|step| step == "s100");
+    assert_eq!((notes.at, loaded), (200, Some(50)));
+    // 300 and 236 for the way back, 250 for another one from there, 100 for its snapshot, and 136, where the
+    // links of the target end.
+    assert_eq!(world.faults.gets("/log/") - before, 5);
+}
+
 #[tokio::test]
 async fn a_damaged_entry_is_read_once_and_the_way_goes_around_it() {
     let world = World::new(70).await;
@@ -212,6 +255,50 @@ async fn a_damaged_entry_is_read_once_and_the_way_goes_around_it() {
     assert_eq!((notes.at, notes.steps[0].as_str()), (70, "s60"));
     // Once more as it may have been damaged on the way.
     assert_eq!(world.faults.gets("log/00000000000000000006") - before, 2);
+}
+
+/// Entries are read several at a time: those past the damage tell of nothing that leads on.
+#[tokio::test]
+async fn a_damaged_entry_far_below_hides_what_lies_before_it_and_nothing_else() {
+    let world = World::new(300).await;
+    world.announce(110, "s").await;
+    let head = world.entry(300).await;
+    damage(&world.faults, 108).await;
+    for (from, first) in [(1, "s110"), (109, "d110")] {
+        let before = world.faults.gets("/log/");
+        let (notes, travelled) = world.travel(from, &head).await;
+        travelled.unwrap();
+        assert_eq!((notes.at, notes.steps[0].as_str()), (300, first), "{from}");
+        // 236, 172, twice the damaged 108, 44, and that of the snapshot.
+        let read = world.faults.gets("/log/") - before;
+        assert_eq!(read, if from == 1 { 6 } else { 2 }, "from {from}");
+    }
+}
+
+#[tokio::test]
+async fn fences_between_versions_cost_no_more_than_the_entries_they_lie_in() {
+    let (faults, dataset) = faulty();
+    let mut last = None;
+    for _ in 0..100 {
+        let writer = acquire(&dataset, "a").await;
+        for _ in 0..2 {
+            commit(&writer, "x").await.unwrap();
+        }
+        last = Some(writer);
+    }
+    let writer = last.unwrap();
+    let world = World {
+        faults,
+        dataset,
+        writer,
+    };
+    let head = world.entry(300).await;
+    let before = world.faults.gets("/log/");
+    let (notes, travelled) = world.travel(2, &head).await;
+    travelled.unwrap();
+    assert_eq!((notes.at, notes.restarts), (300, 0));
+    // 64 steps in 96 versions.
+    assert_eq!(world.faults.gets("/log/") - before, 3);
 }
 
 #[tokio::test]
