@@ -56,6 +56,7 @@ impl State {
         let sections = sections::by_type(blob, &base.infos)?;
         let alive = live::of_blob(&base, blob, &sections)?;
         let mut work = Work::new(&base, seal)?;
+        work.threads = threads;
         let mut changes = Changes::default();
         let mut types = Vec::with_capacity(base.types.len());
         let mut keys = Vec::with_capacity(base.types.len());

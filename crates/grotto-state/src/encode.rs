@@ -175,6 +175,9 @@ fn elements_of(column: &Column, row: u32) -> usize {
     }
 }
 
+/// A thread that encodes fewer records takes longer to start than to work.
+const LEAST: usize = 500;
+
 /// Encodes jobs on several threads; the sections come in order of the jobs.
 pub(crate) fn encode_all(
     jobs: &[Job<'_>],
@@ -192,7 +195,9 @@ pub(crate) fn encode_all(
             done.push((position, encode_job(job, options.level, limits)));
         }
     };
-    let helpers = options.threads.clamp(1, jobs.len().max(1)) - 1;
+    let records: usize = jobs.iter().map(|job| job.ordinals.len()).sum();
+    let most = jobs.len().min(1 + records / LEAST);
+    let helpers = options.threads.clamp(1, most.max(1)) - 1;
     let mut done = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
         let mut done = work();

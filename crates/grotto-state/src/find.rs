@@ -178,6 +178,14 @@ impl<'a> Finder<'a> {
         self.directory.prefetch(self.segments, hash);
     }
 
+    /// Asks for the row of the first record that may have a key with this hash.
+    pub(crate) fn prefetch_first(&self, hash: u64) {
+        let first = self.line(hash).and_then(|line| line.first(hash));
+        if let Some((ty, ordinal)) = self.state.ty(self.type_id).zip(first) {
+            self.state.prefetch_row(ty, ordinal);
+        }
+    }
+
     /// The record at an ordinal of the index.
     #[inline(always)]
     pub(crate) fn row(&self, ordinal: u32) -> Option<Record<'a>> {

@@ -27,7 +27,7 @@ mod tests;
 mod twins;
 
 pub(crate) use build::{RUN_PARTS, Run, build_pages_in, build_parts, depth_for, is_deep};
-pub(crate) use patch::{Change, patch, sort, span_of};
+pub(crate) use patch::{Change, Keys, Patch, Split, span_of};
 pub(crate) use settle::scaled;
 pub(crate) use twins::Twins;
 
@@ -247,7 +247,13 @@ impl Index {
 
     /// Ordinals that may have a key with this hash, in all lines.
     pub(crate) fn candidates<'a>(&self, segments: &'a [Segment], hash: u64) -> Candidates<'a> {
-        let page = self.page_of(segments, hash);
+        Candidates::of(self.page_of(segments, hash), hash)
+    }
+}
+
+impl<'a> Candidates<'a> {
+    /// Those of one page.
+    fn of(page: &'a [u8], hash: u64) -> Self {
         let line = if page.is_empty() {
             0
         } else {
@@ -258,7 +264,7 @@ impl Index {
             true => 0,
             false => (reach(page, line) + 1).min(page.len() / LINE),
         };
-        Candidates {
+        Self {
             page,
             line,
             left,
@@ -283,10 +289,9 @@ fn page_at(segments: &[Segment], loc: Loc) -> &[u8] {
 
 /// Entries of a page.
 pub(crate) fn entries_in(page: &[u8]) -> u64 {
-    page.chunks(LINE)
-        .flat_map(|line| &line[..SLOTS])
-        .filter(|print| **print != 0)
-        .count() as u64
+    let (lines, _) = page.as_chunks::<LINE>();
+    let used = |line| SLOTS as u32 - Line(line).hits(0).count_ones();
+    lines.iter().map(|line| u64::from(used(line))).sum()
 }
 
 /// The pages of an index, each once.

@@ -33,6 +33,7 @@ mod scan;
 mod segment;
 mod shape;
 mod state;
+mod threads;
 pub mod typed;
 mod view;
 mod write;

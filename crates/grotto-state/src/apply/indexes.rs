@@ -7,7 +7,7 @@ use super::work::{Open, Work};
 use super::{Changes, Effort, rebuild};
 use crate::compact::compact;
 use crate::error::{StateError, StateResult};
-use crate::index::{self, Change, Index, IndexFault, Run, Twins};
+use crate::index::{self, Change, Index, IndexFault, Keys, LINE, Patch, Run, Split};
 use crate::key::{self, KeyInfo};
 use crate::segment::items::Kind;
 use crate::segment::{Buffer, HugeBuffer, Segment};
@@ -128,15 +128,22 @@ fn keep_pages(
     left: &[TypeId],
     work: &mut Work<'_>,
 ) -> StateResult<()> {
-    let length = pages.bytes.len();
-    if length >= work.options.seal_at / APART {
-        work.account(slot, length as u64);
+    let new = |index: &Index| -> u64 {
+        let pages = index::each_page(index).filter(|loc| loc.segment == slot);
+        pages.map(|loc| u64::from(loc.tag) * LINE as u64).sum()
+    };
+    let indexes = left
+        .iter()
+        .filter_map(|id| types[id.index()].index.as_ref());
+    let live = indexes.map(new).sum();
+    if pages.bytes.len() >= work.options.seal_at / APART {
+        work.account(slot, live);
         let buffer = pages;
         return work.seal_open(Open { slot, buffer });
     }
     let to = (work.slot, work.buffer.put(&pages.bytes));
     work.buffer.items.append(pages.items);
-    work.account(work.slot, length as u64);
+    work.account(work.slot, live);
     for id in left {
         if let Some(index) = &mut types[id.index()].index {
             move_pages(index, slot, to)?;
@@ -193,62 +200,76 @@ fn index_type(
     // Rebuilding costs a pass over everything that lives; worth it only when most of it is new.
     if change.added.len() as u64 * 2 > base.types[id.index()].live {
         free_pages(base, id, work);
-        return rebuild::of_records(next, id, info, fault, pages, slot);
+        return rebuild::of_records(next, id, info, fault, (pages, slot), work.threads);
     }
     let mut list = Vec::with_capacity(change.added.len() + change.removed.len());
-    hash_all(base, id, info, &change.removed, false, &mut list)
+    let (before, after) = (Rows::of(base, id, info), Rows::of(next, id, info));
+    hash_all(&before, &change.removed, false, &mut list)
         .map_err(|ordinal| fault(IndexFault::Damage(ordinal)))?;
-    hash_all(next, id, info, &change.added, true, &mut list)
+    hash_all(&after, &change.added, true, &mut list)
         .map_err(|ordinal| fault(IndexFault::NullKey(ordinal)))?;
-    let mut twins = Twins::default();
-    index::sort(&mut list);
-    twins.note_changes(&old, &base.segments, &list);
-    let rehash = |ordinal| {
-        next.row(id, ordinal)
-            .and_then(|r| key::hash_record(&r, info))
-    };
-    let mut freed = Vec::new();
-    let patched = index::patch(
-        &old,
-        &base.segments,
-        list,
-        next.types[id.index()].live,
-        &rehash,
-        pages,
+    let patch = Patch {
+        index: &old,
+        segments: &base.segments,
+        count: next.types[id.index()].live,
+        keys: &after,
         slot,
-        &mut |loc| freed.push(loc),
-    );
-    freed.into_iter().for_each(|loc| work.free_index_page(loc));
-    let (patched, written) = patched.map_err(fault)?;
-    work.effort.table_entries += patched.pages.len() as u64;
-    let (name, depth) = (base.infos[id.index()].name, patched.depth);
-    for entries in written {
+        split: Split::over(work.threads),
+    };
+    let patched = patch.apply(list, pages).map_err(fault)?;
+    let freed = patched.freed.into_iter();
+    freed.for_each(|loc| work.free_index_page(loc));
+    let index = patched.index;
+    work.effort.table_entries += index.pages.len() as u64;
+    let (name, depth) = (base.infos[id.index()].name, index.depth);
+    for entries in patched.written {
         pages.items.note(name, Kind::Index { depth }, entries);
     }
-    Ok((patched, twins.pairs))
+    Ok((index, patched.twins))
 }
 
 /// How many records the hashing of keys looks ahead.
 const AHEAD: usize = 8;
 
+/// Keys of the records of a type.
+struct Rows<'a> {
+    state: &'a State,
+    id: TypeId,
+    info: &'a KeyInfo,
+}
+
+impl<'a> Rows<'a> {
+    fn of(state: &'a State, id: TypeId, info: &'a KeyInfo) -> Self {
+        Self { state, id, info }
+    }
+}
+
+impl Keys for Rows<'_> {
+    fn hash(&self, ordinal: u32) -> Option<u64> {
+        let record = self.state.row(self.id, ordinal)?;
+        key::hash_record(&record, self.info)
+    }
+
+    fn prefetch(&self, ordinal: u32) {
+        if let Some(ty) = self.state.ty(self.id) {
+            self.state.prefetch_row(ty, ordinal);
+        }
+    }
+}
+
 /// Hashes the keys of records. Gives the first one without a key as its error.
 fn hash_all(
-    state: &State,
-    id: TypeId,
-    info: &KeyInfo,
+    rows: &Rows<'_>,
     ordinals: &[u32],
     add: bool,
     list: &mut Vec<Change>,
 ) -> Result<(), u32> {
-    let ty = &state.types[id.index()];
     for (number, ordinal) in ordinals.iter().enumerate() {
         // Rows are all over memory: the next ones are asked for while this one is read.
         if let Some(ahead) = ordinals.get(number + AHEAD) {
-            state.prefetch_row(ty, *ahead);
+            rows.prefetch(*ahead);
         }
-        let record = state.row(id, *ordinal);
-        let hash = record.and_then(|record| key::hash_record(&record, info));
-        let (ordinal, hash) = (*ordinal, hash.ok_or(*ordinal)?);
+        let (ordinal, hash) = (*ordinal, rows.hash(*ordinal).ok_or(*ordinal)?);
         list.push(Change { hash, ordinal, add });
     }
     Ok(())

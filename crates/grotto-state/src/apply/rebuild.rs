@@ -2,7 +2,6 @@
 //!
 //! Owns: building them on several threads. Never patches one.
 
-use super::threads;
 use super::work::Work;
 use crate::bitmap;
 use crate::error::{StateError, StateResult};
@@ -11,6 +10,7 @@ use crate::key::{self, KeyInfo};
 use crate::segment::items::Kind;
 use crate::segment::{ALIGN, Buffer};
 use crate::state::State;
+use crate::threads::side_by_side;
 use grotto_format::schema::TypeId;
 
 /// Builds an index from the keys of a load, in the buffers of the segments being written. Like the
@@ -23,7 +23,11 @@ pub(super) fn of_runs(
 ) -> StateResult<(Index, Vec<(u32, u32)>)> {
     debug_assert_eq!(ALIGN, index::LINE, "pages need no padding");
     let depth = index::depth_for(runs.iter().map(Run::len).sum());
-    let parallel = if index::is_deep(depth) { threads() } else { 1 };
+    let parallel = if index::is_deep(depth) {
+        work.threads
+    } else {
+        1
+    };
     let built = if parallel > 1 {
         side_by_side(work.lend(parallel)?, |part, mut open| {
             let cut = |part: usize| index::RUN_PARTS * part as u32 / parallel as u32;
@@ -71,10 +75,10 @@ pub(super) fn of_records(
     id: TypeId,
     info: &KeyInfo,
     fault: impl Fn(IndexFault) -> StateError,
-    out: &mut Buffer,
-    slot: u16,
+    (out, slot): (&mut Buffer, u16),
+    threads: usize,
 ) -> StateResult<(Index, Vec<(u32, u32)>)> {
-    let threads = if next.count(id) < SMALL { 1 } else { threads() };
+    let threads = if next.count(id) < SMALL { 1 } else { threads };
     let blocks = next.ordinal_limit(id) >> next.types[id.index()].shift;
     let hashed = |part: u32| -> Result<Vec<(u64, u32)>, IndexFault> {
         let shift = next.types[id.index()].shift;
@@ -127,26 +131,3 @@ pub(super) fn of_records(
 
 /// Types with fewer records are not worth a thread.
 const SMALL: u64 = 1 << 16;
-
-/// Does `work` with each item on a thread of its own, the first on this one.
-fn side_by_side<I: Send, T: Send>(items: Vec<I>, work: impl Fn(usize, I) -> T + Sync) -> Vec<T> {
-    std::thread::scope(|scope| {
-        let work = &work;
-        let mut items = items.into_iter().enumerate();
-        let first = items.next();
-        let others: Vec<_> = items
-            .map(|(part, item)| scope.spawn(move || work(part, item)))
-            .collect();
-        let mut done: Vec<T> = first
-            .map(|(part, item)| work(part, item))
-            .into_iter()
-            .collect();
-        for other in others {
-            match other.join() {
-                Ok(part) => done.push(part),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        done
-    })
-}

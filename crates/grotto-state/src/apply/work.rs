@@ -15,6 +15,8 @@ pub(crate) struct Work<'a> {
     pub(super) spare: Vec<Open>,
     pub(crate) options: SegmentOptions,
     pub(crate) effort: Effort,
+    /// Threads that the refresh may use, this one included.
+    pub(super) threads: usize,
     seal: &'a mut dyn Seal,
 }
 
@@ -40,6 +42,7 @@ impl<'a> Work<'a> {
             spare: Vec::new(),
             options: seal.options(),
             effort: Effort::default(),
+            threads: 1,
             seal,
         };
         work.slot = work.free_slot()?;

@@ -8,6 +8,7 @@ use super::{
     LAID, LINE, ORDINALS, REACH, SLOTS, entries_in, fingerprint, hits, home, number, ordinal_at,
     reach,
 };
+use std::ops::DerefMut;
 
 /// A key may be this many lines past its own before its page is laid out anew, or half more than when
 /// that was last done: more equal hashes than this page cannot be brought closer.
@@ -15,9 +16,9 @@ pub(super) const MAX_REACH: usize = 3;
 /// From this reach on, entries are not added one by one: each would probe as many lines.
 const CROWDED: usize = 64;
 
-/// A page being changed.
-pub(super) struct Page {
-    pub(super) bytes: Vec<u8>,
+/// A page being changed, where it is going to stay or in bytes of its own.
+pub(super) struct Page<B = Vec<u8>> {
+    pub(super) bytes: B,
     used: usize,
 }
 
@@ -28,10 +29,20 @@ impl Page {
     }
 
     pub(super) fn copy_of(bytes: &[u8]) -> Self {
-        Self {
-            bytes: bytes.to_vec(),
-            used: entries_in(bytes) as usize,
-        }
+        Self::within(bytes.to_vec())
+    }
+}
+
+impl<B: DerefMut<Target = [u8]>> Page<B> {
+    /// The page that lies in these bytes.
+    pub(super) fn within(bytes: B) -> Self {
+        let used = entries_in(&bytes) as usize;
+        Self { bytes, used }
+    }
+
+    /// The same page in bytes of its own.
+    pub(super) fn to_owned(&self) -> Page {
+        Page::of(self.bytes.to_vec(), self.used)
     }
 
     pub(super) fn used(&self) -> usize {

@@ -1,14 +1,16 @@
 //! Model test of the index. Owns nothing.
 
+use super::patch::Patched;
 use super::*;
 use crate::segment::Buffer;
 use proptest::prelude::*;
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod crowds;
 mod layout;
+mod patching;
 
 /// A hash as good as a private one.
 fn hash(ordinal: u32) -> u64 {
@@ -47,9 +49,10 @@ struct Harness {
     live: BTreeSet<u32>,
     hash: fn(u32) -> u64,
     /// Entries whose hash was asked for.
-    rehashed: Cell<usize>,
+    rehashed: AtomicUsize,
     /// Bytes of new pages.
     written: usize,
+    split: Split,
 }
 
 impl Harness {
@@ -70,8 +73,9 @@ impl Harness {
             }],
             live,
             hash,
-            rehashed: Cell::new(0),
+            rehashed: AtomicUsize::new(0),
             written: 0,
+            split: Split::over(1),
         }
     }
 
@@ -89,6 +93,16 @@ impl Harness {
     }
 
     fn patched(&self, remove: &[u32], add: &[u32], out: &mut Buffer) -> Result<Index, IndexFault> {
+        self.patch_with(remove, add, out, |_| ())
+    }
+
+    fn patch_with(
+        &self,
+        remove: &[u32],
+        add: &[u32],
+        out: &mut Buffer,
+        look: impl FnOnce(&Patched),
+    ) -> Result<Index, IndexFault> {
         let change = |add| {
             move |o: &u32| Change {
                 hash: (self.hash)(*o),
@@ -98,28 +112,24 @@ impl Harness {
         };
         let removed = remove.iter().map(change(false));
         let changes = removed.chain(add.iter().map(change(true))).collect();
-        let rehash = |o| {
-            self.rehashed.set(self.rehashed.get() + 1);
-            Some((self.hash)(o))
-        };
         let pages: BTreeSet<u64> = self.index.pages.iter().map(|loc| loc.to_word()).collect();
+        let patch = Patch {
+            index: &self.index,
+            segments: &self.segments,
+            count: self.live.len() as u64,
+            keys: self,
+            slot: self.segments.len() as u16,
+            split: self.split,
+        };
+        let slot = patch.slot;
+        let patched = patch.apply(changes, out)?;
+        look(&patched);
         let mut freed = BTreeSet::new();
-        let slot = self.segments.len() as u16;
-        let count = self.live.len() as u64;
-        let mut free = |loc: Loc| {
+        for loc in patched.freed {
             assert!(pages.contains(&loc.to_word()), "{loc:?} was no page");
             assert!(freed.insert(loc.to_word()), "{loc:?} was freed twice");
-        };
-        let (next, written) = patch(
-            &self.index,
-            &self.segments,
-            changes,
-            count,
-            &rehash,
-            out,
-            slot,
-            &mut free,
-        )?;
+        }
+        let (next, written) = (patched.index, patched.written);
         // What is still used was not freed, and everything else was.
         let still: BTreeSet<u64> = next.pages.iter().map(|loc| loc.to_word()).collect();
         for page in pages.iter().filter(|page| **page != Loc::NONE.to_word()) {
@@ -160,6 +170,15 @@ impl Harness {
             .sum();
         assert_eq!(entries, self.live.len() as u64, "entries");
     }
+}
+
+impl Keys for Harness {
+    fn hash(&self, ordinal: u32) -> Option<u64> {
+        self.rehashed.fetch_add(1, Ordering::Relaxed);
+        Some((self.hash)(ordinal))
+    }
+
+    fn prefetch(&self, _: u32) {}
 }
 
 proptest! {
@@ -237,12 +256,12 @@ fn pages_are_not_split_and_joined_by_turns() {
     let before = harness.index.depth;
     harness.change(&[], &(0..few).collect::<Vec<_>>());
     assert_eq!((before, harness.index.depth), (7, 8));
-    let split = harness.rehashed.replace(0);
+    let split = harness.rehashed.swap(0, Ordering::Relaxed);
     for ordinal in 0..few {
         harness.change(&[ordinal], &[]);
         harness.change(&[], &[ordinal]);
     }
-    let later = harness.rehashed.get();
+    let later = harness.rehashed.load(Ordering::Relaxed);
     assert!(
         later <= 10 * split.max(few as usize),
         "{split} entries hashed anew, then {later}"

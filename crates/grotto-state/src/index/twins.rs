@@ -1,16 +1,11 @@
 //! Entries that may be two of one key.
 //!
-//! Owns: finding them while pages are built or patched, by their hashes alone. Never reads a record:
-//! who asked compares the keys.
-
-use super::{Change, Index};
-use crate::segment::Segment;
+//! Owns: finding them while pages are built, by their hashes alone. Where pages are changed, [`super::patch`]
+//! finds them. Never reads a record: who asked compares the keys.
 
 /// Places of the table: twice as many as the fullest page of an index built at once has entries.
 const PLACES: usize = 512;
 const MOST: usize = PLACES * 3 / 4;
-/// How many changes ahead lines are asked for: they are all over memory.
-const AHEAD: usize = 6;
 
 /// Pairs of ordinals whose keys have one hash or, where a page has forgotten the hash, one fingerprint.
 #[derive(Debug)]
@@ -59,27 +54,6 @@ impl Twins {
         entries.sort_unstable();
         for group in entries.chunk_by(|a, b| a.0 == b.0) {
             let others = group[1..].iter().map(|(_, other)| (group[0].1, *other));
-            self.pairs.extend(others);
-        }
-    }
-
-    /// Notes entries to be added that may have the key of another one of them, or of one that is in the
-    /// index and stays. Changes are in the order of [`super::patch`].
-    pub(crate) fn note_changes(&mut self, index: &Index, segments: &[Segment], changes: &[Change]) {
-        let mut at = 0;
-        for group in changes.chunk_by(|a, b| a.hash == b.hash) {
-            if let Some(ahead) = changes.get(at + AHEAD) {
-                index.directory().prefetch(segments, ahead.hash);
-            }
-            at += group.len();
-            let (removed, added) = group.split_at(group.partition_point(|change| !change.add));
-            let Some((first, others)) = added.split_first() else {
-                continue;
-            };
-            let stays = |ordinal: &u32| removed.iter().all(|gone| gone.ordinal != *ordinal);
-            let there = index.candidates(segments, first.hash).filter(stays);
-            self.pairs.extend(there.map(|other| (first.ordinal, other)));
-            let others = others.iter().map(|other| (first.ordinal, other.ordinal));
             self.pairs.extend(others);
         }
     }

@@ -33,6 +33,8 @@ pub enum Mode {
 pub(super) struct Op {
     pub(super) id: TypeId,
     pub(super) key: Vec<u8>,
+    /// Private hash of the key.
+    pub(super) hash: u64,
     /// Span of the flat record in `op_bytes`; `None` deletes.
     pub(super) record: Option<(usize, usize)>,
     pub(super) position: u64,
@@ -297,12 +299,13 @@ impl Cycle {
         let position = self.sources.number(position);
         let show = || self.sources.show(position);
         let key = FlatKey::read(&self.schema, id, info, flat, &show)?;
-        let key = key_bytes(&key);
+        let (hash, key) = (info.secret.of_key(&key), key_bytes(&key));
         let start = self.op_bytes.len();
         self.op_bytes.extend_from_slice(flat);
         self.ops.push(Op {
             id,
             key,
+            hash,
             record: Some((start, flat.len())),
             position,
         });
@@ -321,18 +324,16 @@ impl Cycle {
             return Ok(false);
         };
         key::check(info, &key, &self.schema, id)?;
-        let bytes = key_bytes(&key);
+        let (hash, bytes) = (info.secret.of_key(&key), key_bytes(&key));
         let there = match self.latest.find(&self.ops, id, &bytes) {
             Some(op) => op.record.is_some(),
-            None => {
-                let hash = info.secret.of_key(&key);
-                base.find_hashed(id, info, &key, hash).is_some()
-            }
+            None => base.find_hashed(id, info, &key, hash).is_some(),
         };
         let position = self.sources.number(position);
         self.ops.push(Op {
             id,
             key: bytes,
+            hash,
             record: None,
             position,
         });

@@ -1,23 +1,19 @@
 //! The end of a cycle: the difference, encoded and checked.
 //!
-//! Owns: delta and reverse delta blobs, the integrity check (both are applied the way consumers will
-//! and the results compared), what the write state must remember. Never publishes.
+//! Owns: the integrity check (both blobs are applied the way consumers will and the results compared), what
+//! the write state must remember. Never encodes a blob, never publishes.
 
 use super::cycle::{Cycle, Mode};
 use super::room;
-use super::size;
-use super::stage::Stage;
 use super::value_hash;
 use crate::apply::{Changes, Effort};
-use crate::encode::{EncodeOptions, Origin, Part, encode_all, jobs, over, type_infos};
-use crate::error::{StateError, StateResult};
+use crate::encode::EncodeOptions;
+use crate::error::StateResult;
 use crate::segment::{HeapSeal, SegmentOptions};
 use crate::state::State;
-use grotto_format::batch::encode_ordinals;
-use grotto_format::blob::{Blob, BlobHeader, BlobKind, BlobWriter, SectionKind, TypeInfo};
-use grotto_format::checksum;
+use grotto_format::Limits;
+use grotto_format::blob::Blob;
 use grotto_format::schema::TypeId;
-use grotto_format::{Limits, OverLimit};
 use std::sync::Arc;
 
 /// Records of one type, and what a cycle did to them.
@@ -94,147 +90,28 @@ impl Cycle {
         if quiet && Arc::ptr_eq(&self.before, &self.base) {
             return Ok(None);
         }
-        let staged: Vec<Sorted> = self.stages.iter().map(Sorted::of).collect();
-        let delta = self.encode_delta(&staged, options, limits)?;
+        let (delta, reverse) = self.encode(options, limits)?;
         let blob = Blob::parse_within(delta.into(), limits)?;
         let mut seal = HeapSeal::with_options(self.segments);
         let (next, changes) = self.before.apply(&blob, &mut seal)?;
         room::check(&self.before, &next, limits)?;
         let next = Arc::new(next);
-        let reverse = match self.before.schema().types().is_empty() {
-            true => None,
-            false => Some(self.encode_reverse(&next, &changes, options, limits)?),
-        };
+        let reverse = reverse
+            .map(|bytes| Blob::parse_within(bytes.into(), limits))
+            .transpose()?;
+        if let Some(blob) = &reverse {
+            lead_back(&next, blob)?;
+        }
         let counts = self.counts(&next);
         let advance = self.advance();
         Ok(Some(Encoded {
             delta: blob.into_bytes().into(),
-            reverse,
+            reverse: reverse.map(|blob| blob.into_bytes().into()),
             next,
             changes,
             counts,
             advance,
         }))
-    }
-
-    fn encode_delta(
-        &self,
-        staged: &[Sorted],
-        options: &EncodeOptions,
-        limits: &Limits,
-    ) -> StateResult<Vec<u8>> {
-        let mut types = Vec::new();
-        let mut to_checksum = 0_u64;
-        let mut removed = Vec::new();
-        let mut parts = Vec::new();
-        for (position, (stage, sorted)) in self.stages.iter().zip(staged).enumerate() {
-            let id = TypeId(position as u16);
-            let ty = &self.base.types[position];
-            let shift = size::of_blocks(&self.base, ty, stage);
-            // Saturating: a damaged state may count fewer records than it holds.
-            let new = stage.batch.rows as u64 - stage.updates.len() as u64;
-            let live = (ty.live + new).saturating_sub(stage.removed.len() as u64);
-            types.push(TypeInfo { shift, live });
-            to_checksum = to_checksum.wrapping_add(self.checksum_after(id, stage));
-            removed.push((position as u16, stage.left()));
-            parts.push(Part {
-                type_id: position as u16,
-                name: &self.schema.get(id).name,
-                kinds: &self.base.infos[position].kinds,
-                shift,
-                ordinals: &sorted.ordinals,
-                origin: Origin::Staged(&stage.batch, &sorted.rows),
-            });
-        }
-        let header = BlobHeader {
-            kind: BlobKind::Delta,
-            dataset: options.dataset.clone(),
-            from: self.before.version(),
-            to: options.version,
-            from_checksum: self.before.checksum(),
-            to_checksum,
-            from_schema_hash: self.before.schema_hash(),
-            schema_hash: self.base.schema_hash(),
-            schema_text: self.schema_text(&self.before, &self.base),
-            types,
-            sections: Vec::new(),
-        };
-        write(header, &removed, &parts, options, limits)
-    }
-
-    fn schema_text(&self, from: &State, to: &State) -> Option<String> {
-        (from.schema_hash() != to.schema_hash()).then(|| to.schema().to_string())
-    }
-
-    /// State checksum of a type after the cycle, from what was staged and not from what was encoded.
-    fn checksum_after(&self, id: TypeId, stage: &Stage) -> u64 {
-        let mut sum = self.base.types[id.index()].checksum;
-        for (ordinal, hash) in stage.ordinals.iter().zip(&stage.hashes) {
-            sum = sum.wrapping_add(checksum::record(*hash, *ordinal));
-        }
-        for ordinal in stage.removed.iter().chain(stage.updates.keys()) {
-            let content = self
-                .base
-                .row(id, *ordinal)
-                .map_or(0, |record| record.content_hash());
-            sum = sum.wrapping_sub(checksum::record(content, *ordinal));
-        }
-        sum
-    }
-
-    /// The reverse delta; applied to the next state, it must give the one before.
-    fn encode_reverse(
-        &self,
-        next: &Arc<State>,
-        changes: &Changes,
-        options: &EncodeOptions,
-        limits: &Limits,
-    ) -> StateResult<Vec<u8>> {
-        let before = &self.before;
-        // What goes and what comes on the way back, by type.
-        let back = before
-            .schema()
-            .ids()
-            .map(|old| match self.new_of[old.index()] {
-                Some(new) => changes
-                    .types
-                    .get(new.index())
-                    .map_or_else(Default::default, |change| {
-                        (change.added_or_modified(), change.removed_or_modified())
-                    }),
-                None => (Vec::new(), before.ordinals(old).collect()),
-            });
-        let back: Vec<(Vec<u32>, Vec<u32>)> = back.collect();
-        let (mut removed, mut parts) = (Vec::new(), Vec::new());
-        for (old, (gone, added)) in before.schema().ids().zip(&back) {
-            let position = old.index();
-            removed.push((old.0, gone.clone()));
-            parts.push(Part {
-                type_id: old.0,
-                name: &before.schema().get(old).name,
-                kinds: &before.infos[position].kinds,
-                shift: before.types[position].span,
-                ordinals: added,
-                origin: Origin::Stored(before, old),
-            });
-        }
-        let header = BlobHeader {
-            kind: BlobKind::Reverse,
-            dataset: options.dataset.clone(),
-            from: next.version(),
-            to: before.version(),
-            from_checksum: next.checksum(),
-            to_checksum: before.checksum(),
-            from_schema_hash: next.schema_hash(),
-            schema_hash: before.schema_hash(),
-            schema_text: self.schema_text(next, before),
-            types: type_infos(before),
-            sections: Vec::new(),
-        };
-        let bytes = write(header, &removed, &parts, options, limits)?;
-        let blob = Blob::parse_within(bytes.into(), limits)?;
-        lead_back(next, &blob)?;
-        Ok(blob.into_bytes().into())
     }
 
     fn counts(&self, next: &State) -> Vec<Counts> {
@@ -298,60 +175,6 @@ impl Cycle {
 fn lead_back(next: &State, blob: &Blob) -> StateResult<Effort> {
     let mut seal = HeapSeal::with_options(SegmentOptions::NEVER_MOVE);
     Ok(next.apply(blob, &mut seal)?.1.effort)
-}
-
-/// Staged records by rising ordinal.
-struct Sorted {
-    ordinals: Vec<u32>,
-    rows: Vec<u32>,
-}
-
-impl Sorted {
-    fn of(stage: &Stage) -> Self {
-        let mut rows: Vec<u32> = (0..stage.ordinals.len() as u32).collect();
-        if !stage.ordinals.is_sorted() {
-            rows.sort_unstable_by_key(|row| stage.ordinals[*row as usize]);
-        }
-        let ordinals = rows
-            .iter()
-            .map(|row| stage.ordinals[*row as usize])
-            .collect();
-        Self { ordinals, rows }
-    }
-}
-
-fn write(
-    header: BlobHeader,
-    removed: &[(u16, Vec<u32>)],
-    parts: &[Part<'_>],
-    options: &EncodeOptions,
-    limits: &Limits,
-) -> StateResult<Vec<u8>> {
-    let mut writer = BlobWriter::new(header, options.level).within(limits);
-    let others = removed.iter().filter(|(_, o)| !o.is_empty()).count() as u64;
-    let jobs = jobs(parts, others, limits)?;
-    let mut sections = encode_all(&jobs, options, limits)?.into_iter();
-    let mut jobs = jobs.iter().peekable();
-    for (part, (type_id, ordinals)) in parts.iter().zip(removed) {
-        if !ordinals.is_empty() {
-            let mut raw = Vec::new();
-            encode_ordinals(ordinals, &mut raw);
-            OverLimit::check("bytes", raw.len() as u64, limits.section).map_err(|over| {
-                let (name, count) = (part.name, ordinals.len());
-                StateError::Limit(format!(
-                    "type {name}, the list of {count} removed records: {over}: remove them in several cycles"
-                ))
-            })?;
-            writer.section(*type_id, 0, SectionKind::Removed, raw);
-        }
-        while let Some(job) = jobs.next_if(|job| job.type_id == *type_id) {
-            sections
-                .by_ref()
-                .take(1 + job.kinds.len())
-                .for_each(|section| writer.packed(section));
-        }
-    }
-    writer.finish().map_err(over)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 mod alloc;
 mod as_is;
 mod bits;
+mod blobs;
 mod bulk;
 mod cycle;
 mod equal;

@@ -5,15 +5,40 @@
 //! Records of keyed types live until they are deleted by key, or are missing from a full cycle.
 //! Records of other types that something refers to live exactly as long as that lasts.
 
-use super::cycle::{Cycle, Mode};
+use super::cycle::{Cycle, Mode, Op};
 use super::flatkey::{FlatKey, key_parts};
 use super::for_each_reference;
 use super::intern::{Resolve, Source};
 use crate::error::{StateError, StateResult};
+use crate::find::Finder;
 use crate::key::{self, KeyPart};
+use crate::state::State;
 use grotto_format::schema::TypeId;
 use hashbrown::HashMap;
 use std::sync::Arc;
+
+/// How many changes lie between asking for the line of a key, its row and its values.
+const AHEAD: usize = 8;
+
+/// Asks for what the next changes are compared with: it is all over memory, and each step waits for the one
+/// before.
+fn look_ahead(base: &State, ops: &[Op], at: usize) {
+    let ahead = |steps: usize| {
+        let op = ops.get(at + steps * AHEAD)?;
+        Some((Finder::new(base, op.id), op))
+    };
+    if let Some((finder, op)) = ahead(3) {
+        finder.prefetch_line(op.hash);
+    }
+    if let Some((finder, op)) = ahead(2) {
+        finder.prefetch_first(op.hash);
+    }
+    if let Some((finder, op)) = ahead(1)
+        && let Some(record) = finder.first(op.hash)
+    {
+        record.prefetch_values();
+    }
+}
 
 impl Cycle {
     /// Resolves the changes of an incremental cycle, the last one of each key.
@@ -27,6 +52,7 @@ impl Cycle {
             .collect();
         let base = Arc::clone(&self.base);
         for (i, op) in ops.iter().enumerate() {
+            look_ahead(&base, &ops, i);
             if last.get(&(op.id, op.key.as_slice())) != Some(&i) {
                 continue;
             }
@@ -34,8 +60,7 @@ impl Cycle {
                 continue;
             };
             let parts = key_parts(&op.key);
-            let hash = info.secret.of_key(parts.as_slice());
-            let found = base.find_hashed(op.id, info, parts.as_slice(), hash);
+            let found = base.find_hashed(op.id, info, parts.as_slice(), op.hash);
             match (op.record, found) {
                 (Some((start, length)), found) => {
                     let flat = &bytes[start..start + length];

@@ -123,7 +123,10 @@ fn a_crowd_takes_no_more_room_and_little_more_work_than_other_keys() {
                 "{name}: {space} bytes for {usual}"
             );
             assert!(crowded.index.depth <= honest.index.depth + 1, "{name}");
-            let (hashed, usual) = (crowded.rehashed.get(), honest.rehashed.get());
+            let (hashed, usual) = (
+                crowded.rehashed.load(Ordering::Relaxed),
+                honest.rehashed.load(Ordering::Relaxed),
+            );
             assert!(
                 hashed <= usual * 3,
                 "{name}: {hashed} entries hashed anew for {usual}"
@@ -170,7 +173,7 @@ fn a_page_that_cannot_be_laid_out_better_is_not_laid_out_anew_at_every_change() 
             harness.change(&[ordinal], &[]);
             harness.change(&[], &[ordinal]);
         }
-        harness.rehashed.get()
+        harness.rehashed.load(Ordering::Relaxed)
     };
     let usual = work(hash);
     let crowded = work(EQUAL_LOW);
