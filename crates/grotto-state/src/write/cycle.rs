@@ -55,7 +55,7 @@ pub struct Cycle {
     pub(crate) stages: Vec<Stage>,
     pub(super) scratch: Scratch,
     pub(super) ops: Vec<Op>,
-    latest: Latest,
+    pub(super) latest: Latest,
     pub(super) op_bytes: Vec<u8>,
     /// Base records that must be dead in the end: replaced or deleted ones of incremental cycles.
     pub(super) doomed: HashSet<(TypeId, u32)>,

@@ -1,8 +1,7 @@
 //! The latest change of each key, while an incremental cycle is being told.
 //!
-//! Owns: finding it, so that a delete can say whether there is something to delete. Never applies a
-//! change. Cycles that only upsert ask nothing and pay nothing: changes are taken in when the first
-//! one is looked for.
+//! Owns: finding it, so that a delete can say whether there is something to delete, and that the last change of
+//! a key counts. Never applies a change. Changes are taken in when one is looked for.
 
 use super::cycle::Op;
 use grotto_format::schema::TypeId;
@@ -26,12 +25,23 @@ impl Latest {
 
     /// The latest change of a key in `ops`, to which changes may have been appended since last time.
     pub(super) fn find<'o>(&mut self, ops: &'o [Op], id: TypeId, key: &[u8]) -> Option<&'o Op> {
+        ops.get(self.position(ops, id, key)?)
+    }
+
+    /// Whether a change is the latest one of its key.
+    pub(super) fn is(&mut self, ops: &[Op], position: usize) -> bool {
+        let Some(op) = ops.get(position) else {
+            return false;
+        };
+        self.position(ops, op.id, &op.key) == Some(position)
+    }
+
+    fn position(&mut self, ops: &[Op], id: TypeId, key: &[u8]) -> Option<usize> {
         for position in self.earlier.len()..ops.len() {
             self.take_in(ops, position);
         }
         let same = |at: &usize| is_of(ops, *at, id, key);
-        let found = self.table.find(self.hash(id, key), same)?;
-        ops.get(*found)
+        self.table.find(self.hash(id, key), same).copied()
     }
 
     fn take_in(&mut self, ops: &[Op], position: usize) {

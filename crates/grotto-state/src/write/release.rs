@@ -14,7 +14,6 @@ use crate::find::Finder;
 use crate::key::{self, KeyPart};
 use crate::state::State;
 use grotto_format::schema::TypeId;
-use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// How many changes lie between asking for the line of a key, its row and its values.
@@ -45,15 +44,11 @@ impl Cycle {
     pub(super) fn apply_ops(&mut self) -> StateResult<()> {
         let ops = std::mem::take(&mut self.ops);
         let bytes = std::mem::take(&mut self.op_bytes);
-        let last: HashMap<(TypeId, &[u8]), usize> = ops
-            .iter()
-            .enumerate()
-            .map(|(i, op)| ((op.id, op.key.as_slice()), i))
-            .collect();
+        let mut latest = std::mem::take(&mut self.latest);
         let base = Arc::clone(&self.base);
         for (i, op) in ops.iter().enumerate() {
             look_ahead(&base, &ops, i);
-            if last.get(&(op.id, op.key.as_slice())) != Some(&i) {
+            if !latest.is(&ops, i) {
                 continue;
             }
             let Some(info) = base.infos[op.id.index()].key.as_ref() else {
