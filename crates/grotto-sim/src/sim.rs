@@ -13,7 +13,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::check::Ledger;
+use crate::check::{Ledger, Leftovers, Purpose};
 use crate::fault::{Fault, Tally};
 use crate::store::{Objects, Weather};
 use crate::trace::Trace;
@@ -23,6 +23,28 @@ pub(crate) const DATASET: &str = "places";
 
 /// What wall clocks say when a simulation begins.
 const BEGAN_MS: u64 = 1_700_000_000_000;
+
+/// A put of a blob that has no answer yet: one that gets none counts as failed.
+#[derive(Debug)]
+pub(crate) struct Unanswered<'a> {
+    sim: &'a Sim,
+    purpose: Option<Purpose>,
+}
+
+impl Unanswered<'_> {
+    /// It was done.
+    pub(crate) fn done(mut self) {
+        self.purpose = None;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(purpose) = self.purpose.take() {
+            self.sim.leftovers.lock().failed(purpose);
+        }
+    }
+}
 
 /// One simulation.
 #[derive(Debug)]
@@ -37,6 +59,8 @@ pub(crate) struct Sim {
     pub(crate) objects: Mutex<Objects>,
     pub(crate) weather: Mutex<Weather>,
     pub(crate) ledger: Mutex<Ledger>,
+    /// Blobs, and what they were put for.
+    pub(crate) leftovers: Mutex<Leftovers>,
     /// Puts that have yet to land.
     pub(crate) under_way: Mutex<u64>,
     /// Looks at copies of the store that have yet to end.
@@ -61,6 +85,7 @@ impl Sim {
             objects: Mutex::default(),
             weather: Mutex::new(Weather::calm()),
             ledger: Mutex::default(),
+            leftovers: Mutex::default(),
             under_way: Mutex::default(),
             looks: Mutex::default(),
             generation: Mutex::default(),
@@ -92,13 +117,14 @@ impl Sim {
     }
 
     /// Somebody wants an object to be written; whether it ever is will be seen.
-    pub(crate) fn asked_to_put(&self, who: &str, path: &Path, bytes: &Bytes) {
-        self.objects.lock().puts += 1;
+    pub(crate) fn asked_to_put(&self, who: &str, path: &Path, bytes: &Bytes) -> Unanswered<'_> {
+        let purpose = self.leftovers.lock().put(&self.ledger.lock(), who, path);
         if is_entry(path)
             && let Err(reason) = self.ledger.lock().asked(who, bytes)
         {
             self.violation(who, reason);
         }
+        Unanswered { sim: self, purpose }
     }
 
     /// A put takes effect, unless the object is to be created and is there.

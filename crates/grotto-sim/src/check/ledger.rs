@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use grotto_format::log::{EntryKind, LogEntry};
+use grotto_format::log::{BlobKind, EntryKind, LogEntry};
+
+use crate::sim::DATASET;
 
 /// Records by type and key: a number and a text.
 pub(crate) type Content = BTreeMap<(&'static str, i64), (i64, String)>;
@@ -214,6 +216,32 @@ impl Ledger {
     /// Whether a version that is in the log needs nothing that was lost or damaged.
     pub(crate) fn is_readable(&self, version: u64) -> bool {
         !self.scarred || self.whole_from.is_some_and(|from| version >= from)
+    }
+
+    /// The attempt that a writer is at.
+    pub(crate) fn token_of(&self, writer: &str) -> Option<u64> {
+        self.told.get(writer).map(|attempt| attempt.token)
+    }
+
+    /// Whether an attempt is in the log.
+    pub(crate) fn is_standing(&self, token: u64) -> bool {
+        let version = self.committed.get(&token);
+        version.is_some_and(|version| {
+            // An entry that was lost may have had its number given to another.
+            let own = self.at(*version).and_then(|committed| committed.token);
+            own == Some(token) && !self.gone.contains(version)
+        })
+    }
+
+    /// Paths of the steps that the log names.
+    pub(crate) fn named(&self) -> BTreeSet<String> {
+        let entries = self.intact().into_iter().filter_map(|v| self.at(v));
+        let steps = entries.filter_map(|c| Some((&c.entry, c.entry.blobs.as_ref()?.nonce())));
+        let paths = steps.flat_map(|(entry, nonce)| {
+            let name = |kind| nonce.name(kind, entry.version, entry.epoch);
+            [BlobKind::Delta, BlobKind::Reverse].map(|kind| format!("{DATASET}/{}", name(kind)))
+        });
+        paths.collect()
     }
 
     /// Versions that the log has to have.

@@ -179,13 +179,14 @@ impl Disk {
         notify
     }
 
-    /// Tells all who want to know of a change in a folder; some changes they are not told of.
+    /// Tells all who want to know of a change in a folder; some changes they are not told of, whether or
+    /// not anything else fails.
     fn tell(&self, folder: &Path) {
         let mut told = self.told.lock();
         told.retain(|(_, notify)| notify.strong_count() > 0);
         let here = told.iter().filter(|(path, _)| path == folder);
         for notify in here.filter_map(|(_, notify)| notify.upgrade()) {
-            if self.files.lock().fails && self.dice.chance(UNTOLD) {
+            if self.dice.chance(UNTOLD) {
                 self.suffer(Fault::UntoldChange, folder);
             } else {
                 notify.notify_one();
@@ -196,6 +197,11 @@ impl Disk {
     fn suffer(&self, fault: Fault, path: &Path) {
         self.sim.count(fault);
         self.note(&format!("{fault}: {}", path.display()));
+    }
+
+    /// All files.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.files.lock().all.keys().cloned().collect()
     }
 
     fn note(&self, what: &str) {

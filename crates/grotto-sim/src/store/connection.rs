@@ -46,7 +46,7 @@ impl ObjectStore for Connection {
             PutMode::Update(_) => return Err(unsupported("update on a condition")),
         };
         let bytes = Bytes::from(payload);
-        client.sim.asked_to_put(&client.name, location, &bytes);
+        let unanswered = client.sim.asked_to_put(&client.name, location, &bytes);
         let (fate, dies) = client.go(Kind::Write, "put", location).await?;
         client.check_syncs(location)?;
         if fate == Some(Fault::LateEffect) {
@@ -65,6 +65,7 @@ impl ObjectStore for Connection {
                 source: "it exists".into(),
             });
         }
+        unanswered.done();
         Ok(PutResult {
             e_tag: None,
             version: None,

@@ -39,8 +39,6 @@ struct Object {
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     all: BTreeMap<Path, Object>,
-    /// Puts that were asked for: nothing else makes objects.
-    pub(crate) puts: u64,
 }
 
 impl Objects {

@@ -29,11 +29,12 @@ pub(crate) async fn demand_progress(
             stage.sim.violation("sim", what);
         }
     }
-    publish_last(stage, dice).await;
+    let mut last = publish_last(stage, dice).await;
     for reader in &mut readers {
         await_newest(stage, reader).await;
         reader.await_attached().await;
     }
+    watch_room(stage, &mut last, &mut readers).await;
     if let Some(reader) = readers.first_mut() {
         verify_versions(stage, reader).await;
     }
@@ -46,7 +47,7 @@ pub(crate) async fn demand_progress(
 
 /// A new process publishes a version, with a snapshot: whatever was damaged before, from there on
 /// everybody can follow.
-async fn publish_last(stage: &Arc<Stage>, dice: &Dice) {
+async fn publish_last(stage: &Arc<Stage>, dice: &Dice) -> Writer {
     let mut last = Writer::new(stage, 9, dice.split());
     loop {
         // Past whatever was lost, or those who have it would wait for more.
@@ -63,6 +64,25 @@ async fn publish_last(stage: &Arc<Stage>, dice: &Dice) {
     if let Err(error) = last.snapshot().await {
         let what = format!("no snapshot after faults ended: {error}");
         stage.sim.violation("sim", what);
+    }
+    last
+}
+
+/// One version more, to which everybody goes in one step from a version that is known: then it is known
+/// which files are of use.
+async fn watch_room(stage: &Stage, last: &mut Writer, readers: &mut [Reader]) {
+    let before: Vec<_> = readers.iter().map(Reader::segments).collect();
+    let head = stage.sim.ledger.lock().head();
+    if !last.publish_surely().await {
+        let what = "the last writer cannot publish again";
+        stage.sim.violation("sim", what);
+    }
+    let is_step = stage.sim.ledger.lock().head() == head + 1;
+    for (reader, before) in readers.iter_mut().zip(before) {
+        await_newest(stage, reader).await;
+        if is_step {
+            reader.check_room(&before);
+        }
     }
 }
 
@@ -118,15 +138,17 @@ fn verify_log(stage: &Stage) {
     }
 }
 
-/// Nothing is in the store that nobody asked for, and nothing piles up beside the blobs.
+/// Nothing piles up in the store: there is what the log names, and what attempts that failed may have left.
 fn verify_objects(stage: &Stage) {
     let objects = stage.sim.objects.lock();
     let all = objects.list(&format!("{DATASET}/"));
     let probes = objects.list(&format!("{DATASET}/control/probe-"));
-    let puts = objects.puts;
     drop(objects);
-    if all.len() as u64 > puts {
-        let what = format!("{} objects after {puts} puts", all.len());
+    let all: Vec<Path> = all.into_iter().map(|(path, _)| path).collect();
+    let ledger = stage.sim.ledger.lock();
+    let surplus = stage.sim.leftovers.lock().surplus(&ledger, &all);
+    drop(ledger);
+    for what in surplus {
         stage.sim.violation("store", what);
     }
     // Each by the death of its process, a refused removal, or because it landed late.

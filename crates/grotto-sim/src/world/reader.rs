@@ -4,6 +4,7 @@
 
 mod attached;
 mod rival;
+mod room;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -105,6 +106,7 @@ impl Reader {
         if let Some(disk) = &self.disk {
             disk.heal();
         }
+        self.settle_attached().await;
         self
     }
 

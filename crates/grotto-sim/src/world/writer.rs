@@ -108,6 +108,7 @@ impl Writer {
     /// Writes a snapshot of the newest version, so that everybody can get there.
     pub(crate) async fn snapshot(&self) -> Result<(), Error> {
         if let Some(life) = &self.life {
+            self.order_snapshot(life);
             life.producer.snapshot().await?;
         }
         Ok(())
@@ -192,7 +193,14 @@ impl Writer {
         client.die();
     }
 
+    fn order_snapshot(&self, life: &Life) {
+        let version = life.producer.state().version();
+        let mut leftovers = self.stage.sim.leftovers.lock();
+        leftovers.ordered(life.client.name(), version);
+    }
+
     async fn write_snapshot(&mut self, life: Life) {
+        self.order_snapshot(&life);
         match survive(&life.client, life.producer.snapshot()).await {
             Ended::Died => self.stage.sim.count(Fault::CrashedWriter),
             Ended::Returned(written) => {

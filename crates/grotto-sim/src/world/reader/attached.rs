@@ -141,6 +141,33 @@ impl Reader {
         }
     }
 
+    /// Once nothing fails any more, those who are attached reach what the directory holds, although
+    /// nothing new comes: what they could not read before is there to be read.
+    pub(super) async fn settle_attached(&mut self) {
+        if self.beginnings > 0 || !self.holds_folder() {
+            return; // what is served may not be what the directory holds
+        }
+        let until = self.stage.sim.now() + SOON;
+        while let Some((name, found, expected)) = self.behind() {
+            if self.stage.sim.now() >= until {
+                let what = format!("serves version {found}, and the directory holds {expected}");
+                self.stage.sim.violation(&name, what);
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// An attached process that serves another version than the consumer.
+    fn behind(&self) -> Option<(String, u64, u64)> {
+        let expected = self.life.as_ref()?.consumer.version();
+        self.watchers.iter().find_map(|watcher| {
+            let (mount, attached) = watcher.life.as_ref()?;
+            let behind = !mount.is_dead() && attached.version() != expected;
+            behind.then(|| (watcher.name.clone(), attached.version(), expected))
+        })
+    }
+
     /// After faults ended, and once the reader has the newest version: all who are attached have it soon,
     /// and say that it is fresh.
     pub(crate) async fn await_attached(&mut self) {

@@ -65,7 +65,7 @@ impl Reader {
         }
     }
 
-    fn holds_folder(&self) -> bool {
+    pub(super) fn holds_folder(&self) -> bool {
         let mount = self.life.as_ref().and_then(|life| life.mount.as_deref());
         let holds = |mount: &Mount, disk: &crate::disk::Disk| {
             !mount.is_dead() && disk.is_locked_by(mount, Path::new(FOLDER))
