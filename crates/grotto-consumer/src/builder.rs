@@ -8,10 +8,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
 use crate::poll::Pace;
 use crate::report::RefreshReport;
-use crate::shared::{Listener, Shared, blocking};
+use crate::shared::{Listener, Requirement, Shared, blocking};
 use crate::target::{Goal, was_written};
 use grotto_env::{Env, FileSystem};
-use grotto_state::{HashSeed, HeapSeal, SegmentOptions, State};
+use grotto_state::{HashSeed, HeapSeal, RecordType, SegmentOptions, State};
 use grotto_store::plan::PlanWeights;
 use grotto_store::{Dataset, Store};
 use std::fmt;
@@ -30,6 +30,7 @@ pub struct Builder {
     segments: SegmentOptions,
     weights: PlanWeights,
     wait_for_dataset: bool,
+    requirements: Vec<Requirement>,
     env: Env,
     listeners: Vec<Listener>,
 }
@@ -55,6 +56,7 @@ impl Builder {
             segments: SegmentOptions::default(),
             weights: PlanWeights::default(),
             wait_for_dataset: false,
+            requirements: Vec::new(),
             env: Env::system(),
             listeners: Vec::new(),
         }
@@ -124,6 +126,18 @@ impl Builder {
         self
     }
 
+    /// Serves only versions that have all that `T` reads: its type, every field in the same type, and
+    /// its primary key. Without this a field that was removed or renamed reads as its default.
+    ///
+    /// A version that lacks something is refused: the start fails, and later the refresh, while the
+    /// version before it stays served. The error is `Invalid` and names type and field.
+    #[must_use]
+    pub fn require<T: RecordType>(mut self) -> Self {
+        let requirement: Requirement = |state| state.typed_strict::<T>().map(|_| ());
+        self.requirements.push(requirement);
+        self
+    }
+
     /// Clock and randomness other than the host's.
     #[must_use]
     pub fn env(mut self, env: Env) -> Self {
@@ -149,7 +163,7 @@ impl Builder {
     pub async fn start(self) -> Result<Consumer> {
         let (pace, patience, wait) = (self.pace, self.patience, self.wait_for_dataset);
         let shared = self.assemble().await?;
-        if !was_written(&shared.served()) {
+        if !is_usable(&shared) {
             shared.refresh(Goal::Start).await?;
             check_there(&shared, wait)?;
         }
@@ -166,7 +180,7 @@ impl Builder {
         let (patience, wait) = (self.patience, self.wait_for_dataset);
         let shared = self.assemble().await?;
         // Decided on what was here before: how far a failed refresh came does not make it good.
-        let found = was_written(&shared.served());
+        let found = is_usable(&shared);
         if let Err(error) = shared.refresh(Goal::Start).await {
             let served = shared.served();
             if !found || !shared.is_sound(&served) {
@@ -187,6 +201,7 @@ impl Builder {
         let patience = self.patience;
         let shared = self.assemble().await?;
         shared.refresh(Goal::Pin(version)).await?;
+        shared.check_required(&shared.served())?;
         Ok(Consumer::quiet(shared, patience))
     }
 
@@ -212,6 +227,7 @@ impl Builder {
         let age = Duration::from_millis(age_ms);
         let mut shared = Shared::new(dataset, self.env, place, state, id, age);
         shared.weights = self.weights;
+        shared.requirements = self.requirements;
         let shared = Arc::new(shared);
         self.listeners
             .into_iter()
@@ -220,9 +236,20 @@ impl Builder {
     }
 }
 
-/// Refuses a dataset without a version, as a mistyped name has none.
+/// Whether what was found in the state directory may be served.
+fn is_usable(shared: &Shared) -> bool {
+    let found = shared.served();
+    was_written(&found) && shared.check_required(&found).is_ok()
+}
+
+/// Refuses a dataset without a version, as a mistyped name has none, and a local state that lacks what
+/// is required when nothing newer was found.
 fn check_there(shared: &Shared, wait: bool) -> Result<()> {
-    if wait || was_written(&shared.served()) {
+    let served = shared.served();
+    if was_written(&served) {
+        return shared.check_required(&served);
+    }
+    if wait {
         return Ok(());
     }
     let name = shared.dataset.name();

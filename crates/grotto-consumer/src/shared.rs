@@ -9,7 +9,7 @@ use crate::report::RefreshReport;
 use crate::served::Served;
 use crate::target::was_written;
 use grotto_env::Env;
-use grotto_state::{HashSeed, State};
+use grotto_state::{HashSeed, State, StateResult};
 use grotto_store::Dataset;
 use grotto_store::follow::Suspects;
 use grotto_store::plan::PlanWeights;
@@ -25,12 +25,17 @@ use tokio::sync::watch;
 /// Called with the report of every refresh.
 pub(crate) type Listener = Arc<dyn Fn(&RefreshReport) + Send + Sync>;
 
+/// Refuses a state that lacks what the program reads.
+pub(crate) type Requirement = fn(&State) -> StateResult<()>;
+
 /// State of a consumer.
 pub(crate) struct Shared {
     pub(crate) dataset: Dataset,
     pub(crate) env: Env,
     /// How a way is chosen.
     pub(crate) weights: PlanWeights,
+    /// What every served state must have.
+    pub(crate) requirements: Vec<Requirement>,
     pub(crate) metrics: Metrics,
     /// What all states here are hashed with: that of the state directory, or of this process.
     pub(crate) seed: HashSeed,
@@ -143,6 +148,7 @@ impl Shared {
             dataset,
             env,
             weights: PlanWeights::default(),
+            requirements: Vec::new(),
         }
     }
 
@@ -160,6 +166,19 @@ impl Shared {
         self.keeper.lock()
     }
 
+    /// Refuses a state that lacks what the program said that it reads.
+    pub(crate) fn check_required(&self, state: &State) -> Result<()> {
+        let mut checks = self.requirements.iter().map(|require| require(state));
+        checks
+            .find_map(std::result::Result::err)
+            .map_or(Ok(()), |error| {
+                let (name, version) = (self.dataset.name(), state.version());
+                let message =
+                    format!("dataset {name}, version {version} lacks what is required: {error}");
+                Err(Error::invalid(message).with_source(error))
+            })
+    }
+
     /// Makes a state visible to everyone: first on disk, then to readers of this process.
     pub(crate) fn publish(
         &self,
@@ -167,6 +186,7 @@ impl Shared {
         state: &Arc<State>,
         dataset_id: &str,
     ) -> Result<()> {
+        self.check_required(state)?;
         keeper.place.publish(state, dataset_id)?;
         keeper.dataset_id = dataset_id.to_owned();
         self.served.replace(Arc::clone(state));

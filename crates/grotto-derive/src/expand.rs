@@ -149,9 +149,11 @@ fn record_type(model: &Model) -> TokenStream {
     let support = quote! { #krate::derive_support };
     let key = key(model);
     let found = quote! { #support::FoundBy };
+    let paths = model.key.iter().map(|(path, _)| path);
     quote! {
         impl #support::RecordType for #name {
             const TYPE: &'static str = #type_name;
+            const KEY: &'static [&'static str] = &[#(#paths),*];
             type Key<'k> = #key;
 
             fn bindings() -> &'static #support::Bindings {

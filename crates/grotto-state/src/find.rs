@@ -46,6 +46,8 @@ pub(crate) struct Finder<'a> {
     shape: Shape,
     /// Of a key of one field.
     column: u16,
+    /// Why nothing can be looked up, though the type has a key.
+    refused: Option<&'a str>,
     type_id: TypeId,
 }
 
@@ -93,8 +95,18 @@ impl<'a> Finder<'a> {
             shift: ty.map_or(0, |ty| ty.shift),
             shape,
             column,
+            refused: None,
             type_id,
         }
+    }
+
+    /// The same, but if there is a reason, every lookup is refused with it.
+    #[inline]
+    pub(crate) fn refusing(mut self, reason: Option<&'a str>) -> Self {
+        if reason.is_some() {
+            (self.refused, self.shape) = (reason, Shape::Other);
+        }
+        self
     }
 
     #[inline(always)]
@@ -132,6 +144,7 @@ impl<'a> Finder<'a> {
     pub(crate) fn info(&self) -> StateResult<&'a KeyInfo> {
         let info = self.state.infos.get(self.type_id.index());
         info.and_then(|info| info.key.as_ref())
+            .filter(|_| self.refused.is_none())
             .ok_or_else(|| self.no_key())
     }
 
@@ -220,6 +233,9 @@ impl<'a> Finder<'a> {
 
     #[cold]
     fn no_key(&self) -> StateError {
+        if let Some(reason) = self.refused {
+            return StateError::Invalid(reason.to_owned());
+        }
         let name = &self.state.schema().get(self.type_id).name;
         StateError::Invalid(format!("type {name} has no primary key"))
     }

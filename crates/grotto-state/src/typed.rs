@@ -22,7 +22,8 @@
 //!
 //! **Reading never fails after binding.** Fields are matched by name. What the dataset lacks, and
 //! null where the struct has no `Option`, reads as the default: 0, `false`, empty text, no elements,
-//! and for a nested struct a record all of whose fields read so.
+//! and for a nested struct a record all of whose fields read so. Who would rather know asks
+//! [`State::typed_strict`](crate::State::typed_strict).
 
 mod access;
 mod bind;

@@ -5,7 +5,7 @@
 use super::bind::{Bound, Node};
 use super::cursor::Cursor;
 use super::value::{Element, RecordType};
-use crate::error::StateResult;
+use crate::error::{StateError, StateResult};
 use crate::find::Finder;
 use crate::record::Record;
 use crate::state::State;
@@ -36,6 +36,17 @@ impl<T: RecordType> std::fmt::Debug for Typed<'_, T> {
 }
 
 impl<'a, T: RecordType> Typed<'a, T> {
+    #[inline]
+    fn new(state: &'a State, bound: &'static Bound) -> Self {
+        Self {
+            state,
+            bound,
+            node: bound.node(bound.root()),
+            finder: Finder::new(state, bound.type_id()).refusing(bound.key_refusal()),
+            of: PhantomData,
+        }
+    }
+
     /// The record with a primary key.
     ///
     /// # Errors
@@ -94,13 +105,23 @@ impl State {
         let bound = T::bindings().for_reading(self.schema_hash(), || {
             Bound::new::<T>(self.schema(), self.type_id(T::TYPE)?, false)
         })?;
-        Ok(Typed {
-            state: self,
-            bound,
-            node: bound.node(bound.root()),
-            finder: Finder::new(self, bound.type_id()),
-            of: PhantomData,
-        })
+        Ok(Typed::new(self, bound))
+    }
+
+    /// The records of a Rust type, if the dataset has all that the type reads:
+    /// [`typed`](Self::typed) reads a field that was removed or renamed as its default.
+    ///
+    /// # Errors
+    /// When the schema has no such type, lacks a field, has one of another type, or has another
+    /// primary key than the struct. The message names type and field.
+    pub fn typed_strict<T: RecordType>(&self) -> StateResult<Typed<'_, T>> {
+        let bound = T::bindings().for_writing(self.schema_hash(), || {
+            Bound::new::<T>(self.schema(), self.type_id(T::TYPE)?, true)
+        })?;
+        match bound.key_refusal() {
+            Some(why) => Err(StateError::Invalid(why.to_owned())),
+            None => Ok(Typed::new(self, bound)),
+        }
     }
 
     /// The record of a Rust type with a primary key: `state.get::<City>(7)`, or

@@ -2,7 +2,8 @@
 //!
 //! Owns: matching by name, the check of types, and the result. Never reads a record.
 
-use super::value::{Element, Value};
+use super::keys;
+use super::value::{Element, RecordType, Value};
 use crate::error::{StateError, StateResult};
 use grotto_format::flat::MAX_DEPTH;
 use grotto_format::schema::{FieldType, Schema, TypeId, TypeKind};
@@ -72,6 +73,8 @@ pub struct Bound {
     type_id: TypeId,
     root: NodeId,
     nodes: Vec<Node>,
+    /// Why the struct's key finds nothing: the dataset has another one.
+    key_refusal: Option<String>,
 }
 
 impl Bound {
@@ -79,9 +82,14 @@ impl Bound {
         type_id: TypeId(0),
         root: NodeId(u32::MAX),
         nodes: Vec::new(),
+        key_refusal: None,
     };
 
-    pub(crate) fn new<T: Element>(schema: &Schema, id: TypeId, strict: bool) -> StateResult<Self> {
+    pub(crate) fn new<T: RecordType>(
+        schema: &Schema,
+        id: TypeId,
+        strict: bool,
+    ) -> StateResult<Self> {
         let mut binder = Binder {
             schema,
             strict,
@@ -95,6 +103,7 @@ impl Bound {
             type_id: id,
             root,
             nodes: binder.nodes,
+            key_refusal: keys::refusal(schema, id, T::KEY),
         })
     }
 
@@ -102,6 +111,10 @@ impl Bound {
     #[must_use]
     pub fn type_id(&self) -> TypeId {
         self.type_id
+    }
+
+    pub(crate) fn key_refusal(&self) -> Option<&str> {
+        self.key_refusal.as_deref()
     }
 
     pub(crate) fn root(&self) -> NodeId {

@@ -1,7 +1,7 @@
 //! What typed records and elements are looked up by, as the compiler knows it.
 //!
-//! Owns: where the key paths of a struct lead, and which key types follow from that. Never looks
-//! anything up.
+//! Owns: where the key paths of a struct lead, which key types follow from that, and whether a dataset
+//! has the same key. Never looks anything up.
 //!
 //! `#[derive(Record)]` sees the fields of one struct only, and a key path may lead through others. So
 //! every type says in a constant what a path meets there, and the derived code follows its paths
@@ -10,7 +10,8 @@
 
 use super::value::{Element, Value};
 use crate::key::Key;
-use grotto_format::schema::FieldType;
+use grotto_format::flat::MAX_DEPTH;
+use grotto_format::schema::{FieldType, Schema, TypeId};
 
 /// What a key path meets at a Rust type.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,47 @@ impl KeyNode {
             Self::Closed => closed(),
         }
     }
+}
+
+/// Why a struct with this key cannot look records of a type up: the dataset has another one. `None`
+/// if it can, and for a struct without key, which cannot try.
+pub(super) fn refusal(schema: &Schema, id: TypeId, key: &[&str]) -> Option<String> {
+    let ty = schema.get(id);
+    let found = ty.key().map_or(&[][..], |key| &key.paths);
+    let mut pairs = key.iter().zip(found);
+    let same = key.len() == found.len()
+        && pairs.all(|(path, found)| steps(schema, id, path).as_ref() == Some(&found.steps));
+    if key.is_empty() || same {
+        return None;
+    }
+    let texts: Vec<&str> = found.iter().map(|path| path.text.as_str()).collect();
+    let found = match texts.as_slice() {
+        [] => "none".to_owned(),
+        texts => format!("({})", texts.join(", ")),
+    };
+    let (name, key) = (&ty.name, key.join(", "));
+    Some(format!(
+        "type {name}: expected the primary key ({key}) of the struct, found {found}"
+    ))
+}
+
+/// Where a path leads in a schema, as its own keys have it.
+fn steps(schema: &Schema, mut id: TypeId, path: &str) -> Option<Vec<u16>> {
+    let (mut names, mut steps) = (path.split('.'), Vec::new());
+    while steps.len() <= MAX_DEPTH {
+        let fields = schema.get(id).fields();
+        let column = match names.next() {
+            Some(name) => fields.iter().position(|field| field.name == name)?,
+            // At its end a reference to a type of one field stands for the field.
+            None => 0,
+        };
+        steps.push(u16::try_from(column).ok()?);
+        match fields.get(column)?.ty {
+            FieldType::Reference(to) => id = to,
+            _ => return names.next().is_none().then_some(steps),
+        }
+    }
+    None
 }
 
 /// What a key path meets at a field.

@@ -158,6 +158,9 @@ pub trait RecordType: Element {
     /// Name of its type in the schema.
     const TYPE: &'static str;
 
+    /// Paths of its primary key, in the names of the schema; none without a key.
+    const KEY: &'static [&'static str];
+
     /// What its records are looked up by: of one field the value, of several a tuple of them, in the
     /// order of the key; text as `&str` and bytes as `&[u8]`. [`NoKey`](crate::NoKey) without a key.
     type Key<'k>: Key;

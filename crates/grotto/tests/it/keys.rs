@@ -78,12 +78,12 @@ fn a_dataset_with_another_key_than_the_struct_says_which() {
     let error = state.get::<Named>("Berlin").expect_err("one field of two");
     assert_eq!(
         error.to_string(),
-        "type Place: expected a key of 2 fields (string in.isoCode, string name), found 1 field (string)"
+        "type Place: expected the primary key (name) of the struct, found (in.isoCode, name)"
     );
     let error = state.get::<Crowded>((3, "Berlin")).expect_err("a number");
     assert_eq!(
         error.to_string(),
-        "type Place, key field in.isoCode: expected string, found long"
+        "type Place: expected the primary key (population, name) of the struct, found (in.isoCode, name)"
     );
     let many = state.get_many::<Crowded>(&[(3, "Berlin")]);
     assert!(many.is_err());

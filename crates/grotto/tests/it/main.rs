@@ -13,6 +13,7 @@ mod keys;
 mod kinds;
 mod nulls;
 mod refused;
+mod require;
 mod schemas;
 mod travel;
 mod untyped;
