@@ -358,3 +358,34 @@ fn a_snapshot_that_only_a_later_entry_names_is_checked_too() {
         "{found}"
     );
 }
+
+#[test]
+fn what_was_collected_is_neither_missing_nor_left_over() {
+    let bent = Bent::new();
+    let bench = &bent.bench;
+    let log_of = |version| log_file(bench, version);
+    let old = std::fs::read(log_of(1)).unwrap();
+    run(async {
+        let url = StoreUrl::Local(bench.path("store"));
+        let dataset = Dataset::open(Store::open_writable(&url).unwrap(), "items").unwrap();
+        dataset.raise_collected(2).await.unwrap();
+    });
+    // A collector is halfway: an entry is gone, the blobs of another are, and one was created again.
+    std::fs::write(log_of(1), &old[..40]).unwrap();
+    let snapshots = crate::damage::blobs(bench, "store", "snapshot");
+    let second = snapshots.iter().find(|name| name.contains("0002-"));
+    std::fs::remove_file(bench.path(&format!("store/items/{}", second.unwrap()))).unwrap();
+    let found = bench.run("verify --store store").ok();
+    assert!(found.starts_with("OK: items, versions 3 to 9, "), "{found}");
+    std::fs::remove_file(log_of(1)).unwrap();
+    std::fs::remove_file(log_of(2)).unwrap();
+    bench.run("verify --store store").ok();
+    std::fs::remove_file(log_of(4)).unwrap();
+    let found = bench.run("verify --store store");
+    assert_eq!(found.code, 6, "{}", found.err);
+    assert!(
+        found.out.contains("log entries 4 to 4 are missing"),
+        "{}",
+        found.out
+    );
+}

@@ -69,7 +69,7 @@ async fn versions_that_are_lost_hide_no_later_one() {
 async fn other_things_in_the_folder_of_the_log_hide_nothing() {
     let (far, dataset) = log_of(2_500, |_| true).await;
     for number in 0..1_500 {
-        let path = Path::from(format!("cities/log/0-{number:06}.txt"));
+        let path = Path::from(format!("cities/log/{:020}.json.{number:06}", 0));
         far.inner.put(&path, "x".into()).await.unwrap();
     }
     assert_eq!(dataset.head().await.unwrap().unwrap().version, 2_500);

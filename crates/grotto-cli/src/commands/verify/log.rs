@@ -6,28 +6,33 @@
 use super::faults::Faults;
 use super::rules;
 use crate::failure::Outcome;
-use grotto::store::{BlobKind, BlobRef, Dataset, EntryKind, LogEntry, Outline, Source};
+use grotto::store::{BlobKind, BlobRef, Dataset, EntryKind, Error, LogEntry, Outline, Source};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All that a log says.
+/// All that a log says past what was collected.
 #[derive(Default)]
 pub(super) struct Log {
+    /// Versions at or below are followed by nobody, and their blobs go one after the other.
+    boundary: u64,
     pub(super) entries: BTreeMap<u64, Outline>,
     /// Those that are announced and count, and those that entries name; by version.
     pub(super) snapshots: BTreeMap<u64, BTreeSet<BlobRef>>,
     /// Versions whose announced snapshots the log does not bear out.
     pub(super) unborne: Vec<u64>,
-    /// Every blob that an entry, a link or an announcement names.
+    /// Every blob that an entry, a link or an announcement names, of collected versions too.
     pub(super) named: BTreeSet<String>,
 }
 
 impl Log {
     pub(super) async fn read(dataset: &Dataset, faults: &mut Faults) -> Outcome<Self> {
-        let mut log = Self::default();
+        let boundary = dataset.collected().await?;
+        let mut log = Self {
+            boundary,
+            ..Self::default()
+        };
         let versions = dataset.list_versions(1..=u64::MAX).await?;
         log.read_entries(dataset, &versions, faults).await?;
         log.read_announcements(dataset, faults).await?;
-        let boundary = dataset.collected().await?;
         find_gaps(&versions, boundary, faults);
         // A collector takes old snapshots away, and entries go on naming them.
         log.snapshots.retain(|version, _| *version > boundary);
@@ -57,9 +62,13 @@ impl Log {
         let mut before: Option<LogEntry> = None;
         for version in versions.iter().copied() {
             let entry = dataset.read_entry(version).await;
-            let Some(entry) = faults.tolerate(entry)?.flatten() else {
+            let Some(entry) = self.tolerate(version, entry, faults)? else {
                 continue;
             };
+            if version <= self.boundary {
+                self.note_names(&entry);
+                continue;
+            }
             rules::broken(before.as_ref(), &entry)
                 .into_iter()
                 .for_each(|broken| faults.corrupt(format!("version {version}: {broken}")));
@@ -68,6 +77,22 @@ impl Log {
             before = Some(entry);
         }
         Ok(())
+    }
+
+    /// Takes note of damage, unless it was collected.
+    fn tolerate<T>(
+        &self,
+        version: u64,
+        read: Result<Option<T>, Error>,
+        faults: &mut Faults,
+    ) -> Outcome<Option<T>> {
+        let mut collected = Faults::default();
+        let faults = if version <= self.boundary {
+            &mut collected
+        } else {
+            faults
+        };
+        Ok(faults.tolerate(read)?.flatten())
     }
 
     fn note_names(&mut self, entry: &LogEntry) {
@@ -92,9 +117,13 @@ impl Log {
     async fn read_announcements(&mut self, dataset: &Dataset, faults: &mut Faults) -> Outcome<()> {
         for version in dataset.snapshot_versions().await? {
             let announced = dataset.announcement(version).await;
-            let Some(announced) = faults.tolerate(announced)?.flatten() else {
+            let Some(announced) = self.tolerate(version, announced, faults)? else {
                 continue;
             };
+            if version <= self.boundary {
+                self.named.insert(announced.blob.name);
+                continue;
+            }
             // As for everybody: it counts only with the log entry of its version and its checksum.
             let entry = self.entry(version);
             match entry.filter(|entry| entry.state_checksum == announced.state_checksum) {
