@@ -57,7 +57,7 @@ impl From<LogEntry> for Outline {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use grotto_format::log::{EntryBlobs, InlineBlobs};
+    use grotto_format::log::{EntryBlobs, InlineBlobs, Link, StepNonce};
 
     fn entry(blobs: Option<EntryBlobs>) -> LogEntry {
         LogEntry {
@@ -91,8 +91,18 @@ mod tests {
             delta: Bytes::from(vec![7; 10]),
             reverse: Some(Bytes::from(vec![7; 5])),
         };
-        let outline = Outline::of(entry(Some(EntryBlobs::Inline(blobs))));
-        assert_eq!(outline.entry(), &entry(None));
+        let mut whole = entry(Some(EntryBlobs::Inline(blobs)));
+        whole.links.0.push(Link {
+            since: 6,
+            from: 6,
+            epoch: 1,
+            nonce: StepNonce::default(),
+            delta_bytes: 10,
+            reverse_bytes: Some(5),
+            inline: true,
+        });
+        let outline = Outline::of(whole);
+        assert_eq!(outline.entry(), &entry(None), "no blobs, no links");
         for (kind, length) in [(BlobKind::Delta, 10), (BlobKind::Reverse, 5)] {
             let blob = outline.blob(kind).unwrap();
             assert_eq!((blob.held(), blob.length()), (0, length));
