@@ -55,7 +55,7 @@ impl Mount {
         })
     }
 
-    /// The process dies in its operation of this number from now.
+    /// The process dies in its operation of this number from now, unless faults end before.
     pub(crate) fn die_in(&self, operations: u64) {
         self.status.lock().dies_in = Some(operations);
     }
@@ -94,7 +94,8 @@ impl Mount {
         if status.dead {
             return Err(io::Error::other("the process is dead"));
         }
-        if let Some(left) = &mut status.dies_in {
+        let fails = self.disk.files.lock().fails;
+        if let Some(left) = status.dies_in.as_mut().filter(|_| fails) {
             *left = left.saturating_sub(1);
             return Ok(*left == 0);
         }
