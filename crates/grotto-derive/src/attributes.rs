@@ -17,6 +17,15 @@ pub(crate) struct OfStruct {
     pub(crate) rename: Option<LitStr>,
     pub(crate) key: Option<Vec<KeyPath>>,
     pub(crate) krate: Option<Path>,
+    /// Of an enum: stored as a number.
+    pub(crate) int: Option<()>,
+}
+
+/// Attributes of a variant of an enum.
+#[derive(Default)]
+pub(crate) struct OfVariant {
+    pub(crate) rename: Option<LitStr>,
+    pub(crate) other: Option<()>,
 }
 
 /// Attributes of a field.
@@ -25,6 +34,25 @@ pub(crate) struct OfField {
     pub(crate) rename: Option<LitStr>,
     pub(crate) dedup: Option<Path>,
     pub(crate) hash_key: Option<Vec<KeyPath>>,
+    pub(crate) skip: Option<()>,
+    /// The module that converts the field to what is stored and back.
+    pub(crate) with: Option<Path>,
+}
+
+impl OfVariant {
+    pub(crate) fn read(attributes: &[Attribute]) -> Result<Self> {
+        let mut found = Self::default();
+        each(attributes, |meta| {
+            if meta.path.is_ident("rename") {
+                set(&meta, &mut found.rename, |meta| meta.value()?.parse())
+            } else if meta.path.is_ident("other") {
+                set(&meta, &mut found.other, |_| Ok(()))
+            } else {
+                Err(meta.error("expected other or rename = \"..\""))
+            }
+        })?;
+        Ok(found)
+    }
 }
 
 impl OfStruct {
@@ -39,8 +67,10 @@ impl OfStruct {
                 set(&meta, &mut found.krate, |meta| {
                     meta.value()?.parse::<LitStr>()?.parse()
                 })
+            } else if meta.path.is_ident("int") {
+                set(&meta, &mut found.int, |_| Ok(()))
             } else {
-                Err(meta.error("expected key(..), rename = \"..\" or crate = \"..\""))
+                Err(meta.error("expected key(..), rename = \"..\", int or crate = \"..\""))
             }
         })?;
         Ok(found)
@@ -57,8 +87,16 @@ impl OfField {
                 set(&meta, &mut found.dedup, |meta| Ok(meta.path.clone()))
             } else if meta.path.is_ident("hash_key") {
                 set(&meta, &mut found.hash_key, paths)
+            } else if meta.path.is_ident("skip") {
+                set(&meta, &mut found.skip, |_| Ok(()))
+            } else if meta.path.is_ident("with") {
+                set(&meta, &mut found.with, |meta| {
+                    meta.value()?.parse::<LitStr>()?.parse()
+                })
             } else {
-                Err(meta.error("expected dedup, hash_key(..) or rename = \"..\""))
+                let expected =
+                    "expected dedup, hash_key(..), skip, with = \"..\" or rename = \"..\"";
+                Err(meta.error(expected))
             }
         })?;
         if let (Some(dedup), Some(_)) = (&found.dedup, &found.hash_key) {

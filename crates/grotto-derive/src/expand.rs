@@ -3,11 +3,12 @@
 //! Owns: its text. Every path in it is absolute, so that nothing in the user's scope changes its
 //! meaning.
 
-use crate::model::{Field, Kind, Model};
+use crate::model::{Field, Kind, Model, With};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
+use syn::{Ident, Path};
 
 /// The accessor and the trait implementations.
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -25,11 +26,21 @@ fn accessor(model: &Model) -> TokenStream {
     let methods = model.fields.iter().enumerate().map(|(position, field)| {
         let (name, visibility, ty) = (&field.name, &field.visibility, &field.ty);
         let doc = format!("Field `{}` of the record.", field.field_name);
+        let (given, read) = match &field.with {
+            Some(with) => (
+                quote! { #ty },
+                with.read(quote!(self.0), field, krate, position),
+            ),
+            None => (
+                quote! { <#ty as #krate::derive_support::Value>::Ref<'a> },
+                quote! { #krate::derive_support::Cursor::read::<#ty>(self.0, #position) },
+            ),
+        };
         quote_spanned! {ty.span()=>
             #[doc = #doc]
             #[inline]
-            #visibility fn #name(&self) -> <#ty as #krate::derive_support::Value>::Ref<'a> {
-                #krate::derive_support::Cursor::read::<#ty>(self.0, #position)
+            #visibility fn #name(&self) -> #given {
+                #read
             }
         }
     });
@@ -59,8 +70,38 @@ fn accessor(model: &Model) -> TokenStream {
     }
 }
 
+impl With {
+    /// Reads the field at a cursor, and converts it.
+    fn read(
+        &self,
+        cursor: TokenStream,
+        field: &Field,
+        krate: &Path,
+        position: usize,
+    ) -> TokenStream {
+        let (module, stored) = (&self.module, &field.stored);
+        let convert = quote_spanned! {module.span()=> #module::from_stored };
+        let read = quote! { #krate::derive_support::Cursor::read::<#stored>(#cursor, #position) };
+        if self.optional {
+            quote_spanned! {module.span()=> #read.map(#convert) }
+        } else {
+            quote_spanned! {module.span()=> #convert(#read) }
+        }
+    }
+
+    /// What is stored for a field.
+    fn stored(&self, name: &Ident) -> TokenStream {
+        let module = &self.module;
+        if self.optional {
+            quote_spanned! {module.span()=> &self.#name.as_ref().map(#module::to_stored) }
+        } else {
+            quote_spanned! {module.span()=> &#module::to_stored(&self.#name) }
+        }
+    }
+}
+
 fn declared(krate: &syn::Path, field: &Field) -> TokenStream {
-    let (name, ty) = (&field.field_name, &field.ty);
+    let (name, ty) = (&field.field_name, &field.stored);
     let call = quote! { #krate::derive_support::DeclaredFields };
     match &field.kind {
         Kind::Plain => quote_spanned! {ty.span()=> #call::field::<#ty>(fields, #name); },
@@ -77,17 +118,36 @@ fn element(model: &Model) -> TokenStream {
     let accessor = format_ident!("{}Ref", name.unraw());
     let support = quote! { #krate::derive_support };
     let declared = model.fields.iter().map(|field| declared(krate, field));
-    let nodes = model.fields.iter().map(|Field { ty, field_name, .. }| {
+    let nodes = model.fields.iter().map(|field| {
+        let (ty, field_name) = (&field.stored, &field.field_name);
         quote_spanned! {ty.span()=> (#field_name, #support::key_node::<#ty>()) }
     });
-    let bound = model.fields.iter().map(|Field { ty, field_name, .. }| {
-        quote_spanned! {ty.span()=> #support::Fields::field::<#ty>(fields, #field_name)?; }
+    let bound = model.fields.iter().map(|field| {
+        let (ty, name) = (&field.stored, &field.field_name);
+        quote_spanned! {ty.span()=> #support::Fields::field::<#ty>(fields, #name)?; }
     });
-    let owned = model.fields.iter().enumerate().map(|(position, Field { ty, name, .. })| {
-        quote_spanned! {ty.span()=> #name: #support::Cursor::own::<#ty>(at, #position, owning)?, }
+    let owned = model.fields.iter().enumerate().map(|(position, field)| {
+        let (ty, name) = (&field.ty, &field.name);
+        match &field.with {
+            Some(with) => {
+                let read = with.read(quote!(at), field, krate, position);
+                quote_spanned! {ty.span()=> #name: #read, }
+            }
+            None => {
+                quote_spanned! {ty.span()=> #name: #support::Cursor::own::<#ty>(at, #position, owning)?, }
+            }
+        }
     });
-    let written = model.fields.iter().map(|Field { ty, name, .. }| {
-        quote_spanned! {ty.span()=> #support::ObjectWriter::field::<#ty>(fields, &self.#name)?; }
+    let skipped = model.skipped.iter().map(|name| {
+        quote_spanned! {name.span()=> #name: ::core::default::Default::default(), }
+    });
+    let written = model.fields.iter().map(|field| {
+        let (ty, name) = (&field.stored, &field.name);
+        let value = match &field.with {
+            Some(with) => with.stored(name),
+            None => quote! { &self.#name },
+        };
+        quote_spanned! {ty.span()=> #support::ObjectWriter::field::<#ty>(fields, #value)?; }
     });
     quote! {
         impl #support::Element for #name {
@@ -125,7 +185,7 @@ fn element(model: &Model) -> TokenStream {
             ) -> #support::StateResult<Self> {
                 owning.nested(|owning| {
                     let _ = (&at, &owning);
-                    ::core::result::Result::Ok(Self { #(#owned)* })
+                    ::core::result::Result::Ok(Self { #(#owned)* #(#skipped)* })
                 })
             }
 

@@ -9,9 +9,10 @@ mod attributes;
 mod expand;
 mod model;
 mod types;
+mod values;
 
 use proc_macro::TokenStream;
-use syn::{DeriveInput, parse_macro_input};
+use syn::{Data, DeriveInput, Fields, parse_macro_input};
 
 /// Makes a struct a record type, and generates its accessor: `CityRef` for `City`, with one method
 /// per field that reads in place.
@@ -29,11 +30,39 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `#[grotto(dedup)]`: text or bytes that repeat a lot become records of their own, each stored
 ///   once.
 /// - `#[grotto(hash_key(id))]`: on a set or map, what its elements or keys are found by.
+/// - `#[grotto(skip)]`: not stored. Copied out, it is `Default::default()`.
+/// - `#[grotto(with = "module")]`: a type of one's own or of another crate, stored as one that records
+///   have. The module has a type `Stored`, `fn to_stored(&T) -> Stored`, and
+///   `fn from_stored(..) -> T`, which takes what reading a `Stored` gives: itself, or `&str` and
+///   `&[u8]` for text and bytes. It must have an answer for every stored value: reading never fails. A
+///   field that is an `Option` of the type is null for `None`.
+///
+/// An **enum without data** is stored as text, the names of its variants: `#[grotto(rename = "..")]`
+/// on a variant gives another text, `#[grotto(int)]` on the enum stores the numbers of the variants
+/// instead. The variant with `#[grotto(other)]` is read where a dataset holds anything else, or
+/// nothing. The enum must be `Copy`.
+///
+/// A **newtype** such as `struct Sku(String)` is stored as the value in it, and read as that: accessors
+/// give `&str`, `to_struct` gives a `Sku`. Sets, maps and keys are looked up by the value, too.
 #[proc_macro_derive(Record, attributes(grotto))]
 pub fn derive_record(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    match model::Model::read(&input) {
-        Ok(model) => expand::expand(&model).into(),
+    match code(&input) {
+        Ok(code) => code.into(),
         Err(error) => error.into_compile_error().into(),
     }
+}
+
+fn code(input: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
+    if let Data::Enum(data) = &input.data {
+        return values::expand_enum(input, data);
+    }
+    if let Data::Struct(data) = &input.data
+        && let Fields::Unnamed(fields) = &data.fields
+        && let (Some(only), 1) = (fields.unnamed.first(), fields.unnamed.len())
+        && input.generics.params.is_empty()
+    {
+        return values::expand_newtype(input, &only.ty);
+    }
+    Ok(expand::expand(&model::Model::read(input)?))
 }

@@ -21,6 +21,8 @@ pub(crate) struct Model {
     pub(crate) key: Vec<(String, Span)>,
     pub(crate) krate: Path,
     pub(crate) fields: Vec<Field>,
+    /// Fields that are not stored.
+    pub(crate) skipped: Vec<Ident>,
 }
 
 /// A field, understood.
@@ -30,7 +32,17 @@ pub(crate) struct Field {
     /// Its name in the schema.
     pub(crate) field_name: String,
     pub(crate) ty: Type,
+    /// What is stored for it: its own type, unless a module converts.
+    pub(crate) stored: Type,
+    pub(crate) with: Option<With>,
     pub(crate) kind: Kind,
+}
+
+/// How a field is converted.
+pub(crate) struct With {
+    pub(crate) module: Path,
+    /// Whether the field is an `Option` of what the module converts.
+    pub(crate) optional: bool,
 }
 
 /// How a field is declared.
@@ -43,7 +55,10 @@ pub(crate) enum Kind {
 impl Model {
     pub(crate) fn read(input: &DeriveInput) -> Result<Self> {
         let attributes = OfStruct::read(&input.attrs)?;
-        let fields = fields(input)?;
+        if attributes.int.is_some() {
+            return Err(Error::new_spanned(&input.ident, "int is for enums"));
+        }
+        let (fields, skipped) = fields(input)?;
         let key = attributes
             .key
             .as_deref()
@@ -58,11 +73,12 @@ impl Model {
             name,
             key,
             fields,
+            skipped,
         })
     }
 }
 
-fn fields(input: &DeriveInput) -> Result<Vec<Field>> {
+fn fields(input: &DeriveInput) -> Result<(Vec<Field>, Vec<Ident>)> {
     if !input.generics.params.is_empty() {
         let message = "a record type has no type parameters and no lifetimes: it owns its data";
         return Err(Error::new_spanned(&input.generics, message));
@@ -70,21 +86,23 @@ fn fields(input: &DeriveInput) -> Result<Vec<Field>> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new_spanned(
             &input.ident,
-            "expected a struct, found an enum or union",
+            "expected a struct or an enum, found a union",
         ));
     };
     let Fields::Named(named) = &data.fields else {
         return Err(Error::new_spanned(
             &input.ident,
-            "expected a struct with named fields",
+            "expected a struct with named fields, or one around a single value",
         ));
     };
     let mut fields: Vec<Field> = Vec::with_capacity(named.named.len());
+    let mut skipped = Vec::new();
     let mut errors: Option<Error> = None;
     for field in &named.named {
-        let read = self::field(field).and_then(|field| unique(field, &fields));
+        let read = self::field(field).and_then(|read| unique(read, &fields));
         match read {
-            Ok(field) => fields.push(field),
+            Ok(Some(field)) => fields.push(field),
+            Ok(None) => skipped.extend(field.ident.clone()),
             // All of them at once, so that one compilation shows them.
             Err(error) => match &mut errors {
                 Some(errors) => errors.combine(error),
@@ -92,10 +110,11 @@ fn fields(input: &DeriveInput) -> Result<Vec<Field>> {
             },
         }
     }
-    errors.map_or(Ok(fields), Err)
+    errors.map_or(Ok((fields, skipped)), Err)
 }
 
-fn unique(field: Field, before: &[Field]) -> Result<Field> {
+fn unique(field: Option<Field>, before: &[Field]) -> Result<Option<Field>> {
+    let Some(field) = field else { return Ok(None) };
     match before
         .iter()
         .find(|other| other.field_name == field.field_name)
@@ -104,13 +123,31 @@ fn unique(field: Field, before: &[Field]) -> Result<Field> {
             let message = format!("a second field named {} in the schema", field.field_name);
             Err(Error::new_spanned(&field.name, message))
         }
-        None => Ok(field),
+        None => Ok(Some(field)),
     }
 }
 
-fn field(field: &syn::Field) -> Result<Field> {
+/// A field; `None` for one that is not stored.
+fn field(field: &syn::Field) -> Result<Option<Field>> {
     let attributes = OfField::read(&field.attrs)?;
-    types::check(&field.ty)?;
+    if attributes.skip.is_some() {
+        return Ok(None);
+    }
+    if attributes.with.is_none() {
+        types::check(&field.ty)?;
+    }
+    let with = attributes.with.map(|module| With {
+        module,
+        optional: types::is_option(&field.ty),
+    });
+    let stored = match &with {
+        Some(With {
+            module,
+            optional: true,
+        }) => parse_quote!(::core::option::Option<#module::Stored>),
+        Some(With { module, .. }) => parse_quote!(#module::Stored),
+        None => field.ty.clone(),
+    };
     let Some(name) = field.ident.clone() else {
         return Err(Error::new_spanned(field, "expected a named field"));
     };
@@ -119,7 +156,9 @@ fn field(field: &syn::Field) -> Result<Field> {
         (None, Some(paths)) => Kind::Hashed(paths.iter().map(dotted).collect()),
         (None, None) => Kind::Plain,
     };
-    Ok(Field {
+    Ok(Some(Field {
+        stored,
+        with,
         field_name: attributes
             .rename
             .map_or_else(|| name.unraw().to_string(), |name| name.value()),
@@ -127,7 +166,7 @@ fn field(field: &syn::Field) -> Result<Field> {
         ty: field.ty.clone(),
         name,
         kind,
-    })
+    }))
 }
 
 fn dotted(path: &KeyPath) -> String {

@@ -65,6 +65,11 @@ fn inner(arguments: &PathArguments, in_option: bool) -> Result<()> {
     Ok(())
 }
 
+/// Whether a type is written as an `Option`.
+pub(crate) fn is_option(ty: &Type) -> bool {
+    named(ty).is_some_and(|name| name == "Option")
+}
+
 fn named(ty: &Type) -> Option<String> {
     match ty {
         Type::Path(path) => path

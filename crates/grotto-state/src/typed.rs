@@ -15,6 +15,9 @@
 //! | `HashSet<T>`, `BTreeSet<T>` | reference to `SetOfT` | [`SetRef`] |
 //! | `HashMap<K, V>`, `BTreeMap<K, V>` | reference to `MapOfKToV` | [`MapRef`] |
 //! | `Box<T>` | as `T` | as `T` |
+//! | enum without data | `string`, with `#[grotto(int)]` `int` | the enum |
+//! | newtype `N(T)` | as `T` | as `T` |
+//! | any type, by `#[grotto(with = "module")]` | as `module::Stored` | the type |
 //!
 //! Elements, keys and values are records of their own, so a scalar there is in a wrapper such as
 //! `Long { long value; }`. A scalar field binds to a plain field and to a reference to a wrapper

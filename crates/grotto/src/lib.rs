@@ -83,11 +83,11 @@ pub use grotto_state::{
 /// ```
 #[doc(hidden)]
 pub mod derive_support {
-    pub use grotto_format::schema::TypeId;
+    pub use grotto_format::schema::{FieldType, TypeId};
     pub use grotto_state::typed::{
-        Binder, Bindings, Cursor, Declarations, DeclaredFields, Element, Fields, FoundBy, KeyKind,
-        KeyNode, KeyOf, NodeId, ObjectWriter, Owning, RecordRef, RecordType, Value, Writer,
-        key_node,
+        Binder, Bindings, Cursor, Declarations, DeclaredFields, Dedup, Element, Fields, FoundBy,
+        KeyKind, KeyNode, KeyOf, NodeId, ObjectWriter, Owning, RecordRef, RecordType, Value,
+        Writer, key_node,
     };
-    pub use grotto_state::{Key, NoKey, StateResult};
+    pub use grotto_state::{Key, KeyValue, NoKey, StateResult};
 }

@@ -18,17 +18,26 @@ fn accepted(input: DeriveInput) -> Model {
 fn only_structs_with_named_fields_are_accepted() {
     refused(
         parse_quote!(
-            enum E {
-                A,
+            union U {
+                a: i32,
             }
         ),
-        "expected a struct, found an enum or union",
+        "expected a struct or an enum, found a union",
     );
     refused(
         parse_quote!(
-            struct S(i32);
+            struct S(i32, i32);
         ),
-        "expected a struct with named fields",
+        "expected a struct with named fields, or one around a single value",
+    );
+    refused(
+        parse_quote!(
+            #[grotto(int)]
+            struct S {
+                a: i32,
+            }
+        ),
+        "int is for enums",
     );
     let expected = "a record type has no type parameters and no lifetimes: it owns its data";
     refused(
@@ -110,7 +119,7 @@ fn attributes_are_checked() {
                 a: i32,
             }
         ),
-        "expected key(..), rename = \"..\" or crate = \"..\"",
+        "expected key(..), rename = \"..\", int or crate = \"..\"",
     );
     refused(
         parse_quote!(
@@ -155,7 +164,7 @@ fn attributes_are_checked() {
                 a: i32,
             }
         ),
-        "expected dedup, hash_key(..) or rename = \"..\"",
+        "expected dedup, hash_key(..), skip, with = \"..\" or rename = \"..\"",
     );
     refused(
         parse_quote!(

@@ -47,6 +47,13 @@ impl<'a> Cursor<'a> {
         self.record
     }
 
+    /// Whether a scalar in this column has no value, or the record none.
+    #[inline]
+    #[must_use]
+    pub fn is_null(self, column: usize) -> bool {
+        self.record.is_none_or(|record| record.is_null(column))
+    }
+
     /// Reads a field of a struct by its position in the struct.
     #[inline(always)]
     #[must_use]

@@ -112,7 +112,18 @@ impl Writer<'_> {
         Ok(())
     }
 
-    pub(crate) fn wrapped<T: Element>(&mut self, value: &T) {
+    /// Writes the value of a text field, for a type that is stored as text.
+    pub fn text(&mut self, text: &str) {
+        self.out.var(text.as_bytes());
+    }
+
+    /// Writes the value of an integer field, for a type that is stored as `int`.
+    pub fn int(&mut self, value: i32) {
+        self.out.int(value);
+    }
+
+    /// Writes a scalar as a record of its wrapper type.
+    pub fn wrapped<T: Element>(&mut self, value: &T) {
         let mark = self.out.begin_object();
         self.out.field(0);
         value.write_scalar(self);

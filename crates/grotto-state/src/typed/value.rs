@@ -69,8 +69,9 @@ pub trait Element: Sized + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a record",
     label = "not a type that records can hold",
-    note = "supported are i32, i64, f32, f64, bool, String, Vec<u8>, structs with #[derive(Record)], \
-            and Option, Vec, HashSet, BTreeSet, HashMap, BTreeMap and Box of these"
+    note = "supported are i32, i64, f32, f64, bool, String, Vec<u8>, types with #[derive(Record)], \
+            and Option, Vec, HashSet, BTreeSet, HashMap, BTreeMap and Box of these; any other type by \
+            #[grotto(with = \"module\")]"
 )]
 pub trait Value: Sized + 'static {
     /// What reading gives.

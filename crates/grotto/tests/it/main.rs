@@ -6,6 +6,9 @@
 )]
 
 mod build;
+mod custom;
+#[path = "../../examples/custom_types.rs"]
+mod custom_types;
 mod deletes;
 mod evolved;
 mod inline;
