@@ -183,6 +183,11 @@ impl Call {
             .collect()
     }
 
+    /// Whether it asks for more than to read a file that is there.
+    pub(super) fn changes(&self) -> bool {
+        !self.is_of("openat") || self.args.contains("O_CREAT")
+    }
+
     /// Whether it is one that `set` names; `?` marks names that not every processor has.
     pub(super) fn is_of(&self, set: &str) -> bool {
         set.split(',')
@@ -206,4 +211,13 @@ fn calls_that_overlap_are_put_together() {
     );
     assert_eq!(calls[1].paths(), [PathBuf::from("/s/a#1")]);
     assert!(calls[1].is_of("fdatasync,fsync") && !calls[1].is_of("?link"));
+}
+
+#[test]
+fn opening_changes_something_where_it_creates() {
+    let text = "1 openat(AT_FDCWD</s>, \"/s/a\", O_RDONLY|O_CLOEXEC) = 3</s/a>\n\
+                1 openat(AT_FDCWD</s>, \"/s/b#1\", O_WRONLY|O_CREAT|O_EXCL, 0666) = 4</s/b#1>\n";
+    let calls = parse(text);
+    assert_eq!(calls.len(), 2);
+    assert!(!calls[0].changes() && calls[1].changes());
 }
