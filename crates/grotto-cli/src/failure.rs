@@ -3,7 +3,7 @@
 //! Owns: exit codes, hints, and how errors of the libraries become one clear line. Never: decides
 //! whether something is an error.
 
-use grotto::store::ErrorKind;
+use grotto::ErrorKind;
 use serde_json::json;
 use std::error::Error as StdError;
 use std::io::Write as _;
@@ -33,14 +33,16 @@ impl Kind {
     fn code(self) -> u8 {
         match self {
             Self::ReaderLeft => 0,
-            Self::Of(ErrorKind::Internal) => 1,
-            Self::Of(ErrorKind::Invalid) => 2,
+            Self::Of(ErrorKind::Invalid | ErrorKind::NoSchema) => 2,
             Self::NotFound | Self::Of(ErrorKind::NoDataset) => 3,
             Self::Of(ErrorKind::Unavailable) => 4,
             Self::Of(ErrorKind::Corrupt) => 5,
             Self::Of(ErrorKind::Missing) => 6,
             Self::Of(ErrorKind::Fenced) => 7,
             Self::Of(ErrorKind::Overloaded) => 8,
+            Self::Of(ErrorKind::Busy) => 9,
+            // The binary gives the libraries no closure of its own that may fail: a bug like any other.
+            Self::Of(_) => 1,
         }
     }
 
@@ -135,6 +137,11 @@ impl Failure {
     pub(crate) fn is_loss(&self) -> bool {
         use ErrorKind::{Corrupt, Missing};
         matches!(self.kind, Kind::Of(Corrupt | Missing))
+    }
+
+    /// Whether another process holds what only one may have.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.kind == Kind::Of(ErrorKind::Busy)
     }
 
     /// What happened, on one line.
@@ -232,32 +239,15 @@ pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
-impl From<grotto::store::Error> for Failure {
-    fn from(error: grotto::store::Error) -> Self {
+impl From<grotto::Error> for Failure {
+    fn from(error: grotto::Error) -> Self {
         Self::of_library(error.kind(), error.message(), &error)
     }
 }
 
-impl From<grotto::consumer::Error> for Failure {
-    fn from(error: grotto::consumer::Error) -> Self {
-        Self::of_library(error.kind(), error.message(), &error)
-    }
-}
-
-impl From<grotto::producer::Error> for Failure {
-    fn from(error: grotto::producer::Error) -> Self {
-        Self::of_library(error.kind(), error.message(), &error)
-    }
-}
-
-impl From<grotto::state::StateError> for Failure {
-    fn from(error: grotto::state::StateError) -> Self {
-        use grotto::state::StateError as E;
-        let kind = match &error {
-            E::Invalid(_) | E::Limit(_) => ErrorKind::Invalid,
-            _ => ErrorKind::Corrupt,
-        };
-        Self::new(kind, error.to_string())
+impl From<grotto::StateError> for Failure {
+    fn from(error: grotto::StateError) -> Self {
+        Self::from(grotto::Error::from(error))
     }
 }
 
@@ -276,11 +266,12 @@ mod tests {
             E::Missing,
             E::Fenced,
             E::Overloaded,
+            E::Busy,
         ];
         let mut codes: Vec<u8> = of.into_iter().map(|kind| Kind::Of(kind).code()).collect();
         codes.push(Kind::NotFound.code());
         codes.sort_unstable();
-        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
 
     #[test]
@@ -300,7 +291,7 @@ mod tests {
                 "cannot open x: the file system is read-only",
             ),
         ] {
-            let error = grotto::store::Error::new(ErrorKind::Invalid, message);
+            let error = grotto::Error::new(ErrorKind::Invalid, message);
             let failure = Failure::from(error.with_source(read_only()));
             assert_eq!(failure.message(), expected);
             assert!(
@@ -323,8 +314,7 @@ mod tests {
     #[test]
     fn the_first_cause_is_told_once() {
         let cause = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        let error =
-            grotto::store::Error::new(ErrorKind::Invalid, "cannot open x").with_source(cause);
+        let error = grotto::Error::new(ErrorKind::Invalid, "cannot open x").with_source(cause);
         assert_eq!(
             Failure::from(error).message(),
             "cannot open x: permission denied"

@@ -175,7 +175,7 @@ async fn refreshed(dir: &Path, target: &Target) -> Outcome<(Arc<State>, Option<F
 
 /// Its keeper brings news by itself: nothing to remark.
 fn is_kept_by_another(failure: &Failure) -> bool {
-    failure.message().contains(" is in use by ")
+    failure.is_busy()
 }
 
 /// The state of a version, if the directory happens to hold it.

@@ -206,6 +206,7 @@ impl Builder {
     }
 
     async fn assemble(self) -> Result<Arc<Shared>> {
+        grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
         let dataset = Dataset::open(self.store, &self.name)?;
         let (place, found) = match self.state_dir {
             None => (Place::Heap(HeapSeal::with_options(self.segments)), None),

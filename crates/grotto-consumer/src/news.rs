@@ -19,10 +19,10 @@ pub(crate) async fn news(dataset: &Dataset, version: u64) -> Result<Option<LogEn
             tracing::warn!(%error, dataset = dataset.name(), "looking past a damaged log entry");
             match newer_head(dataset, version).await {
                 Ok(Some(head)) => Ok(Some(head)),
-                _ => Err(error.into()),
+                _ => Err(error),
             }
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns: everything between fetched bytes and a served state; it runs on a thread of its own.
 //! Never: lets anything be seen before every check has passed.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, no_state};
 use crate::shared::Shared;
 use bytes::Bytes;
 use grotto_format::blob::Blob;
@@ -83,5 +83,5 @@ fn build(dataset: &str, job: &Job, seal: &mut dyn grotto_state::Seal) -> Result<
         &*job.base
     };
     let applied = base.apply(&parsed, seal);
-    applied.map_err(|e| Error::state(&format!("version {to}, blob {}", blob.name()), e))
+    applied.map_err(|e| no_state(&format!("version {to}, blob {}", blob.name()), e))
 }

@@ -88,7 +88,7 @@ impl Shared {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     return news(&self.dataset, version).await;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             },
             // Before the first version there is none of its own to ask for.
             Glance::Own if version > 0 => match self.dataset.read_entry(version).await {
@@ -96,11 +96,11 @@ impl Shared {
                 Ok(None) => true,
                 // What is served was verified; that its entry is damaged now takes nothing from it.
                 Err(error) if error.kind() == ErrorKind::Corrupt => false,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             },
             Glance::Own | Glance::Hint => match self.dataset.leader_hint().await {
                 Ok(hint) => hint.is_some_and(|hint| hint.version > version),
-                Err(error) if error.kind().is_outage() => return Err(error.into()),
+                Err(error) if error.kind().is_outage() => return Err(error),
                 // Only a hint.
                 Err(_) => false,
             },

@@ -3,12 +3,12 @@
 //! Owns: settings and their defaults. Never reads the environment or a file.
 
 use crate::chores::Chores;
-use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::producer::{Core, Producer, Shared};
 use crate::restore::Restored;
 use crate::takeover::Taken;
 use crate::validate::Validator;
+use crate::{Error, Result};
 use grotto_format::Schema;
 use grotto_state::{SegmentOptions, WriteState};
 use grotto_store::{Dataset, ErrorKind, LogEntry, Store, WriterOptions};
@@ -163,10 +163,12 @@ impl ProducerBuilder {
     /// that of the dataset does not take over: it could never publish.
     ///
     /// # Errors
-    /// `Invalid` when the schema cannot follow, is missing for a new dataset, or the store does not fence;
+    /// `Invalid` when the schema cannot follow, the store does not fence, or there is no tokio runtime with
+    /// timers around the call; `NoSchema` when the dataset has none yet and none was given;
     /// `Unavailable` when the store does not answer; `Corrupt` or `Missing` when no path leads to the
     /// newest version.
     pub async fn open(mut self) -> Result<Producer> {
+        grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
         let env = self.store.env().clone();
         let Taken {
             writer,
@@ -183,10 +185,8 @@ impl ProducerBuilder {
                 } else {
                     "is empty"
                 };
-                return Err(Error::invalid(format!(
-                    "dataset {} {found}: expected a schema",
-                    self.name
-                )));
+                let message = format!("dataset {} {found}: expected a schema", self.name);
+                return Err(Error::new(ErrorKind::NoSchema, message));
             }
         };
         let snapshot_at = commits_at(writer.dataset(), head.as_ref(), newest).await?;

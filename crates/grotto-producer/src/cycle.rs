@@ -3,8 +3,8 @@
 //! Owns: adding, upserting and deleting in all forms (typed, JSON, flat), and transactions.
 //! Never publishes.
 
-use crate::error::{Error, Result};
 use crate::notes::Notes;
+use crate::{Error, Result};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
@@ -50,7 +50,7 @@ fn decode_json(
 ) -> Result<()> {
     flat.clear();
     json::decode(schema, id, text, flat)
-        .map_err(|e| Error::invalid(e.to_string()).at(&show_position(source, position)))
+        .map_err(|e| Error::invalid(e.to_string()).at(show_position(source, position)))
 }
 
 impl FullCycle {

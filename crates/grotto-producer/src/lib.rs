@@ -16,7 +16,7 @@
 //! use grotto_producer::Producer;
 //! use grotto_store::{Store, StoreUrl};
 //!
-//! let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }").map_err(grotto_producer::Error::from)?;
+//! let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }")?;
 //! let store = Store::open_writable(&StoreUrl::parse("/var/lib/grotto/store")?)?;
 //! let producer = Producer::builder("cities", store).schema(schema).open().await?;
 //! let published = producer
@@ -33,7 +33,7 @@
 mod builder;
 mod chores;
 mod cycle;
-mod error;
+mod guard;
 mod metrics;
 mod ndjson;
 mod notes;
@@ -46,9 +46,8 @@ mod validate;
 
 pub use builder::ProducerBuilder;
 pub use cycle::{FullCycle, IncrementalCycle};
-pub use error::{Error, Result};
+pub use grotto_error::{Error, ErrorKind, Result};
 pub use grotto_state::Mode;
-pub use grotto_store::ErrorKind;
 pub use ndjson::{NdjsonInput, Progress};
 pub use producer::Producer;
 pub use publish::{Published, Times};

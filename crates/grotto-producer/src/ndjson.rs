@@ -8,9 +8,9 @@ mod places;
 #[cfg(test)]
 mod tests;
 
-use crate::error::{Error, Result};
 use crate::producer::Producer;
 use crate::publish::Published;
+use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
@@ -339,7 +339,7 @@ fn decode_lines(
             Mode::Full => record(line, builder, schema, id),
             Mode::Incremental => change(line, builder, schema, id),
         };
-        let change = change.map_err(|error| error.at(&format!("{source} line {position}")))?;
+        let change = change.map_err(|error| error.at(format_args!("{source} line {position}")))?;
         lines.push(Line { position, change });
     }
     Ok(lines)

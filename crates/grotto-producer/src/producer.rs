@@ -6,12 +6,13 @@
 use crate::builder::{ProducerBuilder, Settings};
 use crate::chores::Chores;
 use crate::cycle::{FullCycle, IncrementalCycle};
-use crate::error::{Error, Result};
+use crate::guard::guarded;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::publish::{Pending, Published, Times};
 use crate::takeover::check_follows;
 use crate::validate::Candidate;
+use crate::{Error, Result};
 use grotto_env::Env;
 use grotto_format::Schema;
 use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, Promise, State, WriteState};
@@ -145,7 +146,7 @@ impl Producer {
     ///
     /// # Errors
     /// The error of `fill`, or of a record added before it that was not told yet; `Invalid` when
-    /// records or validators refuse; `Fenced` when another producer took over; `Unavailable` when the
+    /// records or validators refuse; `UserPanic` when `fill` or a validator panics; `Fenced` when another producer took over; `Unavailable` when the
     /// store did not answer. Nothing is visible after an error, unless its message says that the version
     /// may or may not be published: then the next cycle settles that first, and returns the version
     /// with or instead of its own once it is known to be published.
@@ -156,7 +157,7 @@ impl Producer {
         let threads = self.shared.settings.threads;
         let work = move |cycle| {
             let mut full = FullCycle::new(cycle, threads);
-            let filled = fill(&mut full);
+            let filled = guarded(CLOSURE, || fill(&mut full))?;
             let (records, notes) = (full.records, std::mem::take(&mut full.notes));
             Ok((full.into_cycle(filled)?, records, notes))
         };
@@ -173,7 +174,7 @@ impl Producer {
     {
         let work = move |cycle| {
             let mut incremental = IncrementalCycle::new(cycle);
-            fill(&mut incremental)?;
+            guarded(CLOSURE, || fill(&mut incremental))??;
             Ok((incremental.cycle, incremental.records, incremental.notes))
         };
         self.run(Mode::Incremental, work).await
@@ -282,6 +283,9 @@ impl Producer {
     }
 }
 
+/// What users hand to a cycle, in messages.
+const CLOSURE: &str = "the closure that fills the cycle";
+
 impl Shared {
     pub(crate) fn options(&self, version: u64) -> EncodeOptions {
         EncodeOptions {
@@ -327,11 +331,9 @@ impl Shared {
             counts: &encoded.counts,
         };
         for validator in &self.settings.validators {
-            validator.validate(&candidate).map_err(|reason| {
-                Error::invalid(format!(
-                    "validator {}: {reason}; nothing was published",
-                    validator.name()
-                ))
+            let name = format!("validator {}", validator.name());
+            guarded(&name, || validator.validate(&candidate))?.map_err(|reason| {
+                Error::invalid(format!("{name}: {reason}; nothing was published"))
             })?;
         }
         Ok(())

@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 
-use crate::error::{Error, Result};
 use crate::notes::Notes;
 use crate::producer::{Core, Producer, Worked};
+use crate::{Error, Result};
 use grotto_state::{Counts, Encoded};
 use grotto_store::{BlobRef, CommitFields, EntryBlobs, ErrorKind, Uploaded};
 use std::sync::Arc;
@@ -187,10 +187,10 @@ impl Producer {
         };
         if error.kind() == ErrorKind::Fenced || !writer.is_undecided() {
             core.pending = None;
-            return Err(error.into());
+            return Err(error);
         }
         let doubt = format!("version {version} may or may not be published");
-        Err(Error::from(error).at(&doubt))
+        Err(error.at(doubt))
     }
 
     /// Builds on the pending cycle, which is in the log.
@@ -270,7 +270,7 @@ impl Producer {
         let delta = std::mem::take(&mut encoded.delta);
         let reverse = encoded.reverse.take().map(Bytes::from);
         let writer = &self.shared.writer;
-        Ok(writer.upload_step(version, delta.into(), reverse).await?)
+        writer.upload_step(version, delta.into(), reverse).await
     }
 }
 

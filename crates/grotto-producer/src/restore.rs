@@ -4,7 +4,7 @@
 //! is for whoever takes over to know ([`crate::takeover`]); which blobs lead there, and what is done
 //! without, for the store.
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 use grotto_env::Env;
 use grotto_format::blob::Blob;
 use grotto_state::{HashSeed, HeapSeal, Promise, SegmentOptions, State, StateError};
@@ -113,7 +113,7 @@ impl Traveller for Restoring {
         let applied = self.env.blocking(work).await;
         self.state = applied
             .map_err(|e| Error::internal(format!("restoring stopped: {e}")))?
-            .map_err(|error| error.at(&format!("blob {}", blob.name())))?;
+            .map_err(|error| error.at(format_args!("blob {}", blob.name())))?;
         Ok(())
     }
 

@@ -4,8 +4,8 @@
 //! nothing but a longer way; it is logged and tried again after the next version. Its threads yield
 //! to those of cycles, so that a cycle beside a snapshot takes about as long as without.
 
-use crate::error::{Error, Result};
 use crate::producer::{Core, Producer, Shared};
+use crate::{Error, Result};
 use grotto_env::{Env, Work};
 use grotto_state::{EncodeOptions, State, encode_snapshot};
 use grotto_store::{BlobRef, SnapshotEntry};
@@ -69,7 +69,7 @@ impl Shared {
     async fn try_write_snapshot(&self, state: Arc<State>) -> Result<SnapshotEntry> {
         let version = state.version();
         let blob = self.upload_snapshot(state).await?;
-        Ok(self.writer.announce_snapshot(version, blob).await?)
+        self.writer.announce_snapshot(version, blob).await
     }
 
     /// Announces a snapshot that the log names already: who cannot find the announcement finds the
@@ -95,7 +95,7 @@ impl Shared {
             Work::Threads => encode_behind(&self.env, state, options).await?,
             Work::Inline => encode_snapshot(&state, &options)?,
         };
-        Ok(self.writer.upload_snapshot(version, bytes.into()).await?)
+        self.writer.upload_snapshot(version, bytes.into()).await
     }
 }
 

@@ -4,8 +4,8 @@
 //! anybody is fenced for it. Never writes but the fence.
 
 use crate::builder::ProducerBuilder;
-use crate::error::{Error, Result};
 use crate::restore::{Restored, restore};
+use crate::{Error, Result};
 use grotto_format::Schema;
 use grotto_format::schema::evolve;
 use grotto_store::{Dataset, ErrorKind, LogEntry, Writer};
@@ -40,9 +40,9 @@ impl ProducerBuilder {
                 Err(error) if error.kind() == ErrorKind::Fenced && tries > 1 => tries -= 1,
                 Err(error) if error.kind() == ErrorKind::Fenced => {
                     let message = format!("{}: others take over all the time", self.name);
-                    return Err(Error::unavailable(message, error));
+                    return Err(Error::unavailable(message).with_source(error));
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What can go wrong with a state.
 //!
-//! Owns: the error type of the crate. Never decides what to do about an error.
+//! Owns: the error type of the crate, and which kind each of its errors is of.
 
+use grotto_error::{Error, ErrorKind};
 use grotto_format::WireError;
 use grotto_format::blob::BlobError;
 use grotto_format::flat::FlatError;
@@ -102,4 +103,26 @@ pub enum StateError {
     /// The bytes of the state contradict each other.
     #[error("state is damaged: {0}")]
     Damaged(String),
+}
+
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        use StateError as E;
+        let kind = match &error {
+            E::Blob(_)
+            | E::Section { .. }
+            | E::Mismatch { .. }
+            | E::Checksum { .. }
+            | E::Unsound { .. }
+            | E::Damaged(_) => ErrorKind::Corrupt,
+            E::Seal(error) => ErrorKind::of_io(error),
+            E::Incompatible(_)
+            | E::Flat { .. }
+            | E::DuplicateKey { .. }
+            | E::NullKey { .. }
+            | E::Invalid(_)
+            | E::Limit(_) => ErrorKind::Invalid,
+        };
+        Self::showing(kind, error)
+    }
 }

@@ -19,7 +19,7 @@ use object_store::{
 
 use crate::breaker::{BreakerState, CircuitBreaker};
 use crate::confirm::Confirm;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, from_host, from_store};
 use crate::folder::{Folder, FolderSync, SystemSync, create_root};
 use crate::location::StoreUrl;
 use crate::options::StoreOptions;
@@ -77,7 +77,7 @@ impl Store {
         let StoreUrl::Local(path) = url else {
             return Self::open(url);
         };
-        create_root(path, &*sync).map_err(|e| Error::from_host("create store folder", path, e))?;
+        create_root(path, &*sync).map_err(|e| from_host("create store folder", path, e))?;
         Self::open_folder(path, sync)
     }
 
@@ -367,9 +367,7 @@ impl Store {
         }
         let deadline = self.options.deadline_for(bytes);
         let answer = match self.env.within(deadline, operation).await {
-            Ok(answer) => {
-                answer.map_err(|e| Error::from_store(action, path, self.root.as_deref(), e))
-            }
+            Ok(answer) => answer.map_err(|e| from_store(action, path, self.root.as_deref(), e)),
             Err(_) => Err(Error::unavailable(format!(
                 "cannot {action} {path}: no answer within {} s",
                 deadline.as_secs()

@@ -29,6 +29,7 @@
 pub use grotto_consumer as consumer;
 pub use grotto_derive::Record;
 pub use grotto_env as env;
+pub use grotto_error::{Error, ErrorKind, Result};
 pub use grotto_format as format;
 pub use grotto_producer as producer;
 pub use grotto_state as state;

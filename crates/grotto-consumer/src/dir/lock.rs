@@ -3,7 +3,7 @@
 //! Owns: the `LOCK` file. Never: removes it, as another process could then lock another file of the
 //! same name. The system releases the lock when its holder ends, however it ends.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use grotto_env::{FileLock, FileSystem, Locked};
 use std::path::{Path, PathBuf};
 
@@ -45,9 +45,9 @@ impl DirLock {
 
 fn held(dir: &Path, holder: &str) -> Error {
     let dir = dir.display();
-    Error::invalid(format!(
-        "state directory {dir} is in use by {holder}: attach to it, or choose another"
-    ))
+    let message =
+        format!("state directory {dir} is in use by {holder}: attach to it, or choose another");
+    Error::new(ErrorKind::Busy, message)
 }
 
 #[cfg(test)]

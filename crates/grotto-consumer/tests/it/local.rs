@@ -97,7 +97,7 @@ async fn one_consumer_at_a_time_writes_and_shutdown_makes_room() {
     kit.publisher().await.publish(1).await;
     let consumer = builder(&kit).start().await.unwrap();
     let error = builder(&kit).open().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(error.kind(), ErrorKind::Busy);
     assert!(error.message().contains("in use by process"), "{error}");
     consumer.shutdown().await;
     builder(&kit).open().await.unwrap();

@@ -37,7 +37,7 @@ async fn of_two_writers_the_one_whose_directory_was_removed_steps_back() {
     for every in [3, 2] {
         publisher.publish(every).await;
         let error = first.refresh().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
         assert!(error.message().contains("in use by process"), "{error}");
         second.refresh().await.unwrap().unwrap();
         let attached = Consumer::attach(kit.state_dir()).unwrap();

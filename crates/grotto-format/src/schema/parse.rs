@@ -41,6 +41,12 @@ impl std::fmt::Display for SchemaError {
     }
 }
 
+impl From<SchemaError> for grotto_error::Error {
+    fn from(error: SchemaError) -> Self {
+        Self::showing(grotto_error::ErrorKind::Invalid, error)
+    }
+}
+
 impl SchemaError {
     /// An error about a declared name, at its place.
     pub(super) fn at(name: &Name, message: String) -> Self {

@@ -3,7 +3,7 @@
 //! Owns: what a line may say. Never: which line it is; callers add that to messages.
 
 use super::Change;
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};

@@ -13,7 +13,11 @@ async fn a_closure_that_panics_fails_its_cycle_and_no_other() {
         .run_cycle(|_| panic!("a bug of the caller"))
         .await
         .unwrap_err();
-    assert_eq!(panicked.kind(), ErrorKind::Internal);
+    assert_eq!(panicked.kind(), ErrorKind::UserPanic);
+    assert_eq!(
+        panicked.message(),
+        "the closure that fills the cycle panicked: a bug of the caller"
+    );
     let failed = producer.metrics_text().unwrap();
     assert!(
         failed.contains("grotto_producer_failed_cycles_total 1"),
@@ -53,9 +57,11 @@ async fn a_validator_that_panics_or_refuses_keeps_the_last_version() {
     let producer = builder.validator(Moody).open().await.unwrap();
     put(&producer, 1, "one").await.unwrap().unwrap();
     let version = producer.version();
+    let panicked = put(&producer, 2, "two").await.unwrap_err();
+    assert_eq!(panicked.kind(), ErrorKind::UserPanic);
     assert_eq!(
-        put(&producer, 2, "two").await.unwrap_err().kind(),
-        ErrorKind::Internal
+        panicked.message(),
+        "validator moody panicked: a bug of the validator"
     );
     let three = |cycle: &mut grotto_producer::IncrementalCycle| {
         cycle.upsert_json("City", r#"{"id":2}"#, 1)?;
@@ -89,4 +95,33 @@ async fn a_record_added_twice_fails_the_cycle_even_if_the_caller_goes_on() {
         );
         put(&producer, 1, "one").await.unwrap();
     }
+}
+
+#[test]
+fn without_a_runtime_an_error_says_what_is_missing() {
+    let open = || Producer::builder("cities", TroubledStore::new().store()).open();
+    let error = futures::executor::block_on(open()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let text = error.to_string();
+    assert!(
+        text.starts_with("expected a tokio runtime around the call"),
+        "{text}"
+    );
+    let bare = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let error = bare.block_on(open()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("with `enable_all()`"), "{text}");
+}
+
+#[tokio::test]
+async fn a_new_dataset_without_a_schema_is_told_from_other_errors() {
+    let store = TroubledStore::new().store();
+    let error = Producer::builder("cities", store).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSchema);
+    assert_eq!(
+        error.message(),
+        "dataset cities is empty: expected a schema"
+    );
 }

@@ -17,21 +17,23 @@ pub(super) enum Allowed {
 
 /// The crates from the lowest row to the highest.
 pub(super) const LAYERS: &[(&str, Allowed)] = &[
-    ("grotto-format", Allowed::Only(&[])),
+    ("grotto-error", Allowed::Only(&[])),
+    ("grotto-format", Allowed::Only(&["grotto-error"])),
     ("grotto-env", Allowed::Only(&[])),
     ("grotto-mmap", Allowed::Only(&[])),
     (
         "grotto-state",
-        Allowed::Only(&["grotto-format", "grotto-mmap"]),
+        Allowed::Only(&["grotto-error", "grotto-format", "grotto-mmap"]),
     ),
     (
         "grotto-store",
-        Allowed::Only(&["grotto-format", "grotto-env"]),
+        Allowed::Only(&["grotto-env", "grotto-error", "grotto-format"]),
     ),
     (
         "grotto-producer",
         Allowed::Only(&[
             "grotto-env",
+            "grotto-error",
             "grotto-format",
             "grotto-mmap",
             "grotto-state",
@@ -42,6 +44,7 @@ pub(super) const LAYERS: &[(&str, Allowed)] = &[
         "grotto-consumer",
         Allowed::Only(&[
             "grotto-env",
+            "grotto-error",
             "grotto-format",
             "grotto-mmap",
             "grotto-state",
@@ -55,6 +58,7 @@ pub(super) const LAYERS: &[(&str, Allowed)] = &[
             "grotto-consumer",
             "grotto-derive",
             "grotto-env",
+            "grotto-error",
             "grotto-format",
             "grotto-producer",
             "grotto-state",

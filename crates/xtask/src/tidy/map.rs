@@ -146,8 +146,8 @@ mod tests {
 
 | crate | owns | may import | never |
 |---|---|---|---|
-| `grotto-format` | bytes | – | IO |
-| `grotto-state` | states | `grotto-mmap`, `grotto-format` | IO |
+| `grotto-env` | bytes | – | IO |
+| `grotto-state` | states | `grotto-mmap`, `grotto-format`, `grotto-error` | IO |
 ";
 
     fn problems(page: &str, crates: &[&str]) -> Vec<(usize, String)> {
@@ -161,34 +161,34 @@ mod tests {
     fn only_the_crate_table_is_read() {
         let rows = parse(PAGE);
         let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-        assert_eq!(names, ["grotto-format", "grotto-state"]);
+        assert_eq!(names, ["grotto-env", "grotto-state"]);
         assert_eq!(rows[0].line, 9);
     }
 
     #[test]
     fn a_table_that_agrees_is_fine_in_any_order_of_imports() {
-        assert_eq!(problems(PAGE, &["grotto-state", "grotto-format"]), vec![]);
+        assert_eq!(problems(PAGE, &["grotto-state", "grotto-env"]), vec![]);
     }
 
     #[test]
     fn a_crate_that_is_not_listed_is_reported() {
-        let found = problems(PAGE, &["grotto-format", "grotto-state", "grotto-new"]);
+        let found = problems(PAGE, &["grotto-env", "grotto-state", "grotto-new"]);
         let expected = "crates/grotto-new is not in the crate table".to_owned();
         assert_eq!(found, [(9, expected)]);
     }
 
     #[test]
     fn a_listed_crate_that_is_gone_is_reported() {
-        let found = problems(PAGE, &["grotto-format"]);
+        let found = problems(PAGE, &["grotto-env"]);
         let expected = "there is no crate at crates/grotto-state".to_owned();
         assert_eq!(found, [(10, expected)]);
     }
 
     #[test]
     fn imports_that_differ_from_the_layers_are_reported() {
-        let crates = ["grotto-format", "grotto-state"];
+        let crates = ["grotto-env", "grotto-state"];
         let fewer = PAGE.replace("`grotto-mmap`, ", "");
-        let more = PAGE.replace("| – |", "| `grotto-env` |");
+        let more = PAGE.replace("| – |", "| `grotto-mmap` |");
         assert_eq!(problems(&fewer, &crates)[0].0, 10);
         assert_eq!(problems(&more, &crates)[0].0, 9);
     }

@@ -187,11 +187,12 @@ pub(crate) fn read_schema(path: &Path) -> Outcome<Schema> {
 
 fn with_hint(error: grotto::producer::Error, args: &Args, missing: bool) -> Failure {
     let lost = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
+    let no_schema = error.kind() == ErrorKind::NoSchema;
     let failure = Failure::from(error);
     if lost && !args.start_over {
         return failure.hint("with a full input, --start-over begins anew without what is damaged");
     }
-    if missing && failure.message().ends_with("expected a schema") {
+    if missing && no_schema {
         return failure.hint("describe the records in a file and give it with --schema");
     }
     failure

@@ -1,0 +1,46 @@
+//! Calling what users of the producer wrote.
+//!
+//! Owns: telling a panic of theirs from one of this project. Never: keeps what was half done; callers drop it.
+
+use crate::{Error, ErrorKind, Result};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Calls it; a panic of it becomes an error that says whose it is.
+pub(crate) fn guarded<T>(whose: &str, call: impl FnOnce() -> T) -> Result<T> {
+    // Whatever a panic leaves half done in the cycle goes with it.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        let message = format!("{whose} panicked: {}", said(&*panic));
+        Error::new(ErrorKind::UserPanic, message)
+    })
+}
+
+/// The message of a panic.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_says_whose_it_is_and_why() {
+        let panics: [(fn(), &str); 3] = [
+            (|| panic!("no row {}", 7), "no row 7"),
+            (|| panic!("no rows"), "no rows"),
+            (|| std::panic::panic_any(7), "without a message"),
+        ];
+        for (panics, expected) in panics {
+            let error = guarded("validator drift", panics).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UserPanic);
+            assert_eq!(
+                error.message(),
+                format!("validator drift panicked: {expected}")
+            );
+        }
+        assert_eq!(guarded("it", || 7).unwrap(), 7);
+    }
+}
