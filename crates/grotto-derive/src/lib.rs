@@ -29,7 +29,8 @@ use syn::{Data, DeriveInput, Fields, parse_macro_input};
 /// - `#[grotto(rename = "countryCode")]`: its name in the schema.
 /// - `#[grotto(dedup)]`: text or bytes that repeat a lot become records of their own, each stored
 ///   once.
-/// - `#[grotto(hash_key(id))]`: on a set or map, what its elements or keys are found by.
+/// - `#[grotto(hash_key(id))]`: on a set or map of records, what its elements or keys are found by.
+///   Scalars are found by their value.
 /// - `#[grotto(skip)]`: not stored. Copied out, it is `Default::default()`.
 /// - `#[grotto(with = "module")]`: a type of one's own or of another crate, stored as one that records
 ///   have. The module has a type `Stored`, `fn to_stored(&T) -> Stored`, and

@@ -12,8 +12,8 @@
 //! | `Option<T>` | as `T`, null for `None` | `Option` of what `T` gives |
 //! | struct with `#[derive(Record)]` `S` | reference to `S` | `SRef` |
 //! | `Vec<T>` | reference to `ListOfT` | [`ListRef`] |
-//! | `HashSet<T>`, `BTreeSet<T>` | reference to `SetOfT` | [`SetRef`] |
-//! | `HashMap<K, V>`, `BTreeMap<K, V>` | reference to `MapOfKToV` | [`MapRef`] |
+//! | `HashSet<T>`, `BTreeSet<T>` | reference to `SetOfT`, with `hash_key(id)` to `SetOfTById` | [`SetRef`] |
+//! | `HashMap<K, V>`, `BTreeMap<K, V>` | reference to `MapOfKToV`, likewise | [`MapRef`] |
 //! | `Box<T>` | as `T` | as `T` |
 //! | enum without data | `string`, with `#[grotto(int)]` `int` | the enum |
 //! | newtype `N(T)` | as `T` | as `T` |

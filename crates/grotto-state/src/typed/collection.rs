@@ -213,7 +213,7 @@ macro_rules! set {
             }
 
             fn declare(out: &mut Declarations) {
-                Self::declare_hashed(out, &[]);
+                Self::declare_hashed(out, Self::type_name(), &[]);
             }
 
             fn bind(binder: &mut Binder<'_>, id: TypeId) -> StateResult<NodeId> {
@@ -234,8 +234,10 @@ macro_rules! set {
         }
 
         impl<$($bounds)*> Hashed for $ty {
-            fn declare_hashed(out: &mut Declarations, hash_key: &[&str]) {
-                out.set_of::<T>(Self::type_name(), hash_key);
+            const BY_VALUE: bool = <T as Element>::SCALAR.is_some();
+
+            fn declare_hashed(out: &mut Declarations, name: String, hash_key: &[&str]) {
+                out.set_of::<T>(name, hash_key);
             }
         }
     };

@@ -104,6 +104,7 @@ impl Declarations {
 
     pub(crate) fn set_of<E: Element>(&mut self, name: String, hash_key: &[&str]) {
         let element = E::type_name();
+        let hash_key = or_value::<E>(hash_key);
         let identity = format!("set of {element}{}", by(hash_key));
         if let Some(position) = self.reserve(name, identity) {
             E::declare(self);
@@ -120,6 +121,7 @@ impl Declarations {
 
     pub(crate) fn map_of<K: Element, V: Element>(&mut self, name: String, hash_key: &[&str]) {
         let (key, value) = (K::type_name(), V::type_name());
+        let hash_key = or_value::<K>(hash_key);
         let identity = format!("map of {key} to {value}{}", by(hash_key));
         if let Some(position) = self.reserve(name, identity) {
             K::declare(self);
@@ -162,6 +164,32 @@ impl Declarations {
         if let Some(declaration) = self.list.get_mut(position) {
             declaration.kind = kind;
         }
+    }
+}
+
+/// Scalars are found by their value, unless something else is said: a scan costs much and the order
+/// nothing.
+fn or_value<'k, E: Element>(hash_key: &'k [&'k str]) -> &'k [&'k str] {
+    if hash_key.is_empty() && E::SCALAR.is_some() {
+        &["value"]
+    } else {
+        hash_key
+    }
+}
+
+/// The name of a set or map with a hash key of its own, so that it can stand beside others of the same
+/// elements: `SetOfTag` by `owner.id` is `SetOfTagByOwnerId`.
+fn name_by(name: &str, hash_key: &[&str]) -> String {
+    let words = hash_key.iter().flat_map(|path| path.split('.'));
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    };
+    let by: String = words.map(capital).collect();
+    match by.is_empty() {
+        true => name.to_owned(),
+        false => format!("{name}By{by}"),
     }
 }
 
@@ -210,8 +238,13 @@ impl DeclaredFields<'_> {
     where
         V::Inner: Hashed,
     {
-        V::Inner::declare_hashed(self.out, hash_key);
-        self.push(name, V::Inner::type_name());
+        let hash_key = match V::Inner::BY_VALUE {
+            true if hash_key == ["value"] => &[],
+            _ => hash_key,
+        };
+        let ty = name_by(&V::Inner::type_name(), hash_key);
+        V::Inner::declare_hashed(self.out, ty.clone(), hash_key);
+        self.push(name, ty);
     }
 
     fn push(&mut self, name: &str, ty: String) {

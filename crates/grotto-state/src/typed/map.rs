@@ -165,7 +165,7 @@ macro_rules! map {
             }
 
             fn declare(out: &mut Declarations) {
-                Self::declare_hashed(out, &[]);
+                Self::declare_hashed(out, Self::type_name(), &[]);
             }
 
             fn bind(binder: &mut Binder<'_>, id: TypeId) -> StateResult<NodeId> {
@@ -186,8 +186,10 @@ macro_rules! map {
         }
 
         impl<$($bounds)*> Hashed for $ty {
-            fn declare_hashed(out: &mut Declarations, hash_key: &[&str]) {
-                out.map_of::<K, V>(Self::type_name(), hash_key);
+            const BY_VALUE: bool = <K as Element>::SCALAR.is_some();
+
+            fn declare_hashed(out: &mut Declarations, name: String, hash_key: &[&str]) {
+                out.map_of::<K, V>(name, hash_key);
             }
         }
     };

@@ -146,8 +146,11 @@ impl<T: Element> Value for Option<T> {
     label = "not a set or a map"
 )]
 pub trait Hashed: Element {
-    /// Declares the type with a hash key.
-    fn declare_hashed(out: &mut Declarations, hash_key: &[&str]);
+    /// Whether what is looked up is a scalar, which is found by its value without a word.
+    const BY_VALUE: bool;
+
+    /// Declares a type of this name with a hash key.
+    fn declare_hashed(out: &mut Declarations, name: String, hash_key: &[&str]);
 }
 
 /// A struct that is a record type. Implement it with `#[derive(Record)]`.

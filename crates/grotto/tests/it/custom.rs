@@ -120,8 +120,8 @@ ListOfString List<String>;
 fn each_is_stored_as_the_value_that_it_stands_for() {
     let schema = schema_of::<Thing>().to_string();
     let expected = Schema::parse(&format!(
-        "{SCHEMA} SetOfString Set<String>; ListOfInteger List<Integer>; Integer {{ int value; }} \
-         MapOfStringToLong Map<String, Long>; Long {{ long value; }}"
+        "{SCHEMA} SetOfString Set<String> @HashKey(value); ListOfInteger List<Integer>; Integer {{ int value; }} \
+         MapOfStringToLong Map<String, Long> @HashKey(value); Long {{ long value; }}"
     ));
     assert_eq!(schema, expected.expect("schema").to_string());
 }

@@ -303,7 +303,7 @@ fn a_set_key_of_another_shape_is_refused() {
     let error = found.tag_set().find("7").expect_err("text for an int");
     assert_eq!(
         error.to_string(),
-        "type SetOfTag, key field id: expected int, found string"
+        "type SetOfTagById, key field id: expected int, found string"
     );
 }
 

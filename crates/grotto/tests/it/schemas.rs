@@ -31,7 +31,7 @@ struct Person {
     notes: BTreeMap<i64, Vec<u8>>,
 }
 
-#[derive(Record, PartialEq, Eq, Hash)]
+#[derive(Record, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(dead_code)]
 struct Address {
     street: String,
@@ -42,21 +42,21 @@ struct Address {
 const PERSON: &str = "
 Person @PrimaryKey(id, homeAddress.country.value) {
     long id; int age; float weight; double height; boolean alive; string name; bytes photo;
-    String job; Address homeAddress; ListOfString nicknames; SetOfAddress places;
+    String job; Address homeAddress; ListOfString nicknames; SetOfAddressByStreetCountry places;
     MapOfStringToInteger scores; ListOfListOfDouble matrix; int type; ListOfPerson friends;
     Person best; MapOfLongToBytes notes;
 }
 String { string value; }
 Address { string street; String country; }
 ListOfString List<String>;
-SetOfAddress Set<Address> @HashKey(street, country);
+SetOfAddressByStreetCountry Set<Address> @HashKey(street, country);
 MapOfStringToInteger Map<String, Integer> @HashKey(value);
 Integer { int value; }
 ListOfListOfDouble List<ListOfDouble>;
 ListOfDouble List<Double>;
 Double { double value; }
 ListOfPerson List<Person>;
-MapOfLongToBytes Map<Long, Bytes>;
+MapOfLongToBytes Map<Long, Bytes> @HashKey(value);
 Long { long value; }
 Bytes { bytes value; }
 ";
@@ -98,20 +98,51 @@ fn two_structs_of_one_name_are_refused() {
 }
 
 #[test]
-fn one_set_type_with_two_hash_keys_is_refused() {
+fn sets_of_one_element_with_other_hash_keys_stand_beside_each_other() {
     #[derive(Record)]
     #[allow(dead_code)]
-    struct Two {
+    struct Several {
         #[grotto(hash_key(street))]
         first: HashSet<Address>,
         second: HashSet<Address>,
+        #[grotto(hash_key(country.value, street))]
+        third: Option<BTreeMap<Address, i32>>,
+        fourth: BTreeMap<Address, i32>,
     }
-    let error = Declarations::new()
-        .with::<Two>()
-        .schema()
-        .expect_err("conflict");
-    assert_eq!(
-        error.to_string(),
-        "type SetOfAddress: expected one declaration, found set of Address by street and set of Address"
-    );
+    let expected = "
+        Several {
+            SetOfAddressByStreet first; SetOfAddress second;
+            MapOfAddressToIntegerByCountryValueStreet third; MapOfAddressToInteger fourth;
+        }
+        SetOfAddressByStreet Set<Address> @HashKey(street);
+        Address { string street; String country; }
+        String { string value; }
+        SetOfAddress Set<Address>;
+        MapOfAddressToIntegerByCountryValueStreet Map<Address, Integer> @HashKey(country.value, street);
+        Integer { int value; }
+        MapOfAddressToInteger Map<Address, Integer>;";
+    let expected = Schema::parse(expected).expect("schema");
+    assert_eq!(schema_of::<Several>().to_string(), expected.to_string());
+}
+
+#[test]
+fn sets_and_maps_of_scalars_are_searched_by_value_whether_it_is_said_or_not() {
+    #[derive(Record)]
+    #[allow(dead_code)]
+    struct Plain {
+        names: HashSet<String>,
+        #[grotto(hash_key(value))]
+        others: HashSet<String>,
+        nested: Vec<HashMap<i64, Address>>,
+    }
+    let expected = "
+        Plain { SetOfString names; SetOfString others; ListOfMapOfLongToAddress nested; }
+        SetOfString Set<String> @HashKey(value);
+        String { string value; }
+        ListOfMapOfLongToAddress List<MapOfLongToAddress>;
+        MapOfLongToAddress Map<Long, Address> @HashKey(value);
+        Long { long value; }
+        Address { string street; String country; }";
+    let expected = Schema::parse(expected).expect("schema");
+    assert_eq!(schema_of::<Plain>().to_string(), expected.to_string());
 }
