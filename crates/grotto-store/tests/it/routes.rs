@@ -80,12 +80,31 @@ impl World {
     /// The same, of entries that each tell of their own step alone.
     async fn of_short_links(last: u64) -> Self {
         let world = Self::new(last).await;
+        world.shorten_links(last).await;
+        world
+    }
+
+    /// Has the entries up to a version tell of their own step alone.
+    async fn shorten_links(&self, last: u64) {
         for version in 2..=last {
-            let mut entry = world.entry(version).await;
+            let mut entry = self.entry(version).await;
             entry.links.0.drain(..entry.links.0.len() - 1);
             let path = Path::from(format!("cities/log/{version:020}.json"));
             let bytes = entry.encode().unwrap().into();
-            world.faults.put(&path, bytes).await.unwrap();
+            self.faults.put(&path, bytes).await.unwrap();
+        }
+    }
+
+    /// A log of so many fences, each with two versions after it.
+    async fn of_fences(fences: u64) -> Self {
+        let mut world = Self::new(1).await;
+        for fence in 0..fences {
+            if fence > 0 {
+                world.writer = acquire(&world.dataset, "a").await;
+            }
+            for _ in 0..2 {
+                commit(&world.writer, "x").await.unwrap();
+            }
         }
         world
     }
@@ -264,34 +283,61 @@ async fn a_damaged_entry_far_below_hides_what_lies_before_it_and_nothing_else() 
     world.announce(110, "s").await;
     let head = world.entry(300).await;
     damage(&world.faults, 108).await;
-    for (from, first) in [(1, "s110"), (109, "d110")] {
+    for (from, first, read) in [(1, "s110", 6), (109, "d110", 2), (172, "d173", 1)] {
         let before = world.faults.gets("/log/");
         let (notes, travelled) = world.travel(from, &head).await;
         travelled.unwrap();
         assert_eq!((notes.at, notes.steps[0].as_str()), (300, first), "{from}");
         // 236, 172, twice the damaged 108, 44, and that of the snapshot.
-        let read = world.faults.gets("/log/") - before;
-        assert_eq!(read, if from == 1 { 6 } else { 2 }, "from {from}");
+        assert_eq!(world.faults.gets("/log/") - before, read, "from {from}");
     }
 }
 
 #[tokio::test]
-async fn fences_between_versions_cost_no_more_than_the_entries_they_lie_in() {
-    let (faults, dataset) = faulty();
-    let mut last = None;
-    for _ in 0..100 {
-        let writer = acquire(&dataset, "a").await;
-        for _ in 0..2 {
-            commit(&writer, "x").await.unwrap();
-        }
-        last = Some(writer);
+async fn only_so_many_entries_are_read_before_a_snapshot_is_considered() {
+    let world = World::of_short_links(60).await;
+    world.announce(59, "s").await;
+    let head = world.entry(60).await;
+    let before = world.faults.gets("/log/");
+    let (notes, travelled) = world.travel(1, &head).await;
+    travelled.unwrap();
+    assert_eq!(notes.steps, ["s59", "d60"]);
+    // And that of the snapshot.
+    assert_eq!(world.faults.gets("/log/") - before, 32 + 1);
+}
+
+#[tokio::test]
+async fn where_older_entries_tell_of_less_none_of_them_is_left_out() {
+    let world = World::new(200).await;
+    world.shorten_links(136).await;
+    let head = world.entry(200).await;
+    let (notes, travelled) = world.travel(60, &head).await;
+    travelled.unwrap();
+    assert_eq!((notes.at, notes.restarts), (200, 0));
+    assert_eq!(notes.steps.len(), 140);
+}
+
+#[tokio::test]
+async fn damage_in_an_entry_that_is_read_in_vain_hides_nothing() {
+    let world = World::of_fences(66).await;
+    while world.writer.next_version() <= 300 {
+        commit(&world.writer, "x").await.unwrap();
     }
-    let writer = last.unwrap();
-    let world = World {
-        faults,
-        dataset,
-        writer,
-    };
+    let head = world.entry(300).await;
+    // The head tells of 64 versions, and so would the next one, 236, were there no fences before 200.
+    assert_eq!(head.links.0[0].since, 236);
+    assert!(world.entry(236).await.links.0[0].since < 172);
+    damage(&world.faults, 172).await;
+    let before = world.faults.gets("/log/00000000000000000172");
+    let (notes, travelled) = world.travel(2, &head).await;
+    travelled.unwrap();
+    assert_eq!((notes.at, notes.restarts), (300, 0));
+    assert!(world.faults.gets("/log/00000000000000000172") > before);
+}
+
+#[tokio::test]
+async fn fences_between_versions_cost_no_more_than_the_entries_they_lie_in() {
+    let world = World::of_fences(100).await;
     let head = world.entry(300).await;
     let before = world.faults.gets("/log/");
     let (notes, travelled) = world.travel(2, &head).await;

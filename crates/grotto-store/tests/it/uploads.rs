@@ -65,6 +65,18 @@ async fn a_blob_that_landed_without_an_answer_is_found_and_leaves_no_orphan() {
     assert_eq!(puts_with(exists, "/delta/").await, [1, 1]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_name_is_not_given_up_for_an_outage_while_it_is_looked_at() {
+    let (faults, dataset) = faulty();
+    let writer = acquire(&dataset, "a").await;
+    faults.script(Fault::PutLandsThenFails, "/delta/");
+    faults.script(Fault::GetFails, "/delta/");
+    let blobs = upload(&writer).await.unwrap();
+    assert!(faults.script_is_used_up());
+    assert_whole(&dataset, &writer, blobs).await;
+    assert_eq!([faults.puts("/delta/"), faults.puts("/reverse/")], [3, 1]);
+}
+
 /// Has another blob lie where the next one of this kind is to go.
 async fn take_next_name(bytes: Bytes) -> (Arc<FaultStore>, Dataset, Writer) {
     let (faults, dataset) = faulty();
