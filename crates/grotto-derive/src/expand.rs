@@ -19,7 +19,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
 }
 
 fn accessor(model: &Model) -> TokenStream {
-    let (krate, visibility, type_name) = (&model.krate, &model.visibility, &model.type_name);
+    let (krate, visibility) = (&model.krate, &model.visibility);
     let owner = &model.name;
     let name = format_ident!("{}Ref", model.name.unraw());
     let doc = format!("A [`{}`] of a state, read in place.", model.name);
@@ -56,7 +56,7 @@ fn accessor(model: &Model) -> TokenStream {
 
         impl ::core::fmt::Debug for #name<'_> {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                ::core::write!(f, "{} ({:?})", #type_name, self.0)
+                ::core::fmt::Debug::fmt(&self.0, f)
             }
         }
 

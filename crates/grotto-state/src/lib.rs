@@ -53,6 +53,6 @@ pub use scan::Scan;
 pub use segment::{HeapSeal, HugeBuffer, Seal, Sealed, Segment, SegmentOptions};
 pub use shape::Shape;
 pub use state::State;
-pub use typed::{Declarations, Encoder, RecordRef, RecordType, Typed};
+pub use typed::{Declarations, Encoder, OwnedRef, RecordRef, RecordType, Typed};
 pub use view::{Field, ListIter, ListView, MapIter, MapView, View};
 pub use write::{Counts, Cycle, Encoded, Mode, Savepoint, WriteState, show_position};

@@ -38,6 +38,7 @@ mod declare;
 mod encode;
 mod keys;
 mod map;
+mod owned;
 mod scalar;
 mod value;
 
@@ -50,5 +51,6 @@ pub use declare::{Declarations, DeclaredFields};
 pub use encode::{Encoder, ObjectWriter, Writer};
 pub use keys::{FoundBy, KeyKind, KeyNode, KeyOf, key_node};
 pub use map::{MapRef, MapRefIter};
+pub use owned::OwnedRef;
 pub use scalar::Dedup;
 pub use value::{Element, Hashed, Owning, RecordRef, RecordType, Value};

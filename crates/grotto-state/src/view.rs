@@ -8,11 +8,13 @@ mod collection;
 mod flat;
 mod lookup;
 mod many;
+mod show;
 #[cfg(test)]
 mod tests;
 
 pub use collection::{ListIter, ListView, MapIter, MapView};
 pub(crate) use lookup::{ElementOrder, Side, find};
+pub(crate) use show::Shown;
 
 use crate::error::{StateError, StateResult};
 use crate::record::Record;
@@ -124,7 +126,7 @@ pub struct View<'a> {
 
 impl std::fmt::Debug for View<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.record.fmt(f)
+        Shown::new(Field::Object(*self)).fmt(f)
     }
 }
 

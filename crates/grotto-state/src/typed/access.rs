@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 /// All records of one type, as Rust values. Bound once; every call after that is a lookup.
 pub struct Typed<'a, T> {
     state: &'a State,
-    bound: &'a Bound,
+    bound: &'static Bound,
     /// Of the type itself.
     node: &'a Node,
     finder: Finder<'a>,
@@ -75,6 +75,14 @@ impl<'a, T: RecordType> Typed<'a, T> {
         let this = *self;
         let records = self.state.scan(self.bound.type_id());
         records.map(move |record| this.at(record))
+    }
+
+    pub(super) fn find(&self, key: T::Key<'_>) -> StateResult<Option<Record<'a>>> {
+        self.finder.find(&key)
+    }
+
+    pub(super) fn bound(&self) -> &'static Bound {
+        self.bound
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@ use super::bind::{Bound, Form, Node, NodeId, Slot};
 use super::value::{Element, Owning, Value};
 use crate::error::StateResult;
 use crate::record::Record;
+use crate::view::Shown;
 
 /// A record together with its binding; every accessor is one of these. Without a record, every
 /// field reads as null or the default.
@@ -19,7 +20,7 @@ pub struct Cursor<'a> {
 impl std::fmt::Debug for Cursor<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.record {
-            Some(record) => record.fmt(f),
+            Some(record) => Shown::new(record.view()).fmt(f),
             None => f.write_str("absent"),
         }
     }

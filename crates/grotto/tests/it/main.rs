@@ -18,5 +18,6 @@ mod nulls;
 mod refused;
 mod require;
 mod schemas;
+mod shown;
 mod travel;
 mod untyped;
