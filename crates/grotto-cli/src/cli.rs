@@ -19,6 +19,7 @@ Exit codes:
   6  missing: a blob that the log names is gone
   7  fenced: another writer was faster
   8  overloaded: the store asks for less
+  9  busy: another process writes to the state directory
 
 Environment:
   GROTTO_STORE, GROTTO_DATASET, GROTTO_STATE_DIR  defaults of the options of these names

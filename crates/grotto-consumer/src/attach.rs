@@ -9,6 +9,7 @@ use crate::follower::{Follower, Seen};
 use crate::watch::{Stop, Watch};
 use grotto_env::{Env, FileSystem};
 use grotto_state::State;
+use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct Attached {
     seen: Arc<Seen>,
-    driver: Driver,
+    driver: Mutex<Driver>,
     dataset: String,
     system: Arc<dyn FileSystem>,
     paths: Paths,
@@ -44,32 +45,30 @@ impl Attached {
         let (mut watch, stop) = Watch::new(dir)?;
         let system: Arc<dyn FileSystem> = Arc::new(HostFiles);
         let follower = Follower::new(Arc::clone(&system), dir)?;
-        let mut attached = Self::over(&follower, system, env);
+        let attached = Self::over(&follower, system, env);
         let thread = std::thread::Builder::new().name("grotto-attached".to_owned());
         let thread = thread.spawn(move || follower.run(|| watch.wait()));
         let thread =
             thread.map_err(|e| Error::unavailable("cannot start a thread").with_source(e))?;
-        attached.driver = Driver::Thread {
-            stop,
-            thread: Some(thread),
-        };
+        let thread = Some(thread);
+        *attached.driver.lock() = Driver::Thread { stop, thread };
         Ok(attached)
     }
 
     pub(crate) fn open_in(dir: &Path, system: Arc<dyn FileSystem>, env: Env) -> Result<Self> {
         let told = system.watch(dir);
         let follower = Follower::new(Arc::clone(&system), dir)?;
-        let mut attached = Self::over(&follower, system, env.clone());
+        let attached = Self::over(&follower, system, env.clone());
         let (stop, stopped) = watch::channel(());
         tokio::spawn(follower.run_as_task(env, told, stopped));
-        attached.driver = Driver::Task(Some(stop));
+        *attached.driver.lock() = Driver::Task(Some(stop));
         Ok(attached)
     }
 
     fn over(follower: &Follower, system: Arc<dyn FileSystem>, env: Env) -> Self {
         Self {
             seen: follower.seen(),
-            driver: Driver::Task(None),
+            driver: Mutex::new(Driver::Task(None)),
             dataset: follower.dataset().to_owned(),
             system,
             paths: follower.paths().clone(),
@@ -112,26 +111,51 @@ impl Attached {
         self.seen.trouble.lock().clone()
     }
 
-    /// Waits until another version than `version` is served, at most `timeout`; `None` if none came.
-    #[must_use]
-    pub fn wait_past(&self, version: u64, timeout: Duration) -> Option<Arc<State>> {
-        let other = || Some(self.state()).filter(|state| state.version() != version);
+    /// Waits until the served version is at least `version`, at most `timeout`; gives the state that is
+    /// served then.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not come in time; [`trouble`](Self::trouble) may say why.
+    pub fn wait_for(&self, version: u64, timeout: Duration) -> Result<Arc<State>> {
+        let what = format!("version {version}");
+        self.wait_until(timeout, &what, |served| served >= version)
+    }
+
+    /// Waits until another version than `version` is served, newer or older, at most `timeout`; gives its
+    /// state.
+    ///
+    /// # Errors
+    /// As [`wait_for`](Self::wait_for).
+    pub fn wait_past(&self, version: u64, timeout: Duration) -> Result<Arc<State>> {
+        self.wait_until(timeout, "another version", |served| served != version)
+    }
+
+    fn wait_until(
+        &self,
+        timeout: Duration,
+        what: &str,
+        is_wanted: impl Fn(u64) -> bool,
+    ) -> Result<Arc<State>> {
+        let wanted = || Some(self.state()).filter(|state| is_wanted(state.version()));
         let mut turn = self.seen.turn.lock();
         // A change is published before its turn is counted, under this lock: none is missed.
-        if other().is_none() {
-            let same = |_: &mut u64| other().is_none();
-            self.seen.changed.wait_while_for(&mut turn, same, timeout);
+        if wanted().is_none() {
+            let missing = |_: &mut u64| wanted().is_none();
+            let changed = &self.seen.changed;
+            changed.wait_while_for(&mut turn, missing, timeout);
         }
-        other()
+        wanted().ok_or_else(|| {
+            let (name, version) = (&self.dataset, self.version());
+            Error::unavailable(format!(
+                "dataset {name}: expected {what} within {timeout:?}, found version {version}"
+            ))
+        })
     }
 
-    /// Stops following. States that are held stay readable.
-    pub fn shutdown(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        let (stop, thread) = match &mut self.driver {
+    /// Stops following. States that are held stay readable. To call it again does nothing.
+    pub fn shutdown(&self) {
+        let mut driver = self.driver.lock();
+        let (stop, thread) = match &mut *driver {
             Driver::Thread { stop, thread } => (stop, thread),
             Driver::Task(stop) => return drop(stop.take()),
         };
@@ -147,6 +171,6 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.end();
+        self.shutdown();
     }
 }

@@ -13,6 +13,7 @@ use crate::target::Goal;
 use grotto_env::{Env, FileSystem};
 use grotto_state::State;
 use grotto_store::Store;
+use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,8 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct Consumer {
     shared: Arc<Shared>,
-    poller: Option<Poller>,
+    /// What polls, until it is shut down.
+    poller: Mutex<Option<Poller>>,
     /// Longest wait of a shutdown.
     patience: Duration,
 }
@@ -78,7 +80,7 @@ impl Consumer {
         let task = tokio::spawn(poll::run(Arc::clone(&shared), pace, stopped));
         Self {
             shared,
-            poller: Some(Poller { stop, task }),
+            poller: Mutex::new(Some(Poller { stop, task })),
             patience,
         }
     }
@@ -86,7 +88,7 @@ impl Consumer {
     pub(crate) fn quiet(shared: Arc<Shared>, patience: Duration) -> Self {
         Self {
             shared,
-            poller: None,
+            poller: Mutex::new(None),
             patience,
         }
     }
@@ -139,10 +141,14 @@ impl Consumer {
         self.shared.refresh(Goal::Follow).await
     }
 
-    /// Waits until the served version is at least `version`. Needs somebody to refresh: the
-    /// background polling of [`Builder::start`], or another task.
-    pub async fn wait_for(&self, version: u64) {
-        self.shared.wait_for(version).await;
+    /// Waits until the served version is at least `version`, at most `timeout`; gives the state that is
+    /// served then. Needs somebody to refresh: the background polling of [`Builder::start`], or another task.
+    ///
+    /// # Errors
+    /// `Unavailable` when the version does not come in time, or the consumer is shut down before.
+    pub async fn wait_for(&self, version: u64, timeout: Duration) -> Result<Arc<State>> {
+        self.shared.wait_for(version, timeout).await?;
+        Ok(self.state())
     }
 
     /// Calls `listener` after every refresh from now on, in order and one at a time, on a thread that
@@ -182,14 +188,13 @@ impl Consumer {
     /// Stops polling and waits for a refresh under way, for as long as
     /// [`Builder::shutdown_timeout`] says; then the refresh is given up. The state directory is free
     /// afterwards, but for a step that is being applied, which ends by itself.
-    pub async fn shutdown(self) {
-        let Self {
-            shared,
-            poller,
-            patience,
-        } = self;
+    ///
+    /// What is served stays readable; whoever refreshes afterwards gets an error. To call it again does
+    /// nothing.
+    pub async fn shutdown(&self) {
+        let (shared, patience) = (&self.shared, self.patience);
         let dataset = shared.dataset.name();
-        let mut task = poller.map(|Poller { stop, task }| {
+        let mut task = self.poller.lock().take().map(|Poller { stop, task }| {
             drop(stop);
             task
         });
@@ -202,14 +207,16 @@ impl Consumer {
             // Whoever refreshes holds the gate.
             drop(shared.gate.lock().await);
         };
-        if shared.env.within(patience, ended).await.is_err() {
+        let in_time = shared.env.within(patience, ended).await.is_ok();
+        shared.end();
+        if !in_time {
             let waited_ms = patience.as_millis();
             tracing::warn!(dataset, waited_ms, "giving up a refresh that does not end");
-            shared.end();
             if let Some(task) = task {
                 task.abort();
             }
             drop(shared.gate.lock().await);
         }
+        shared.leave();
     }
 }

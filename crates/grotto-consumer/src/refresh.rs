@@ -11,7 +11,7 @@
 use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{RefreshReport, StepKind, StepReport};
-use crate::shared::{Shared, blocking};
+use crate::shared::{Shared, blocking, shut_down};
 use crate::step::Job;
 use crate::target::Goal;
 use grotto_state::{Changes, Promise, State};
@@ -24,12 +24,15 @@ use std::time::Duration;
 impl Shared {
     /// Refreshes on a task of its own: a caller that stops waiting does not stop it halfway.
     pub(crate) async fn refresh(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
+        if self.has_ended() {
+            return Err(shut_down());
+        }
         let shared = Arc::clone(self);
         let task = tokio::spawn(async move {
             tokio::select! {
                 biased; // the same seed of a simulation must take the same branch
                 outcome = shared.refresh_in_turn(goal) => outcome,
-                () = shared.ended() => Err(Error::unavailable("the consumer was shut down")),
+                () = shared.ended() => Err(shut_down()),
             }
         });
         task.await

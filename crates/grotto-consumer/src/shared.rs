@@ -222,10 +222,23 @@ impl Shared {
         self.distrusted.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until the served version is at least `version`; `false` if that can no longer happen.
-    pub(crate) async fn wait_for(&self, version: u64) -> bool {
+    /// Waits until the served version is at least `version`.
+    pub(crate) async fn wait_for(&self, version: u64, timeout: Duration) -> Result<()> {
         let mut versions = self.versions.subscribe();
-        versions.wait_for(|served| *served >= version).await.is_ok()
+        let arrives = async {
+            tokio::select! {
+                biased; // the same seed of a simulation must take the same branch
+                // Its sender is ours.
+                _ = versions.wait_for(|served| *served >= version) => Ok(()),
+                () = self.ended() => Err(shut_down()),
+            }
+        };
+        self.env.within(timeout, arrives).await.unwrap_or_else(|_| {
+            let (name, served) = (self.dataset.name(), self.served().version());
+            Err(Error::unavailable(format!(
+                "dataset {name}: expected version {version} within {timeout:?}, found version {served}"
+            )))
+        })
     }
 
     pub(crate) fn listen(&self, listener: Listener) {
@@ -286,6 +299,28 @@ impl Shared {
         self.ended.send_replace(true);
     }
 
+    /// Gives the place up: another consumer may have it. At once, or when the step that is being applied is
+    /// done; nobody waits for that.
+    pub(crate) fn leave(self: &Arc<Self>) {
+        if let Some(mut keeper) = self.keeper.try_lock() {
+            return keeper.place.leave();
+        }
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let leave = Arc::clone(&shared);
+            let left = blocking(&shared.env, move || leave.keeper().place.leave()).await;
+            if let Err(error) = left {
+                let dataset = shared.dataset.name();
+                tracing::error!(%error, dataset, "leaving the state directory ended early");
+            }
+        });
+    }
+
+    /// Whether the consumer ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
     /// Waits until the consumer ends.
     pub(crate) async fn ended(&self) {
         let mut ended = self.ended.subscribe();
@@ -327,6 +362,11 @@ impl Shared {
     pub(crate) fn staleness(&self) -> Duration {
         self.freshness.lock().since(self.env.clock.monotonic())
     }
+}
+
+/// What whoever asks for something gets once the consumer ended.
+pub(crate) fn shut_down() -> Error {
+    Error::unavailable("the consumer was shut down")
 }
 
 /// Runs CPU or file work away from the runtime's own threads.

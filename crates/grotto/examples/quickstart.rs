@@ -75,8 +75,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .run_incremental(move |cycle| cycle.upsert(&paris))
         .await?;
     let newest = second.map_or(before.version(), |published| published.version);
-    tokio::time::timeout(Duration::from_secs(10), consumer.wait_for(newest)).await?;
-    let after = consumer.state();
+    let after = consumer.wait_for(newest, Duration::from_secs(10)).await?;
 
     for state in [before, after] {
         let cities = state.typed::<City>()?;
@@ -96,9 +95,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             );
         }
     }
-    let shared = attached
-        .wait_past(seen, Duration::from_secs(10))
-        .unwrap_or_else(|| attached.state());
+    let shared = attached.wait_past(seen, Duration::from_secs(10))?;
     let paris = shared.get::<City>(2_988_507)?.map(|city| city.population());
     println!(
         "an attached reader sees version {}: {paris:?} people in Paris",

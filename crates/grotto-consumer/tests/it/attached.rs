@@ -150,3 +150,28 @@ async fn a_state_directory_keeps_its_hash_seed_and_all_who_read_it_use_that_one(
     assert!(!seeds.contains(&seed) && seeds[0] != seeds[1]);
     assert_same(&elsewhere.state(), &on_heap.state());
 }
+
+#[tokio::test]
+async fn an_attached_reader_waits_for_a_version_or_says_which_it_has() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    let first = publisher.publish(1).await.version;
+    let consumer = writer(&kit).await;
+    let attached = Consumer::attach(kit.state_dir()).unwrap();
+    assert_eq!(attached.wait_for(first, LONG).unwrap().version(), first);
+    let error = attached.wait_for(first + 1, Duration::ZERO).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let expected = format!(
+        "expected version {} within 0ns, found version {first}",
+        first + 1
+    );
+    assert!(error.message().ends_with(&expected), "{error}");
+    publisher.publish(2).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_eq!(
+        attached.wait_for(first + 1, LONG).unwrap().version(),
+        first + 1
+    );
+    attached.shutdown();
+    attached.shutdown();
+}

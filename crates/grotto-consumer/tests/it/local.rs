@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+const LONG: Duration = Duration::from_secs(60);
+
 fn builder(kit: &Kit) -> Builder {
     Consumer::builder(DATASET, kit.store.clone()).state_dir(kit.state_dir())
 }
@@ -86,7 +88,7 @@ async fn a_started_consumer_catches_up_in_the_background() {
         .start()
         .await
         .unwrap();
-    consumer.wait_for(newest.version).await;
+    consumer.wait_for(newest.version, LONG).await.unwrap();
     assert_same(&consumer.state(), &publisher.state());
     consumer.shutdown().await;
 }
@@ -311,4 +313,43 @@ async fn a_long_way_holds_no_more_than_a_few_of_the_versions_it_leads_over() {
         most <= last + 20,
         "{most} segments mapped, {last} of them by the newest version"
     );
+}
+
+#[tokio::test]
+async fn shutting_down_twice_and_through_an_arc_frees_the_directory_once() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = Arc::new(builder(&kit).start().await.unwrap());
+    let held = Arc::clone(&consumer);
+    held.shutdown().await;
+    // The handle is still there, and the directory is free all the same.
+    let next = builder(&kit).start().await.unwrap();
+    consumer.shutdown().await;
+    let newest = publisher.publish(2).await.version;
+    next.wait_for(newest, LONG).await.unwrap();
+    for error in [
+        consumer.refresh().await.unwrap_err(),
+        consumer.wait_for(newest, LONG).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.message(), "the consumer was shut down");
+    }
+    assert_eq!(consumer.version(), newest - 1, "served on, as it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_does_not_come_in_time_is_an_error_that_says_what_is_served() {
+    let kit = Kit::new();
+    let version = kit.publisher().await.publish(1).await.version;
+    let consumer = builder(&kit).open().await.unwrap();
+    let state = consumer.wait_for(version, LONG).await.unwrap();
+    assert_eq!(state.version(), version);
+    let error = consumer.wait_for(version + 1, LONG).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let expected = format!(
+        "expected version {} within 60s, found version {version}",
+        version + 1
+    );
+    assert!(error.message().ends_with(&expected), "{error}");
 }

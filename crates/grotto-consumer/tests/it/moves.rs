@@ -6,6 +6,8 @@ use grotto_store::CommitFields;
 use std::sync::Arc;
 use std::time::Duration;
 
+const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+
 async fn open(kit: &Kit) -> Consumer {
     Consumer::builder(DATASET, kit.store.clone())
         .open()
@@ -24,7 +26,7 @@ async fn a_dataset_that_was_never_written_is_the_empty_state_if_one_waits_for_it
     assert_eq!((consumer.version(), consumer.state().total()), (0, 0));
     let mut publisher = kit.publisher().await;
     let entry = publisher.publish(1).await;
-    consumer.wait_for(entry.version).await;
+    consumer.wait_for(entry.version, LONG).await.unwrap();
     assert_same(&consumer.state(), &publisher.state());
     consumer.shutdown().await;
 }
@@ -253,7 +255,7 @@ async fn readers_never_see_a_mixture_while_versions_arrive() {
         versions.len()
     });
     publisher.publish_many(30).await;
-    consumer.wait_for(last).await;
+    consumer.wait_for(last, LONG).await.unwrap();
     assert!(
         tokio::task::spawn_blocking(move || reads.join().unwrap())
             .await

@@ -150,7 +150,10 @@ async fn a_polling_consumer_heals_by_itself_when_the_blob_is_right_again() {
         tokio::task::yield_now().await;
     }
     write(&path, &intact);
-    consumer.wait_for(version).await;
+    consumer
+        .wait_for(version, std::time::Duration::from_secs(60))
+        .await
+        .unwrap();
     assert_same(&consumer.state(), &producer.state());
     consumer.shutdown().await;
 }

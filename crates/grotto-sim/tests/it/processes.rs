@@ -111,7 +111,7 @@ async fn another_process_sees_every_version_whole_while_they_arrive() {
         assert!(consumer.version() <= version);
     }
     let last = publish(&producer, 0..300).await;
-    consumer.wait_for(last).await;
+    consumer.wait_for(last, LONG).await.unwrap();
     while child.next_version() != Some(last) {}
     // Now the store goes; what the host holds stays, and stays shared.
     let removed = producer.run_incremental(|cycle| {
@@ -122,7 +122,7 @@ async fn another_process_sees_every_version_whole_while_they_arrive() {
         Ok(())
     });
     let empty = removed.await.unwrap().unwrap().version;
-    consumer.wait_for(empty).await;
+    consumer.wait_for(empty, LONG).await.unwrap();
     child.end();
     consumer.shutdown().await;
 }
@@ -145,7 +145,7 @@ fn child_consumer() {
             let state = consumer.state();
             assert_eq!(only_round(&state), state.version());
             println!("serving {}", state.version());
-            consumer.wait_for(state.version() + 1).await;
+            consumer.wait_for(state.version() + 1, LONG).await.unwrap();
         }
     });
 }

@@ -61,7 +61,10 @@ async fn values_arrive_as_they_were_published_everywhere() {
         cycle.delete::<City>(8).map(drop)
     });
     let second = second.await.expect("cycle").expect("a version").version;
-    consumer.wait_for(second).await;
+    consumer
+        .wait_for(second, Duration::from_secs(60))
+        .await
+        .expect("in time");
     let seen = attached
         .wait_past(first.version, Duration::from_secs(60))
         .expect("a version");

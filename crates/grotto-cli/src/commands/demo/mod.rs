@@ -22,6 +22,8 @@ use story::Story;
 
 /// How often the consumer of the demo looks for news.
 const POLL: Duration = Duration::from_millis(5);
+/// A version that takes longer to arrive on the same host never will.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Name of the dataset.
 pub(super) const DATASET: &str = "cities";
 
@@ -159,7 +161,7 @@ async fn publish(
     let published = producer.publish_ndjson(input).await?;
     let published = published
         .ok_or_else(|| Failure::internal(format!("edition {} changed nothing", edition.name)))?;
-    consumer.wait_for(published.version).await;
+    consumer.wait_for(published.version, LONGEST).await?;
     let seen_after = clock.monotonic().saturating_sub(began);
     let report = reports_up_to(published.version, reports).await?;
     Ok(Turn {
