@@ -152,6 +152,7 @@ impl Reader {
             Ok(consumer) => {
                 self.note("open", &format!("at {}", consumer.version()));
                 if self.disk.is_none() || std::mem::take(&mut self.removed) {
+                    self.beginnings += 1;
                     self.seen = (0, 0);
                 }
                 self.life = Some(Life {

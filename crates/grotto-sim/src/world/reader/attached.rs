@@ -108,13 +108,17 @@ impl Reader {
             Ok(attached) => {
                 let how = format_args!("attach: at {}", attached.version());
                 self.stage.sim.note(&name, how);
+                // One that the consumer does not hold is taken by it some time, with what it serves.
+                let to_come = u64::from(!self.holds_folder());
                 let watcher = &mut self.watchers[at];
-                (watcher.seen, watcher.gone_back) = ((0, 0), self.beginnings);
+                (watcher.seen, watcher.gone_back) =
+                    ((0, 0), self.beginnings.saturating_sub(to_come));
                 watcher.life = Some((mount, attached));
                 Ok(())
             }
             Err(error) => {
-                let how = format_args!("attach: {error}");
+                // Of several damaged segments any may be named, as threads look at them side by side.
+                let how = format_args!("attach: {}", error.kind());
                 self.stage.sim.note(&name, how);
                 judge(self, &name, &error);
                 mount.die();

@@ -38,6 +38,8 @@ impl Reader {
                 self.beginnings += 1;
                 self.take_turns(&consumer).await;
                 consumer.shutdown().await;
+                // The first one may take the directory back, with what it serves.
+                self.beginnings += 1;
             }
             Err(error) => {
                 self.note("rival", &error.to_string());
