@@ -6,10 +6,7 @@
 #![allow(clippy::print_stdout, reason = "it is what an example has to show")]
 #![allow(clippy::disallowed_methods, reason = "an example waits in real time")]
 
-use grotto::consumer::Consumer;
-use grotto::producer::Producer;
-use grotto::store::{Store, StoreUrl};
-use grotto::{Declarations, Record};
+use grotto::{Consumer, Declarations, Producer, Record, Store, StoreUrl};
 use std::time::Duration;
 
 #[derive(Record)]

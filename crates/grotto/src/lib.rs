@@ -1,29 +1,94 @@
 //! Grotto: the same read-mostly data in every process of a fleet, consistent, versioned and
 //! reversible.
 //!
-//! Owns: the one crate that users depend on, and `#[derive(Record)]`. Contains no code of its own:
-//! each module is a crate of the project.
+//! One **producer** turns records into versions in an object store. **Consumers** in any number of processes follow the
+//! versions and read the newest from memory, without copying: a lookup is a hash-table lookup. A version arrives whole or
+//! not at all, and every one that is still in the store can be returned to.
 //!
 //! ```
-//! use grotto::Record;
+//! use grotto::{Consumer, Declarations, Producer, Record, Store, StoreUrl};
+//! use std::time::Duration;
 //!
 //! #[derive(Record)]
-//! #[grotto(key(id))]
-//! struct City {
-//!     id: i64,
-//!     name: String,
+//! #[grotto(key(sku))]
+//! struct Product {
+//!     sku: String,
+//!     cents: i64,
 //!     #[grotto(dedup)]
-//!     country: Option<String>,
+//!     vendor: Option<String>,
 //! }
 //!
-//! let schema = grotto::Declarations::new().with::<City>().schema()?;
-//! assert_eq!(
-//!     schema.to_string(),
-//!     "City @PrimaryKey(id) {\n    long id;\n    string name;\n    String country;\n}\n\n\
-//!      String {\n    string value;\n}\n"
-//! );
-//! # Ok::<(), grotto::StateError>(())
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> grotto::Result<()> {
+//! # let folder = tempfile::tempdir().expect("a folder");
+//! # let (store, state_dir) = (folder.path().join("store"), folder.path().join("state"));
+//! # let url = StoreUrl::parse(&store.to_string_lossy())?;
+//! // Publish. `url` is a folder, such as "/srv/grotto", or a bucket, such as "s3://shop/grotto".
+//! let producer = Producer::builder("prices", Store::open_writable(&url)?)
+//!     .schema(Declarations::new().with::<Product>().schema()?)
+//!     .open()
+//!     .await?;
+//! let tea = Product { sku: "tea".into(), cents: 450, vendor: Some("Chaya".into()) };
+//! producer.run_cycle(move |cycle| cycle.add(&tea)).await?;
+//!
+//! // Follow: in another process, on another host.
+//! let consumer = Consumer::builder("prices", Store::open(&url)?).state_dir(&state_dir).start().await?;
+//! consumer.on_refresh(|report| println!("version {} instead of {}", report.to, report.from));
+//!
+//! // Read. A state stays the version that it is for as long as it is held.
+//! let state = consumer.state();
+//! let tea = state.get::<Product>("tea")?.expect("it was published");
+//! assert_eq!((tea.cents(), tea.vendor()), (450, Some("Chaya")));
+//!
+//! // Change one record; consumers apply just that.
+//! let dearer = Product { sku: "tea".into(), cents: 470, vendor: None };
+//! producer.run_incremental(move |cycle| cycle.upsert(&dearer)).await?;
+//! let newer = consumer.wait_for(2, Duration::from_secs(30)).await?;
+//! assert_eq!(newer.get::<Product>("tea")?.map(|tea| tea.cents()), Some(470));
+//! assert_eq!(tea.cents(), 450, "the state held before");
+//!
+//! // Attach: other processes of the host map the same memory, without network and without a copy.
+//! let attached = Consumer::attach(&state_dir)?;
+//! assert_eq!(attached.wait_for(2, Duration::from_secs(30))?.version(), 2);
+//! # consumer.shutdown().await;
+//! # Ok(())
+//! # }
 //! ```
+//!
+//! # What needs an async runtime
+//!
+//! What talks to a store ([`Producer`], [`Consumer`]) needs a tokio runtime with timers, and says so where there is none.
+//! Reading does not: a [`State`] is plain memory, shared by any number of threads. Neither does [`Consumer::attach`], which
+//! follows the state directory on a thread of its own. Closures that fill a cycle run on a thread that may block.
+//!
+//! # What a record may hold
+//!
+//! | Rust | schema | read as |
+//! |---|---|---|
+//! | `bool`, `i32`, `i64`, `f32`, `f64` | `boolean`, `int`, `long`, `float`, `double` | the value |
+//! | `String`, `Vec<u8>` | `string`, `bytes` | `&str`, `&[u8]` |
+//! | `Option<T>` | the same, or null | `Option` |
+//! | another record | a reference: stored once, however many refer to it | its accessor |
+//! | `Vec<T>` | a list | an iterator, or by position |
+//! | `HashSet<T>`, `BTreeSet<T>` | a set | an iterator, or `contains` |
+//! | `HashMap<K, V>`, `BTreeMap<K, V>` | a map | an iterator, or `get` |
+//! | an enum without data, a newtype | text or an integer; what is in it | the enum; what is in it |
+//! | any other type, by `#[grotto(with = "module")]` | what the module makes of it | the type |
+//!
+//! A null that is read through a field that is no `Option` is zero, false or empty. The attributes are listed at
+//! [`derive@Record`].
+//!
+//! # What is where
+//!
+//! | | |
+//! |---|---|
+//! | [`producer`] | cycles, validators, NDJSON in, snapshots |
+//! | [`consumer`] | refreshes and their reports, pinned versions, state directories, attached readers |
+//! | [`store`] | where versions are: folders and buckets, the log, fencing |
+//! | [`State`], [`Typed`], [`RecordRef`], [`OwnedRef`] | reading, with types and without |
+//! | [`Error`], [`ErrorKind`] | the one error, and what to do about it |
+//! | [`schema`], [`Declarations`] | schemas as text, and from structs |
+//! | [`state`], [`format`](mod@format), [`env`](mod@env) | the engine's inner parts. They are what this library, its tools and its simulator are made of, and **not a stable face**: they change with any version |
 #![forbid(unsafe_code)]
 
 pub use grotto_consumer as consumer;
@@ -35,11 +100,14 @@ pub use grotto_producer as producer;
 pub use grotto_state as state;
 pub use grotto_store as store;
 
+pub use grotto_consumer::{Attached, Consumer};
 pub use grotto_format::schema::{self, Schema};
+pub use grotto_producer::Producer;
 pub use grotto_state::{
     Declarations, Encoder, Key, KeyValue, NoKey, OwnedRef, RecordRef, RecordType, State,
     StateError, Typed,
 };
+pub use grotto_store::{Store, StoreUrl};
 
 /// What the code generated by `#[derive(Record)]` refers to. Not for use by hand.
 ///
