@@ -125,6 +125,12 @@ impl Ledger {
         {
             return Err(format!("attempt {token} is version {other} and {version}"));
         }
+        if let Some(before) = self.at(version - 1).filter(|_| version > 1)
+            && before.entry.dataset_id != entry.dataset_id
+        {
+            // Whoever held the dataset before holds another one.
+            self.era += 1;
+        }
         self.head = self.head.max(version);
         self.peak = self.peak.max(version);
         if self.begins_anew(&entry) {
