@@ -68,7 +68,7 @@ impl<'a> KeyLayout<'a> {
 
 impl<'a> Finder<'a> {
     /// Lookups in a type.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(state: &'a State, type_id: TypeId) -> Self {
         let info = state
             .infos
@@ -111,7 +111,7 @@ impl<'a> Finder<'a> {
 
     #[inline(always)]
     pub(crate) fn find<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<Record<'a>>> {
-        if key.fields() == 1 && self.fits(key.field(0)) {
+        if self.is_usual(key) {
             let part = key.part(0);
             let hash = self.secret.of_part(part);
             let Some(line) = self.line(hash) else {
@@ -133,10 +133,12 @@ impl<'a> Finder<'a> {
         Ok(found.and_then(|ordinal| self.row(ordinal)))
     }
 
-    /// Whether the key is one field of the record itself that may hold this.
+    /// Whether the key is one field of the record itself, as most are, and this one fits it.
     #[inline(always)]
-    fn fits(&self, value: KeyValue<'_>) -> bool {
-        matches!(self.shape, Shape::Field(leaf) if value.fits(leaf))
+    pub(crate) fn is_usual<K: Key + ?Sized>(&self, key: &K) -> bool {
+        let fits =
+            |value: KeyValue<'_>| matches!(self.shape, Shape::Field(leaf) if value.fits(leaf));
+        key.fields() == 1 && fits(key.field(0))
     }
 
     /// The key of the type.
@@ -247,7 +249,7 @@ impl State {
     /// # Errors
     /// When the type has no primary key, or the key is not of its fields: the message names the
     /// field, the type expected and the type found.
-    #[inline]
+    #[inline(always)]
     pub fn find<K: Key>(&self, type_id: TypeId, key: K) -> StateResult<Option<Record<'_>>> {
         Finder::new(self, type_id).find(&key)
     }

@@ -61,7 +61,9 @@ impl<'a> Finder<'a> {
         for group in keys.chunks(GROUP) {
             let (mut hashes, mut firsts) = ([0; GROUP], [None; GROUP]);
             for (key, hash) in group.iter().zip(&mut hashes) {
-                self.check(key)?;
+                if !self.is_usual(key) {
+                    self.check(key)?;
+                }
                 *hash = info.secret.of_key(key);
                 self.prefetch_line(*hash);
             }
