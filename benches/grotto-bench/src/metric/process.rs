@@ -41,6 +41,8 @@ pub(super) fn all<W: Workload + 'static>(
         read::mapped(report, settings, deploy.model(), &consumer.state())?;
     }
     deploy.runtime().block_on(consumer.shutdown());
+    // What it maps would be shared with those that are measured.
+    drop(consumer);
     times(report, settings, deploy, Task::Restart, "restart")?;
     times(report, settings, deploy, Task::Attach, "attach")?;
     if report.wants_any(&METRICS[8..]) {
