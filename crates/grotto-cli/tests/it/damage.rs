@@ -43,6 +43,7 @@ fn an_intact_store_is_ok() {
 #[test]
 fn a_flipped_byte_in_any_blob_is_found_and_named() {
     let bench = three_versions();
+    bench.damages();
     for kind in ["delta", "reverse", "snapshot"] {
         for name in blobs(&bench, "store", kind) {
             let copied = format!("flipped-{}", name.replace('/', "-"));
@@ -68,6 +69,7 @@ fn a_flipped_byte_in_any_blob_is_found_and_named() {
 #[test]
 fn a_missing_blob_is_named_and_readers_go_around_it() {
     let bench = three_versions();
+    bench.damages();
     let delta = blobs(&bench, "store", "delta").remove(1);
     std::fs::remove_file(bench.path(&format!("store/items/{delta}"))).unwrap();
     let run = bench.run("verify --store store");
@@ -84,6 +86,7 @@ fn a_missing_blob_is_named_and_readers_go_around_it() {
 #[test]
 fn a_missing_and_an_altered_log_entry_are_found() {
     let bench = three_versions();
+    bench.damages();
     copy(&bench.path("store"), &bench.path("gap"));
     std::fs::remove_file(bench.path("gap/items/log/00000000000000000002.json")).unwrap();
     let run = bench.run("verify --store gap");
@@ -122,6 +125,7 @@ fn blobs_that_nothing_refers_to_are_reported_but_are_no_fault() {
 #[test]
 fn inspect_shows_a_blob_by_name_and_by_file_and_refuses_a_damaged_one() {
     let bench = three_versions();
+    bench.damages();
     let delta = blobs(&bench, "store", "delta").remove(0);
     let by_name = bench
         .run(&format!("inspect --store store {delta} --json"))
@@ -153,6 +157,7 @@ fn inspect_shows_a_blob_by_name_and_by_file_and_refuses_a_damaged_one() {
 #[test]
 fn an_altered_snapshot_announcement_is_found_and_named() {
     let bench = three_versions();
+    bench.damages();
     let file = bench.path("store/items/snapshots/00000000000000000002.json");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("\"epoch\":2", "\"epoch\":9")).unwrap();
@@ -168,6 +173,7 @@ fn an_altered_snapshot_announcement_is_found_and_named() {
 #[test]
 fn a_state_directory_that_cannot_reach_the_newest_version_says_so_at_once() {
     let bench = three_versions();
+    bench.damages();
     bench.run("export --store store --state-dir state").ok();
     for round in 0..3 {
         let text = format!("{{\"id\":1,\"size\":{round}}}\n");
@@ -185,6 +191,7 @@ fn a_state_directory_that_cannot_reach_the_newest_version_says_so_at_once() {
 #[test]
 fn an_old_version_is_read_by_way_of_a_newer_snapshot() {
     let bench = three_versions();
+    bench.damages();
     let old = bench.run("export --store store --version 1").ok();
     for kind in ["delta", "snapshot"] {
         let name = blobs(&bench, "store", kind).remove(0);
@@ -210,6 +217,7 @@ fn version_0_is_empty_to_compare_with_and_nothing_to_read() {
 #[test]
 fn publishing_begins_anew_when_the_newest_version_is_lost() {
     let bench = Bench::with_schema();
+    bench.damages();
     let line = |id: i32, size: i32| format!("{{\"id\":{id},\"size\":{size}}}\n");
     bench.publish(&line(1, 1), "--inline-blobs 0").ok();
     bench.publish(&line(1, 2), "--inline-blobs 0").ok();
@@ -258,6 +266,7 @@ fn a_lost_end_of_the_log_with_its_snapshot_announced_is_published_over() {
 #[test]
 fn a_damaged_newest_log_entry_leaves_older_versions_readable_and_is_published_over() {
     let bench = three_versions();
+    bench.damages();
     let old = bench.run("export --store store --version 2").ok();
     let entry = bench.path("store/items/log/00000000000000000003.json");
     let mut bytes = std::fs::read(&entry).unwrap();

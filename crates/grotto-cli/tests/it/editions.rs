@@ -62,6 +62,7 @@ fn remove(store: &Path, folders: &[&str]) {
 #[test]
 fn every_version_is_exported_record_for_record_on_every_way() {
     let (bench, versions) = published("--snapshot-every 1");
+    bench.damages();
     let inputs = inputs();
     check_exports(&bench, "store", &versions, &inputs);
 

@@ -39,6 +39,7 @@ fn small_blobs_ride_in_log_entries_unless_told_otherwise() {
 #[test]
 fn a_bad_blob_inside_a_log_entry_is_found_and_named_and_readers_go_around_it() {
     let bench = three_versions_with(8 << 10);
+    bench.damages();
     let before = bench.run("export --store store").ok();
     let name = "log/00000000000000000002.json";
     let file = bench.path(&format!("store/items/{name}"));

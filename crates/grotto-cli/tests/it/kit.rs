@@ -1,10 +1,12 @@
 //! What the tests share: running the binary in a folder of its own.
 
+use crate::stores;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Schema of the small datasets.
 pub(crate) const SCHEMA: &str = "Item @PrimaryKey(id) { long id; string name; int size; }\n";
@@ -14,6 +16,24 @@ pub(crate) const EDITIONS: [&str; 5] = ["2020-05", "2021-11", "2022-07", "2023-0
 /// A folder and the binary that runs in it.
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
+    /// Whether the test damages its stores on purpose.
+    damaged: AtomicBool,
+}
+
+/// Whatever a test did, `verify` finds nothing in the stores that it leaves behind.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.damaged.load(Ordering::Relaxed) {
+            return;
+        }
+        for dataset in stores::datasets_below(self.dir.path()) {
+            let (store, name) = (dataset.parent().unwrap(), dataset.file_name().unwrap());
+            let mut verify = self.command(&["verify", "--store"]);
+            verify.arg(store).arg("--dataset").arg(name);
+            let run = Run::of(verify.output().unwrap());
+            assert_eq!(run.code, 0, "{}: {}{}", dataset.display(), run.out, run.err);
+        }
+    }
 }
 
 /// How a run ended.
@@ -64,7 +84,13 @@ impl Bench {
     pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
+            damaged: AtomicBool::new(false),
         }
+    }
+
+    /// The test damages a store: none is verified at its end.
+    pub(crate) fn damages(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
     }
 
     /// With the schema of the small datasets in `item.schema`.

@@ -16,6 +16,7 @@ mod readme;
 mod refusals;
 mod rules;
 mod state_dir;
+mod stores;
 #[cfg(target_os = "linux")]
 mod syscalls;
 mod writers;

@@ -283,6 +283,7 @@ fn before_the_first_state_there_is_nothing() {
 #[test]
 fn an_announcement_is_not_older_than_what_it_announces() {
     let bent = Bent::new();
+    bent.bench.damages();
     bent.bench.publish(&lines(5), "--snapshot").ok();
     let file = bent
         .bench
@@ -317,6 +318,7 @@ fn blobs_lead_from_and_to_the_states_that_the_log_says() {
 #[test]
 fn a_version_that_only_its_snapshot_leads_to_is_compared_in_full() {
     let bench = Bench::with_schema();
+    bench.damages();
     bench.publish("{\"id\":1}\n", "").ok();
     let first = log_file(&bench, 1);
     let whole = std::fs::read(&first).unwrap();
@@ -362,6 +364,7 @@ fn a_snapshot_that_only_a_later_entry_names_is_checked_too() {
 #[test]
 fn what_was_collected_is_neither_missing_nor_left_over() {
     let bent = Bent::new();
+    bent.bench.damages();
     let bench = &bent.bench;
     let log_of = |version| log_file(bench, version);
     let old = std::fs::read(log_of(1)).unwrap();

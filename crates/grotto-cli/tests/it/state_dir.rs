@@ -8,6 +8,7 @@ const GET: &str = "get --store store --state-dir state --json Item 1";
 #[test]
 fn a_second_command_starts_from_the_first_ones_state_and_still_sees_news() {
     let bench = Bench::with_schema();
+    bench.damages();
     bench
         .publish("{\"id\":1,\"size\":1}\n", "--inline-blobs 0")
         .ok();
@@ -137,6 +138,7 @@ fn a_directory_of_another_dataset_is_refused() {
 #[test]
 fn without_any_blob_a_new_state_directory_serves_nothing() {
     let bench = Bench::with_schema();
+    bench.damages();
     bench
         .publish("{\"id\":1,\"size\":1}\n", "--inline-blobs 0")
         .ok();

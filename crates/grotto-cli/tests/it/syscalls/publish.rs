@@ -41,6 +41,7 @@ impl Stage {
         }
         if scenario.lost {
             lose_delta(&bench.path("base/store/items/delta"), scenario.before);
+            bench.damages();
         }
         let next = scenario.before + 1;
         let incremental = scenario.more == "--incremental";
