@@ -2,7 +2,7 @@
 //!
 //! Owns: what they share, and the order in which a state becomes visible. Never: blocks a reader.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::report::RefreshReport;
@@ -173,9 +173,8 @@ impl Shared {
             .find_map(std::result::Result::err)
             .map_or(Ok(()), |error| {
                 let (name, version) = (self.dataset.name(), state.version());
-                let message =
-                    format!("dataset {name}, version {version} lacks what is required: {error}");
-                Err(Error::invalid(message).with_source(error))
+                let place = format!("dataset {name}, version {version} lacks what is required");
+                Err(Error::showing(ErrorKind::Invalid, error).at(place))
             })
     }
 

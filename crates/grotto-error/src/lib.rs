@@ -134,12 +134,7 @@ impl Error {
 
     /// The file system refused to do `action` to `path`.
     pub fn io(action: &str, path: &Path, source: io::Error) -> Self {
-        Self::refused(&format!("cannot {action} {}", path.display()), source)
-    }
-
-    /// The system refused something; `what` says what did not happen.
-    pub fn refused(what: &str, source: io::Error) -> Self {
-        let message = format!("{what}: {}", reason(&source));
+        let message = format!("cannot {action} {}: {}", path.display(), reason(&source));
         Self::new(ErrorKind::of_io(&source), message).with_source(source)
     }
 }

@@ -89,6 +89,8 @@
 //! | [`Error`], [`ErrorKind`] | the one error, and what to do about it |
 //! | [`schema`], [`Declarations`] | schemas as text, and from structs |
 //! | [`state`], [`format`](mod@format), [`env`](mod@env) | the engine's inner parts. They are what this library, its tools and its simulator are made of, and **not a stable face**: they change with any version |
+//!
+//! This crate has no code of its own: each module is a crate of the project.
 #![forbid(unsafe_code)]
 
 pub use grotto_consumer as consumer;

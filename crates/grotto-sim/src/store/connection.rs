@@ -94,21 +94,7 @@ impl ObjectStore for Connection {
                 source: "it is not there".into(),
             });
         };
-        let range = match &options.range {
-            Some(range) => range.as_range(length).map_err(|e| Error::Generic {
-                store: "simulated",
-                source: Box::new(e),
-            })?,
-            None => 0..length,
-        };
-        let part = bytes.slice(range.start as usize..range.end as usize);
-        Ok(GetResult {
-            payload: GetResultPayload::Stream(stream::iter([Ok(part)]).boxed()),
-            meta: meta(location.clone(), length),
-            range,
-            attributes: Attributes::default(),
-            extensions: Default::default(),
-        })
+        content(location, &bytes, &options)
     }
 
     fn delete_stream(
@@ -161,6 +147,26 @@ impl Confirm for Connection {
         client.come_back(fate, dies, "confirm", location).await?;
         synced
     }
+}
+
+/// What a get of an object that is there gives.
+pub(super) fn content(location: &Path, bytes: &Bytes, options: &GetOptions) -> Result<GetResult> {
+    let length = bytes.len() as u64;
+    let range = match &options.range {
+        Some(range) => range.as_range(length).map_err(|e| Error::Generic {
+            store: "simulated",
+            source: Box::new(e),
+        })?,
+        None => 0..length,
+    };
+    let part = bytes.slice(range.start as usize..range.end as usize);
+    Ok(GetResult {
+        payload: GetResultPayload::Stream(stream::iter([Ok(part)]).boxed()),
+        meta: meta(location.clone(), length),
+        range,
+        attributes: Attributes::default(),
+        extensions: Default::default(),
+    })
 }
 
 pub(super) fn meta(location: Path, size: u64) -> ObjectMeta {

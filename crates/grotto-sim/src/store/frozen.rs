@@ -11,13 +11,12 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use object_store::path::Path;
 use object_store::{
-    Attributes, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult,
-    MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
-    PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 use super::Objects;
-use super::connection::{meta, unsupported};
+use super::connection::{content, meta, unsupported};
 
 /// What the store held.
 #[derive(Debug)]
@@ -58,22 +57,7 @@ impl ObjectStore for Frozen {
             path: location.to_string(),
             source: "it was not there".into(),
         })?;
-        let length = bytes.len() as u64;
-        let range = match &options.range {
-            Some(range) => range.as_range(length).map_err(|e| Error::Generic {
-                store: "frozen",
-                source: Box::new(e),
-            })?,
-            None => 0..length,
-        };
-        let part = bytes.slice(range.start as usize..range.end as usize);
-        Ok(GetResult {
-            payload: GetResultPayload::Stream(stream::iter([Ok(part)]).boxed()),
-            meta: meta(location.clone(), length),
-            range,
-            attributes: Attributes::default(),
-            extensions: Default::default(),
-        })
+        content(location, bytes, &options)
     }
 
     fn delete_stream(
