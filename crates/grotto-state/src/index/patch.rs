@@ -89,6 +89,11 @@ impl Patch<'_> {
         let touched = touched(self.index, &changes);
         let start = out.begin();
         let bytes = bytes_of(&touched);
+        // Pages of a damaged directory may overlap, and claim any room together.
+        let held: usize = self.segments.iter().map(|s| s.bytes.len()).sum();
+        if let Some(first) = changes.first().filter(|_| bytes > held) {
+            return Err(IndexFault::Damage(first.ordinal));
+        }
         out.bytes.resize(start + bytes);
         let parts = (bytes / self.split.least.max(1)).clamp(1, self.split.threads.max(1));
         let parts: Vec<&[Touched]> = touched

@@ -79,6 +79,21 @@ fn a_page_outside_of_its_segment_is_damage() {
     assert_eq!(fault.unwrap_err(), IndexFault::Damage(new));
 }
 
+#[test]
+fn pages_that_overlap_are_damage_before_any_room_is_taken_for_them() {
+    let mut harness = Harness::build((0..40_000).collect());
+    // Each entry claims all that there is, from another line on.
+    let lines = (harness.segments[0].bytes.len() / LINE / 2) as u16;
+    let claim = |unit: usize| Buffer::loc(unit * LINE, 0, lines).unwrap();
+    harness.index.pages = (0..harness.index.pages.len()).map(claim).collect();
+    let new: Vec<u32> = (40_000..40_900).collect();
+    let mut out = Buffer::default();
+    let fault = harness.patched(&[], &new, &mut out).unwrap_err();
+    // Of a change, not of an entry: no page was read.
+    let of_change = matches!(fault, IndexFault::Damage(ordinal) if new.contains(&ordinal));
+    assert!(of_change, "{fault:?}");
+}
+
 /// Pairs that a patch tells, and those that it has to: of entries with one hash.
 fn twins(harness: &mut Harness, remove: &[u32], add: &[u32]) -> (Pairs, Pairs) {
     remove.iter().for_each(|o| assert!(harness.live.remove(o)));
