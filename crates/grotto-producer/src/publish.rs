@@ -217,6 +217,10 @@ impl Producer {
             .cycle_seconds
             .observe(total.as_secs_f64());
         self.shared.start_chores();
+        if fields.snapshot.is_some() {
+            // Before one is found to be due: this version is its own snapshot.
+            self.shared.count_snapshots_from_here();
+        }
         published.snapshot_started = moved && self.start_snapshot_if_due(core);
         tracing::info!(
             dataset = self.shared.name,

@@ -72,11 +72,15 @@ impl Shared {
         self.writer.announce_snapshot(version, blob).await
     }
 
+    /// The version just committed has a snapshot.
+    pub(crate) fn count_snapshots_from_here(&self) {
+        self.last_snapshot
+            .fetch_max(self.commits(), Ordering::AcqRel);
+    }
+
     /// Announces a snapshot that the log names already: who cannot find the announcement finds the
     /// entry, so that a failure costs a longer way and nothing else.
     pub(crate) async fn announce_or_warn(&self, version: u64, blob: BlobRef) {
-        self.last_snapshot
-            .fetch_max(self.commits(), Ordering::AcqRel);
         if let Err(error) = self.writer.announce_snapshot(version, blob).await {
             tracing::warn!(dataset = self.name, version, %error, "cannot announce the snapshot");
         }

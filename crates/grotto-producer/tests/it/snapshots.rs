@@ -77,6 +77,29 @@ async fn a_new_start_is_reached_by_its_entry_if_its_snapshot_is_never_announced(
 }
 
 #[tokio::test]
+async fn the_snapshot_that_is_a_new_start_is_not_written_twice() {
+    let store = TroubledStore::new();
+    put(&store.producer(0).await, 1, "one").await.unwrap();
+    store.lose("/delta/").await;
+    let builder = Producer::builder("cities", store.store()).snapshot_every(2);
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let producer = builder.schema(schema).start_over(true).open();
+    let producer = producer.await.unwrap();
+    let fill = |cycle: &mut grotto_producer::FullCycle| {
+        cycle.add_json("City", r#"{"id":2,"name":"two"}"#, 1)
+    };
+    let begun = producer.run_cycle(fill).await.unwrap().unwrap();
+    assert!(!begun.snapshot_started);
+    assert_eq!(producer.finish().await.unwrap().len(), 0);
+    // The next one is due as many commits later as any other.
+    for (id, due) in [(3, false), (4, true)] {
+        let published = put(&producer, id, "more").await.unwrap().unwrap();
+        assert_eq!(published.snapshot_started, due, "record {id}");
+    }
+    assert_eq!(producer.finish().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn snapshots_are_due_by_commits_whatever_the_number_of_fences() {
     let store = TroubledStore::new();
     let mut due = Vec::new();
