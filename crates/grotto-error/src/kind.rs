@@ -28,6 +28,8 @@ pub enum ErrorKind {
     NoSchema,
     /// The request, the records or the configuration are wrong: mend them.
     Invalid,
+    /// A closure of the caller failed with an error of its own, which is the source: do what that one asks for.
+    UserError,
     /// A closure, listener or validator of the caller panicked: mend it.
     UserPanic,
     /// A bug in this project: report it.
@@ -46,6 +48,7 @@ impl ErrorKind {
         Self::NoDataset,
         Self::NoSchema,
         Self::Invalid,
+        Self::UserError,
         Self::UserPanic,
         Self::Internal,
     ];
@@ -82,6 +85,7 @@ impl fmt::Display for ErrorKind {
             Self::NoDataset => "no dataset",
             Self::NoSchema => "no schema",
             Self::Invalid => "invalid",
+            Self::UserError => "user error",
             Self::UserPanic => "user panic",
             Self::Internal => "internal",
         })

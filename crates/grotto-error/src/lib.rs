@@ -4,8 +4,10 @@
 //! itself; callers that may rightly find nothing get an `Option`.
 #![forbid(unsafe_code)]
 
+mod any;
 mod kind;
 
+pub use any::AnyError;
 pub use kind::ErrorKind;
 use std::error::Error as StdError;
 use std::fmt;

@@ -3,21 +3,23 @@
 //! Owns: adding, upserting and deleting in all forms (typed, JSON, flat), and transactions.
 //! Never publishes.
 
+use crate::guard::told;
 use crate::notes::Notes;
-use crate::{Error, Result};
+use crate::run::{Filled, Form};
+use crate::{AnyError, Error, Result};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
-use grotto_state::{Cycle, Encoder, Key, RecordType, State, show_position};
+use grotto_state::{Cycle, Encoder, Key, Mode, RecordType, State, show_position};
 use std::sync::Arc;
 
 /// A full-state cycle: whatever is not added is removed.
 #[derive(Debug)]
 pub struct FullCycle {
-    pub(crate) cycle: Cycle,
+    cycle: Cycle,
     flat: FlatBuilder,
-    pub(crate) records: u64,
-    pub(crate) notes: Notes,
+    records: u64,
+    notes: Notes,
     /// An engine error after which the cycle must not be committed, whatever the caller returns.
     failed: Option<String>,
 }
@@ -25,11 +27,14 @@ pub struct FullCycle {
 /// An incremental cycle: what is not mentioned stays.
 #[derive(Debug)]
 pub struct IncrementalCycle {
-    pub(crate) cycle: Cycle,
+    cycle: Cycle,
     flat: FlatBuilder,
-    pub(crate) records: u64,
-    pub(crate) notes: Notes,
+    records: u64,
+    notes: Notes,
 }
+
+/// What users hand to a transaction, in messages.
+const TRANSACTION: &str = "the closure of the transaction";
 
 fn type_id(schema: &Schema, name: &str) -> Result<TypeId> {
     schema.find(name).ok_or_else(|| {
@@ -54,7 +59,13 @@ fn decode_json(
 }
 
 impl FullCycle {
-    pub(crate) fn new(mut cycle: Cycle, threads: usize) -> Self {
+    pub(crate) const FORM: Form<Self> = Form {
+        mode: Mode::Full,
+        open: Self::new,
+        close: Self::close,
+    };
+
+    fn new(mut cycle: Cycle, threads: usize) -> Self {
         cycle.use_threads(threads);
         Self {
             cycle,
@@ -143,10 +154,10 @@ impl FullCycle {
     /// Adds all records that `fill` hands over, or, when it fails, none of them.
     ///
     /// # Errors
-    /// The error of `fill`, or of adding.
+    /// The error of `fill`, as the cycle itself would give it, or of adding.
     pub fn transaction<T>(
         &mut self,
-        fill: impl FnOnce(&mut Transaction) -> Result<T>,
+        fill: impl FnOnce(&mut Transaction) -> Result<T, AnyError>,
     ) -> Result<T> {
         let mut transaction = Transaction {
             schema: Arc::clone(self.schema()),
@@ -154,23 +165,27 @@ impl FullCycle {
             before: self.records,
             records: Vec::new(),
         };
-        let value = fill(&mut transaction)?;
+        let value = fill(&mut transaction).map_err(|failed| told(TRANSACTION, failed))?;
         for (id, flat, position) in transaction.records {
             self.add_flat(id, &flat, position)?;
         }
         Ok(value)
     }
 
-    /// The cycle, unless it must not be committed. What is wrong with a record goes before the error
-    /// that `fill` ended with: the record came first, and when its error is known is chance.
-    pub(crate) fn into_cycle(mut self, filled: Result<()>) -> Result<Cycle> {
+    /// What is wrong with a record takes precedence over the error that filling ended with: worker timing
+    /// must not decide which is reported.
+    fn close(mut self, filled: Result<()>) -> Result<Filled> {
         if let Some(message) = self.failed {
             return filled.and(Err(Error::invalid(message)));
         }
         if filled.is_err() {
             self.cycle.take_in()?;
         }
-        filled.map(|()| self.cycle)
+        filled.map(|()| Filled {
+            cycle: self.cycle,
+            records: self.records,
+            notes: self.notes,
+        })
     }
 }
 
@@ -211,7 +226,13 @@ impl Transaction {
 }
 
 impl IncrementalCycle {
-    pub(crate) fn new(cycle: Cycle) -> Self {
+    pub(crate) const FORM: Form<Self> = Form {
+        mode: Mode::Incremental,
+        open: Self::new,
+        close: Self::close,
+    };
+
+    fn new(cycle: Cycle, _threads: usize) -> Self {
         Self {
             cycle,
             flat: FlatBuilder::new(),
@@ -313,13 +334,25 @@ impl IncrementalCycle {
     /// Applies all changes that `fill` makes, or, when it fails, none of them.
     ///
     /// # Errors
-    /// The error of `fill`.
-    pub fn transaction<T>(&mut self, fill: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    /// The error of `fill`, as the cycle itself would give it.
+    pub fn transaction<T>(
+        &mut self,
+        fill: impl FnOnce(&mut Self) -> Result<T, AnyError>,
+    ) -> Result<T> {
         let savepoint = self.cycle.savepoint();
         let records = self.records;
-        fill(self).inspect_err(|_| {
+        fill(self).map_err(|failed| {
             self.cycle.rollback_to(savepoint);
             self.records = records;
+            told(TRANSACTION, failed)
+        })
+    }
+
+    fn close(self, filled: Result<()>) -> Result<Filled> {
+        filled.map(|()| Filled {
+            cycle: self.cycle,
+            records: self.records,
+            notes: self.notes,
         })
     }
 }

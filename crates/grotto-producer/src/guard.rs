@@ -1,8 +1,10 @@
 //! Calling what users of the producer wrote.
 //!
-//! Owns: telling a panic of theirs from one of this project. Never: keeps what was half done; callers drop it.
+//! Owns: telling errors and panics of theirs from those of this project. Never: keeps what was half done;
+//! callers drop it.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{AnyError, Error, ErrorKind, Result};
+use grotto_state::StateError;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,6 +14,16 @@ pub(crate) fn guarded<T>(whose: &str, call: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
         let message = format!("{whose} panicked: {}", said(&*panic));
         Error::new(ErrorKind::UserPanic, message)
+    })
+}
+
+/// The error that a closure ended with: ours as it is, one of another type as the source of ours.
+pub(crate) fn told(whose: &str, failed: AnyError) -> Error {
+    let ours = failed.downcast::<Error>();
+    let ours = ours.or_else(|other| other.downcast::<StateError>().map(Error::from));
+    ours.unwrap_or_else(|other| {
+        let error = Error::new(ErrorKind::UserError, format!("{whose} failed"));
+        error.with_source(other.into_inner())
     })
 }
 

@@ -20,7 +20,10 @@
 //! let store = Store::open_writable(&StoreUrl::parse("/var/lib/grotto/store")?)?;
 //! let producer = Producer::builder("cities", store).schema(schema).open().await?;
 //! let published = producer
-//!     .run_cycle(|cycle| cycle.add_json("City", r#"{"id":1,"name":"Bern"}"#, 1))
+//!     .run_cycle(|cycle| {
+//!         cycle.add_json("City", r#"{"id":1,"name":"Bern"}"#, 1)?;
+//!         Ok(())
+//!     })
 //!     .await?;
 //! if let Some(published) = published {
 //!     println!("version {}", published.version);
@@ -37,18 +40,21 @@ mod guard;
 mod metrics;
 mod ndjson;
 mod notes;
+mod open;
 mod producer;
 mod publish;
 mod restore;
+mod run;
 mod snapshot;
 mod takeover;
 mod validate;
 
 pub use builder::ProducerBuilder;
 pub use cycle::{FullCycle, IncrementalCycle};
-pub use grotto_error::{Error, ErrorKind, Result};
+pub use grotto_error::{AnyError, Error, ErrorKind, Result};
 pub use grotto_state::Mode;
 pub use ndjson::{NdjsonInput, Progress};
+pub use open::OpenCycle;
 pub use producer::Producer;
 pub use publish::{Published, Times};
 pub use validate::{Candidate, MinimumCount, RecordCountDrift, Validator};

@@ -8,6 +8,7 @@ mod places;
 #[cfg(test)]
 mod tests;
 
+use crate::cycle::{FullCycle, IncrementalCycle};
 use crate::producer::Producer;
 use crate::publish::Published;
 use crate::{Error, Result};
@@ -94,50 +95,40 @@ impl Producer {
         let threads = self.shared.settings.threads;
         match input.mode {
             Mode::Full => {
-                self.run_cycle(move |cycle| {
-                    cycle.set_source(&input.source_name);
-                    let schema = Arc::clone(cycle.schema());
-                    decode(
-                        input,
-                        &schema,
-                        threads,
-                        &mut |line, flat| match line.change {
-                            Change::Record(id, span) => {
-                                cycle.add_flat(id, &flat[span], line.position)
-                            }
-                            Change::Delete(..) => {
-                                Err(Error::internal("a full-state cycle met a delete"))
-                            }
-                        },
-                    )
-                })
-                .await
+                let fill = move |cycle: &mut FullCycle| Ok(add_lines(cycle, input, threads)?);
+                self.run_cycle(fill).await
             }
             Mode::Incremental => {
-                self.run_incremental(move |cycle| {
-                    cycle.set_source(&input.source_name);
-                    let schema = Arc::clone(cycle.schema());
-                    decode(
-                        input,
-                        &schema,
-                        threads,
-                        &mut |line, flat| match line.change {
-                            Change::Record(id, span) => {
-                                cycle.upsert_flat(id, &flat[span], line.position)
-                            }
-                            Change::Delete(id, key) => {
-                                let key: Vec<KeyValue<'_>> =
-                                    key.iter().map(KeyValue::from).collect();
-                                let name = &schema.get(id).name;
-                                cycle.delete_from(name, key.as_slice()).map(|_| ())
-                            }
-                        },
-                    )
-                })
-                .await
+                let fill =
+                    move |cycle: &mut IncrementalCycle| Ok(apply_lines(cycle, input, threads)?);
+                self.run_incremental(fill).await
             }
         }
     }
+}
+
+fn add_lines(cycle: &mut FullCycle, input: NdjsonInput, threads: usize) -> Result<()> {
+    cycle.set_source(&input.source_name);
+    let schema = Arc::clone(cycle.schema());
+    let mut add = |line: Line, flat: &[u8]| match line.change {
+        Change::Record(id, span) => cycle.add_flat(id, &flat[span], line.position),
+        Change::Delete(..) => Err(Error::internal("a full-state cycle met a delete")),
+    };
+    decode(input, &schema, threads, &mut add)
+}
+
+fn apply_lines(cycle: &mut IncrementalCycle, input: NdjsonInput, threads: usize) -> Result<()> {
+    cycle.set_source(&input.source_name);
+    let schema = Arc::clone(cycle.schema());
+    let mut apply = |line: Line, flat: &[u8]| match line.change {
+        Change::Record(id, span) => cycle.upsert_flat(id, &flat[span], line.position),
+        Change::Delete(id, key) => {
+            let key: Vec<KeyValue<'_>> = key.iter().map(KeyValue::from).collect();
+            let name = &schema.get(id).name;
+            cycle.delete_from(name, key.as_slice()).map(|_| ())
+        }
+    };
+    decode(input, &schema, threads, &mut apply)
 }
 
 /// Runs reader, decoders and `take`; `take` sees the lines in order.

@@ -1,21 +1,19 @@
 //! The producer itself: one cycle at a time.
 //!
-//! Owns: the order of a cycle's steps, and what survives a failed one. CPU work runs on blocking
-//! threads; only talking to the store is async.
+//! Owns: what its user may ask, and what survives a failed cycle. Never: knows the steps of a cycle; those are
+//! in `run` and `publish`.
 
 use crate::builder::{ProducerBuilder, Settings};
 use crate::chores::Chores;
 use crate::cycle::{FullCycle, IncrementalCycle};
-use crate::guard::guarded;
 use crate::metrics::Metrics;
-use crate::notes::Notes;
-use crate::publish::{Pending, Published, Times};
+use crate::open::OpenCycle;
+use crate::publish::{Pending, Published};
 use crate::takeover::check_follows;
-use crate::validate::Candidate;
-use crate::{Error, Result};
+use crate::{AnyError, Error, Result};
 use grotto_env::Env;
 use grotto_format::Schema;
-use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, Promise, State, WriteState};
+use grotto_state::{Encoded, State, WriteState};
 use grotto_store::{SnapshotEntry, Store, Writer};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -24,10 +22,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::task::JoinSet;
 
-/// Publishes the versions of one dataset. Share it behind an `Arc`; cycles take turns.
+/// Publishes the versions of one dataset. Cheap to clone: clones are handles of one producer, whose cycles take
+/// turns.
+#[derive(Clone)]
 pub struct Producer {
     pub(crate) shared: Arc<Shared>,
-    core: Arc<tokio::sync::Mutex<Core>>,
+    pub(crate) core: Arc<tokio::sync::Mutex<Core>>,
 }
 
 /// What cycles and background snapshots share.
@@ -64,14 +64,6 @@ impl Core {
         newest.settled = std::mem::take(&mut self.settled);
         Some(newest)
     }
-}
-
-/// What the CPU part of a cycle gives.
-pub(crate) struct Worked {
-    pub(crate) encoded: Option<Encoded>,
-    pub(crate) records: u64,
-    pub(crate) notes: Notes,
-    pub(crate) times: Times,
 }
 
 impl std::fmt::Debug for Producer {
@@ -138,30 +130,25 @@ impl Producer {
     }
 
     /// Runs a full-state cycle: `fill` adds all records, the engine finds the difference. `None` when
-    /// there is none and no position of a source moved; nothing is published then. `fill` runs on a blocking thread.
+    /// there is none and no position of a source moved; nothing is published then. `fill` runs on a blocking
+    /// thread, and may end with an error of any type.
     ///
     /// A future that is dropped stops nothing half-way: while `fill` runs, it goes on to its end, the next
     /// cycle waits for it, and nothing is published; while the store is asked to commit, the version may or
     /// may not be published, and the next cycle settles that first.
     ///
     /// # Errors
-    /// The error of `fill`, or of a record added before it that was not told yet; `Invalid` when
-    /// records or validators refuse; `UserPanic` when `fill` or a validator panics; `Fenced` when another producer took over; `Unavailable` when the
-    /// store did not answer. Nothing is visible after an error, unless its message says that the version
-    /// may or may not be published: then the next cycle settles that first, and returns the version
+    /// The error of `fill`: as it is if it is one of this library, otherwise as the source of a `UserError`.
+    /// That of a record added before takes precedence. `Invalid` when records or validators refuse;
+    /// `UserPanic` when `fill` or a validator panics; `Fenced` when another producer took over; `Unavailable`
+    /// when the store did not answer. Nothing is visible after an error, unless its message says that the
+    /// version may or may not be published: then the next cycle settles that first, and returns the version
     /// with or instead of its own once it is known to be published.
     pub async fn run_cycle<F>(&self, fill: F) -> Result<Option<Published>>
     where
-        F: FnOnce(&mut FullCycle) -> Result<()> + Send + 'static,
+        F: FnOnce(&mut FullCycle) -> Result<(), AnyError> + Send + 'static,
     {
-        let threads = self.shared.settings.threads;
-        let work = move |cycle| {
-            let mut full = FullCycle::new(cycle, threads);
-            let filled = guarded(CLOSURE, || fill(&mut full))?;
-            let (records, notes) = (full.records, std::mem::take(&mut full.notes));
-            Ok((full.into_cycle(filled)?, records, notes))
-        };
-        self.run(Mode::Full, work).await
+        self.run(&FullCycle::FORM, fill).await
     }
 
     /// Runs an incremental cycle: `fill` upserts and deletes by key, everything else stays.
@@ -170,52 +157,39 @@ impl Producer {
     /// As [`run_cycle`](Self::run_cycle).
     pub async fn run_incremental<F>(&self, fill: F) -> Result<Option<Published>>
     where
-        F: FnOnce(&mut IncrementalCycle) -> Result<()> + Send + 'static,
+        F: FnOnce(&mut IncrementalCycle) -> Result<(), AnyError> + Send + 'static,
     {
-        let work = move |cycle| {
-            let mut incremental = IncrementalCycle::new(cycle);
-            guarded(CLOSURE, || fill(&mut incremental))??;
-            Ok((incremental.cycle, incremental.records, incremental.notes))
-        };
-        self.run(Mode::Incremental, work).await
+        self.run(&IncrementalCycle::FORM, fill).await
     }
 
-    async fn run<F>(&self, mode: Mode, work: F) -> Result<Option<Published>>
-    where
-        F: FnOnce(Cycle) -> Result<(Cycle, u64, Notes)> + Send + 'static,
-    {
-        let outcome = self.cycle(mode, work).await;
-        match &outcome {
-            Ok(Some(_)) => {}
-            Ok(None) => _ = self.shared.metrics.quiet_cycles.inc(),
-            Err(_) => _ = self.shared.metrics.failed_cycles.inc(),
-        }
-        outcome
+    /// Begins a full-state cycle that is filled by a handle instead of a closure: from an async stream, or
+    /// from what is borrowed. Waits until no other cycle is open.
+    ///
+    /// ```no_run
+    /// # async fn example(producer: grotto_producer::Producer) -> grotto_producer::Result<()> {
+    /// # async fn next() -> Option<String> { None }
+    /// let mut cycle = producer.begin_cycle().await?;
+    /// while let Some(line) = next().await {
+    ///     cycle.add_json("City", &line, 1)?;
+    /// }
+    /// let published = cycle.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`run_cycle`](Self::run_cycle) that concern the state to start from.
+    pub async fn begin_cycle(&self) -> Result<OpenCycle<FullCycle>> {
+        self.begin(&FullCycle::FORM).await
     }
 
-    async fn cycle<F>(&self, mode: Mode, work: F) -> Result<Option<Published>>
-    where
-        F: FnOnce(Cycle) -> Result<(Cycle, u64, Notes)> + Send + 'static,
-    {
-        let mut core = Arc::clone(&self.core).lock_owned().await;
-        self.settle(&mut core).await?;
-        if core.starts_over && mode == Mode::Incremental {
-            let message =
-                "the newest version cannot be restored: only a full-state cycle can start over";
-            return Err(Error::invalid(message));
-        }
-        self.check_base(&core)?;
-        let from = self.version();
-        core.write.skip_to(from);
-        let shared = Arc::clone(&self.shared);
-        let blocking = move || {
-            let worked = shared.work(&core, mode, from + 1, work);
-            (core, worked)
-        };
-        let joined = self.shared.env.blocking(blocking).await;
-        let (mut core, worked) =
-            joined.map_err(|e| Error::internal(format!("the cycle stopped: {e}")))?;
-        self.publish(&mut core, worked?).await
+    /// Begins an incremental cycle that is filled by a handle instead of a closure; see
+    /// [`begin_cycle`](Self::begin_cycle).
+    ///
+    /// # Errors
+    /// As [`begin_cycle`](Self::begin_cycle).
+    pub async fn begin_incremental(&self) -> Result<OpenCycle<IncrementalCycle>> {
+        self.begin(&IncrementalCycle::FORM).await
     }
 
     /// Settles a commit that had no answer when its cycle ended: commits it now, or finds out that it
@@ -227,16 +201,6 @@ impl Producer {
         let mut core = self.core.lock().await;
         self.settle(&mut core).await?;
         Ok(core.take_settled())
-    }
-
-    /// The next cycle's difference is taken to the state of the head, so that must be the one held.
-    fn check_base(&self, core: &Core) -> Result<()> {
-        let Some(head) = self.shared.writer.head().filter(|_| !core.starts_over) else {
-            return Ok(());
-        };
-        Promise::of(&head)
-            .check(core.write.state())
-            .map_err(|reason| Error::internal(format!("{reason}: open it again")))
     }
 
     pub(crate) fn advance(&self, core: &mut Core, encoded: Encoded) {
@@ -280,62 +244,5 @@ impl Producer {
         prometheus_client::encoding::text::encode(&mut text, &self.shared.registry)
             .map_err(|e| Error::internal(e.to_string()))?;
         Ok(text)
-    }
-}
-
-/// What users hand to a cycle, in messages.
-const CLOSURE: &str = "the closure that fills the cycle";
-
-impl Shared {
-    pub(crate) fn options(&self, version: u64) -> EncodeOptions {
-        EncodeOptions {
-            dataset: self.name.clone(),
-            version,
-            level: self.settings.level,
-            threads: self.settings.threads,
-        }
-    }
-
-    /// Populates, encodes, checks and validates.
-    fn work<F>(&self, core: &Core, mode: Mode, version: u64, work: F) -> Result<Worked>
-    where
-        F: FnOnce(Cycle) -> Result<(Cycle, u64, Notes)>,
-    {
-        let start = self.env.clock.monotonic();
-        let cycle = core.write.begin(&core.schema, mode)?;
-        let (cycle, records, notes) = work(cycle)?;
-        self.metrics.records.inc_by(records);
-        let populated = self.env.clock.monotonic();
-        let encoded = cycle.finish(&self.options(version))?;
-        if let Some(encoded) = &encoded {
-            self.validate(core, encoded)?;
-        }
-        let times = Times {
-            populate: populated - start,
-            encode: self.env.clock.monotonic() - populated,
-            ..Times::default()
-        };
-        Ok(Worked {
-            encoded,
-            records,
-            notes,
-            times,
-        })
-    }
-
-    fn validate(&self, core: &Core, encoded: &Encoded) -> Result<()> {
-        let candidate = Candidate {
-            before: core.write.state(),
-            next: &encoded.next,
-            changes: &encoded.changes,
-            counts: &encoded.counts,
-        };
-        for validator in &self.settings.validators {
-            let name = format!("validator {}", validator.name());
-            guarded(&name, || validator.validate(&candidate))?.map_err(|reason| {
-                Error::invalid(format!("{name}: {reason}; nothing was published"))
-            })?;
-        }
-        Ok(())
     }
 }

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 
 use crate::notes::Notes;
-use crate::producer::{Core, Producer, Worked};
+use crate::producer::{Core, Producer};
+use crate::run::Worked;
 use crate::{Error, Result};
 use grotto_state::{Counts, Encoded};
 use grotto_store::{BlobRef, CommitFields, EntryBlobs, ErrorKind, Uploaded};

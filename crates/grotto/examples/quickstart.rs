@@ -47,7 +47,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
     let first = producer.run_cycle(|cycle| {
         cycle.add(&city(2_950_159, "Berlin", "DE", 3_426_354))?;
-        cycle.add(&city(2_988_507, "Paris", "FR", 2_138_551))
+        cycle.add(&city(2_988_507, "Paris", "FR", 2_138_551))?;
+        Ok(())
     });
     if let Some(published) = first.await? {
         println!(
@@ -69,7 +70,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Publish one change; the consumer applies just that.
     let paris = city(2_988_507, "Paris", "FR", 2_145_906);
     let second = producer
-        .run_incremental(move |cycle| cycle.upsert(&paris))
+        .run_incremental(move |cycle| Ok(cycle.upsert(&paris)?))
         .await?;
     let newest = second.map_or(before.version(), |published| published.version);
     let after = consumer.wait_for(newest, Duration::from_secs(10)).await?;

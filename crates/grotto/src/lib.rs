@@ -29,7 +29,7 @@
 //!     .open()
 //!     .await?;
 //! let tea = Product { sku: "tea".into(), cents: 450, vendor: Some("Chaya".into()) };
-//! producer.run_cycle(move |cycle| cycle.add(&tea)).await?;
+//! producer.run_cycle(move |cycle| Ok(cycle.add(&tea)?)).await?;
 //!
 //! // Follow: in another process, on another host.
 //! let consumer = Consumer::builder("prices", Store::open(&url)?).state_dir(&state_dir).start().await?;
@@ -42,7 +42,7 @@
 //!
 //! // Change one record; consumers apply just that.
 //! let dearer = Product { sku: "tea".into(), cents: 470, vendor: None };
-//! producer.run_incremental(move |cycle| cycle.upsert(&dearer)).await?;
+//! producer.run_incremental(move |cycle| Ok(cycle.upsert(&dearer)?)).await?;
 //! let newer = consumer.wait_for(2, Duration::from_secs(30)).await?;
 //! assert_eq!(newer.get::<Product>("tea")?.map(|tea| tea.cents()), Some(470));
 //! assert_eq!(tea.cents(), 450, "the state held before");
@@ -59,7 +59,8 @@
 //!
 //! What talks to a store ([`Producer`], [`Consumer`]) needs a tokio runtime with timers, and says so where there is none.
 //! Reading does not: a [`State`] is plain memory, shared by any number of threads. Neither does [`Consumer::attach`], which
-//! follows the state directory on a thread of its own. Closures that fill a cycle run on a thread that may block.
+//! follows the state directory on a thread of its own. Closures that fill a cycle run on a thread that may block;
+//! to fill one from async code, take a handle: [`Producer::begin_cycle`].
 //!
 //! # What a record may hold
 //!
@@ -96,7 +97,7 @@
 pub use grotto_consumer as consumer;
 pub use grotto_derive::Record;
 pub use grotto_env as env;
-pub use grotto_error::{Error, ErrorKind, Result};
+pub use grotto_error::{AnyError, Error, ErrorKind, Result};
 pub use grotto_format as format;
 pub use grotto_producer as producer;
 pub use grotto_state as state;

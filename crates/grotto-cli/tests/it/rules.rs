@@ -37,7 +37,8 @@ async fn publish_three(bench: &Bench) {
         let fill = move |cycle: &mut FullCycle| {
             let text = lines(size);
             let mut lines = text.lines();
-            lines.try_for_each(|line| cycle.add_json("Item", line, 1))
+            lines.try_for_each(|line| cycle.add_json("Item", line, 1))?;
+            Ok(())
         };
         producer.run_cycle(fill).await.unwrap().unwrap();
         if size > 1 {

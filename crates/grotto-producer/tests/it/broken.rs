@@ -65,7 +65,8 @@ async fn a_validator_that_panics_or_refuses_keeps_the_last_version() {
     );
     let three = |cycle: &mut grotto_producer::IncrementalCycle| {
         cycle.upsert_json("City", r#"{"id":2}"#, 1)?;
-        cycle.upsert_json("City", r#"{"id":3}"#, 2)
+        cycle.upsert_json("City", r#"{"id":3}"#, 2)?;
+        Ok(())
     };
     let refused = producer.run_incremental(three).await.unwrap_err();
     assert_eq!(

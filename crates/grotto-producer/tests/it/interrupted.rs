@@ -65,7 +65,8 @@ async fn a_cycle_dropped_while_it_is_filled_runs_to_its_end_and_publishes_nothin
         cycle.upsert_json("City", r#"{"id":2,"name":"two"}"#, 1)?;
         let _ = filling.send(());
         told.recv().unwrap();
-        cycle.upsert_json("City", r#"{"id":3,"name":"three"}"#, 2)
+        cycle.upsert_json("City", r#"{"id":3,"name":"three"}"#, 2)?;
+        Ok(())
     });
     tokio::select! {
         _ = cycle => panic!("expected the cycle to wait"),
@@ -168,7 +169,7 @@ async fn a_settled_version_is_told_of_even_if_the_cycle_that_settled_it_fails() 
     store.cause(Trouble::LandsThenDenied, "/log/");
     put(&producer, 2, "two").await.unwrap_err();
     store.heal();
-    let refused = producer.run_incremental(|cycle| cycle.upsert_json("City", "{", 1));
+    let refused = producer.run_incremental(|cycle| Ok(cycle.upsert_json("City", "{", 1)?));
     refused.await.unwrap_err();
     let told = put(&producer, 2, "two").await.unwrap().unwrap();
     assert_eq!(told.version, first + 1);

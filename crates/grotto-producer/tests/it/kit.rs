@@ -152,7 +152,7 @@ impl TroubledStore {
 pub(crate) async fn put(producer: &Producer, id: i64, name: &str) -> Result<Option<Published>> {
     let text = format!(r#"{{"id":{id},"name":"{name}"}}"#);
     producer
-        .run_incremental(move |cycle| cycle.upsert_json("City", &text, 1))
+        .run_incremental(move |cycle| Ok(cycle.upsert_json("City", &text, 1)?))
         .await
 }
 

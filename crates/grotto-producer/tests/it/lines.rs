@@ -79,7 +79,7 @@ async fn a_record_that_is_wrong_goes_before_the_error_of_the_caller() {
             for id in [1, second] {
                 cycle.add_json("City", &format!("{{\"id\":{id},\"name\":\"{id}\"}}"), 1)?;
             }
-            Err(Error::invalid("no more of this"))
+            Err(Error::invalid("no more of this").into())
         });
         let error = outcome.await.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

@@ -12,6 +12,7 @@
 
 mod broken;
 mod chores;
+mod handles;
 mod interrupted;
 mod kit;
 mod lines;

@@ -25,7 +25,8 @@ async fn positions_are_committed_with_records_and_found_again() {
     let import = producer.run_cycle(|cycle| {
         cycle.set_position("feed", 7);
         cycle.set_tag("reason", "import");
-        cycle.add_json("City", r#"{"id":1,"name":"one"}"#, 1)
+        cycle.add_json("City", r#"{"id":1,"name":"one"}"#, 1)?;
+        Ok(())
     });
     assert_eq!(import.await.unwrap().unwrap().version, 1);
     assert_eq!(producer.positions(), at(7));

@@ -87,7 +87,8 @@ async fn a_new_start_may_have_any_schema() {
         .await
         .unwrap();
     let fill = |cycle: &mut grotto_producer::FullCycle| {
-        cycle.add_json("City", r#"{"id":1,"name":9000}"#, 1)
+        cycle.add_json("City", r#"{"id":1,"name":9000}"#, 1)?;
+        Ok(())
     };
     anew.run_cycle(fill).await.unwrap().unwrap();
     assert_eq!(
@@ -126,7 +127,8 @@ async fn an_incremental_cycle_names_the_field_that_it_cannot_remove() {
     put(&producer, 1, "Ghent").await.unwrap().unwrap();
     let narrow = Schema::parse("City @PrimaryKey(id) { long id; }").unwrap();
     producer.set_schema(narrow).await.unwrap();
-    let refused = producer.run_incremental(|cycle| cycle.upsert_json("City", r#"{"id":2}"#, 1));
+    let refused =
+        producer.run_incremental(|cycle| Ok(cycle.upsert_json("City", r#"{"id":2}"#, 1)?));
     let error = refused.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     let shown = error.to_string();
@@ -134,6 +136,7 @@ async fn an_incremental_cycle_names_the_field_that_it_cannot_remove() {
         shown.contains("City.name") && shown.contains("full-state cycle"),
         "{shown}"
     );
-    let fill = |cycle: &mut grotto_producer::FullCycle| cycle.add_json("City", r#"{"id":1}"#, 1);
+    let fill =
+        |cycle: &mut grotto_producer::FullCycle| Ok(cycle.add_json("City", r#"{"id":1}"#, 1)?);
     producer.run_cycle(fill).await.unwrap().unwrap();
 }

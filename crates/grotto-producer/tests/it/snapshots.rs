@@ -65,7 +65,8 @@ async fn a_new_start_is_reached_by_its_entry_if_its_snapshot_is_never_announced(
     let producer = anew().await.unwrap();
     store.cause(Trouble::Fails, "/snapshots/");
     let fill = |cycle: &mut grotto_producer::FullCycle| {
-        cycle.add_json("City", r#"{"id":2,"name":"two"}"#, 1)
+        cycle.add_json("City", r#"{"id":2,"name":"two"}"#, 1)?;
+        Ok(())
     };
     let begun = producer.run_cycle(fill).await.unwrap().unwrap();
     assert_eq!(begun.delta_bytes, 0);
@@ -86,7 +87,8 @@ async fn the_snapshot_that_is_a_new_start_is_not_written_twice() {
     let producer = builder.schema(schema).start_over(true).open();
     let producer = producer.await.unwrap();
     let fill = |cycle: &mut grotto_producer::FullCycle| {
-        cycle.add_json("City", r#"{"id":2,"name":"two"}"#, 1)
+        cycle.add_json("City", r#"{"id":2,"name":"two"}"#, 1)?;
+        Ok(())
     };
     let begun = producer.run_cycle(fill).await.unwrap().unwrap();
     assert!(!begun.snapshot_started);

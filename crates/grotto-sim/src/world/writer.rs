@@ -224,7 +224,7 @@ impl Writer {
         let patience = self.dice.millis(0..400);
         let cycle = life
             .producer
-            .run_incremental(move |cycle| orders.change(cycle));
+            .run_incremental(move |cycle| Ok(orders.change(cycle)?));
         let cycle = tokio::time::timeout(patience, cycle);
         match survive(&life.client, cycle).await {
             Ended::Died => self.stage.sim.count(Fault::CrashedWriter),
@@ -249,13 +249,15 @@ impl Writer {
         let answer = if life.starts_over || self.dice.chance(100) {
             let cycle = life.producer.run_cycle(move |cycle| {
                 noted.store(true, Ordering::Relaxed);
-                orders.replace(cycle)
+                orders.replace(cycle)?;
+                Ok(())
             });
             survive(&life.client, cycle).await
         } else {
             let cycle = life.producer.run_incremental(move |cycle| {
                 noted.store(true, Ordering::Relaxed);
-                orders.change(cycle)
+                orders.change(cycle)?;
+                Ok(())
             });
             survive(&life.client, cycle).await
         };

@@ -136,7 +136,8 @@ async fn next(producer: &Producer, model: &mut Model, random: &SeededRandom) -> 
                         .map(|id| ("Customer", now.customer(*id))),
                 );
                 let mut all = all.chain(now.towns.keys().map(|code| ("Town", now.town(*code))));
-                all.try_for_each(|(ty, text)| cycle.add_json(ty, &text, 0))
+                all.try_for_each(|(ty, text)| cycle.add_json(ty, &text, 0))?;
+                Ok(())
             })
             .await
     } else {
@@ -151,7 +152,10 @@ async fn next(producer: &Producer, model: &mut Model, random: &SeededRandom) -> 
                 for id in orders {
                     cycle.upsert_json("Order", &now.order(id), 0)?;
                 }
-                gone.map_or(Ok(()), |id| cycle.delete_from("Order", id).map(drop))
+                if let Some(id) = gone {
+                    cycle.delete_from("Order", id)?;
+                }
+                Ok(())
             })
             .await
     };
@@ -234,7 +238,8 @@ async fn customers_that_change_under_their_orders_are_seen_alike_by_all() {
         }
         now.orders
             .keys()
-            .try_for_each(|id| cycle.add_json("Order", &now.order(*id), 0))
+            .try_for_each(|id| cycle.add_json("Order", &now.order(*id), 0))?;
+        Ok(())
     });
     versions.insert(published.await.unwrap().unwrap().version, model.clone());
     let build = || kit.consumer().state_dir(kit.state_dir());
@@ -296,7 +301,8 @@ async fn a_snapshot_on_the_way_tells_the_same_of_customers_as_deltas() {
                 .try_for_each(|id| cycle.add_json("Customer", &now.customer(*id), 0))?;
             now.orders
                 .keys()
-                .try_for_each(|id| cycle.add_json("Order", &now.order(*id), 0))
+                .try_for_each(|id| cycle.add_json("Order", &now.order(*id), 0))?;
+            Ok(())
         });
         published.await.unwrap().unwrap();
         let consumer = kit.consumer().open().await.unwrap();
@@ -323,9 +329,12 @@ async fn a_customer_that_an_order_needs_is_not_deleted() {
     model.orders.retain(|id, _| *id == 3);
     let now = model.clone();
     let published =
-        producer.run_incremental(move |cycle| cycle.upsert_json("Order", &now.order(3), 1));
+        producer.run_incremental(move |cycle| Ok(cycle.upsert_json("Order", &now.order(3), 1)?));
     published.await.unwrap().unwrap();
-    let deleted = producer.run_incremental(|cycle| cycle.delete_from("Customer", 9_i64).map(drop));
+    let deleted = producer.run_incremental(|cycle| {
+        cycle.delete_from("Customer", 9_i64)?;
+        Ok(())
+    });
     let error = deleted.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert_eq!(
@@ -334,7 +343,8 @@ async fn a_customer_that_an_order_needs_is_not_deleted() {
     );
     let both = producer.run_incremental(|cycle| {
         cycle.delete_from("Customer", 9_i64)?;
-        cycle.delete_from("Order", 3_i64).map(drop)
+        cycle.delete_from("Order", 3_i64)?;
+        Ok(())
     });
     both.await.unwrap().unwrap();
 }

@@ -155,7 +155,10 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
 
 /// One pair goes and comes back with this note, over two versions; its ordinals are used again.
 async fn reborn(producer: &Producer, note: &'static str) {
-    let gone = producer.run_incremental(|cycle| cycle.delete_from("Left", 1_i64).map(drop));
+    let gone = producer.run_incremental(|cycle| {
+        cycle.delete_from("Left", 1_i64)?;
+        Ok(())
+    });
     gone.await.unwrap().unwrap();
     put(producer, note).await;
 }
@@ -163,7 +166,8 @@ async fn reborn(producer: &Producer, note: &'static str) {
 async fn put(producer: &Producer, note: &'static str) {
     let written = producer.run_incremental(move |cycle| {
         let text = format!(r#"{{"id":1,"round":1,"note":"{note}"}}"#);
-        cycle.upsert_json("Left", &text, 0).map(|_| ())
+        cycle.upsert_json("Left", &text, 0)?;
+        Ok(())
     });
     written.await.unwrap().unwrap();
 }
@@ -175,7 +179,8 @@ async fn report_of(note: &'static str, by_snapshot: bool) -> RefreshReport {
     put(&producer, "first").await;
     let other = producer.run_incremental(|cycle| {
         let text = r#"{"id":2,"round":1,"note":"other"}"#;
-        cycle.upsert_json("Left", text, 0).map(|_| ())
+        cycle.upsert_json("Left", text, 0)?;
+        Ok(())
     });
     other.await.unwrap().unwrap();
     let consumer = kit.consumer().open().await.unwrap();

@@ -26,7 +26,7 @@ async fn producer(count: i64) -> Producer {
         .await
         .expect("producer");
     let filled = producer
-        .run_cycle(move |cycle| (0..count).try_for_each(|shelf| cycle.add(&product(shelf))));
+        .run_cycle(move |cycle| Ok((0..count).try_for_each(|shelf| cycle.add(&product(shelf)))?));
     filled.await.expect("cycle").expect("a version");
     producer
 }
@@ -51,7 +51,8 @@ async fn a_delete_tells_whether_there_was_a_record_and_counts_what_the_cycle_did
         let name = String::from("p0");
         assert!(cycle.delete::<Product>((0, &name))?, "upserted again");
         assert!(cycle.delete_from("Product", (3_i64, "p3"))?);
-        cycle.upsert(&product(3))
+        cycle.upsert(&product(3))?;
+        Ok(())
     });
     done.await.expect("cycle").expect("a version");
     assert_eq!(shelves(&producer.state()), [1, 2, 3]);
@@ -70,7 +71,8 @@ async fn what_a_failed_transaction_deleted_is_there_again() {
             assert!(cycle.delete::<Product>((1, "p1"))?);
             cycle.upsert(&product(8))?;
             assert!(cycle.delete::<Product>((8, "p8"))?);
-            cycle.delete_from("Product", "p0").map(drop)
+            cycle.delete_from("Product", "p0")?;
+            Ok(())
         });
         let error = failed.expect_err("one field of two").to_string();
         assert!(

@@ -77,14 +77,15 @@ async fn import(producer: &Producer) -> u64 {
         (0..CITIES).try_for_each(|id| {
             let name = format!("city {id}");
             cycle.add(&City { id, name })
-        })
+        })?;
+        Ok(())
     });
     all.await.expect("cycle").expect("a version").version
 }
 
 async fn rename(producer: &Producer, id: i64, name: &str) -> u64 {
     let name = name.to_owned();
-    let one = producer.run_incremental(move |cycle| cycle.upsert(&City { id, name }));
+    let one = producer.run_incremental(move |cycle| Ok(cycle.upsert(&City { id, name })?));
     one.await.expect("cycle").expect("a version").version
 }
 

@@ -334,7 +334,8 @@ async fn kit(rows: &[(i64, Content)]) -> Kit {
     let lines: Vec<String> = rows.iter().map(|(id, c)| Row::line(*id, *c)).collect();
     let first = producer.run_cycle(move |cycle| {
         let mut lines = lines.iter().zip(0..);
-        lines.try_for_each(|(line, at)| cycle.add_json("Row", line, at))
+        lines.try_for_each(|(line, at)| cycle.add_json("Row", line, at))?;
+        Ok(())
     });
     first.await.expect("cycle").expect("a version");
     let state_dir = folder.path().join("state");
@@ -363,7 +364,8 @@ impl Kit {
         let lines: Vec<String> = changes.iter().map(|(id, c)| Row::line(*id, *c)).collect();
         let changed = self.producer.run_incremental(move |cycle| {
             let mut lines = lines.iter().zip(0..);
-            lines.try_for_each(|(line, at)| cycle.upsert_json("Row", line, at))
+            lines.try_for_each(|(line, at)| cycle.upsert_json("Row", line, at))?;
+            Ok(())
         });
         changed.await.expect("cycle").expect("a version");
         self.mapped.refresh().await.expect("refresh");

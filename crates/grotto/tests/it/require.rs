@@ -191,7 +191,9 @@ impl Shop {
     async fn publish<T: RecordType + Send + Clone>(&self, record: T) -> u64 {
         let schema = schema_of::<T>();
         self.producer.set_schema(schema).await.expect("compatible");
-        let filled = self.producer.run_cycle(move |cycle| cycle.add(&record));
+        let filled = self
+            .producer
+            .run_cycle(move |cycle| Ok(cycle.add(&record)?));
         filled.await.expect("cycle").expect("a version").version
     }
 

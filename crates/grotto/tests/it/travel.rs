@@ -43,7 +43,8 @@ async fn values_arrive_as_they_were_published_everywhere() {
         .open()
         .await
         .expect("producer");
-    let first = producer.run_cycle(|cycle| (0..100).try_for_each(|id| cycle.add(&city(id, "old"))));
+    let first =
+        producer.run_cycle(|cycle| Ok((0..100).try_for_each(|id| cycle.add(&city(id, "old")))?));
     let first = first.await.expect("cycle").expect("a version");
 
     let state_dir = folder.path().join("state");
@@ -58,7 +59,8 @@ async fn values_arrive_as_they_were_published_everywhere() {
     let second = producer.run_incremental(|cycle| {
         cycle.upsert(&city(7, "new"))?;
         cycle.upsert(&city(100, "new"))?;
-        cycle.delete::<City>(8).map(drop)
+        cycle.delete::<City>(8)?;
+        Ok(())
     });
     let second = second.await.expect("cycle").expect("a version").version;
     consumer

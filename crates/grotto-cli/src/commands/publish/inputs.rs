@@ -74,7 +74,9 @@ pub(super) async fn publish(
         (Some(last), false, Mode::Full) => {
             inputs.push(last);
             producer
-                .run_cycle(move |cycle| inputs.into_iter().try_for_each(|input| add(cycle, input)))
+                .run_cycle(move |cycle| {
+                    Ok(inputs.into_iter().try_for_each(|input| add(cycle, input))?)
+                })
                 .await?
         }
         (Some(last), false, Mode::Incremental) => {
@@ -83,7 +85,8 @@ pub(super) async fn publish(
                 .run_incremental(move |cycle| {
                     inputs
                         .into_iter()
-                        .try_for_each(|input| upsert(cycle, input))
+                        .try_for_each(|input| upsert(cycle, input))?;
+                    Ok(())
                 })
                 .await?
         }
