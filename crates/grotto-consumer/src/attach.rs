@@ -43,7 +43,7 @@ impl Attached {
     pub(crate) fn open(dir: &Path, env: Env) -> Result<Self> {
         // Watched before it is read: what changes in between is seen.
         let (mut watch, stop) = Watch::new(dir)?;
-        let system: Arc<dyn FileSystem> = Arc::new(HostFiles);
+        let system: Arc<dyn FileSystem> = Arc::new(HostFiles::default());
         let follower = Follower::new(Arc::clone(&system), dir)?;
         let attached = Self::over(&follower, system, env);
         let thread = std::thread::Builder::new().name("grotto-attached".to_owned());

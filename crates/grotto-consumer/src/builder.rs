@@ -3,7 +3,7 @@
 //! Owns: its settings and its start. Never: reads the environment or a configuration file.
 
 use crate::consumer::Consumer;
-use crate::dir::{HostFiles, StateDir};
+use crate::dir::{Access, HostFiles, StateDir};
 use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
 use crate::poll::Pace;
@@ -24,7 +24,9 @@ pub struct Builder {
     name: String,
     store: Store,
     state_dir: Option<PathBuf>,
-    system: Arc<dyn FileSystem>,
+    /// Other than the host's.
+    system: Option<Arc<dyn FileSystem>>,
+    access: Access,
     pace: Pace,
     patience: Duration,
     segments: SegmentOptions,
@@ -47,7 +49,8 @@ impl Builder {
             name,
             store,
             state_dir: None,
-            system: Arc::new(HostFiles),
+            system: None,
+            access: Access::default(),
             pace: Pace {
                 interval: Duration::from_millis(100),
                 check_interval: Duration::from_secs(30),
@@ -70,11 +73,32 @@ impl Builder {
         self
     }
 
+    /// Permission bits of the state directory's folders, such as `0o750`, for other users of the host to
+    /// attach; its files have the same without those for execution. Unless set, they are for the user of
+    /// this process alone. Only that user ever writes there: a mode that lets others is refused, and so is a
+    /// folder that another user owns or may write to.
+    ///
+    /// Whoever may read a state directory can read all records, and the seed that keeps strangers from
+    /// choosing keys that collide.
+    #[must_use]
+    pub fn state_mode(mut self, mode: u32) -> Self {
+        self.access.mode = Some(mode);
+        self
+    }
+
+    /// Number of the group that the state directory is given to, of which this process' user must be a
+    /// member. Its mode is then `0o750` unless it is set.
+    #[must_use]
+    pub fn state_group(mut self, group: u32) -> Self {
+        self.access.group = Some(group);
+        self
+    }
+
     /// Keeps the state directory in another file system than the host's: for a simulation, where
     /// [`Consumer::attach_in`] attaches to it.
     #[must_use]
     pub fn file_system(mut self, system: Arc<dyn FileSystem>) -> Self {
-        self.system = system;
+        self.system = Some(system);
         self
     }
 
@@ -211,7 +235,10 @@ impl Builder {
         let (place, found) = match self.state_dir {
             None => (Place::Heap(HeapSeal::with_options(self.segments)), None),
             Some(path) => {
-                let (system, name) = (self.system, self.name);
+                let access = self.access.completed();
+                access.check().map_err(Error::invalid)?;
+                let host = || Arc::new(HostFiles::with_access(access)) as Arc<dyn FileSystem>;
+                let (system, name) = (self.system.unwrap_or_else(host), self.name);
                 let open = move || StateDir::open(system, &path, &name);
                 let (dir, found) = blocking(&self.env, open).await??;
                 (Place::Dir(Box::new(dir.with_options(self.segments))), found)

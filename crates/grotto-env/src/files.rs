@@ -17,7 +17,8 @@ pub trait FileSystem: Debug + Send + Sync {
     /// boots cannot be told apart.
     fn boot(&self) -> Option<String>;
 
-    /// Creates a folder and those above it, for its owner alone. One that exists is left as it is.
+    /// Creates a folder and those above it. Nobody but its owner may write to it. One that exists keeps
+    /// what it holds, and is refused if anybody else may write to it.
     ///
     /// # Errors
     /// When the system refuses.
@@ -42,7 +43,7 @@ pub trait FileSystem: Debug + Send + Sync {
     /// When there is no such file, or the system refuses.
     fn map(&self, path: &Path) -> io::Result<Bytes>;
 
-    /// Creates a file for its owner alone, or writes over one. May leave a part of it when it fails.
+    /// Creates a file in place of what has its name. May leave a part of it when it fails.
     ///
     /// # Errors
     /// When the system refuses, or the disk is full.
@@ -75,6 +76,16 @@ pub trait FileSystem: Debug + Send + Sync {
     /// # Errors
     /// When the system refuses.
     fn mark(&self, path: &Path) -> io::Result<Option<FileMark>>;
+
+    /// Lets those read a file that new files are for; tells whether they could not before. `false` where
+    /// all may read all files.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn admit(&self, path: &Path) -> io::Result<bool> {
+        let _ = path;
+        Ok(false)
+    }
 
     /// Notified when a file of a folder gets its name. Changes may be missed: whoever follows a folder
     /// looks at it now and then all the same. `None` where nothing tells of them in this way.

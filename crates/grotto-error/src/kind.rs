@@ -65,9 +65,11 @@ impl ErrorKind {
     pub fn of_io(error: &io::Error) -> Self {
         use io::ErrorKind as K;
         match error.kind() {
-            K::PermissionDenied | K::ReadOnlyFilesystem | K::NotADirectory | K::IsADirectory => {
-                Self::Invalid
-            }
+            K::PermissionDenied
+            | K::ReadOnlyFilesystem
+            | K::NotADirectory
+            | K::IsADirectory
+            | K::InvalidInput => Self::Invalid,
             _ => Self::Unavailable,
         }
     }

@@ -136,7 +136,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("taken");
         std::fs::create_dir_all(target.join("inside")).unwrap();
-        assert!(write_whole(&HostFiles, &target, b"x").is_err());
-        assert_eq!(HostFiles.list(dir.path()).unwrap(), [target]);
+        assert!(write_whole(&HostFiles::default(), &target, b"x").is_err());
+        assert_eq!(HostFiles::default().list(dir.path()).unwrap(), [target]);
     }
 }

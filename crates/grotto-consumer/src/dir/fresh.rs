@@ -49,13 +49,15 @@ mod tests {
         let path = dir.path().join("FRESH");
         let mut fresh = Fresh::default();
         assert!(fresh.is_due(Duration::ZERO));
-        assert_eq!(HostFiles.touched(&path), None);
+        assert_eq!(HostFiles::default().touched(&path), None);
         for (now, wall_ms) in [
             (Duration::ZERO, 1_700_000_000_123),
             (INTERVAL, 1_700_000_001_123),
         ] {
-            fresh.note(&HostFiles, &path, now, wall_ms).unwrap();
-            assert_eq!(HostFiles.touched(&path), Some(wall_ms));
+            fresh
+                .note(&HostFiles::default(), &path, now, wall_ms)
+                .unwrap();
+            assert_eq!(HostFiles::default().touched(&path), Some(wall_ms));
             assert!(!fresh.is_due(now + INTERVAL / 2));
             assert!(fresh.is_due(now + INTERVAL));
         }

@@ -2,17 +2,30 @@
 //!
 //! Owns: the calls of the operating system that a state directory makes. Never: knows what a file is for.
 
-use grotto_env::{FileLock, FileMark, FileSystem, Locked};
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+mod access;
+mod folder;
+
+pub(crate) use access::Access;
 
 use bytes::Bytes;
+use folder::{Folder, Purpose};
+use grotto_env::{FileLock, FileMark, FileSystem, Locked};
+use parking_lot::Mutex;
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, File, Metadata, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-/// The file system of this host.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct HostFiles;
+/// The file system of this host. A folder that is created is held open from then on, and what is done
+/// below its path is done in that very folder, until another one is created.
+#[derive(Debug, Default)]
+pub(crate) struct HostFiles {
+    access: Access,
+    held: Mutex<Option<(PathBuf, Arc<Folder>)>>,
+}
 
 /// A locked file.
 #[derive(Debug)]
@@ -21,13 +34,46 @@ struct HostLock {
     path: PathBuf,
 }
 
-/// Options that give new files to their owner alone: a state holds what its records hold.
-fn options() -> OpenOptions {
-    #[allow(unused_mut, reason = "only some platforms have modes")]
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+impl HostFiles {
+    pub(crate) fn with_access(access: Access) -> Self {
+        Self {
+            access,
+            held: Mutex::default(),
+        }
+    }
+
+    /// The folder of a file, and the file's name in it.
+    fn place<'p>(&self, path: &'p Path, purpose: Purpose) -> io::Result<(Arc<Folder>, &'p OsStr)> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let held = self.held.lock().clone();
+        if let Some((at, folder)) = held
+            && let Ok(below) = parent.strip_prefix(&at)
+        {
+            let mut folder = folder;
+            for part in below.components() {
+                if let Component::Normal(part) = part {
+                    folder = Arc::new(folder.within(part, purpose)?);
+                }
+            }
+            return Ok((folder, name));
+        }
+        Ok((Arc::new(Folder::open(parent, purpose)?), name))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Option<File>> {
+        match self.place(path, Purpose::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok((folder, name)) => folder.read(name),
+        }
+    }
+
+    fn holds(&self, folder: &Path) -> bool {
+        let held = self.held.lock();
+        held.as_ref().is_some_and(|(at, _)| at == folder)
+    }
 }
 
 impl FileSystem for HostFiles {
@@ -37,13 +83,20 @@ impl FileSystem for HostFiles {
         (!id.is_empty()).then(|| id.to_owned())
     }
 
-    /// One that exists keeps its mode: who made it may have opened it to a group on purpose.
+    /// One that exists keeps its mode unless another was asked for: who made it may have opened it to a
+    /// group on purpose.
     fn create_folder(&self, path: &Path) -> io::Result<()> {
+        if path.parent().is_some_and(|parent| self.holds(parent)) {
+            let (folder, name) = self.place(path, Purpose::Write)?;
+            return folder.make(name, self.access);
+        }
         let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path)
+        builder.recursive(true).mode(self.access.of_folders());
+        builder.create(path)?;
+        let folder = Folder::open(path, Purpose::Write)?;
+        folder.admit(self.access)?;
+        *self.held.lock() = Some((path.to_owned(), Arc::new(folder)));
+        Ok(())
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -53,9 +106,8 @@ impl FileSystem for HostFiles {
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
+        let Some(file) = self.open(path)? else {
+            return Ok(None);
         };
         let mut bytes = Vec::new();
         file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -67,111 +119,98 @@ impl FileSystem for HostFiles {
     }
 
     fn map(&self, path: &Path) -> io::Result<Bytes> {
-        grotto_mmap::map_sealed_path(path)
+        match self.open(path)? {
+            Some(file) => grotto_mmap::map_sealed(&file),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)?;
-        file.write_all(bytes)
+        let (folder, name) = self.place(path, Purpose::Write)?;
+        folder.create(name, self.access)?.write_all(bytes)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
+        let (folder, from_name) = self.place(from, Purpose::Write)?;
+        match (from.parent() == to.parent(), to.file_name()) {
+            (true, Some(to_name)) => folder.rename(from_name, to_name),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+        let (folder, name) = self.place(path, Purpose::Write)?;
+        folder.remove(name)
     }
 
     fn touch(&self, path: &Path, wall_ms: u64) -> io::Result<()> {
-        let file = options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let (folder, name) = self.place(path, Purpose::Write)?;
+        let file = match folder.open_own(name, self.access) {
+            // Its bytes say nothing: what is in its place can go.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                folder.create(name, self.access)?
+            }
+            opened => opened?,
+        };
         file.set_modified(UNIX_EPOCH + Duration::from_millis(wall_ms))
     }
 
     fn touched(&self, path: &Path) -> Option<u64> {
-        let modified = std::fs::metadata(path).and_then(|found| found.modified());
+        let modified = std::fs::symlink_metadata(path).and_then(|found| found.modified());
         let since = modified.ok()?.duration_since(UNIX_EPOCH).ok()?;
         u64::try_from(since.as_millis()).ok()
     }
 
     fn mark(&self, path: &Path) -> io::Result<Option<FileMark>> {
-        match std::fs::metadata(path) {
+        match std::fs::symlink_metadata(path) {
             Ok(found) => Ok(Some(mark_of(&found))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Locked> {
-        let mut file = options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Locked::Theirs(holder(&mut file))),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        if let Err(error) = sign(&mut file) {
-            tracing::warn!(%error, path = %path.display(), "cannot note who holds the lock");
-        }
-        let path = path.to_owned();
-        Ok(Locked::Ours(Box::new(HostLock { file, path })))
+    fn admit(&self, path: &Path) -> io::Result<bool> {
+        let (folder, name) = self.place(path, Purpose::Write)?;
+        folder.admit_file(name, self.access)
     }
+
+    fn lock(&self, path: &Path) -> io::Result<Locked> {
+        let (folder, name) = self.place(path, Purpose::Write)?;
+        let file = folder.open_own(name, self.access)?;
+        lock_file(file, path)
+    }
+}
+
+fn lock_file(mut file: File, path: &Path) -> io::Result<Locked> {
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Locked::Theirs(holder(&mut file))),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    if let Err(error) = sign(&mut file) {
+        tracing::warn!(%error, path = %path.display(), "cannot note who holds the lock");
+    }
+    let path = path.to_owned();
+    Ok(Locked::Ours(Box::new(HostLock { file, path })))
 }
 
 impl FileLock for HostLock {
     fn is_named(&self) -> io::Result<bool> {
         let own = self.file.metadata()?;
-        match std::fs::metadata(&self.path) {
-            Ok(named) => Ok(is_same(&own, &named)),
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(named) => Ok((own.dev(), own.ino()) == (named.dev(), named.ino())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 }
 
-#[cfg(unix)]
 fn mark_of(found: &Metadata) -> FileMark {
-    use std::os::unix::fs::MetadataExt;
     FileMark {
         number: found.ino(),
         written_ns: i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec()),
         length: found.len(),
     }
-}
-
-#[cfg(not(unix))]
-fn mark_of(found: &Metadata) -> FileMark {
-    let written = found.modified().ok();
-    let since = written.and_then(|written| written.duration_since(UNIX_EPOCH).ok());
-    FileMark {
-        number: 0,
-        written_ns: since.map_or(0, |since| since.as_nanos() as i128),
-        length: found.len(),
-    }
-}
-
-#[cfg(unix)]
-fn is_same(a: &Metadata, b: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-/// Elsewhere a file that is open cannot be removed.
-#[cfg(not(unix))]
-fn is_same(_: &Metadata, _: &Metadata) -> bool {
-    true
 }
 
 /// Only for people who wonder who holds a lock: a disk that is full keeps nobody from serving.
@@ -194,16 +233,17 @@ fn holder(file: &mut File) -> String {
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     #[test]
     fn files_and_folders_are_for_their_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let folder = dir.path().join("a/b");
-        HostFiles.create_folder(&folder).unwrap();
-        HostFiles.write(&folder.join("file"), b"x").unwrap();
-        HostFiles.touch(&folder.join("time"), 1).unwrap();
+        HostFiles::default().create_folder(&folder).unwrap();
+        HostFiles::default()
+            .write(&folder.join("file"), b"x")
+            .unwrap();
+        HostFiles::default().touch(&folder.join("time"), 1).unwrap();
         assert_eq!(mode(&folder), 0o700);
         assert_eq!(mode(&folder.join("file")), 0o600);
         assert_eq!(mode(&folder.join("time")), 0o600);
@@ -213,15 +253,30 @@ mod tests {
     fn a_file_in_place_of_another_has_another_mark() {
         let dir = tempfile::tempdir().unwrap();
         let (path, next) = (dir.path().join("file"), dir.path().join("next"));
-        assert_eq!(HostFiles.mark(&path).unwrap(), None);
-        HostFiles.write(&path, b"one").unwrap();
-        let first = HostFiles.mark(&path).unwrap();
-        assert_eq!(HostFiles.mark(&path).unwrap(), first);
-        HostFiles.write(&next, b"two").unwrap();
-        HostFiles.rename(&next, &path).unwrap();
-        let second = HostFiles.mark(&path).unwrap();
+        assert_eq!(HostFiles::default().mark(&path).unwrap(), None);
+        HostFiles::default().write(&path, b"one").unwrap();
+        let first = HostFiles::default().mark(&path).unwrap();
+        assert_eq!(HostFiles::default().mark(&path).unwrap(), first);
+        HostFiles::default().write(&next, b"two").unwrap();
+        HostFiles::default().rename(&next, &path).unwrap();
+        let second = HostFiles::default().mark(&path).unwrap();
         assert!(first.is_some() && second.is_some());
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_signed_is_held_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        std::fs::write(&path, b"").unwrap();
+        // Not opened for writing.
+        let locked = lock_file(File::open(&path).unwrap(), &path).unwrap();
+        let Locked::Ours(lock) = locked else {
+            panic!("{locked:?}");
+        };
+        assert!(lock.is_named().unwrap());
+        let other = HostFiles::default().lock(&path).unwrap();
+        assert!(matches!(other, Locked::Theirs(_)), "{other:?}");
     }
 
     #[test]
@@ -229,10 +284,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, [0; 10]).unwrap();
-        let read = |limit| HostFiles.read(&path, limit);
+        let read = |limit| HostFiles::default().read(&path, limit);
         assert_eq!(read(10).unwrap().map(|b| b.len()), Some(10));
         assert!(read(9).is_err());
         let none = dir.path().join("none");
-        assert!(HostFiles.read(&none, 9).unwrap().is_none());
+        assert!(HostFiles::default().read(&none, 9).unwrap().is_none());
     }
 }

@@ -17,6 +17,10 @@
 mod current;
 mod files;
 mod fresh;
+#[cfg(unix)]
+mod host;
+#[cfg(not(unix))]
+#[path = "host/elsewhere.rs"]
 mod host;
 mod lock;
 mod open;
@@ -28,7 +32,7 @@ mod tests;
 
 pub(crate) use current::Current;
 pub(crate) use files::Paths;
-pub(crate) use host::HostFiles;
+pub(crate) use host::{Access, HostFiles};
 pub(crate) use read::{Image, ReadError, Segments, read_current, read_image};
 
 use crate::error::{Error, Result};
@@ -138,7 +142,7 @@ impl StateDir {
             .collect();
         self.roots = vec![(image.current.seq, self.files.keys().copied().collect())];
         self.sweep()?;
-        if image.verified {
+        if self.admit()? || image.verified {
             // Says that the bytes are right in this boot, so that the next start need not look.
             self.publish(&image.state, &image.dataset_id)?;
         }
@@ -147,6 +151,18 @@ impl StateDir {
             dataset_id: image.dataset_id,
             fresh_ms: self.system.touched(&self.paths.fresh()),
         }))
+    }
+
+    /// Lets those read what is here whom the settings name now; tells whether they could not before.
+    fn admit(&self) -> Result<bool> {
+        let mut any = false;
+        let segments = self.files.keys().map(|name| self.paths.segment(*name));
+        let roots = self.roots.iter().map(|(seq, _)| self.paths.root(*seq));
+        for path in segments.chain(roots) {
+            let admitted = self.system.admit(&path);
+            any |= admitted.map_err(|e| Error::io("set the mode of", &path, e))?;
+        }
+        Ok(any)
     }
 
     /// Removes what no root refers to: leftovers of a writer that died. Files that are not of ours

@@ -1,8 +1,12 @@
 //! State directories: restart, reboot, damage, sweeping.
 
+#[cfg(unix)]
+mod hostile;
 mod refusing;
 
 use super::*;
+use crate::consumer::Consumer;
+use crate::error::ErrorKind;
 use grotto_state::format::Schema;
 use grotto_state::format::blob::Blob;
 use grotto_state::format::flat::FlatBuilder;
@@ -69,11 +73,17 @@ fn filled(path: &Path, versions: u64, boot: &str) -> Arc<State> {
 }
 
 fn open(path: &Path, boot: &str) -> (StateDir, Option<Found>) {
-    StateDir::open_in_boot(Arc::new(HostFiles), path, DATASET, Some(boot.to_owned())).unwrap()
+    StateDir::open_in_boot(
+        Arc::new(HostFiles::default()),
+        path,
+        DATASET,
+        Some(boot.to_owned()),
+    )
+    .unwrap()
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let list = HostFiles.list(folder).unwrap();
+    let list = HostFiles::default().list(folder).unwrap();
     let mut names: Vec<String> = list
         .iter()
         .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
@@ -91,7 +101,7 @@ fn flip(path: &Path) {
 }
 
 fn only_file(folder: &Path) -> std::path::PathBuf {
-    HostFiles.list(folder).unwrap().remove(0)
+    HostFiles::default().list(folder).unwrap().remove(0)
 }
 
 #[test]
@@ -151,7 +161,7 @@ fn where_boots_cannot_be_told_apart_every_start_verifies() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path(), 1, "");
     let reopen = || {
-        StateDir::open_in_boot(Arc::new(HostFiles), dir.path(), DATASET, None)
+        StateDir::open_in_boot(Arc::new(HostFiles::default()), dir.path(), DATASET, None)
             .unwrap()
             .1
     };
@@ -200,7 +210,7 @@ fn a_directory_with_a_damaged_or_missing_file_is_discarded_and_usable() {
 fn a_directory_of_another_dataset_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path(), 1, "boot");
-    let error = StateDir::open(Arc::new(HostFiles), dir.path(), "prices").unwrap_err();
+    let error = StateDir::open(Arc::new(HostFiles::default()), dir.path(), "prices").unwrap_err();
     assert!(
         error
             .message()
@@ -338,7 +348,7 @@ fn a_path_that_is_a_file_is_refused_with_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, b"x").unwrap();
-    let error = StateDir::open(Arc::new(HostFiles), &file, DATASET).unwrap_err();
+    let error = StateDir::open(Arc::new(HostFiles::default()), &file, DATASET).unwrap_err();
     assert!(
         error.message().contains(&file.display().to_string()),
         "{error}"
@@ -359,7 +369,7 @@ fn a_writer_whose_directory_was_replaced_touches_nothing_in_the_new_one() {
     std::fs::remove_dir_all(&path).unwrap();
     filled(&path, 2, "a");
     let files = |folder: PathBuf| {
-        let mut files = HostFiles.list(&folder).unwrap();
+        let mut files = HostFiles::default().list(&folder).unwrap();
         files.sort();
         files
     };

@@ -44,47 +44,47 @@ impl FileSystem for Counting {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        HostFiles.create_folder(path)
+        HostFiles::default().create_folder(path)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         self.open()?;
-        HostFiles.list(folder)
+        HostFiles::default().list(folder)
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         self.open()?;
-        HostFiles.read(path, limit)
+        HostFiles::default().read(path, limit)
     }
 
     fn map(&self, path: &Path) -> io::Result<Bytes> {
         self.open()?;
-        HostFiles.map(path)
+        HostFiles::default().map(path)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        HostFiles.write(path, bytes)
+        HostFiles::default().write(path, bytes)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        HostFiles.rename(from, to)
+        HostFiles::default().rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        HostFiles.remove(path)
+        HostFiles::default().remove(path)
     }
 
     fn touch(&self, path: &Path, wall_ms: u64) -> io::Result<()> {
-        HostFiles.touch(path, wall_ms)
+        HostFiles::default().touch(path, wall_ms)
     }
 
     fn touched(&self, path: &Path) -> Option<u64> {
-        HostFiles.touched(path)
+        HostFiles::default().touched(path)
     }
 
     fn mark(&self, path: &Path) -> io::Result<Option<FileMark>> {
         self.asked.fetch_add(1, Relaxed);
-        HostFiles.mark(path)
+        HostFiles::default().mark(path)
     }
 
     fn watch(&self, _folder: &Path) -> Option<Arc<Notify>> {
@@ -92,7 +92,7 @@ impl FileSystem for Counting {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Locked> {
-        HostFiles.lock(path)
+        HostFiles::default().lock(path)
     }
 }
 

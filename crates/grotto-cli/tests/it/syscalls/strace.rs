@@ -103,6 +103,8 @@ pub(super) fn run(
         ]);
         for path in &fault.paths {
             strace.arg("-P").arg(path);
+            // Calls that are given its folder have only its name.
+            strace.arg("-P").arg(path.file_name().unwrap());
         }
     }
     strace.arg(command.get_program()).args(command.get_args());
@@ -163,24 +165,28 @@ fn call(pid: u32, began: usize, ended: usize, text: &str) -> Option<Call> {
 }
 
 impl Call {
-    /// The files it names: those of open files in `<>`, those of arguments in quotation marks. Data
-    /// that is written is in quotation marks too, and comes after its file.
+    /// The files it names: those of open files in `<>`, those of arguments in quotation marks, below the
+    /// folder in `<>` before them. Data that is written is in quotation marks too, and comes after its
+    /// file.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
-        let args = self.args.as_str();
-        if let Some((number, file)) = args.split_once('<')
-            && number.parse::<u32>().is_ok()
-        {
-            return file
-                .split_once('>')
-                .map(|(path, _)| path.into())
-                .into_iter()
-                .collect();
+        let named = |text: &str| {
+            let (number, file) = text.trim_start_matches(", ").split_once('<')?;
+            let is_file = number == "AT_FDCWD" || number.parse::<u32>().is_ok();
+            let (path, after) = file.split_once('>').filter(|_| is_file)?;
+            Some((number == "AT_FDCWD", PathBuf::from(path), after.to_owned()))
+        };
+        let names_below = self.name.ends_with("at") || self.name.ends_with("at2");
+        match named(&self.args) {
+            Some((false, file, _)) if !names_below => return vec![file],
+            _ => {}
         }
-        args.split('"')
-            .skip(1)
-            .step_by(2)
-            .map(PathBuf::from)
-            .collect()
+        let mut paths = Vec::new();
+        let mut parts = self.args.split('"');
+        while let (Some(before), Some(name)) = (parts.next(), parts.next()) {
+            let folder = named(before).map(|(_, path, _)| path).unwrap_or_default();
+            paths.push(folder.join(name));
+        }
+        paths
     }
 
     /// Whether it asks for more than to read a file that is there.
@@ -211,6 +217,22 @@ fn calls_that_overlap_are_put_together() {
     );
     assert_eq!(calls[1].paths(), [PathBuf::from("/s/a#1")]);
     assert!(calls[1].is_of("fdatasync,fsync") && !calls[1].is_of("?link"));
+}
+
+#[test]
+fn names_are_below_the_folder_that_is_given_with_them() {
+    let text = "1 openat(5</s>, \"LOCK\", O_RDWR|O_CREAT|O_NOFOLLOW, 0600) = 6</s/LOCK>\n\
+                1 renameat(5</s/roots>, \"a.tmp\", 5</s/roots>, \"a\") = 0\n\
+                1 openat(AT_FDCWD</s>, \"b\", O_RDONLY) = 3</s/b>\n\
+                1 openat(AT_FDCWD, \"/c\", O_RDONLY) = 3</c>\n\
+                1 write(6</s/LOCK>, \"12\\n\", 3) = 3\n";
+    let paths: Vec<_> = parse(text).iter().map(Call::paths).collect();
+    let files = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+    assert_eq!(paths[0], files(&["/s/LOCK"]));
+    assert_eq!(paths[1], files(&["/s/roots/a.tmp", "/s/roots/a"]));
+    assert_eq!(paths[2], files(&["/s/b"]));
+    assert_eq!(paths[3], files(&["/c"]));
+    assert_eq!(paths[4], files(&["/s/LOCK"]));
 }
 
 #[test]
