@@ -10,7 +10,7 @@ use crate::poll::Pace;
 use crate::report::RefreshReport;
 use crate::shared::{Listener, Requirement, Shared, blocking};
 use crate::target::{Goal, was_written};
-use grotto_env::{Env, FileSystem};
+use grotto_env::{FileSystem, MOST_THREADS, default_threads};
 use grotto_state::{HashSeed, HeapSeal, RecordType, SegmentOptions, State};
 use grotto_store::plan::PlanWeights;
 use grotto_store::{Dataset, Store};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of a consumer.
-pub struct Builder {
+pub struct ConsumerBuilder {
     name: String,
     store: Store,
     state_dir: Option<PathBuf>,
@@ -33,17 +33,17 @@ pub struct Builder {
     weights: PlanWeights,
     wait_for_dataset: bool,
     requirements: Vec<Requirement>,
-    env: Env,
+    threads: usize,
     listeners: Vec<Listener>,
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ConsumerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Builder({} from {:?})", self.name, self.store)
+        write!(f, "ConsumerBuilder({} from {:?})", self.name, self.store)
     }
 }
 
-impl Builder {
+impl ConsumerBuilder {
     pub(crate) fn new(name: String, store: Store) -> Self {
         Self {
             name,
@@ -60,7 +60,7 @@ impl Builder {
             weights: PlanWeights::default(),
             wait_for_dataset: false,
             requirements: Vec::new(),
-            env: Env::system(),
+            threads: default_threads(),
             listeners: Vec::new(),
         }
     }
@@ -162,10 +162,11 @@ impl Builder {
         self
     }
 
-    /// Clock and randomness other than the host's.
+    /// Threads for work that takes the processor: applying versions. 1 to 256; one per processor, at most 8,
+    /// unless set.
     #[must_use]
-    pub fn env(mut self, env: Env) -> Self {
-        self.env = env;
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.clamp(1, MOST_THREADS);
         self
     }
 
@@ -182,7 +183,7 @@ impl Builder {
     ///
     /// # Errors
     /// `NoDataset` when nothing was ever published under the name, unless
-    /// [`Builder::wait_for_dataset`] says otherwise. When there is no local state and none can be loaded,
+    /// [`ConsumerBuilder::wait_for_dataset`] says otherwise. When there is no local state and none can be loaded,
     /// or the state directory is in use, of another dataset, or cannot be written.
     pub async fn start(self) -> Result<Consumer> {
         let (pace, patience, wait) = (self.pace, self.patience, self.wait_for_dataset);
@@ -199,7 +200,7 @@ impl Builder {
     /// [`Consumer::refresh`] then tells why it may not be the newest.
     ///
     /// # Errors
-    /// As [`Builder::start`].
+    /// As [`ConsumerBuilder::start`].
     pub async fn open(self) -> Result<Consumer> {
         let (patience, wait) = (self.patience, self.wait_for_dataset);
         let shared = self.assemble().await?;
@@ -220,7 +221,7 @@ impl Builder {
     /// Loads one version, and does not poll.
     ///
     /// # Errors
-    /// As [`Builder::start`], and when the version is not in the log or can no longer be reached.
+    /// As [`ConsumerBuilder::start`], and when the version is not in the log or can no longer be reached.
     pub async fn open_at(self, version: u64) -> Result<Consumer> {
         let patience = self.patience;
         let shared = self.assemble().await?;
@@ -231,6 +232,7 @@ impl Builder {
 
     async fn assemble(self) -> Result<Arc<Shared>> {
         grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
+        let env = self.store.env().clone();
         let dataset = Dataset::open(self.store, &self.name)?;
         let (place, found) = match self.state_dir {
             None => (Place::Heap(HeapSeal::with_options(self.segments)), None),
@@ -240,21 +242,22 @@ impl Builder {
                 let host = || Arc::new(HostFiles::with_access(access)) as Arc<dyn FileSystem>;
                 let (system, name) = (self.system.unwrap_or_else(host), self.name);
                 let open = move || StateDir::open(system, &path, &name);
-                let (dir, found) = blocking(&self.env, open).await??;
+                let (dir, found) = blocking(&env, open).await??;
                 (Place::Dir(Box::new(dir.with_options(self.segments))), found)
             }
         };
-        let age = |fresh_ms| self.env.clock.wall_ms().saturating_sub(fresh_ms);
+        let age = |fresh_ms| env.clock.wall_ms().saturating_sub(fresh_ms);
         let (state, id, age_ms) = match found {
             Some(found) => (found.state, found.dataset_id, found.fresh_ms.map_or(0, age)),
             None => {
-                let seed = HashSeed::new(self.env.random.secret());
+                let seed = HashSeed::new(env.random.secret());
                 (State::empty(seed), String::new(), 0)
             }
         };
         let age = Duration::from_millis(age_ms);
-        let mut shared = Shared::new(dataset, self.env, place, state, id, age);
+        let mut shared = Shared::new(dataset, env, place, state, id, age);
         shared.weights = self.weights;
+        shared.threads = self.threads;
         shared.requirements = self.requirements;
         let shared = Arc::new(shared);
         self.listeners

@@ -3,7 +3,7 @@
 //! Owns: what its user may ask. Never: outlives its background work; dropping it ends the polling.
 
 use crate::attach::Attached;
-use crate::builder::Builder;
+use crate::builder::ConsumerBuilder;
 use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::poll;
@@ -39,8 +39,8 @@ struct Poller {
 
 impl Consumer {
     /// Settings of a consumer of the dataset `name` in `store`.
-    pub fn builder(name: impl Into<String>, store: Store) -> Builder {
-        Builder::new(name.into(), store)
+    pub fn builder(name: impl Into<String>, store: Store) -> ConsumerBuilder {
+        ConsumerBuilder::new(name.into(), store)
     }
 
     /// Maps a state directory that another process writes to. No network, no copy, no lock.
@@ -142,7 +142,7 @@ impl Consumer {
     }
 
     /// Waits until the served version is at least `version`, at most `timeout`; gives the state that is
-    /// served then. Needs somebody to refresh: the background polling of [`Builder::start`], or another task.
+    /// served then. Needs somebody to refresh: the background polling of [`ConsumerBuilder::start`], or another task.
     ///
     /// # Errors
     /// `Unavailable` when the version does not come in time, or the consumer is shut down before.
@@ -186,7 +186,7 @@ impl Consumer {
     }
 
     /// Stops polling and waits for a refresh under way, for as long as
-    /// [`Builder::shutdown_timeout`] says; then the refresh is given up. The state directory is free
+    /// [`ConsumerBuilder::shutdown_timeout`] says; then the refresh is given up. The state directory is free
     /// afterwards, but for a step that is being applied, which ends by itself.
     ///
     /// What is served stays readable; whoever refreshes afterwards gets an error. To call it again does

@@ -44,7 +44,7 @@ mod target;
 mod watch;
 
 pub use attach::Attached;
-pub use builder::Builder;
+pub use builder::ConsumerBuilder;
 pub use consumer::Consumer;
 pub use error::{Error, ErrorKind, Result};
 pub use grotto_state::{State, TypeChanges};

@@ -8,7 +8,7 @@ use crate::place::Place;
 use crate::report::RefreshReport;
 use crate::served::Served;
 use crate::target::was_written;
-use grotto_env::Env;
+use grotto_env::{Env, default_threads};
 use grotto_state::{HashSeed, State, StateResult};
 use grotto_store::Dataset;
 use grotto_store::follow::Suspects;
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) env: Env,
     /// How a way is chosen.
     pub(crate) weights: PlanWeights,
+    /// For work that takes the processor.
+    pub(crate) threads: usize,
     /// What every served state must have.
     pub(crate) requirements: Vec<Requirement>,
     pub(crate) metrics: Metrics,
@@ -148,6 +150,7 @@ impl Shared {
             dataset,
             env,
             weights: PlanWeights::default(),
+            threads: default_threads(),
             requirements: Vec::new(),
         }
     }

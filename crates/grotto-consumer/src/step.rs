@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result, no_state};
 use crate::shared::Shared;
 use bytes::Bytes;
 use grotto_format::blob::Blob;
-use grotto_state::{Changes, Promise, State};
+use grotto_state::{Changes, Promise, Seal, State};
 use grotto_store::plan::Step;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Shared {
         }
         let mark = keeper.place.mark();
         let done: Result<_> = (|| {
-            let (state, changes) = build(self.dataset.name(), &job, &mut keeper.place)?;
+            let (state, changes) = self.build(&job, &mut keeper.place)?;
             if let Some(promise) = &job.promise {
                 promise.check(&state).map_err(Error::corrupt)?;
             }
@@ -63,25 +63,25 @@ impl Shared {
         }
         done
     }
-}
 
-fn build(dataset: &str, job: &Job, seal: &mut dyn grotto_state::Seal) -> Result<(State, Changes)> {
-    let to = job.step.to();
-    let (Some(blob), Some(bytes)) = (job.step.blob(), &job.bytes) else {
-        return Ok((job.base.at_version(to), Changes::default()));
-    };
-    let what = |reason: &str| format!("version {to}, blob {}: {reason}", blob.name());
-    let parsed = Blob::parse(bytes.clone())
-        .map_err(|e| Error::corrupt(what(&e.to_string())).with_source(e))?;
-    job.step
-        .check_header(dataset, &parsed.header)
-        .map_err(|reason| Error::corrupt(what(&reason)))?;
-    let empty = State::empty(job.base.seed());
-    let base = if matches!(job.step, Step::Snapshot { .. }) {
-        &empty
-    } else {
-        &*job.base
-    };
-    let applied = base.apply(&parsed, seal);
-    applied.map_err(|e| no_state(&format!("version {to}, blob {}", blob.name()), e))
+    fn build(&self, job: &Job, seal: &mut dyn Seal) -> Result<(State, Changes)> {
+        let to = job.step.to();
+        let (Some(blob), Some(bytes)) = (job.step.blob(), &job.bytes) else {
+            return Ok((job.base.at_version(to), Changes::default()));
+        };
+        let what = |reason: &str| format!("version {to}, blob {}: {reason}", blob.name());
+        let parsed = Blob::parse(bytes.clone())
+            .map_err(|e| Error::corrupt(what(&e.to_string())).with_source(e))?;
+        job.step
+            .check_header(self.dataset.name(), &parsed.header)
+            .map_err(|reason| Error::corrupt(what(&reason)))?;
+        let empty = State::empty(job.base.seed());
+        let base = if matches!(job.step, Step::Snapshot { .. }) {
+            &empty
+        } else {
+            &*job.base
+        };
+        let applied = base.apply_on(&parsed, seal, self.threads);
+        applied.map_err(|e| no_state(&format!("version {to}, blob {}", blob.name()), e))
+    }
 }

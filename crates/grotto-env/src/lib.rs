@@ -1,7 +1,8 @@
 //! The seams through which time, randomness and the file system enter the project.
 //!
 //! Owns: the [`Clock`] and [`Random`] traits with their real versions and deterministic ones, waiting,
-//! deadlines, and where work for the processor runs; whether there is an async runtime. Never: knows what any of it is used for.
+//! deadlines, where work for the processor runs and on how many threads; whether there is an async runtime.
+//! Never: knows what any of it is used for.
 //!
 //! Safety must not depend on anything in here: clocks decide when to try, random numbers decide
 //! names, and the store alone decides who won.
@@ -12,12 +13,14 @@ mod clock;
 mod files;
 mod random;
 mod runtime;
+mod threads;
 mod wait;
 
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use files::{FileLock, FileMark, FileSystem, Locked};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use runtime::{NoRuntime, check_runtime};
+pub use threads::{MOST_THREADS, default_threads};
 pub use wait::{Elapsed, Stopped, Work};
 
 use std::sync::Arc;

@@ -45,6 +45,9 @@ impl Env {
     }
 
     /// Waits for `future`, but not longer than `limit`.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when the time is over first.
     pub async fn within<F: Future>(
         &self,
         limit: Duration,
@@ -56,6 +59,9 @@ impl Env {
     }
 
     /// Runs work that takes the processor, or waits for files, for longer than a task may.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the work panics, or the runtime ends before it.
     pub async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -183,6 +183,9 @@ pub struct LogEntry {
 
 impl LogEntry {
     /// The bytes to create in the store. Refuses an entry that [`LogEntry::decode`] would refuse.
+    ///
+    /// # Errors
+    /// When the entry says what cannot be, or outgrows its limit.
     pub fn encode(&self) -> Result<Vec<u8>, LogError> {
         self.check()?;
         let most = match self.kind {
@@ -193,6 +196,9 @@ impl LogEntry {
     }
 
     /// Reads an entry from untrusted bytes; any altered byte is refused.
+    ///
+    /// # Errors
+    /// When the bytes are torn or altered, or say what cannot be; the message names what.
     pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
         let entry: Self = sealed::open(Self::WHAT, bytes, MAX_ENTRY_BYTES)?;
         entry.check()?;

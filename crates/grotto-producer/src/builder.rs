@@ -9,16 +9,15 @@ use crate::restore::Restored;
 use crate::takeover::Taken;
 use crate::validate::Validator;
 use crate::{Error, Result};
+use grotto_env::{MOST_THREADS, default_threads};
 use grotto_format::Schema;
 use grotto_state::{SegmentOptions, WriteState};
 use grotto_store::{Dataset, ErrorKind, LogEntry, Store, WriterOptions};
 use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-
-/// More threads than this only cost memory.
-const MAX_THREADS: usize = 256;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
 
 /// zstd level of blobs: the best ratio that still compresses at the speed a cycle needs.
 const DEFAULT_LEVEL: i32 = 3;
@@ -38,21 +37,26 @@ pub struct ProducerBuilder {
     pub(crate) settings: Settings,
 }
 
+impl fmt::Debug for ProducerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProducerBuilder({} into {:?})", self.name, self.store)
+    }
+}
+
 /// What a running producer needs of its settings.
 pub(crate) struct Settings {
     pub(crate) level: Option<i32>,
     pub(crate) snapshot_every: u64,
     pub(crate) threads: usize,
+    /// Longest wait of a shutdown.
+    pub(crate) patience: Duration,
     pub(crate) validators: Vec<Box<dyn Validator>>,
 }
 
 impl ProducerBuilder {
-    pub(crate) fn new(name: &str, store: Store) -> Self {
-        let threads = std::thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(8);
+    pub(crate) fn new(name: String, store: Store) -> Self {
         Self {
-            name: name.to_owned(),
+            name,
             store,
             schema: None,
             writer: WriterOptions {
@@ -65,7 +69,8 @@ impl ProducerBuilder {
             settings: Settings {
                 level: Some(DEFAULT_LEVEL),
                 snapshot_every: DEFAULT_SNAPSHOT_EVERY,
-                threads,
+                threads: default_threads(),
+                patience: Duration::from_secs(30),
                 validators: Vec::new(),
             },
         }
@@ -80,8 +85,8 @@ impl ProducerBuilder {
 
     /// Who this is, for people who read the log: host, service, process.
     #[must_use]
-    pub fn writer_id(mut self, writer: &str) -> Self {
-        writer.clone_into(&mut self.writer.writer);
+    pub fn writer_id(mut self, writer: impl Into<String>) -> Self {
+        self.writer.writer = writer.into();
         self
     }
 
@@ -152,14 +157,22 @@ impl ProducerBuilder {
         self
     }
 
-    /// Threads that decode and encode, 1 to 256. Default: one per processor, at most 8.
+    /// Threads for work that takes the processor: restoring, taking records in, encoding. 1 to 256; one per
+    /// processor, at most 8, unless set.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
-        self.settings.threads = threads.clamp(1, MAX_THREADS);
+        self.settings.threads = threads.clamp(1, MOST_THREADS);
         self
     }
 
-    /// Takes over, unless lazy, and restores the newest version. A producer whose schema cannot follow
+    /// Longest wait of [`Producer::shutdown`] for a cycle and a snapshot under way; 30 s unless set.
+    #[must_use]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.patience = timeout;
+        self
+    }
+
+    /// Becomes the producer of the dataset: takes over, unless lazy, and restores the newest version. A producer whose schema cannot follow
     /// that of the dataset does not take over: it could never publish.
     ///
     /// # Errors
@@ -192,15 +205,14 @@ impl ProducerBuilder {
         let snapshot_at = commits_at(writer.dataset(), head.as_ref(), newest).await?;
         let mut write = WriteState::new(Arc::new(state)).with_segments(self.segments);
         write.skip_to(writer.next_version() - 1);
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
+        let metrics = Metrics::new(&self.name);
         let shared = Shared {
             name: self.name,
             writer,
             settings: self.settings,
             env,
             metrics,
-            registry,
+            ended: AtomicBool::new(false),
             state: Mutex::new(Arc::clone(write.state())),
             snapshots: tokio::sync::Mutex::default(),
             chores: Chores::default(),

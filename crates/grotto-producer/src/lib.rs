@@ -53,6 +53,7 @@ pub use builder::ProducerBuilder;
 pub use cycle::{FullCycle, IncrementalCycle};
 pub use grotto_error::{AnyError, Error, ErrorKind, Result};
 pub use grotto_state::Mode;
+pub use metrics::Metrics;
 pub use ndjson::{NdjsonInput, Progress};
 pub use open::OpenCycle;
 pub use producer::Producer;

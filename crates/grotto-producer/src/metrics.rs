@@ -1,15 +1,18 @@
 //! What the producer counts.
 //!
-//! Owns: names and units of the metrics. Never decides anything.
+//! Owns: the metrics, their names and units. Never decides anything.
 
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use std::borrow::Cow;
 
-/// Counters of one producer.
-#[derive(Debug, Clone)]
-pub(crate) struct Metrics {
+/// What a producer counts. Clones share their values.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    dataset: String,
     pub(crate) records: Counter,
     pub(crate) versions: Counter,
     pub(crate) quiet_cycles: Counter,
@@ -22,8 +25,11 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
+    /// Metrics of one dataset, all zero.
+    #[must_use]
+    pub fn new(dataset: &str) -> Self {
+        Self {
+            dataset: dataset.to_owned(),
             records: Counter::default(),
             versions: Counter::default(),
             quiet_cycles: Counter::default(),
@@ -33,30 +39,32 @@ impl Metrics {
             failed_snapshots: Counter::default(),
             version: Gauge::default(),
             cycle_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
-        };
+        }
+    }
+
+    /// Adds the metrics to a registry, labelled with the dataset.
+    pub fn register(&self, registry: &mut Registry) {
+        let label = (Cow::Borrowed("dataset"), Cow::Owned(self.dataset.clone()));
         let registry = registry.sub_registry_with_prefix("grotto_producer");
+        let registry = registry.sub_registry_with_label(label);
         let counters = [
             (
                 "records",
                 "Records added, upserted or deleted by cycles",
-                &metrics.records,
+                &self.records,
             ),
-            ("versions", "Versions committed", &metrics.versions),
+            ("versions", "Versions committed", &self.versions),
             (
                 "quiet_cycles",
                 "Cycles that found no change",
-                &metrics.quiet_cycles,
+                &self.quiet_cycles,
             ),
-            (
-                "failed_cycles",
-                "Cycles that failed",
-                &metrics.failed_cycles,
-            ),
-            ("snapshots", "Snapshots written", &metrics.snapshots),
+            ("failed_cycles", "Cycles that failed", &self.failed_cycles),
+            ("snapshots", "Snapshots written", &self.snapshots),
             (
                 "failed_snapshots",
                 "Snapshots that failed",
-                &metrics.failed_snapshots,
+                &self.failed_snapshots,
             ),
         ];
         for (name, help, counter) in counters {
@@ -66,20 +74,28 @@ impl Metrics {
             "written",
             "Bytes of blobs uploaded",
             Unit::Bytes,
-            metrics.bytes.clone(),
+            self.bytes.clone(),
         );
-        registry.register(
-            "version",
-            "Newest version committed",
-            metrics.version.clone(),
-        );
+        registry.register("version", "Newest version committed", self.version.clone());
         let help = "Time of a cycle from its first record to its commit";
         registry.register_with_unit(
             "cycle_duration",
             help,
             Unit::Seconds,
-            metrics.cycle_seconds.clone(),
+            self.cycle_seconds.clone(),
         );
-        metrics
+    }
+
+    /// The metrics in the OpenMetrics text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut registry = Registry::default();
+        self.register(&mut registry);
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        if encode(&mut text, &registry).is_err() {
+            tracing::error!(dataset = self.dataset, "metrics do not encode");
+        }
+        text
     }
 }

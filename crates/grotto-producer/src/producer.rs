@@ -16,10 +16,9 @@ use grotto_format::Schema;
 use grotto_state::{Encoded, State, WriteState};
 use grotto_store::{SnapshotEntry, Store, Writer};
 use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::task::JoinSet;
 
 /// Publishes the versions of one dataset. Cheap to clone: clones are handles of one producer, whose cycles take
@@ -37,7 +36,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) env: Env,
     pub(crate) metrics: Metrics,
-    pub(crate) registry: Registry,
+    /// Set when the producer is shut down.
+    pub(crate) ended: AtomicBool,
     pub(crate) state: Mutex<Arc<State>>,
     pub(crate) snapshots: tokio::sync::Mutex<JoinSet<Result<SnapshotEntry>>>,
     pub(crate) chores: Chores,
@@ -80,8 +80,8 @@ impl std::fmt::Debug for Producer {
 impl Producer {
     /// Starts the settings of a producer for a dataset of a store.
     #[must_use]
-    pub fn builder(name: &str, store: Store) -> ProducerBuilder {
-        ProducerBuilder::new(name, store)
+    pub fn builder(name: impl Into<String>, store: Store) -> ProducerBuilder {
+        ProducerBuilder::new(name.into(), store)
     }
 
     pub(crate) fn assemble(shared: Shared, core: Core) -> Self {
@@ -89,6 +89,12 @@ impl Producer {
             shared: Arc::new(shared),
             core: Arc::new(tokio::sync::Mutex::new(core)),
         }
+    }
+
+    /// Name of the dataset.
+    #[must_use]
+    pub fn dataset(&self) -> &str {
+        &self.shared.name
     }
 
     /// The committed state.
@@ -229,20 +235,61 @@ impl Producer {
     /// Writes a snapshot of the committed state now. It becomes no version of its own.
     ///
     /// # Errors
-    /// When nothing was committed yet, or the store does not answer.
+    /// When nothing was committed yet, the store does not answer, or the producer was shut down.
     pub async fn snapshot(&self) -> Result<SnapshotEntry> {
+        self.check_running()?;
         self.shared.writer.claim().await?;
         Arc::clone(&self.shared).write_snapshot(self.state()).await
     }
 
-    /// Metrics in the OpenMetrics text format.
+    /// What this producer counts, to be added to a registry of the caller's.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// The metrics in the OpenMetrics text format.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        self.shared.metrics.text()
+    }
+
+    /// Refuses cycles from now on, and waits for one that is open and for what goes on in the background, for
+    /// as long as [`ProducerBuilder::shutdown_timeout`] says; then they are given up. Nothing half-done is
+    /// visible then, and the next producer settles a commit without an answer.
     ///
-    /// # Errors
-    /// When the text cannot be written, which only a lack of memory causes.
-    pub fn metrics_text(&self) -> Result<String> {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.shared.registry)
-            .map_err(|e| Error::internal(e.to_string()))?;
-        Ok(text)
+    /// What is published stays, and so does [`state`](Self::state). To call it again does nothing.
+    pub async fn shutdown(&self) {
+        let shared = &self.shared;
+        shared.ended.store(true, Ordering::Relaxed);
+        let ended = async {
+            drop(self.core.lock().await);
+            // Snapshots that fail are logged where they are written.
+            self.finish().await.is_ok()
+        };
+        if shared
+            .env
+            .within(shared.settings.patience, ended)
+            .await
+            .is_err()
+        {
+            let waited_ms = shared.settings.patience.as_millis();
+            tracing::warn!(
+                dataset = shared.name,
+                waited_ms,
+                "giving up what does not end"
+            );
+            if let Ok(mut snapshots) = shared.snapshots.try_lock() {
+                snapshots.abort_all();
+            }
+        }
+    }
+
+    /// Refuses what a producer that was shut down is asked for.
+    pub(crate) fn check_running(&self) -> Result<()> {
+        match self.shared.ended.load(Ordering::Relaxed) {
+            true => Err(Error::unavailable("the producer was shut down")),
+            false => Ok(()),
+        }
     }
 }

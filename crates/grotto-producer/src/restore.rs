@@ -18,6 +18,13 @@ fn empty(dataset: &Dataset) -> State {
     State::empty(HashSeed::new(random.secret()))
 }
 
+/// How a state is restored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    pub(crate) segments: SegmentOptions,
+    pub(crate) threads: usize,
+}
+
 /// A restored version.
 pub(crate) struct Restored {
     pub(crate) state: State,
@@ -40,7 +47,7 @@ impl Restored {
 pub(crate) async fn restore(
     dataset: &Dataset,
     head: Option<&LogEntry>,
-    segments: SegmentOptions,
+    how: How,
 ) -> Result<Restored> {
     let state = empty(dataset);
     let seed = state.seed();
@@ -49,7 +56,7 @@ pub(crate) async fn restore(
         dataset: dataset.name().to_owned(),
         state,
         seed,
-        segments,
+        how,
     };
     let Some(head) = head else {
         return Ok(Restored::of(restoring.state, 0));
@@ -75,7 +82,7 @@ struct Restoring {
     dataset: String,
     state: State,
     seed: HashSeed,
-    segments: SegmentOptions,
+    how: How,
 }
 
 impl Traveller for Restoring {
@@ -102,13 +109,13 @@ impl Traveller for Restoring {
             self.state = base.at_version(step.to());
             return Ok(());
         };
-        let mut seal = HeapSeal::with_options(self.segments);
-        let (step, dataset) = (step.clone(), self.dataset.clone());
+        let mut seal = HeapSeal::with_options(self.how.segments);
+        let (step, dataset, threads) = (step.clone(), self.dataset.clone(), self.how.threads);
         let work = move || -> Result<State> {
             let blob = Blob::parse(bytes).map_err(|e| Error::from(StateError::from(e)))?;
             step.check_header(&dataset, &blob.header)
                 .map_err(|reason| Error::new(ErrorKind::Corrupt, reason))?;
-            Ok(base.apply(&blob, &mut seal)?.0)
+            Ok(base.apply_on(&blob, &mut seal, threads)?.0)
         };
         let applied = self.env.blocking(work).await;
         self.state = applied

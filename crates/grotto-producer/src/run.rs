@@ -89,6 +89,7 @@ impl Producer {
     /// Waits for the turn of a cycle, settles what is pending, and makes sure of the state to start from.
     async fn enter(&self, mode: Mode) -> Result<OwnedMutexGuard<Core>> {
         let mut core = Arc::clone(&self.core).lock_owned().await;
+        self.check_running()?;
         self.settle(&mut core).await?;
         if core.starts_over && mode == Mode::Incremental {
             let message =

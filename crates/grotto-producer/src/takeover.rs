@@ -4,7 +4,7 @@
 //! anybody is fenced for it. Never writes but the fence.
 
 use crate::builder::ProducerBuilder;
-use crate::restore::{Restored, restore};
+use crate::restore::{How, Restored, restore};
 use crate::{Error, Result};
 use grotto_format::Schema;
 use grotto_format::schema::evolve;
@@ -82,7 +82,7 @@ impl ProducerBuilder {
         if follows || known {
             return Ok(before);
         }
-        let restored = restore(dataset, Some(head), self.segments).await?;
+        let restored = restore(dataset, Some(head), self.how()).await?;
         self.check_follows(restored.state.schema())?;
         Ok(Some((head.clone(), restored)))
     }
@@ -96,7 +96,7 @@ impl ProducerBuilder {
     ) -> Result<Taken> {
         let restored = match restored {
             Some((at, restored)) if at == head => restored,
-            _ => restore(writer.dataset(), Some(&head), self.segments).await?,
+            _ => restore(writer.dataset(), Some(&head), self.how()).await?,
         };
         Ok(Taken {
             writer,
@@ -111,13 +111,20 @@ impl ProducerBuilder {
         if writer.is_past_damage() {
             return Ok((Restored::nothing(writer.dataset()), true));
         }
-        match restore(writer.dataset(), head, self.segments).await {
+        match restore(writer.dataset(), head, self.how()).await {
             Ok(restored) => Ok((restored, false)),
             Err(error) if self.start_over && is_lost(&error) => {
                 tracing::warn!(dataset = self.name, %error, "cannot restore the newest version, starting over");
                 Ok((Restored::nothing(writer.dataset()), true))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    fn how(&self) -> How {
+        How {
+            segments: self.segments,
+            threads: self.settings.threads,
         }
     }
 

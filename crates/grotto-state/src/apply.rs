@@ -43,7 +43,6 @@ impl State {
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
-    #[doc(hidden)]
     pub fn apply_on(
         &self,
         blob: &Blob,

@@ -66,6 +66,7 @@ pub(crate) fn positions(page: &[u8]) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// Live ordinals of a type, rising.
+#[derive(Debug)]
 pub struct Ordinals<'a> {
     segments: &'a [Segment],
     pages: &'a [Loc],

@@ -25,7 +25,8 @@ const RANGES_AT_ONCE: usize = 4;
 impl Dataset {
     /// A blob's bytes, exactly those that were published.
     ///
-    /// Errors: `Missing` if the blob is gone, `Corrupt` if two fetches gave other bytes than the
+    /// # Errors
+    /// `Missing` if the blob is gone, `Corrupt` if two fetches gave other bytes than the
     /// log promises, `Unavailable` if the store does not answer. Memory: the blob's length, which
     /// is allocated only after the store confirmed it.
     pub async fn fetch_blob(&self, blob: &BlobRef) -> Result<Bytes> {
@@ -34,6 +35,9 @@ impl Dataset {
 
     /// The same for a blob that may ride in a log entry. One whose checksum is not known must be whole
     /// by its own footer; that it is the right one, its header tells who applies it.
+    ///
+    /// # Errors
+    /// As [`fetch_blob`](Self::fetch_blob); `Missing` also when its log entry has no such blob.
     pub async fn fetch(&self, blob: &Source) -> Result<Bytes> {
         match blob.place() {
             Place::Here(bytes) => Ok(bytes.clone()),

@@ -93,6 +93,9 @@ impl CircuitBreaker {
     ///
     /// A probe that never reports (its task died) stops counting after the open time, so that the
     /// breaker cannot hang half-open.
+    ///
+    /// # Errors
+    /// `Unavailable` while the breaker is open, or half-open with a probe under way.
     pub fn try_pass(&self) -> Result<()> {
         let now = self.clock.monotonic();
         let mut inner = self.inner.lock();

@@ -12,6 +12,10 @@ use crate::layout::version_of;
 
 impl Dataset {
     /// Where the head was when its writer last said so; `None` if it never did.
+    ///
+    /// # Errors
+    /// `Corrupt` when the hint is damaged; `Unavailable` or `Overloaded` when the store does not answer or asks
+    /// for less.
     pub async fn leader_hint(&self) -> Result<Option<LeaderHint>> {
         let path = self.layout.leader();
         self.read_document(&path, MAX_CONTROL_BYTES, LeaderHint::decode)
@@ -20,6 +24,9 @@ impl Dataset {
 
     /// The newest version that is gone for good; 0 if nothing was collected yet. One listing of a few
     /// rows: their names say it all, so that no row that is damaged can hide what is gone.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
     pub async fn collected(&self) -> Result<u64> {
         let rows = self.collected_rows().await?;
         Ok(rows.last().copied().unwrap_or(0))
@@ -27,6 +34,9 @@ impl Dataset {
 
     /// Declares versions up to `version` gone for good. A collector calls this before it deletes anything.
     /// Nobody can lower the range: a row of a lower version changes nothing.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
     pub async fn raise_collected(&self, version: u64) -> Result<()> {
         let row = CollectedRow {
             format: FORMAT,

@@ -42,6 +42,9 @@ pub enum Next {
 
 impl Dataset {
     /// Names a dataset; it need not exist yet.
+    ///
+    /// # Errors
+    /// `Invalid` when the name is no name of a dataset; the message says what one is.
     pub fn open(store: Store, name: &str) -> Result<Self> {
         let layout = Layout::new(name)?;
         Ok(Self { store, layout })
@@ -58,6 +61,10 @@ impl Dataset {
     }
 
     /// The log entry of a version; `None` if there is none (not yet, or no longer).
+    ///
+    /// # Errors
+    /// `Corrupt` when the entry is damaged or is that of another version; `Unavailable` or `Overloaded` when
+    /// the store does not answer or asks for less.
     pub async fn read_entry(&self, version: u64) -> Result<Option<LogEntry>> {
         let path = self.layout.log_entry(version);
         let entry = self
@@ -80,6 +87,9 @@ impl Dataset {
     /// is absent may have been collected: both are checked against the collected range, which a
     /// collector raises before it deletes. A poll that looks more often than it needs to know this may use
     /// [`Dataset::read_entry`].
+    ///
+    /// # Errors
+    /// As [`read_entry`](Self::read_entry) for the entry that follows.
     pub async fn next_entry(&self, version: u64) -> Result<Next> {
         let Some(slot) = version.checked_add(1) else {
             return Ok(Next::None);
@@ -93,6 +103,9 @@ impl Dataset {
 
     /// The positions of the sources that the newest version states; empty for a dataset that was never
     /// written.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
     pub async fn positions(&self) -> Result<BTreeMap<String, u64>> {
         let head = self.head().await?;
         Ok(head.map(|head| head.sources).unwrap_or_default())
@@ -133,6 +146,9 @@ impl Dataset {
     }
 
     /// The versions with a log entry in a range, ascending.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
     pub async fn list_versions(&self, range: RangeInclusive<u64>) -> Result<Vec<u64>> {
         let after = range.start().checked_sub(1);
         let after = after.map(|version| self.layout.log_entry(version));
@@ -148,6 +164,9 @@ impl Dataset {
 
     /// What the intact log entries in a range say, ascending; those collected meanwhile are left out,
     /// damaged ones too, with a warning: what others say is still good.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
     pub async fn outlines(&self, range: RangeInclusive<u64>) -> Result<Vec<Outline>> {
         let versions = self.list_versions(range).await?;
         let entries: Vec<Option<Outline>> = futures::stream::iter(versions)
@@ -160,6 +179,9 @@ impl Dataset {
 
     /// The announced snapshots that count, oldest first. A damaged announcement is logged and left out: the
     /// state it stands for can be reached in other ways.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
     pub async fn snapshot_entries(&self) -> Result<Vec<SnapshotEntry>> {
         let versions = self.snapshot_versions().await?;
         let entries: Vec<Option<SnapshotEntry>> = futures::stream::iter(versions)
@@ -171,6 +193,9 @@ impl Dataset {
     }
 
     /// The versions of which a snapshot is announced, ascending, whether it counts or not.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
     pub async fn snapshot_versions(&self) -> Result<Vec<u64>> {
         let paths = self.store.list(&self.layout.snapshots(), None).await?;
         let mut versions: Vec<u64> = paths.iter().filter_map(version_of).collect();
@@ -181,6 +206,10 @@ impl Dataset {
     /// The announcement of a snapshot of `version`; `None` if there is none that counts: the log must
     /// have the version, and with the same state. A log that lost its end may not have it, or may
     /// have something else under its number.
+    ///
+    /// # Errors
+    /// `Corrupt` when the announcement is damaged; `Unavailable` or `Overloaded` when the store does not answer
+    /// or asks for less.
     pub async fn snapshot_entry(&self, version: u64) -> Result<Option<SnapshotEntry>> {
         let Some(announced) = self.announcement(version).await? else {
             return Ok(None);
@@ -199,6 +228,10 @@ impl Dataset {
     }
 
     /// The announcement of a snapshot of `version` as it lies there, whether it counts or not.
+    ///
+    /// # Errors
+    /// `Corrupt` when the announcement is damaged; `Unavailable` or `Overloaded` when the store does not answer
+    /// or asks for less.
     pub async fn announcement(&self, version: u64) -> Result<Option<SnapshotEntry>> {
         let path = self.layout.snapshot_entry(version);
         let entry = self

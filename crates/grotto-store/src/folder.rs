@@ -32,9 +32,15 @@ use crate::confirm::Confirm;
 /// How bytes and names get to the disk: a seam, so that tests can make it fail.
 pub trait FolderSync: fmt::Debug + Send + Sync {
     /// Returns once the bytes of an open file are on the disk.
+    ///
+    /// # Errors
+    /// That of the host. The bytes then count as not written.
     fn sync_file(&self, file: &File, path: &FsPath) -> io::Result<()>;
 
     /// Returns once the names in a folder are on the disk.
+    ///
+    /// # Errors
+    /// That of the host. The names then count as not written.
     fn sync_folder(&self, path: &FsPath) -> io::Result<()>;
 }
 
@@ -53,6 +59,9 @@ impl FolderSync for SystemSync {
     }
 
     /// Folders cannot be opened as files elsewhere; their names are journaled by the system.
+    ///
+    /// # Errors
+    /// That of the host. The names then count as not written.
     #[cfg(not(unix))]
     fn sync_folder(&self, _path: &FsPath) -> io::Result<()> {
         Ok(())

@@ -24,6 +24,10 @@ const PROBES: u64 = 8;
 
 impl Dataset {
     /// The newest log entry; `None` for a dataset that was never written.
+    ///
+    /// # Errors
+    /// `Corrupt` when the newest entry is damaged; `Unavailable` also when the store lists what it cannot find;
+    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
     pub async fn head(&self) -> Result<Option<LogEntry>> {
         for _ in 0..HEAD_TRIES {
             let Some(newest) = self.newest_listed().await? else {

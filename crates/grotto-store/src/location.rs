@@ -29,6 +29,9 @@ pub enum StoreUrl {
 
 impl StoreUrl {
     /// Reads `./folder`, `/folder`, `file:///folder`, `memory:`, or the address of a cloud store.
+    ///
+    /// # Errors
+    /// `Invalid` when it is none of these; the message says what was found.
     pub fn parse(text: &str) -> Result<Self> {
         if text.is_empty() || text.contains('\0') {
             return Err(Error::invalid(

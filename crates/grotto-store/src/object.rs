@@ -57,6 +57,9 @@ pub(crate) enum Created {
 impl Store {
     /// Opens a store for reading. A folder must exist: a typing error in a path must not look like
     /// an empty store.
+    ///
+    /// # Errors
+    /// `Invalid` when the folder does not exist or is none, or this build has no such backend.
     pub fn open(url: &StoreUrl) -> Result<Self> {
         match url {
             StoreUrl::Local(path) => Self::open_folder(path, Arc::new(SystemSync)),
@@ -68,11 +71,17 @@ impl Store {
     }
 
     /// Opens a store for writing; creates the folder if it is missing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `Invalid` or `Unavailable` when the folder cannot be created.
     pub fn open_writable(url: &StoreUrl) -> Result<Self> {
         Self::open_writable_with(url, Arc::new(SystemSync))
     }
 
     /// The same with other syncs of a folder.
+    ///
+    /// # Errors
+    /// As [`open_writable`](Self::open_writable).
     pub fn open_writable_with(url: &StoreUrl, sync: Arc<dyn FolderSync>) -> Result<Self> {
         let StoreUrl::Local(path) = url else {
             return Self::open(url);
@@ -130,6 +139,9 @@ impl Store {
     }
 
     /// Names of the folders at the top of the store, sorted: one per dataset.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
     pub async fn datasets(&self) -> Result<Vec<String>> {
         let listing =
             self.reading(|| self.limited("list", "/", 0, self.objects.list_with_delimiter(None)));

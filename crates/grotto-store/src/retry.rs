@@ -54,6 +54,9 @@ impl RetryPolicy {
 
     /// Runs `operation` until it succeeds, fails for another reason than an outage, or has used its
     /// tries. Returns its last answer.
+    ///
+    /// # Errors
+    /// That of the last try.
     pub async fn run<T, F, Fut>(&self, env: &Env, mut operation: F) -> Result<T>
     where
         F: FnMut() -> Fut,

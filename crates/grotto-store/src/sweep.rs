@@ -16,6 +16,9 @@ impl Dataset {
     ///
     /// The grace period must be longer than any upload takes: a staged file may belong to a writer
     /// that is still at work.
+    ///
+    /// # Errors
+    /// That of the host, naming the path; files removed before stay removed.
     pub async fn sweep_leftovers(&self, grace: Duration) -> Result<Vec<PathBuf>> {
         let Some(root) = self.store.local_root() else {
             return Ok(Vec::new());

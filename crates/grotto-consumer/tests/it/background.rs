@@ -3,16 +3,16 @@
 
 use crate::faults::{Fault, FaultStore};
 use crate::kit::{DATASET, Kit, VirtualClock, assert_same};
-use grotto_consumer::{Builder, Consumer};
+use grotto_consumer::{Consumer, ConsumerBuilder};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn builder(kit: &Kit) -> (Arc<FaultStore>, Builder) {
+fn builder(kit: &Kit) -> (Arc<FaultStore>, ConsumerBuilder) {
     let store = FaultStore::new(&kit.folder.path().join("store"));
-    let builder = Consumer::builder(DATASET, store.store()).env(VirtualClock::env());
+    let builder = Consumer::builder(DATASET, store.store().with_env(VirtualClock::env()));
     (store, builder.state_dir(kit.state_dir()))
 }
 
@@ -99,8 +99,9 @@ async fn attached_readers_and_restarts_know_how_stale_a_state_is() {
     let mut publisher = kit.publisher().await;
     publisher.publish(1).await;
     let env = VirtualClock::env();
-    let (store, builder) = builder(&kit);
-    let consumer = builder.env(env.clone()).start().await.unwrap();
+    let store = FaultStore::new(&kit.folder.path().join("store"));
+    let builder = Consumer::builder(DATASET, store.store().with_env(env.clone()));
+    let consumer = builder.state_dir(kit.state_dir()).start().await.unwrap();
     let attached = Consumer::attach_with(kit.state_dir(), env.clone()).unwrap();
     tokio::time::sleep(20 * SECOND).await;
     assert!(attached.staleness().unwrap() < 4 * SECOND);
@@ -110,7 +111,7 @@ async fn attached_readers_and_restarts_know_how_stale_a_state_is() {
     assert!(stale > 19 * SECOND && stale < 24 * SECOND, "{stale:?}");
     consumer.shutdown().await;
     tokio::time::sleep(20 * SECOND).await;
-    let builder = Consumer::builder(DATASET, store.store()).env(env);
+    let builder = Consumer::builder(DATASET, store.store().with_env(env));
     let consumer = builder.state_dir(kit.state_dir()).start().await.unwrap();
     assert!(consumer.staleness() > 39 * SECOND);
     store.heal();

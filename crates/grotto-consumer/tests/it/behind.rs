@@ -2,7 +2,7 @@
 
 use crate::faults::{Fault, FaultStore};
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
-use grotto_consumer::{Builder, Consumer, StepKind};
+use grotto_consumer::{Consumer, ConsumerBuilder, StepKind};
 use grotto_store::Store;
 use grotto_store::plan::PlanWeights;
 use object_store::ObjectStore;
@@ -24,7 +24,7 @@ fn segments(kit: &Kit) -> usize {
 }
 
 /// A consumer with a state directory at the first version, so many versions behind.
-async fn behind(kit: &Kit, versions: u64, builder: Builder) -> (Publisher, Consumer) {
+async fn behind(kit: &Kit, versions: u64, builder: ConsumerBuilder) -> (Publisher, Consumer) {
     let mut publisher = kit.publisher().await;
     publisher.publish(1).await;
     let consumer = builder.state_dir(kit.state_dir()).open().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_thousand_versions_take_three_seconds_where_a_request_takes_thirty_mil
     let far = FaultStore::around(objects, Duration::from_millis(30));
     let mut publisher = kit.publisher().await;
     publisher.publish(1).await;
-    let builder = Consumer::builder(DATASET, far.store()).env(VirtualClock::env());
+    let builder = Consumer::builder(DATASET, far.store().with_env(VirtualClock::env()));
     let consumer = builder.state_dir(kit.state_dir()).open().await.unwrap();
     for _ in 0..1_000 {
         publisher.publish(250).await;

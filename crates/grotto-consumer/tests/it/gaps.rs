@@ -2,7 +2,7 @@
 
 use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same, flip};
-use grotto_consumer::{Builder, Consumer, ErrorKind, RefreshReport};
+use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, RefreshReport};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,14 +17,12 @@ fn lose(kit: &Kit, version: u64) {
 }
 
 /// Polls ten times a second in virtual time, and looks at the log as a whole once in an hour.
-fn builder(kit: &Kit) -> Builder {
-    Consumer::builder(DATASET, kit.store.clone())
-        .env(VirtualClock::env())
-        .check_interval(HOUR)
+fn builder(kit: &Kit) -> ConsumerBuilder {
+    Consumer::builder(DATASET, kit.store.clone().with_env(VirtualClock::env())).check_interval(HOUR)
 }
 
 /// A consumer at the first of three versions, of which the second is lost.
-async fn before_a_gap(kit: &Kit, builder: Builder) -> (Publisher, Consumer) {
+async fn before_a_gap(kit: &Kit, builder: ConsumerBuilder) -> (Publisher, Consumer) {
     let mut publisher = kit.publisher().await;
     publisher.publish(1).await;
     let consumer = builder.start().await.unwrap();
@@ -147,7 +145,7 @@ async fn asked_while_idle(publish: bool) -> Vec<String> {
         kit.publisher().await.publish(1).await;
     }
     let store = FaultStore::new(&kit.folder.path().join("store"));
-    let builder = Consumer::builder(DATASET, store.store()).env(VirtualClock::env());
+    let builder = Consumer::builder(DATASET, store.store().with_env(VirtualClock::env()));
     let builder = builder.wait_for_dataset(true).check_interval(HOUR);
     let consumer = builder.start().await.unwrap();
     tokio::time::sleep(Duration::from_millis(150)).await;

@@ -1,7 +1,7 @@
 //! State directories: restart, one writer, failures on this side.
 
 use crate::kit::{DATASET, Kit, assert_same, flip, rounds};
-use grotto_consumer::{Builder, Consumer, ErrorKind, State};
+use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, State};
 use grotto_store::BlobKind;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn builder(kit: &Kit) -> Builder {
+fn builder(kit: &Kit) -> ConsumerBuilder {
     Consumer::builder(DATASET, kit.store.clone()).state_dir(kit.state_dir())
 }
 

@@ -28,7 +28,7 @@ async fn a_name_that_nobody_published_under_is_refused_and_its_directory_serves_
 #[tokio::test(start_paused = true)]
 async fn a_consumer_that_waits_for_a_dataset_is_stale_until_it_comes() {
     let kit = Kit::new();
-    let builder = Consumer::builder(DATASET, kit.store.clone()).env(VirtualClock::env());
+    let builder = Consumer::builder(DATASET, kit.store.clone().with_env(VirtualClock::env()));
     let consumer = builder.wait_for_dataset(true).start().await.unwrap();
     assert_eq!(consumer.version(), 0);
     tokio::time::sleep(40 * SECOND).await;

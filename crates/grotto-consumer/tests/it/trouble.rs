@@ -338,7 +338,7 @@ async fn a_polling_consumer_notices_that_its_dataset_was_created_anew() {
         clock: Arc::clone(&clock) as Arc<dyn grotto_env::Clock>,
         ..Env::system()
     };
-    let builder = Consumer::builder(DATASET, kit.store.clone()).env(env);
+    let builder = Consumer::builder(DATASET, kit.store.clone().with_env(env));
     let consumer = builder
         .poll_interval(Duration::from_millis(1))
         .start()

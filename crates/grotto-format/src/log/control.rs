@@ -37,12 +37,18 @@ impl SnapshotEntry {
     const WHAT: &'static str = "snapshot entry";
 
     /// The bytes to create in the store.
+    ///
+    /// # Errors
+    /// When it says what [`decode`](Self::decode) would refuse.
     pub fn encode(&self) -> Result<Vec<u8>, LogError> {
         self.check()?;
         sealed::seal(Self::WHAT, self, MAX_CONTROL_BYTES)
     }
 
     /// Reads an announcement from untrusted bytes; any altered byte is refused.
+    ///
+    /// # Errors
+    /// When the bytes are torn or altered, or say what cannot be; the message names what.
     pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
         let entry: Self = sealed::open(Self::WHAT, bytes, MAX_CONTROL_BYTES)?;
         entry.check()?;
@@ -78,11 +84,17 @@ impl CollectedRow {
     const WHAT: &'static str = "collected row";
 
     /// The bytes to put into the store.
+    ///
+    /// # Errors
+    /// When it says what [`decode`](Self::decode) would refuse.
     pub fn encode(&self) -> Result<Vec<u8>, LogError> {
         sealed::seal(Self::WHAT, self, MAX_CONTROL_BYTES)
     }
 
     /// Reads a row from untrusted bytes; any altered byte is refused.
+    ///
+    /// # Errors
+    /// When the bytes are torn or altered, or say what cannot be; the message names what.
     pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
         sealed::open(Self::WHAT, bytes, MAX_CONTROL_BYTES)
     }
@@ -109,11 +121,17 @@ impl LeaderHint {
     const WHAT: &'static str = "leader hint";
 
     /// The bytes to put into the store.
+    ///
+    /// # Errors
+    /// When it says what [`decode`](Self::decode) would refuse.
     pub fn encode(&self) -> Result<Vec<u8>, LogError> {
         sealed::seal(Self::WHAT, self, MAX_CONTROL_BYTES)
     }
 
     /// Reads a hint from untrusted bytes; any altered byte is refused.
+    ///
+    /// # Errors
+    /// When the bytes are torn or altered, or say what cannot be; the message names what.
     pub fn decode(bytes: &[u8]) -> Result<Self, LogError> {
         sealed::open(Self::WHAT, bytes, MAX_CONTROL_BYTES)
     }

@@ -203,3 +203,44 @@ async fn only_a_full_handle_is_given_when_the_newest_version_is_lost() {
     cycle.commit().await.unwrap().unwrap();
     assert_eq!(producer.state().total(), 1);
 }
+
+#[tokio::test]
+async fn a_shutdown_waits_for_the_open_cycle_and_refuses_the_next() {
+    let store = TroubledStore::new();
+    let producer = store.producer(1).await;
+    let mut open = producer.begin_incremental().await.unwrap();
+    let ending = producer.clone();
+    let mut shutdown = Box::pin(async move { ending.shutdown().await });
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(shutdown.as_mut().poll(&mut context).is_pending());
+    let mut late = Box::pin(put(&producer, 2, "two"));
+    assert!(late.as_mut().poll(&mut context).is_pending());
+    let one = r#"{"id":1,"name":"one"}"#;
+    open.upsert_json("City", one, 1).unwrap();
+    open.commit().await.unwrap().unwrap();
+    shutdown.await;
+    let refused = late.await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!(refused.message(), "the producer was shut down");
+    assert_eq!(store.paths("cities/snapshot").await.len(), 1, "waited for");
+    assert_eq!(producer.state().total(), 1);
+    producer.shutdown().await;
+    assert!(producer.snapshot().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_gives_up_what_does_not_end() {
+    let store = TroubledStore::new();
+    let producer = store.producer(1).await;
+    store.cause(Trouble::Hangs, "/snapshot/");
+    put(&producer, 1, "one").await.unwrap().unwrap();
+    let open = producer.begin_cycle().await.unwrap();
+    producer.shutdown().await;
+    drop(open);
+    let given_up = producer.finish().await.unwrap_err();
+    assert!(
+        given_up.message().contains("the snapshot stopped"),
+        "{given_up}"
+    );
+    producer.shutdown().await;
+}

@@ -34,8 +34,8 @@ pub(crate) fn check_reach(sim: &Arc<Sim>, when: &'static str) {
 
 async fn look(sim: &Arc<Sim>, version: u64, store: Frozen, when: &str) {
     let env = Env::simulated(version);
-    let store = Store::from_object_store(Arc::new(store)).with_env(env.clone());
-    let consumer = Consumer::builder(DATASET, store).env(env).open_at(version);
+    let store = Store::from_object_store(Arc::new(store)).with_env(env);
+    let consumer = Consumer::builder(DATASET, store).open_at(version);
     match consumer.await {
         Ok(consumer) => _ = check_served(sim, "new", &consumer.state()),
         Err(error) => {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grotto_consumer::{Builder, Consumer, Error};
+use grotto_consumer::{Consumer, ConsumerBuilder, Error};
 use grotto_env::FileSystem;
 use grotto_state::SegmentOptions;
 use grotto_store::ErrorKind;
@@ -181,13 +181,11 @@ impl Reader {
         }
     }
 
-    fn builder(&self, name: &str) -> (Arc<Client>, Builder) {
+    fn builder(&self, name: &str) -> (Arc<Client>, ConsumerBuilder) {
         let (client, store) = self.stage.connect(name, &self.dice);
-        let env = store.env().clone();
         let builder = Consumer::builder(DATASET, store)
             .poll_interval(Duration::from_millis(400))
-            .segments(self.segments)
-            .env(env);
+            .segments(self.segments);
         (client, builder)
     }
 

@@ -3,7 +3,7 @@
 //! Version `n` holds `Left` and `Right` records of the same ids. Both carry the version that last
 //! wrote them, so that a state which mixes versions contradicts itself.
 
-use grotto_consumer::{Builder, Consumer};
+use grotto_consumer::{Consumer, ConsumerBuilder};
 use grotto_format::Schema;
 use grotto_producer::Producer;
 use grotto_state::State;
@@ -57,7 +57,7 @@ impl Kit {
             .unwrap()
     }
 
-    pub(crate) fn consumer(&self) -> Builder {
+    pub(crate) fn consumer(&self) -> ConsumerBuilder {
         Consumer::builder(DATASET, self.store())
     }
 

@@ -93,7 +93,7 @@ impl Cycle {
         let (delta, reverse) = self.encode(options, limits)?;
         let blob = Blob::parse_within(delta.into(), limits)?;
         let mut seal = HeapSeal::with_options(self.segments);
-        let (next, changes) = self.before.apply(&blob, &mut seal)?;
+        let (next, changes) = self.before.apply_on(&blob, &mut seal, options.threads)?;
         room::check(&self.before, &next, limits)?;
         let next = Arc::new(next);
         let reverse = reverse

@@ -16,7 +16,8 @@ impl Writer {
     /// Commits the next version. When this returns `Ok`, the version is visible to everyone. The first
     /// commit under a claimed epoch is also the fence.
     ///
-    /// Errors: `Fenced`, another writer took over, stop for good. After any other error the outcome
+    /// # Errors
+    /// `Fenced`, another writer took over, stop for good. After any other error the outcome
     /// is unknown while [`Writer::is_undecided`]: call again with the same fields until it is known.
     /// Calling with other fields settles the older attempt first and then fails with `Invalid`, as
     /// the new fields were made for a state that is no longer the newest.
@@ -45,6 +46,9 @@ impl Writer {
     }
 
     /// Settles a commit whose outcome is unknown and returns it; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
     pub async fn settle_pending(&self) -> Result<Option<LogEntry>> {
         let _turn = self.turn.lock().await;
         self.check_alive()?;

@@ -45,6 +45,10 @@ impl Writer {
     /// Proves that the store fences, and takes the next epoch for the first commit: creating that is
     /// the fence. For a writer that may find nothing to write, or writes one version; until the
     /// commit others may commit, and then this writer ends with `Fenced`.
+    ///
+    /// # Errors
+    /// `Fenced` when another writer took over; `Invalid` when the store does not fence; `Unavailable` or
+    /// `Overloaded` when the store does not answer or asks for less.
     pub async fn claim(&self) -> Result<()> {
         self.check_alive()?;
         if self.epoch().is_some() {
@@ -62,6 +66,9 @@ impl Writer {
     /// Takes over at the head that [`Writer::prepare`] read. If the log has moved on since, this
     /// writer ends with `Fenced`. Returns the fence; once fenced, returns the head again. A first commit
     /// that is in doubt is settled instead, and returned.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
     pub async fn fence(&self) -> Result<LogEntry> {
         self.check_alive()?;
         if let Some(head) = self.held_head() {

@@ -86,7 +86,8 @@ impl Writer {
     /// Becomes the writer: probes the store, then creates the fence at the head of the log.
     /// Returns the head as it was before the fence, from which the caller restores its state.
     ///
-    /// Errors: `Invalid` if the store does not fence; `Unavailable` if it does not answer or if
+    /// # Errors
+    /// `Invalid` if the store does not fence; `Unavailable` if it does not answer or if
     /// others took over at the same time too often.
     pub async fn acquire(
         dataset: Dataset,
@@ -97,6 +98,10 @@ impl Writer {
 
     /// Reads the head without taking over, for a command that may find that there is nothing to
     /// write. Call [`Writer::claim`] or [`Writer::fence`] before the first upload.
+    ///
+    /// # Errors
+    /// `Corrupt` when the head of the log is damaged and the options do not go past it; `Unavailable` or
+    /// `Overloaded` when the store does not answer or asks for less.
     pub async fn prepare(
         dataset: Dataset,
         options: WriterOptions,
@@ -146,6 +151,10 @@ impl Writer {
 
     /// Tells consumers that a snapshot of a committed version exists. If one was announced before,
     /// that one stays and is returned; one that does not count or is damaged is replaced.
+    ///
+    /// # Errors
+    /// `Invalid` when the version is not committed; `Fenced` when another writer took over; `Unavailable` or
+    /// `Overloaded` when the store does not answer or asks for less.
     pub async fn announce_snapshot(&self, version: u64, blob: BlobRef) -> Result<SnapshotEntry> {
         let epoch = self.reign()?;
         if version >= self.next_version() {

@@ -86,6 +86,10 @@ impl Missing {
 impl Writer {
     /// Uploads the way to a version and the way back, for [`Writer::commit`]. Small ones are kept for the
     /// log entry instead. Nothing refers to them until an entry does.
+    ///
+    /// # Errors
+    /// `Fenced` when another writer took over; `Unavailable` or `Overloaded` when the store does not answer or
+    /// asks for less.
     pub async fn upload_step(
         &self,
         version: u64,
@@ -109,6 +113,9 @@ impl Writer {
 
     /// Uploads a snapshot of a version under a name nobody else picks. Nothing refers to it until
     /// [`Writer::announce_snapshot`] or a commit does.
+    ///
+    /// # Errors
+    /// As [`upload_step`](Self::upload_step).
     pub async fn upload_snapshot(&self, version: u64, bytes: Bytes) -> Result<BlobRef> {
         let epoch = self.reign()?;
         let random = &*self.dataset.store.env().random;

@@ -197,7 +197,7 @@ impl Shop {
         filled.await.expect("cycle").expect("a version").version
     }
 
-    fn consumer(&self) -> grotto::consumer::Builder {
+    fn consumer(&self) -> grotto::consumer::ConsumerBuilder {
         let store = Store::open(&self.url).expect("store");
         Consumer::builder("cities", store).require::<City>()
     }

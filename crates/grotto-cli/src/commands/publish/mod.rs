@@ -220,7 +220,7 @@ fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> Produce
     let mut builder = builder
         .allow_unfenced(args.allow_unfenced)
         .start_over(args.start_over)
-        .writer_id(&writer(args));
+        .writer_id(writer(args));
     if !args.allow_empty {
         builder = builder.validator(NotEmptied);
     }
