@@ -2,7 +2,7 @@
 //!
 //! Owns: medians, the JSON line, which metrics were asked for. Never measures.
 
-use grotto::env::{Clock, SystemClock};
+use grotto::engine::env::{Clock, SystemClock};
 use serde::Serialize;
 use std::io::Write;
 use std::time::Duration;

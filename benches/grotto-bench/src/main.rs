@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use grotto::env::SystemClock;
+use grotto::engine::env::SystemClock;
 use grotto_bench::metric::child::{self, Task};
 use grotto_bench::metric::{Settings, digest, run};
 use std::path::PathBuf;

@@ -24,7 +24,7 @@ use crate::workload::flat::Flat;
 use crate::workload::{Model, Workload};
 use anyhow::{Context, Result, bail, ensure};
 use grotto::consumer::Consumer;
-use grotto::env::{Clock, SystemClock};
+use grotto::engine::env::{Clock, SystemClock};
 use grotto_state::SegmentOptions;
 use quantity::{Quantity, Sample, Since, Window};
 use std::path::PathBuf;

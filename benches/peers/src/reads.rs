@@ -6,7 +6,7 @@
 use crate::Settings;
 use crate::engines::{self, Engine, Read};
 use anyhow::{Result, ensure};
-use grotto::env::SystemClock;
+use grotto::engine::env::SystemClock;
 use grotto_bench::figure::{Report, ms, ns_each};
 use grotto_bench::workload::flat::Flat;
 use grotto_bench::workload::{Model, Workload};

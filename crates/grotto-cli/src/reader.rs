@@ -8,7 +8,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::note;
 use crate::target::{Target, TargetArgs, nothing_published};
 use grotto::consumer::{Attached, Consumer};
-use grotto::state::State;
+use grotto::engine::state::State;
 use grotto::store::Dataset;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

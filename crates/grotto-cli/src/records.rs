@@ -3,10 +3,10 @@
 //! Owns: printing a record as JSON, reading its key, and the order of keys. Never: copies a state.
 
 use crate::failure::{Failure, Outcome};
-use grotto::format::flat::FlatBuilder;
-use grotto::format::json;
+use grotto::engine::format::flat::FlatBuilder;
+use grotto::engine::format::json;
+use grotto::engine::state::{KeyValue, Record, State};
 use grotto::schema::{FieldPath, FieldType, Schema, TypeId};
-use grotto::state::{KeyValue, Record, State};
 use serde_json::Value;
 use std::cmp::Ordering;
 

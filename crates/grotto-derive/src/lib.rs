@@ -1,7 +1,7 @@
 //! `#[derive(Record)]`: a Rust struct as a record type.
 //!
 //! Owns: reading the struct and its attributes, and the code that implements the traits of
-//! `grotto::state::typed`. Never decides how a Rust type maps to the schema: the traits do, so that
+//! `grotto::engine::state::typed`. Never decides how a Rust type maps to the schema: the traits do, so that
 //! type aliases work and an unsupported type is reported where it stands.
 #![forbid(unsafe_code)]
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use grotto::State;
 use grotto::consumer::Consumer;
-use grotto::env::{Clock, SystemClock};
+use grotto::engine::env::{Clock, SystemClock};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -208,7 +208,7 @@ impl Steps {
 }
 
 async fn timed<T>(report: &Report, work: impl Future<Output = T>) -> (Duration, T) {
-    use grotto::env::Clock;
+    use grotto::engine::env::Clock;
     let start = report.clock.monotonic();
     let done = work.await;
     (report.clock.monotonic() - start, done)

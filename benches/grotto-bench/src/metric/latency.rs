@@ -9,7 +9,7 @@ use crate::figure::{Report, ms};
 use crate::workload::Workload;
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
-use grotto::env::Clock;
+use grotto::engine::env::Clock;
 use grotto_state::State;
 use std::hint::black_box;
 use std::sync::Arc;

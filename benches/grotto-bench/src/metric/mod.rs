@@ -20,7 +20,7 @@ use crate::workload::catalog::Catalog;
 use crate::workload::flat::Flat;
 use crate::workload::{Model, Workload};
 use anyhow::Result;
-use grotto::env::SystemClock;
+use grotto::engine::env::SystemClock;
 use std::io::Write;
 use std::path::PathBuf;
 

@@ -10,7 +10,7 @@ use crate::figure::Report;
 use crate::workload::Workload;
 use anyhow::{Result, anyhow};
 use grotto::consumer::Consumer;
-use grotto::env::Clock;
+use grotto::engine::env::Clock;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;

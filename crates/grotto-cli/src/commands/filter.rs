@@ -5,8 +5,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::records::{Part, part};
+use grotto::engine::state::Record;
 use grotto::schema::{FieldType, Schema, TypeId};
-use grotto::state::Record;
 
 /// Records with one value in one field.
 #[derive(Debug)]

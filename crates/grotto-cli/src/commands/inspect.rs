@@ -7,7 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::target::{Target, TargetArgs};
 use crate::text::{self, Table, count};
-use grotto::format::blob::{Blob, BlobHeader, Section, SectionKind};
+use grotto::engine::format::blob::{Blob, BlobHeader, Section, SectionKind};
 use grotto::schema::Schema;
 use grotto::store::{BlobKind, Dataset, Source, StoreUrl};
 use serde_json::{Value, json};

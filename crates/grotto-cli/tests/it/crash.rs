@@ -27,7 +27,7 @@ fn a_store_survives_publishers_that_are_killed_at_any_moment() {
     let bench = Bench::with_schema();
     bench.publish(&edition(0), "--snapshot-every 3").ok();
     // How long a whole run takes here: kills are spread over that, and a little beyond.
-    let clock = grotto::env::Env::system().clock;
+    let clock = grotto::engine::env::Env::system().clock;
     let began = clock.monotonic();
     bench.publish(&edition(1), "--snapshot-every 3").ok();
     let longest = (clock.monotonic() - began) * 5 / 4;

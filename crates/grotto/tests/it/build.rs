@@ -1,7 +1,7 @@
 //! States for the tests of this crate, built without a store.
 
+use grotto::engine::state::{EncodeOptions, HashSeed, Mode, WriteState};
 use grotto::schema::{Schema, TypeId};
-use grotto::state::{EncodeOptions, HashSeed, Mode, WriteState};
 use grotto::{Declarations, Encoder, RecordType, State};
 use std::sync::Arc;
 
@@ -57,8 +57,8 @@ pub(crate) fn state_of_json(schema: &str, ty: &str, lines: &[&str]) -> Arc<State
     let schema = Schema::parse(schema).expect("schema");
     let id = schema.find(ty).expect("type");
     let flat = |line: &&str| {
-        let mut out = grotto::format::FlatBuilder::new();
-        grotto::format::json::decode(&schema, id, line, &mut out).expect("record");
+        let mut out = grotto::engine::format::FlatBuilder::new();
+        grotto::engine::format::json::decode(&schema, id, line, &mut out).expect("record");
         out.finish(id).bytes
     };
     let records: Vec<Vec<u8>> = lines.iter().map(flat).collect();

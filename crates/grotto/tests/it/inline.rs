@@ -2,8 +2,8 @@
 //! state directory, the next producer.
 
 use grotto::consumer::{Consumer, ErrorKind, RefreshReport, StepKind};
+use grotto::engine::state::State;
 use grotto::producer::Producer;
-use grotto::state::State;
 use grotto::store::{EntryBlobs, LogEntry, Store, StoreUrl};
 use grotto::{Declarations, Record, RecordRef};
 use std::path::PathBuf;

@@ -2,8 +2,8 @@
 
 use crate::build::state_of_json;
 use grotto::State;
-use grotto::format::{FlatBuilder, json};
-use grotto::state::{Field, Record, View};
+use grotto::engine::format::{FlatBuilder, json};
+use grotto::engine::state::{Field, Record, View};
 
 const SCHEMA: &str = "
 City @PrimaryKey(id) {

@@ -11,7 +11,7 @@ use crate::output::Out;
 use crate::progress::Bar;
 use data::{Edition, SCHEMA};
 use grotto::consumer::{Consumer, RefreshReport};
-use grotto::env::Env;
+use grotto::engine::env::Env;
 use grotto::producer::{Mode, NdjsonInput, Producer, Published};
 use grotto::schema::Schema;
 use grotto::store::{Store, StoreUrl};

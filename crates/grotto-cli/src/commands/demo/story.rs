@@ -10,9 +10,9 @@ use crate::output::Out;
 use crate::records::{self, Printer};
 use crate::text::{self, bytes, count, duration, milliseconds};
 use grotto::consumer::RefreshReport;
-use grotto::env::Clock;
+use grotto::engine::env::Clock;
+use grotto::engine::state::{Record, State};
 use grotto::schema::TypeId;
-use grotto::state::{Record, State};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -292,7 +292,7 @@ fn changed_city(older: &State, newest: &State) -> Outcome<Option<CityChange>> {
 
 fn long(record: &Record<'_>, field: &str) -> Option<i64> {
     match record.view() {
-        grotto::state::Field::Object(view) => view.get(field).ok()?.as_long(),
+        grotto::engine::state::Field::Object(view) => view.get(field).ok()?.as_long(),
         _ => None,
     }
 }

@@ -6,8 +6,8 @@
 use super::sorted;
 use crate::failure::Outcome;
 use crate::records::{self, Printer};
+use grotto::engine::state::{Record, State};
 use grotto::schema::TypeId;
-use grotto::state::{Record, State};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::iter::Peekable;

@@ -13,7 +13,7 @@ use crate::records;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::{self, Table};
 use compare::{Change, Compared};
-use grotto::state::State;
+use grotto::engine::state::State;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -6,8 +6,8 @@
 
 use crate::failure::Outcome;
 use crate::records::Printer;
+use grotto::engine::state::Record;
 use grotto::schema::{FieldType, Schema, TypeId, TypeKind};
-use grotto::state::Record;
 use serde_json::Value;
 
 /// A record as a value in which sets and maps are sorted, and nested records with a key are their key.

@@ -5,8 +5,8 @@
 use crate::failure::Outcome;
 use crate::output::Out;
 use crate::text::{self, Table, bytes, count, duration, milliseconds};
+use grotto::engine::state::Counts;
 use grotto::producer::Published;
-use grotto::state::Counts;
 use grotto::store::SnapshotEntry;
 use serde_json::{Value, json};
 

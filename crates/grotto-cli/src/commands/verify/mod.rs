@@ -17,7 +17,7 @@ use crate::target::{TargetArgs, nothing_published};
 use crate::text::{bytes, count};
 use faults::Fault;
 use grotto::State;
-use grotto::state::HashSeed;
+use grotto::engine::state::HashSeed;
 use grotto::store::{Dataset, ErrorKind};
 use serde_json::json;
 use walk::Walk;

@@ -2,7 +2,7 @@
 //!
 //! Owns: comparing it with the blob's header. Never reads a blob.
 
-use grotto::format::blob::{BlobHeader, BlobKind as Kind};
+use grotto::engine::format::blob::{BlobHeader, BlobKind as Kind};
 use grotto::schema::Schema;
 use grotto::store::LogEntry;
 

@@ -9,8 +9,8 @@ use super::log::Log;
 use super::promise::{Promise, Side};
 use crate::failure::Outcome;
 use crate::progress::Bar;
-use grotto::format::blob::{Blob, BlobKind as Kind};
-use grotto::state::{HeapSeal, State};
+use grotto::engine::format::blob::{Blob, BlobKind as Kind};
+use grotto::engine::state::{HeapSeal, State};
 use grotto::store::{BlobKind, BlobRef, Dataset, EntryKind, LogEntry, Outline, Source};
 use std::collections::BTreeSet;
 
@@ -209,7 +209,7 @@ fn lead(state: &State, blob: &Blob, to: Option<&LogEntry>) -> Result<State, Stri
         .apply(blob, &mut HeapSeal::default())
         .map_err(|e| e.to_string())?;
     match to {
-        Some(entry) => grotto::state::Promise::of(entry)
+        Some(entry) => grotto::engine::state::Promise::of(entry)
             .check(&next)
             .map(|()| next),
         None => Ok(next),
