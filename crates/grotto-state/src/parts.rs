@@ -130,11 +130,7 @@ impl State {
         for part in &parts.segments {
             segments.push(match part.length {
                 0 => Segment::FREE,
-                _ => Segment {
-                    bytes: open(part)?,
-                    name: part.name,
-                    live: part.live,
-                },
+                _ => part.put_together(open(part)?)?,
             });
         }
         let types = parts.types.into_iter().zip(infos.iter());
@@ -156,6 +152,23 @@ impl State {
     }
 }
 
+impl SegmentPart {
+    fn put_together(&self, bytes: Bytes) -> StateResult<Segment> {
+        let found = bytes.len() as u64;
+        if found != self.length || self.live > found {
+            return Err(StateError::Damaged(format!(
+                "segment {}: expected {} bytes of which {} live, found {found}",
+                self.name, self.length, self.live
+            )));
+        }
+        Ok(Segment {
+            bytes,
+            name: self.name,
+            live: self.live,
+        })
+    }
+}
+
 impl TypePart {
     fn put_together(self, info: &TypeInfo, segments: &[Segment]) -> StateResult<TypeState> {
         let damaged = |what: &str| StateError::Damaged(format!("expected {what} in the root"));
@@ -171,6 +184,11 @@ impl TypePart {
         }
         if self.live > (self.blocks.len() as u64) << self.shift {
             return Err(damaged("no more records than blocks have room for"));
+        }
+        // Sums are kept of them: numbers beyond all bounds would overflow.
+        let bytes: u64 = segments.iter().map(|s| s.bytes.len() as u64).sum();
+        if self.stored.bytes > bytes || self.stored.rows > u64::from(u32::MAX) {
+            return Err(damaged("no more bytes of blocks than segments hold"));
         }
         let index = info.key.as_ref().map(|_| Index {
             pages: locs(&self.index),

@@ -71,6 +71,25 @@ fn a_root_with_any_byte_changed_is_refused_or_readable() {
 }
 
 #[test]
+fn a_root_with_any_word_at_its_largest_is_refused_or_readable() {
+    let (parts, segments, delta) = original();
+    // Numbers of one width, so that each can be replaced where it is.
+    let config = bincode::config::standard()
+        .with_fixed_int_encoding()
+        .with_limit::<{ 1 << 20 }>();
+    let bytes = bincode::encode_to_vec(&parts, config).unwrap();
+    for at in 0..bytes.len() - 8 {
+        for word in [u64::MAX, i64::MAX as u64, 1 << 32] {
+            let mut changed = bytes.clone();
+            changed[at..at + 8].copy_from_slice(&word.to_le_bytes());
+            if let Ok((parts, _)) = bincode::decode_from_slice::<Parts, _>(&changed, config) {
+                use_it(parts, &segments, &delta);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_segment_with_any_byte_changed_is_readable() {
     let (parts, segments, delta) = original();
     for number in 0..segments.len() {
