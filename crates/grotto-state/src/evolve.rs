@@ -87,7 +87,7 @@ impl State {
                     dropped: Vec::new(),
                     ..l.clone()
                 });
-                ty.layouts = Arc::new(layouts.collect());
+                ty.layouts = layouts.collect();
             }
         }
         self
@@ -123,9 +123,8 @@ fn moved(ty: &TypeState, before: &TypeInfo, change: &TypeChange) -> TypeState {
             dropped,
         }
     };
-    let layouts = ty.layouts.iter().map(layout).collect();
     TypeState {
-        layouts: Arc::new(layouts),
+        layouts: ty.layouts.iter().map(layout).collect(),
         ..ty.clone()
     }
 }

@@ -10,45 +10,36 @@
 //! predicted: the first candidate is the record. Everything else is out of line.
 
 use crate::error::{StateError, StateResult};
-use crate::hash::Secret;
-use crate::index::{Directory, Line};
-use crate::key::{self, Key, KeyInfo, KeyParts, KeyValue};
+use crate::index::Line;
+use crate::key::{self, Key, KeyInfo, KeyParts};
 use crate::layout::{Layout, Slots};
 use crate::record::Record;
-use crate::segment::{Loc, Segment};
-use crate::state::State;
+use crate::segment::Loc;
+use crate::state::{State, TypeInfo, TypeState};
 use grotto_format::schema::{FieldType, TypeId};
 
-/// What the primary key of a type consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    /// One field of the record itself, of this type.
-    Field(FieldType),
-    /// Anything else.
-    Other,
-    /// It has none.
-    Keyless,
-}
-
-/// Where lookups of one type go.
+/// Where lookups of one type go: references only, so that it costs next to nothing to make.
 #[derive(Clone, Copy)]
 pub(crate) struct Finder<'a> {
     state: &'a State,
-    directory: Directory<'a>,
-    secret: &'a Secret,
-    segments: &'a [Segment],
-    blocks: &'a [Loc],
-    layouts: &'a [Layout],
-    /// The layout of all blocks, if they have but one. What it says then needs not wait for the
-    /// line.
-    only: Option<KeyLayout<'a>>,
-    shift: u8,
-    shape: Shape,
-    /// Of a key of one field.
-    column: u16,
+    ty: Option<&'a TypeState>,
+    /// If the key is one field of the record itself, as most are.
+    usual: Option<Usual<'a>>,
     /// Why nothing can be looked up, though the type has a key.
     refused: Option<&'a str>,
     type_id: TypeId,
+}
+
+/// What lookups by a key of one field need.
+#[derive(Clone, Copy)]
+struct Usual<'a> {
+    info: &'a TypeInfo,
+    ty: &'a TypeState,
+    /// The layout of all blocks, if they have but one. What it says then needs not wait for the
+    /// line.
+    only: Option<KeyLayout<'a>>,
+    column: u16,
+    leaf: FieldType,
 }
 
 /// A layout, and where in its rows the key is.
@@ -70,55 +61,53 @@ impl<'a> Finder<'a> {
     /// Lookups in a type.
     #[inline(always)]
     pub(crate) fn new(state: &'a State, type_id: TypeId) -> Self {
-        let info = state
-            .infos
-            .get(type_id.index())
-            .and_then(|i| i.key.as_ref());
-        let index = state.ty(type_id).and_then(|ty| ty.index.as_ref());
-        let (shape, column) = match info.map(|info| info.single) {
-            Some(Some((column, leaf))) => (Shape::Field(leaf), column),
-            Some(None) => (Shape::Other, 0),
-            None => (Shape::Keyless, 0),
-        };
+        let info = state.infos.get(type_id.index());
+        let single = info.and_then(|info| info.key.as_ref()?.single);
+        Self::told(state, type_id, single, None)
+    }
+
+    /// Lookups in a type whose key is known beforehand to be one field of the record itself, or not to be,
+    /// and, if there is a reason, to be refused.
+    #[inline(always)]
+    pub(crate) fn told(
+        state: &'a State,
+        type_id: TypeId,
+        single: Option<(u16, FieldType)>,
+        refused: Option<&'a str>,
+    ) -> Self {
         let ty = state.ty(type_id);
+        let usual = || {
+            let ((column, leaf), ty) = (single?, ty?);
+            Some(Usual {
+                only: match &*ty.layouts {
+                    [only] => KeyLayout::new(only, column),
+                    _ => None,
+                },
+                ty,
+                info: state.infos.get(type_id.index())?,
+                column,
+                leaf,
+            })
+        };
         Self {
             state,
-            secret: info.map_or(&Secret::NONE, |info| &info.secret),
-            directory: index.map_or(Directory::EMPTY, |index| index.directory()),
-            segments: &state.segments,
-            blocks: ty.map_or(&[], |ty| &ty.blocks),
-            layouts: ty.map_or(&[], |ty| &ty.layouts),
-            only: match ty.map(|ty| ty.layouts.as_slice()) {
-                Some([only]) => KeyLayout::new(only, column),
-                _ => None,
-            },
-            shift: ty.map_or(0, |ty| ty.shift),
-            shape,
-            column,
-            refused: None,
+            ty,
+            usual: usual(),
+            refused,
             type_id,
         }
     }
 
-    /// The same, but if there is a reason, every lookup is refused with it.
-    #[inline]
-    pub(crate) fn refusing(mut self, reason: Option<&'a str>) -> Self {
-        if reason.is_some() {
-            (self.refused, self.shape) = (reason, Shape::Other);
-        }
-        self
-    }
-
     #[inline(always)]
     pub(crate) fn find<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<Record<'a>>> {
-        if self.is_usual(key) {
+        if let Some(usual) = self.usual(key) {
             let part = key.part(0);
-            let hash = self.secret.of_part(part);
-            let Some(line) = self.line(hash) else {
+            let hash = usual.info.secret.of_part(part);
+            let Some(line) = self.line(usual.ty, hash) else {
                 return Ok(None);
             };
             let first = line.first(hash);
-            if let Some((record, key)) = first.and_then(|ordinal| self.keyed(ordinal))
+            if let Some((record, key)) = first.and_then(|ordinal| self.keyed(usual, ordinal))
                 && record.holds_at(key, part)
             {
                 return Ok(Some(record));
@@ -129,16 +118,20 @@ impl<'a> Finder<'a> {
         }
         // An ordinal comes back in a register; a record would make the fast way above go through
         // memory as well.
-        let found = self.search(key)?;
+        let found = search(self.state, self.type_id, self.refused, key)?;
         Ok(found.and_then(|ordinal| self.row(ordinal)))
     }
 
     /// Whether the key is one field of the record itself, as most are, and this one fits it.
     #[inline(always)]
     pub(crate) fn is_usual<K: Key + ?Sized>(&self, key: &K) -> bool {
-        let fits =
-            |value: KeyValue<'_>| matches!(self.shape, Shape::Field(leaf) if value.fits(leaf));
-        key.fields() == 1 && fits(key.field(0))
+        self.usual(key).is_some()
+    }
+
+    #[inline(always)]
+    fn usual<K: Key + ?Sized>(&self, key: &K) -> Option<Usual<'a>> {
+        let usual = self.usual?;
+        (key.fields() == 1 && key.field(0).fits(usual.leaf)).then_some(usual)
     }
 
     /// The key of the type.
@@ -159,44 +152,53 @@ impl<'a> Finder<'a> {
     }
 
     /// A lookup by a key of any shape, past the first candidate.
-    #[inline(never)]
     pub(crate) fn search<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<u32>> {
-        let info = self.check(key)?;
-        let mut records = self.records(info.secret.of_key(key));
-        let found = records.find(|record| key::matches(record, info, key));
-        Ok(found.map(|record| record.ordinal()))
+        let info = match self.is_usual(key) {
+            true => self.info()?,
+            false => self.check(key)?,
+        };
+        Ok(self.search_hashed(info, key, info.secret.of_key(key)))
+    }
+
+    /// The same, of a key of the right shape and with this hash.
+    fn search_hashed<K: KeyParts + ?Sized>(
+        &self,
+        info: &KeyInfo,
+        key: &K,
+        hash: u64,
+    ) -> Option<u32> {
+        let index = self.ty?.index.as_ref()?;
+        let mut candidates = index.candidates(&self.state.segments, hash);
+        candidates.find(|ordinal| {
+            let record = self.row(*ordinal);
+            record.is_some_and(|record| key::matches(&record, info, key))
+        })
     }
 
     /// The first record that may have a key with this hash, if it is where it belongs.
     #[inline(always)]
     pub(crate) fn first(&self, hash: u64) -> Option<Record<'a>> {
-        self.row(self.line(hash)?.first(hash)?)
-    }
-
-    /// Records that may have a key with this hash, in all lines.
-    fn records(&self, hash: u64) -> impl Iterator<Item = Record<'a>> {
-        let index = self.state.ty(self.type_id).and_then(|ty| ty.index.as_ref());
-        let ordinals = index.map(|index| index.candidates(self.segments, hash));
-        ordinals
-            .into_iter()
-            .flatten()
-            .filter_map(|ordinal| self.row(ordinal))
+        self.row(self.line(self.ty?, hash)?.first(hash)?)
     }
 
     #[inline(always)]
-    fn line(&self, hash: u64) -> Option<Line<'a>> {
-        self.directory.line(self.segments, hash)
+    fn line(&self, ty: &'a TypeState, hash: u64) -> Option<Line<'a>> {
+        let directory = ty.index.as_ref()?.directory();
+        directory.line(&self.state.segments, hash)
     }
 
     #[inline(always)]
     pub(crate) fn prefetch_line(&self, hash: u64) {
-        self.directory.prefetch(self.segments, hash);
+        if let Some(index) = self.ty.and_then(|ty| ty.index.as_ref()) {
+            index.directory().prefetch(&self.state.segments, hash);
+        }
     }
 
     /// Asks for the row of the first record that may have a key with this hash.
     pub(crate) fn prefetch_first(&self, hash: u64) {
-        let first = self.line(hash).and_then(|line| line.first(hash));
-        if let Some((ty, ordinal)) = self.state.ty(self.type_id).zip(first) {
+        if let Some(ty) = self.ty
+            && let Some(ordinal) = self.line(ty, hash).and_then(|line| line.first(hash))
+        {
             self.state.prefetch_row(ty, ordinal);
         }
     }
@@ -204,25 +206,27 @@ impl<'a> Finder<'a> {
     /// The record at an ordinal of the index.
     #[inline(always)]
     pub(crate) fn row(&self, ordinal: u32) -> Option<Record<'a>> {
-        let loc = self.blocks.get((ordinal >> self.shift) as usize)?;
-        let layout = self.layouts.get(usize::from(loc.tag))?;
+        let ty = self.ty?;
+        let loc = ty.blocks.get((ordinal >> ty.shift) as usize)?;
+        let layout = ty.layouts.get(usize::from(loc.tag))?;
         self.record(ordinal, *loc, layout)
     }
 
-    /// The record at an ordinal of the index, and where in it the key is; of a key of one field.
+    /// The record at an ordinal of the index, and where in it the key is.
     #[inline(always)]
-    fn keyed(&self, ordinal: u32) -> Option<(Record<'a>, &'a Slots)> {
-        let loc = self.blocks.get((ordinal >> self.shift) as usize)?;
-        let KeyLayout { layout, key } = match self.only {
+    fn keyed(&self, usual: Usual<'a>, ordinal: u32) -> Option<(Record<'a>, &'a Slots)> {
+        let ty = usual.ty;
+        let loc = ty.blocks.get((ordinal >> ty.shift) as usize)?;
+        let KeyLayout { layout, key } = match usual.only {
             Some(only) => only,
-            None => KeyLayout::new(self.layouts.get(usize::from(loc.tag))?, self.column)?,
+            None => KeyLayout::new(ty.layouts.get(usize::from(loc.tag))?, usual.column)?,
         };
         Some((self.record(ordinal, *loc, layout)?, key))
     }
 
     #[inline(always)]
     fn record(&self, ordinal: u32, loc: Loc, layout: &'a Layout) -> Option<Record<'a>> {
-        let segment = self.segments.get(usize::from(loc.segment))?;
+        let segment = self.state.segments.get(usize::from(loc.segment))?;
         Some(Record::new(
             self.state,
             self.type_id,
@@ -241,6 +245,22 @@ impl<'a> Finder<'a> {
         let name = &self.state.schema().get(self.type_id).name;
         StateError::Invalid(format!("type {name} has no primary key"))
     }
+}
+
+/// [`Finder::search`], from what comes in registers: were a finder lent to this call, it would have to lie in
+/// memory, and every lookup in front of the call would write it there.
+#[inline(never)]
+fn search<K: Key + ?Sized>(
+    state: &State,
+    type_id: TypeId,
+    refused: Option<&str>,
+    key: &K,
+) -> StateResult<Option<u32>> {
+    let finder = match refused {
+        Some(_) => Finder::told(state, type_id, None, refused),
+        None => Finder::new(state, type_id),
+    };
+    finder.search(key)
 }
 
 impl State {
@@ -263,8 +283,7 @@ impl State {
         hash: u64,
     ) -> Option<Record<'_>> {
         let finder = Finder::new(self, type_id);
-        finder
-            .records(hash)
-            .find(|record| key::matches(record, info, key))
+        let found = finder.search_hashed(info, key, hash);
+        found.and_then(|ordinal| finder.row(ordinal))
     }
 }

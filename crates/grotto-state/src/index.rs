@@ -196,12 +196,6 @@ pub(crate) struct Directory<'a> {
 }
 
 impl<'a> Directory<'a> {
-    /// The directory of an index without pages.
-    pub(crate) const EMPTY: Directory<'static> = Directory {
-        pages: &[],
-        shift: 0,
-    };
-
     /// The line that keys with this hash belong to; `None` while there is no page.
     #[inline(always)]
     pub(crate) fn line(self, segments: &'a [Segment], hash: u64) -> Option<Line<'a>> {
@@ -241,7 +235,8 @@ impl Index {
     pub(crate) fn directory(&self) -> Directory<'_> {
         Directory {
             pages: &self.pages,
-            shift: 63 - self.depth.min(MAX_DEPTH),
+            // 63 - depth, which a damaged depth cannot make a shift that overflows.
+            shift: (63 ^ self.depth) & 63,
         }
     }
 

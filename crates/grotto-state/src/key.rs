@@ -38,13 +38,9 @@ impl KeyInfo {
             steps: p.steps.clone(),
             leaf: p.leaf,
         };
-        let single = match spec.paths.as_slice() {
-            [only] if only.steps.len() == 1 => Some((only.steps[0], only.leaf)),
-            _ => None,
-        };
         Self {
             paths: spec.paths.iter().map(path).collect(),
-            single,
+            single: single(spec),
             secret,
         }
     }
@@ -56,6 +52,14 @@ impl KeyInfo {
             .filter(|p| p.steps.len() == 1)
             .map(|p| p.steps[0])
             .collect()
+    }
+}
+
+/// The column and the type of a key that is one field of the record itself.
+pub(crate) fn single(spec: &KeySpec) -> Option<(u16, FieldType)> {
+    match spec.paths.as_slice() {
+        [only] if only.steps.len() == 1 => Some((only.steps[0], only.leaf)),
+        _ => None,
     }
 }
 

@@ -206,7 +206,7 @@ impl TypePart {
             stored: self.stored,
             blocks: locs(&self.blocks),
             bitmaps: locs(&self.bitmaps),
-            layouts: Arc::new(self.layouts),
+            layouts: self.layouts.into(),
             index,
             live: self.live,
             checksum: self.checksum,

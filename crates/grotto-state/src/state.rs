@@ -78,7 +78,7 @@ pub(crate) struct TypeState {
     pub(crate) span: u8,
     pub(crate) blocks: Arc<[Loc]>,
     pub(crate) bitmaps: Arc<[Loc]>,
-    pub(crate) layouts: Arc<Vec<Layout>>,
+    pub(crate) layouts: Arc<[Layout]>,
     pub(crate) index: Option<Index>,
     pub(crate) live: u64,
     pub(crate) checksum: u64,

@@ -159,7 +159,7 @@ impl Tables {
             stored: self.stored,
             blocks: self.blocks.into(),
             bitmaps: self.bitmaps.into(),
-            layouts: Arc::new(self.layouts),
+            layouts: self.layouts.into(),
             index,
             live: self.live,
             checksum: self.checksum,

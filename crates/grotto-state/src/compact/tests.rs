@@ -52,7 +52,7 @@ impl Made {
             ..Layout::NONE.clone()
         };
         let ty = |keyed| TypeState {
-            layouts: Arc::new(vec![layout.clone()]),
+            layouts: [layout.clone()].into(),
             ..TypeState::empty(DEFAULT_SHIFT, keyed)
         };
         let types = vec![ty(true), ty(false)];
@@ -297,7 +297,7 @@ fn a_block_of_several_entries_moves_once_and_with_all_of_them() {
         mask: (2 << DEFAULT_SHIFT) - 1,
         ..made.state.types[1].layouts[0].clone()
     };
-    made.state.types[1].layouts = Arc::new(vec![double]);
+    made.state.types[1].layouts = [double].into();
     let mut blocks = Vec::new();
     for entry in [0, 2, 4] {
         let mut item = block(entry as u8);

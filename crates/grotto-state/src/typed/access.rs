@@ -36,13 +36,13 @@ impl<T: RecordType> std::fmt::Debug for Typed<'_, T> {
 }
 
 impl<'a, T: RecordType> Typed<'a, T> {
-    #[inline]
+    #[inline(always)]
     fn new(state: &'a State, bound: &'static Bound) -> Self {
         Self {
             state,
             bound,
-            node: bound.node(bound.root()),
-            finder: Finder::new(state, bound.type_id()).refusing(bound.key_refusal()),
+            node: bound.root_node(),
+            finder: Finder::told(state, bound.type_id(), bound.single(), bound.key_refusal()),
             of: PhantomData,
         }
     }
@@ -104,16 +104,28 @@ impl<'a, T: RecordType> Typed<'a, T> {
 }
 
 impl State {
+    #[inline(always)]
+    fn bound<T: RecordType>(&self) -> StateResult<&'static Bound> {
+        match T::bindings().reading(self.schema_hash) {
+            Some(bound) => Ok(bound),
+            None => self.bind::<T>(),
+        }
+    }
+
+    #[cold]
+    fn bind<T: RecordType>(&self) -> StateResult<&'static Bound> {
+        T::bindings().for_reading(self.schema_hash, || {
+            Bound::new::<T>(self.schema(), self.type_id(T::TYPE)?, false)
+        })
+    }
+
     /// The records of a Rust type.
     ///
     /// # Errors
     /// When the schema has no such type, or a field of another type.
     #[inline]
     pub fn typed<T: RecordType>(&self) -> StateResult<Typed<'_, T>> {
-        let bound = T::bindings().for_reading(self.schema_hash(), || {
-            Bound::new::<T>(self.schema(), self.type_id(T::TYPE)?, false)
-        })?;
-        Ok(Typed::new(self, bound))
+        Ok(Typed::new(self, self.bound::<T>()?))
     }
 
     /// The records of a Rust type, if the dataset has all that the type reads:

@@ -5,6 +5,7 @@
 use super::keys;
 use super::value::{Element, RecordType, Value};
 use crate::error::{StateError, StateResult};
+use crate::key::single;
 use grotto_format::flat::MAX_DEPTH;
 use grotto_format::schema::{FieldType, Schema, TypeId, TypeKind};
 use std::any;
@@ -51,7 +52,7 @@ impl Slot {
 }
 
 /// One Rust type bound to one schema type.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
     /// Of a struct: its fields in order. Of a wrapper: its value. Of a collection: elements, or
     /// keys and values.
@@ -73,8 +74,12 @@ pub struct Bound {
     type_id: TypeId,
     root: NodeId,
     nodes: Vec<Node>,
+    /// The node of the root once more, which every lookup needs.
+    root_node: Node,
+    /// Column and type of a key that is one field of the record itself, and the same as the struct's.
+    single: Option<(u16, FieldType)>,
     /// Why the struct's key finds nothing: the dataset has another one.
-    key_refusal: Option<String>,
+    key_refusal: Option<Box<str>>,
 }
 
 impl Bound {
@@ -82,6 +87,8 @@ impl Bound {
         type_id: TypeId(0),
         root: NodeId(u32::MAX),
         nodes: Vec::new(),
+        root_node: Node { slots: Vec::new() },
+        single: None,
         key_refusal: None,
     };
 
@@ -99,11 +106,19 @@ impl Bound {
             nodes: Vec::new(),
         };
         let root = T::bind(&mut binder, id)?;
+        let key_refusal = keys::refusal(schema, id, T::KEY);
+        let key = schema.get(id).key().filter(|_| key_refusal.is_none());
         Ok(Self {
             type_id: id,
             root,
+            root_node: binder
+                .nodes
+                .get(root.0 as usize)
+                .cloned()
+                .unwrap_or_default(),
             nodes: binder.nodes,
-            key_refusal: keys::refusal(schema, id, T::KEY),
+            single: key.and_then(single),
+            key_refusal: key_refusal.map(String::into_boxed_str),
         })
     }
 
@@ -113,12 +128,24 @@ impl Bound {
         self.type_id
     }
 
+    #[inline(always)]
     pub(crate) fn key_refusal(&self) -> Option<&str> {
         self.key_refusal.as_deref()
     }
 
+    #[inline(always)]
     pub(crate) fn root(&self) -> NodeId {
         self.root
+    }
+
+    #[inline(always)]
+    pub(crate) fn root_node(&self) -> &Node {
+        &self.root_node
+    }
+
+    #[inline(always)]
+    pub(crate) fn single(&self) -> Option<(u16, FieldType)> {
+        self.single
     }
 
     #[inline]

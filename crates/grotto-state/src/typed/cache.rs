@@ -29,7 +29,12 @@ impl Bindings {
         }
     }
 
-    #[inline]
+    /// The binding for reading, if it was made already.
+    #[inline(always)]
+    pub(crate) fn reading(&'static self, schema: u64) -> Option<&'static Bound> {
+        self.reading.get(schema)
+    }
+
     pub(crate) fn for_reading(
         &'static self,
         schema: u64,
@@ -65,21 +70,28 @@ impl Chains {
         Self([const { OnceLock::new() }; BUCKETS])
     }
 
-    #[inline]
+    #[inline(always)]
+    fn get(&'static self, schema: u64) -> Option<&'static Bound> {
+        let mut link = &self.0[schema as usize % BUCKETS];
+        while let Some(entry) = link.get() {
+            if entry.schema == schema {
+                return Some(&entry.bound);
+            }
+            link = &entry.next;
+        }
+        None
+    }
+
     fn get_or_bind(
         &'static self,
         schema: u64,
         bind: impl FnOnce() -> StateResult<Bound>,
     ) -> StateResult<&'static Bound> {
-        let mut link = &self.0[schema as usize % BUCKETS];
-        while let Some(entry) = link.get() {
-            if entry.schema == schema {
-                return Ok(&entry.bound);
-            }
-            link = &entry.next;
+        if let Some(bound) = self.get(schema) {
+            return Ok(bound);
         }
         append(
-            link,
+            &self.0[schema as usize % BUCKETS],
             Entry {
                 schema,
                 bound: bind()?,

@@ -37,7 +37,7 @@ impl<T: RecordType> std::fmt::Debug for OwnedRef<T> {
 impl<T: RecordType> OwnedRef<T> {
     fn cursor(&self) -> Cursor<'_> {
         let record = self.state.row(self.bound.type_id(), self.ordinal);
-        let node = self.bound.node(self.bound.root());
+        let node = self.bound.root_node();
         record.map_or(Cursor::ABSENT, |record| {
             Cursor::new(record, node, self.bound)
         })

@@ -5,6 +5,7 @@
     reason = "a helper of a test may fail the test"
 )]
 
+mod bindings;
 mod build;
 mod custom;
 #[path = "../../examples/custom_types.rs"]

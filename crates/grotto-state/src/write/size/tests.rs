@@ -33,7 +33,7 @@ fn blocks(lengths: &[u32]) -> State {
     let rows = u64::from(ROWS) * lengths.len() as u64;
     let ty = TypeState {
         blocks: (0..lengths.len() as u32).map(loc).collect(),
-        layouts: Arc::new(vec![layout]),
+        layouts: [layout].into(),
         live: rows,
         stored: Stored {
             bytes: lengths.iter().map(|length| u64::from(*length)).sum(),
