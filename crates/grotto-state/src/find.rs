@@ -9,37 +9,74 @@
 //! that does not depend on the key resolved beforehand, and one data-dependent branch, which is
 //! predicted: the first candidate is the record. Everything else is out of line.
 
+mod once;
+
+pub(crate) use once::Once;
+
 use crate::error::{StateError, StateResult};
-use crate::index::Line;
+use crate::hash::Secret;
+use crate::index::{Directory, Line};
 use crate::key::{self, Key, KeyInfo, KeyParts};
 use crate::layout::{Layout, Slots};
 use crate::record::Record;
-use crate::segment::Loc;
-use crate::state::{State, TypeInfo, TypeState};
+use crate::segment::{Loc, Segment};
+use crate::state::State;
 use grotto_format::schema::{FieldType, TypeId};
 
-/// Where lookups of one type go: references only, so that it costs next to nothing to make.
+/// The way from the hash of a key of one field to the first candidate.
+trait Way<'a> {
+    /// What keys are hashed with.
+    fn secret(&self) -> &'a Secret;
+    /// The line that keys with this hash belong to; `None` while there is no page.
+    fn line(&self, hash: u64) -> Option<Line<'a>>;
+    /// The record at an ordinal of the index, and where in it the key is.
+    fn keyed(&self, ordinal: u32) -> Option<(Record<'a>, &'a Slots)>;
+}
+
+/// What the first candidate says.
+enum First<'a> {
+    /// It is the record.
+    Found(Record<'a>),
+    /// There is no record with this key.
+    Absent,
+    /// Others have to be looked at.
+    Other,
+}
+
+#[inline(always)]
+fn first<'a, K: Key + ?Sized>(way: &impl Way<'a>, key: &K) -> First<'a> {
+    let part = key.part(0);
+    let hash = way.secret().of_part(part);
+    let Some(line) = way.line(hash) else {
+        return First::Absent;
+    };
+    let first = line.first(hash);
+    match first.and_then(|ordinal| way.keyed(ordinal)) {
+        Some((record, key)) if record.holds_at(key, part) => First::Found(record),
+        None if first.is_none() && !line.overflows() => First::Absent,
+        _ => First::Other,
+    }
+}
+
+/// Where lookups of one type go, with all resolved that does not depend on the key. For many lookups; for one
+/// there is [`Once`].
 #[derive(Clone, Copy)]
 pub(crate) struct Finder<'a> {
     state: &'a State,
-    ty: Option<&'a TypeState>,
-    /// If the key is one field of the record itself, as most are.
-    usual: Option<Usual<'a>>,
-    /// Why nothing can be looked up, though the type has a key.
-    refused: Option<&'a str>,
-    type_id: TypeId,
-}
-
-/// What lookups by a key of one field need.
-#[derive(Clone, Copy)]
-struct Usual<'a> {
-    info: &'a TypeInfo,
-    ty: &'a TypeState,
+    directory: Directory<'a>,
+    secret: &'a Secret,
+    segments: &'a [Segment],
+    blocks: &'a [Loc],
+    layouts: &'a [Layout],
     /// The layout of all blocks, if they have but one. What it says then needs not wait for the
     /// line.
     only: Option<KeyLayout<'a>>,
-    column: u16,
-    leaf: FieldType,
+    shift: u8,
+    /// Column and type of a key that is one field of the record itself, as most are.
+    single: Option<(u16, FieldType)>,
+    /// Why nothing can be looked up, though the type has a key.
+    refused: Option<&'a str>,
+    type_id: TypeId,
 }
 
 /// A layout, and where in its rows the key is.
@@ -57,148 +94,118 @@ impl<'a> KeyLayout<'a> {
     }
 }
 
-impl<'a> Finder<'a> {
-    /// Lookups in a type.
+impl<'a> Way<'a> for Finder<'a> {
     #[inline(always)]
-    pub(crate) fn new(state: &'a State, type_id: TypeId) -> Self {
-        let info = state.infos.get(type_id.index());
-        let single = info.and_then(|info| info.key.as_ref()?.single);
-        Self::told(state, type_id, single, None)
+    fn secret(&self) -> &'a Secret {
+        self.secret
     }
 
-    /// Lookups in a type whose key is known beforehand to be one field of the record itself, or not to be,
-    /// and, if there is a reason, to be refused.
     #[inline(always)]
-    pub(crate) fn told(
-        state: &'a State,
-        type_id: TypeId,
-        single: Option<(u16, FieldType)>,
-        refused: Option<&'a str>,
-    ) -> Self {
-        let ty = state.ty(type_id);
-        let usual = || {
-            let ((column, leaf), ty) = (single?, ty?);
-            Some(Usual {
-                only: match &*ty.layouts {
-                    [only] => KeyLayout::new(only, column),
-                    _ => None,
-                },
-                ty,
-                info: state.infos.get(type_id.index())?,
-                column,
-                leaf,
-            })
+    fn line(&self, hash: u64) -> Option<Line<'a>> {
+        self.directory.line(self.segments, hash)
+    }
+
+    #[inline(always)]
+    fn keyed(&self, ordinal: u32) -> Option<(Record<'a>, &'a Slots)> {
+        let loc = self.blocks.get((ordinal >> self.shift) as usize)?;
+        let KeyLayout { layout, key } = match self.only {
+            Some(only) => only,
+            None => KeyLayout::new(self.layouts.get(usize::from(loc.tag))?, self.single?.0)?,
         };
+        Some((
+            record_at(self.state, self.type_id, ordinal, *loc, layout)?,
+            key,
+        ))
+    }
+}
+
+impl<'a> Finder<'a> {
+    /// Lookups in a type.
+    pub(crate) fn new(state: &'a State, type_id: TypeId) -> Self {
+        let (info, ty) = (state.infos.get(type_id.index()), state.ty(type_id));
+        let single = info.and_then(|info| info.key.as_ref()?.single);
+        let index = ty.and_then(|ty| ty.index.as_ref());
         Self {
             state,
-            ty,
-            usual: usual(),
-            refused,
+            secret: info.map_or(&Secret::NONE, |info| &info.secret),
+            directory: index.map_or(Directory::EMPTY, |index| index.directory()),
+            segments: &state.segments,
+            blocks: ty.map_or(&[], |ty| &ty.blocks),
+            layouts: ty.map_or(&[], |ty| &ty.layouts),
+            only: match (ty.map(|ty| &*ty.layouts), single) {
+                (Some([only]), Some((column, _))) => KeyLayout::new(only, column),
+                _ => None,
+            },
+            shift: ty.map_or(0, |ty| ty.shift),
+            single,
+            refused: None,
             type_id,
         }
     }
 
+    /// The same, but if there is a reason, every lookup is refused with it.
+    pub(crate) fn refusing(mut self, reason: Option<&'a str>) -> Self {
+        if reason.is_some() {
+            (self.refused, self.single) = (reason, None);
+        }
+        self
+    }
+
     #[inline(always)]
     pub(crate) fn find<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<Record<'a>>> {
-        if let Some(usual) = self.usual(key) {
-            let part = key.part(0);
-            let hash = usual.info.secret.of_part(part);
-            let Some(line) = self.line(usual.ty, hash) else {
-                return Ok(None);
-            };
-            let first = line.first(hash);
-            if let Some((record, key)) = first.and_then(|ordinal| self.keyed(usual, ordinal))
-                && record.holds_at(key, part)
-            {
-                return Ok(Some(record));
-            }
-            if first.is_none() && !line.overflows() {
-                return Ok(None);
+        if self.is_usual(key) {
+            match first(self, key) {
+                First::Found(record) => return Ok(Some(record)),
+                First::Absent => return Ok(None),
+                First::Other => {}
             }
         }
-        // An ordinal comes back in a register; a record would make the fast way above go through
-        // memory as well.
-        let found = search(self.state, self.type_id, self.refused, key)?;
-        Ok(found.and_then(|ordinal| self.row(ordinal)))
+        search(self.state, self.type_id, self.refused, key)
     }
 
     /// Whether the key is one field of the record itself, as most are, and this one fits it.
     #[inline(always)]
     pub(crate) fn is_usual<K: Key + ?Sized>(&self, key: &K) -> bool {
-        self.usual(key).is_some()
+        is_usual(self.single, key)
     }
 
-    #[inline(always)]
-    fn usual<K: Key + ?Sized>(&self, key: &K) -> Option<Usual<'a>> {
-        let usual = self.usual?;
-        (key.fields() == 1 && key.field(0).fits(usual.leaf)).then_some(usual)
+    pub(crate) fn state(&self) -> &'a State {
+        self.state
+    }
+
+    pub(crate) fn type_id(&self) -> TypeId {
+        self.type_id
     }
 
     /// The key of the type.
-    #[inline]
     pub(crate) fn info(&self) -> StateResult<&'a KeyInfo> {
-        let info = self.state.infos.get(self.type_id.index());
-        info.and_then(|info| info.key.as_ref())
-            .filter(|_| self.refused.is_none())
-            .ok_or_else(|| self.no_key())
+        key_of(self.state, self.type_id, self.refused)
     }
 
     /// Refuses a key of the wrong shape, which could never be found.
-    #[inline]
-    pub(crate) fn check<K: Key + ?Sized>(&self, key: &K) -> StateResult<&'a KeyInfo> {
-        let info = self.info()?;
-        key::check(info, key, self.state.schema(), self.type_id)?;
-        Ok(info)
-    }
-
-    /// A lookup by a key of any shape, past the first candidate.
-    pub(crate) fn search<K: Key + ?Sized>(&self, key: &K) -> StateResult<Option<u32>> {
-        let info = match self.is_usual(key) {
-            true => self.info()?,
-            false => self.check(key)?,
-        };
-        Ok(self.search_hashed(info, key, info.secret.of_key(key)))
-    }
-
-    /// The same, of a key of the right shape and with this hash.
-    fn search_hashed<K: KeyParts + ?Sized>(
-        &self,
-        info: &KeyInfo,
-        key: &K,
-        hash: u64,
-    ) -> Option<u32> {
-        let index = self.ty?.index.as_ref()?;
-        let mut candidates = index.candidates(&self.state.segments, hash);
-        candidates.find(|ordinal| {
-            let record = self.row(*ordinal);
-            record.is_some_and(|record| key::matches(&record, info, key))
-        })
+    #[inline(always)]
+    pub(crate) fn check<K: Key + ?Sized>(&self, info: &KeyInfo, key: &K) -> StateResult<()> {
+        if self.is_usual(key) {
+            return Ok(());
+        }
+        key::check(info, key, self.state.schema(), self.type_id)
     }
 
     /// The first record that may have a key with this hash, if it is where it belongs.
     #[inline(always)]
     pub(crate) fn first(&self, hash: u64) -> Option<Record<'a>> {
-        self.row(self.line(self.ty?, hash)?.first(hash)?)
-    }
-
-    #[inline(always)]
-    fn line(&self, ty: &'a TypeState, hash: u64) -> Option<Line<'a>> {
-        let directory = ty.index.as_ref()?.directory();
-        directory.line(&self.state.segments, hash)
+        self.row(self.line(hash)?.first(hash)?)
     }
 
     #[inline(always)]
     pub(crate) fn prefetch_line(&self, hash: u64) {
-        if let Some(index) = self.ty.and_then(|ty| ty.index.as_ref()) {
-            index.directory().prefetch(&self.state.segments, hash);
-        }
+        self.directory.prefetch(self.segments, hash);
     }
 
     /// Asks for the row of the first record that may have a key with this hash.
     pub(crate) fn prefetch_first(&self, hash: u64) {
-        if let Some(ty) = self.ty
-            && let Some(ordinal) = self.line(ty, hash).and_then(|line| line.first(hash))
-        {
+        let first = self.line(hash).and_then(|line| line.first(hash));
+        if let Some((ty, ordinal)) = self.state.ty(self.type_id).zip(first) {
             self.state.prefetch_row(ty, ordinal);
         }
     }
@@ -206,61 +213,87 @@ impl<'a> Finder<'a> {
     /// The record at an ordinal of the index.
     #[inline(always)]
     pub(crate) fn row(&self, ordinal: u32) -> Option<Record<'a>> {
-        let ty = self.ty?;
-        let loc = ty.blocks.get((ordinal >> ty.shift) as usize)?;
-        let layout = ty.layouts.get(usize::from(loc.tag))?;
-        self.record(ordinal, *loc, layout)
-    }
-
-    /// The record at an ordinal of the index, and where in it the key is.
-    #[inline(always)]
-    fn keyed(&self, usual: Usual<'a>, ordinal: u32) -> Option<(Record<'a>, &'a Slots)> {
-        let ty = usual.ty;
-        let loc = ty.blocks.get((ordinal >> ty.shift) as usize)?;
-        let KeyLayout { layout, key } = match usual.only {
-            Some(only) => only,
-            None => KeyLayout::new(ty.layouts.get(usize::from(loc.tag))?, usual.column)?,
-        };
-        Some((self.record(ordinal, *loc, layout)?, key))
-    }
-
-    #[inline(always)]
-    fn record(&self, ordinal: u32, loc: Loc, layout: &'a Layout) -> Option<Record<'a>> {
-        let segment = self.state.segments.get(usize::from(loc.segment))?;
-        Some(Record::new(
-            self.state,
-            self.type_id,
-            ordinal,
-            segment.bytes.get(loc.start()..)?,
-            layout,
-            ordinal & layout.mask,
-        ))
-    }
-
-    #[cold]
-    fn no_key(&self) -> StateError {
-        if let Some(reason) = self.refused {
-            return StateError::Invalid(reason.to_owned());
-        }
-        let name = &self.state.schema().get(self.type_id).name;
-        StateError::Invalid(format!("type {name} has no primary key"))
+        let loc = self.blocks.get((ordinal >> self.shift) as usize)?;
+        let layout = self.layouts.get(usize::from(loc.tag))?;
+        record_at(self.state, self.type_id, ordinal, *loc, layout)
     }
 }
 
-/// [`Finder::search`], from what comes in registers: were a finder lent to this call, it would have to lie in
-/// memory, and every lookup in front of the call would write it there.
+/// The key of a type, unless lookups by it are refused for a reason.
+fn key_of<'a>(
+    state: &'a State,
+    type_id: TypeId,
+    refused: Option<&str>,
+) -> StateResult<&'a KeyInfo> {
+    let info = state.infos.get(type_id.index());
+    info.and_then(|info| info.key.as_ref())
+        .filter(|_| refused.is_none())
+        .ok_or_else(|| no_key(state, type_id, refused))
+}
+
+#[cold]
+fn no_key(state: &State, type_id: TypeId, refused: Option<&str>) -> StateError {
+    if let Some(reason) = refused {
+        return StateError::Invalid(reason.to_owned());
+    }
+    let name = &state.schema().get(type_id).name;
+    StateError::Invalid(format!("type {name} has no primary key"))
+}
+
+/// Whether a key is the only field of a key of one field.
+#[inline(always)]
+fn is_usual<K: Key + ?Sized>(single: Option<(u16, FieldType)>, key: &K) -> bool {
+    single.is_some_and(|(_, leaf)| key.fields() == 1 && key.field(0).fits(leaf))
+}
+
+#[inline(always)]
+fn record_at<'a>(
+    state: &'a State,
+    type_id: TypeId,
+    ordinal: u32,
+    loc: Loc,
+    layout: &'a Layout,
+) -> Option<Record<'a>> {
+    let segment = state.segments.get(usize::from(loc.segment))?;
+    Some(Record::new(
+        state,
+        type_id,
+        ordinal,
+        segment.bytes.get(loc.start()..)?,
+        layout,
+        ordinal & layout.mask,
+    ))
+}
+
+/// A lookup by a key of any shape, past the first candidate.
+#[inline(always)]
+fn search<'a, K: Key + ?Sized>(
+    state: &'a State,
+    type_id: TypeId,
+    refused: Option<&str>,
+    key: &K,
+) -> StateResult<Option<Record<'a>>> {
+    // An ordinal comes back in a register; a record would make the fast way in front of this go through
+    // memory as well.
+    let found = search_ordinal(state, type_id, refused, key)?;
+    Ok(found.and_then(|ordinal| state.row(type_id, ordinal)))
+}
+
+/// What it is called with comes in registers: were a finder lent to it, it would have to lie in memory, and every
+/// lookup would write it there.
 #[inline(never)]
-fn search<K: Key + ?Sized>(
+fn search_ordinal<K: Key + ?Sized>(
     state: &State,
     type_id: TypeId,
     refused: Option<&str>,
     key: &K,
 ) -> StateResult<Option<u32>> {
-    let finder = match refused {
-        Some(_) => Finder::told(state, type_id, None, refused),
-        None => Finder::new(state, type_id),
-    };
-    finder.search(key)
+    let info = key_of(state, type_id, refused)?;
+    if !is_usual(info.single, key) {
+        key::check(info, key, state.schema(), type_id)?;
+    }
+    let found = state.find_hashed(type_id, info, key, info.secret.of_key(key));
+    Ok(found.map(|record| record.ordinal()))
 }
 
 impl State {
@@ -271,10 +304,12 @@ impl State {
     /// field, the type expected and the type found.
     #[inline(always)]
     pub fn find<K: Key>(&self, type_id: TypeId, key: K) -> StateResult<Option<Record<'_>>> {
-        Finder::new(self, type_id).find(&key)
+        let info = self.infos.get(type_id.index());
+        let single = info.and_then(|info| info.key.as_ref()?.single);
+        Once::new(self, type_id, single, None).find(&key)
     }
 
-    /// The record with a key of the shape of `info` that hashes to `hash`.
+    /// The record with a key of the shape of `info` that hashes to `hash`, past the first candidate too.
     pub(crate) fn find_hashed<K: KeyParts + ?Sized>(
         &self,
         type_id: TypeId,
@@ -282,8 +317,9 @@ impl State {
         key: &K,
         hash: u64,
     ) -> Option<Record<'_>> {
-        let finder = Finder::new(self, type_id);
-        let found = finder.search_hashed(info, key, hash);
-        found.and_then(|ordinal| finder.row(ordinal))
+        let index = self.ty(type_id)?.index.as_ref()?;
+        let candidates = index.candidates(&self.segments, hash);
+        let mut records = candidates.filter_map(|ordinal| self.row(type_id, ordinal));
+        records.find(|record| key::matches(record, info, key))
     }
 }

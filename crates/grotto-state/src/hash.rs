@@ -84,6 +84,16 @@ impl fmt::Debug for FieldSecret {
 }
 
 impl Secret {
+    /// Stands where there is no key to hash.
+    pub(crate) const NONE: Self = Self {
+        seed: HashSeed([0; 2]),
+        start: 0,
+        factor: 0,
+        last: [0; 2],
+        side: [0; 2],
+        length: [0; 2],
+    };
+
     pub(crate) fn new(seed: HashSeed) -> Self {
         // Odd factors lose no bit of what they multiply.
         Self {

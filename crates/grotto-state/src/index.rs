@@ -196,6 +196,12 @@ pub(crate) struct Directory<'a> {
 }
 
 impl<'a> Directory<'a> {
+    /// The directory of an index without pages.
+    pub(crate) const EMPTY: Directory<'static> = Directory {
+        pages: &[],
+        shift: 0,
+    };
+
     /// The line that keys with this hash belong to; `None` while there is no page.
     #[inline(always)]
     pub(crate) fn line(self, segments: &'a [Segment], hash: u64) -> Option<Line<'a>> {

@@ -32,6 +32,7 @@ mod record;
 mod scan;
 mod segment;
 mod shape;
+mod split;
 mod state;
 mod threads;
 pub mod typed;

@@ -9,14 +9,16 @@ use crate::layout::Layout;
 use crate::record::Record;
 use crate::state::{State, TypeState};
 use grotto_format::schema::TypeId;
+use std::ops::Range;
 
 /// Records of a type, by rising ordinal.
 pub struct Scan<'a> {
     state: &'a State,
     ty: Option<&'a TypeState>,
     type_id: TypeId,
-    /// Next block.
+    /// Next block, and the one to stop at.
     block: usize,
+    end: usize,
     /// Bits of the current block that are still to come.
     page: &'a [u8],
     /// First ordinal that the word of bits stands for, and the word.
@@ -42,12 +44,18 @@ impl State {
     /// All records of a type, by rising ordinal.
     #[must_use]
     pub fn scan(&self, type_id: TypeId) -> Scan<'_> {
-        let ty = self.ty(type_id);
+        let blocks = self.ty(type_id).map_or(0, |ty| ty.blocks.len());
+        self.scan_blocks(type_id, 0..blocks)
+    }
+
+    /// The records of a type that are in some of its blocks.
+    pub(crate) fn scan_blocks(&self, type_id: TypeId, blocks: Range<usize>) -> Scan<'_> {
         Scan {
             state: self,
-            ty,
+            ty: self.ty(type_id),
             type_id,
-            block: 0,
+            block: blocks.start,
+            end: blocks.end,
             page: &[],
             base: 0,
             bits: 0,
@@ -119,9 +127,9 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Opens the next block; `false` after the last.
+    /// Opens the next block; `false` after the last one.
     fn open_block(&mut self) -> bool {
-        let Some(ty) = self.ty.filter(|ty| self.block < ty.blocks.len()) else {
+        let Some(ty) = self.ty.filter(|_| self.block < self.end) else {
             return false;
         };
         let number = self.block;

@@ -39,6 +39,7 @@ mod encode;
 mod keys;
 mod map;
 mod owned;
+mod parallel;
 mod scalar;
 mod value;
 

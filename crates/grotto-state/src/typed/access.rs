@@ -6,7 +6,7 @@ use super::bind::{Bound, Node};
 use super::cursor::Cursor;
 use super::value::{Element, RecordType};
 use crate::error::{StateError, StateResult};
-use crate::find::Finder;
+use crate::find::{Finder, Once};
 use crate::record::Record;
 use crate::state::State;
 use std::marker::PhantomData;
@@ -42,7 +42,7 @@ impl<'a, T: RecordType> Typed<'a, T> {
             state,
             bound,
             node: bound.root_node(),
-            finder: Finder::told(state, bound.type_id(), bound.single(), bound.key_refusal()),
+            finder: Finder::new(state, bound.type_id()).refusing(bound.key_refusal()),
             of: PhantomData,
         }
     }
@@ -54,7 +54,7 @@ impl<'a, T: RecordType> Typed<'a, T> {
     #[inline(always)]
     pub fn get(&self, key: T::Key<'_>) -> StateResult<Option<T::Ref<'a>>> {
         let found = self.finder.find(&key)?;
-        Ok(found.map(|record| self.at(record)))
+        Ok(found.map(|record| self.read(record)))
     }
 
     /// The records with these primary keys, in their order. Faster than one [`get`](Self::get)
@@ -65,7 +65,7 @@ impl<'a, T: RecordType> Typed<'a, T> {
     pub fn get_many(&self, keys: &[T::Key<'_>]) -> StateResult<Vec<Option<T::Ref<'a>>>> {
         let mut found = Vec::with_capacity(keys.len());
         self.finder.for_each(keys, |record| {
-            found.push(record.map(|record| self.at(record)));
+            found.push(record.map(|record| self.read(record)));
         })?;
         Ok(found)
     }
@@ -74,11 +74,15 @@ impl<'a, T: RecordType> Typed<'a, T> {
     pub fn iter(&self) -> impl Iterator<Item = T::Ref<'a>> + use<'a, T> {
         let this = *self;
         let records = self.state.scan(self.bound.type_id());
-        records.map(move |record| this.at(record))
+        records.map(move |record| this.read(record))
     }
 
     pub(super) fn find(&self, key: T::Key<'_>) -> StateResult<Option<Record<'a>>> {
         self.finder.find(&key)
+    }
+
+    pub(super) fn state(&self) -> &'a State {
+        self.state
     }
 
     pub(super) fn bound(&self) -> &'static Bound {
@@ -86,8 +90,8 @@ impl<'a, T: RecordType> Typed<'a, T> {
     }
 
     #[inline(always)]
-    fn at(&self, record: Record<'a>) -> T::Ref<'a> {
-        <T as Element>::read(Cursor::new(record, self.node, self.bound), 0)
+    pub(crate) fn read(&self, record: Record<'a>) -> T::Ref<'a> {
+        read::<T>(record, self.node, self.bound)
     }
 
     /// Number of records.
@@ -101,6 +105,12 @@ impl<'a, T: RecordType> Typed<'a, T> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A record that was bound, as the accessor of its type.
+#[inline(always)]
+fn read<'a, T: RecordType>(record: Record<'a>, node: &'a Node, bound: &'a Bound) -> T::Ref<'a> {
+    <T as Element>::read(Cursor::new(record, node, bound), 0)
 }
 
 impl State {
@@ -149,9 +159,12 @@ impl State {
     ///
     /// # Errors
     /// When the type does not fit the schema, or the dataset has another primary key than the struct.
-    #[inline]
+    #[inline(always)]
     pub fn get<T: RecordType>(&self, key: T::Key<'_>) -> StateResult<Option<T::Ref<'_>>> {
-        self.typed::<T>()?.get(key)
+        let bound = self.bound::<T>()?;
+        let once = Once::new(self, bound.type_id(), bound.single(), bound.key_refusal());
+        let found = once.find(&key)?;
+        Ok(found.map(|record| read::<T>(record, bound.root_node(), bound)))
     }
 
     /// The records of a Rust type with these primary keys, in their order.

@@ -61,9 +61,7 @@ impl<'a> Finder<'a> {
         for group in keys.chunks(GROUP) {
             let (mut hashes, mut firsts) = ([0; GROUP], [None; GROUP]);
             for (key, hash) in group.iter().zip(&mut hashes) {
-                if !self.is_usual(key) {
-                    self.check(key)?;
-                }
+                self.check(info, key)?;
                 *hash = info.secret.of_key(key);
                 self.prefetch_line(*hash);
             }
@@ -73,10 +71,10 @@ impl<'a> Finder<'a> {
                     record.prefetch();
                 }
             }
-            for (key, first) in group.iter().zip(firsts) {
+            for ((key, first), hash) in group.iter().zip(firsts).zip(hashes) {
                 take(match first {
                     Some(record) if key::matches(&record, info, key) => first,
-                    _ => self.search(key)?.and_then(|ordinal| self.row(ordinal)),
+                    _ => self.state().find_hashed(self.type_id(), info, key, hash),
                 });
             }
         }

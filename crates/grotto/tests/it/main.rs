@@ -16,6 +16,7 @@ mod inline;
 mod keys;
 mod kinds;
 mod nulls;
+mod parallel;
 mod refused;
 mod require;
 mod schemas;
