@@ -34,6 +34,7 @@ mod segment;
 mod shape;
 mod split;
 mod state;
+pub mod testing;
 mod threads;
 pub mod typed;
 mod view;

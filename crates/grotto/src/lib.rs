@@ -90,10 +90,13 @@
 //! | [`Error`], [`ErrorKind`] | the one error, and what to do about it |
 //! | [`schema`], [`Declarations`] | schemas as text, and from structs |
 //! | [`Record`](struct@Record), [`View`], [`Field`] | reading by type and field name |
+//! | [`testing`] | states for unit tests, made of records |
 //! | [`engine`] | the engine's inner parts, which are not a stable face |
 //!
 //! This crate has no code of its own: each module is a crate of the project.
 #![forbid(unsafe_code)]
+
+pub mod testing;
 
 pub use grotto_consumer as consumer;
 pub use grotto_derive::Record;

@@ -7,6 +7,7 @@
 
 mod bindings;
 mod build;
+mod built;
 mod custom;
 #[path = "../../examples/custom_types.rs"]
 mod custom_types;
