@@ -44,7 +44,7 @@ impl Attached {
         // Watched before it is read: what changes in between is seen.
         let (mut watch, stop) = Watch::new(dir)?;
         let system: Arc<dyn FileSystem> = Arc::new(HostFiles::default());
-        let follower = Follower::new(Arc::clone(&system), dir)?;
+        let follower = Follower::new(Arc::clone(&system), dir, Arc::clone(&env.clock))?;
         let attached = Self::over(&follower, system, env);
         let thread = std::thread::Builder::new().name("grotto-attached".to_owned());
         let thread = thread.spawn(move || follower.run(|| watch.wait()));
@@ -57,7 +57,7 @@ impl Attached {
 
     pub(crate) fn open_in(dir: &Path, system: Arc<dyn FileSystem>, env: Env) -> Result<Self> {
         let told = system.watch(dir);
-        let follower = Follower::new(Arc::clone(&system), dir)?;
+        let follower = Follower::new(Arc::clone(&system), dir, Arc::clone(&env.clock))?;
         let attached = Self::over(&follower, system, env.clone());
         let (stop, stopped) = watch::channel(());
         tokio::spawn(follower.run_as_task(env, told, stopped));

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
 use crate::poll::Pace;
 use crate::report::RefreshReport;
+use crate::scrub::ScrubPace;
 use crate::shared::{Listener, Requirement, Shared, blocking};
 use crate::target::{Goal, was_written};
 use grotto_env::{FileSystem, MOST_THREADS, default_threads};
@@ -28,6 +29,7 @@ pub struct ConsumerBuilder {
     system: Option<Arc<dyn FileSystem>>,
     access: Access,
     pace: Pace,
+    scrub: ScrubPace,
     patience: Duration,
     segments: SegmentOptions,
     weights: PlanWeights,
@@ -55,6 +57,7 @@ impl ConsumerBuilder {
                 interval: Duration::from_millis(100),
                 check_interval: Duration::from_secs(30),
             },
+            scrub: ScrubPace::default(),
             patience: Duration::from_secs(30),
             segments: SegmentOptions::default(),
             weights: PlanWeights::default(),
@@ -114,6 +117,22 @@ impl ConsumerBuilder {
     #[must_use]
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.pace.check_interval = interval;
+        self
+    }
+
+    /// How long to wait between two passes in which all bytes of the state directory that are served are
+    /// verified again, in the background of [`ConsumerBuilder::start`]; one hour unless set. Damage is dropped and
+    /// loaded afresh.
+    #[must_use]
+    pub fn scrub_interval(mut self, interval: Duration) -> Self {
+        self.scrub.interval = interval;
+        self
+    }
+
+    /// Most bytes of such a pass in a second; 8 MiB unless set.
+    #[must_use]
+    pub fn scrub_rate(mut self, bytes_per_second: u64) -> Self {
+        self.scrub.rate = bytes_per_second;
         self
     }
 
@@ -187,12 +206,13 @@ impl ConsumerBuilder {
     /// or the state directory is in use, of another dataset, or cannot be written.
     pub async fn start(self) -> Result<Consumer> {
         let (pace, patience, wait) = (self.pace, self.patience, self.wait_for_dataset);
+        let scrub = self.scrub;
         let shared = self.assemble().await?;
         if !is_usable(&shared) {
             shared.refresh(Goal::Start).await?;
             check_there(&shared, wait)?;
         }
-        Ok(Consumer::polling(shared, pace, patience))
+        Ok(Consumer::polling(shared, pace, scrub, patience))
     }
 
     /// Loads the newest version and does not poll: for commands that end soon. While the store

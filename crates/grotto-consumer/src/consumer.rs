@@ -4,10 +4,12 @@
 
 use crate::attach::Attached;
 use crate::builder::ConsumerBuilder;
+use crate::dir::{DirReport, HostFiles, verify_dir};
 use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::poll;
 use crate::report::RefreshReport;
+use crate::scrub::{self, ScrubPace};
 use crate::shared::Shared;
 use crate::target::Goal;
 use grotto_env::{Env, FileSystem};
@@ -75,8 +77,26 @@ impl Consumer {
         Attached::open_in(dir.as_ref(), system, env)
     }
 
-    pub(crate) fn polling(shared: Arc<Shared>, pace: poll::Pace, patience: Duration) -> Self {
+    /// Verifies every byte of what a state directory holds, also while another process maintains it. No
+    /// network, no lock, and nothing is written.
+    ///
+    /// # Errors
+    /// When there is no such directory, it holds no state, or what names its files is damaged itself.
+    /// Damage of the files is no error: the report names it.
+    pub fn verify_dir(dir: impl AsRef<Path>) -> Result<DirReport> {
+        verify_dir(&HostFiles::default(), dir.as_ref())
+    }
+
+    pub(crate) fn polling(
+        shared: Arc<Shared>,
+        pace: poll::Pace,
+        scrub: ScrubPace,
+        patience: Duration,
+    ) -> Self {
         let (stop, stopped) = watch::channel(());
+        if shared.keeper().place.is_shared() {
+            tokio::spawn(scrub::run(Arc::clone(&shared), scrub, stopped.clone()));
+        }
         let task = tokio::spawn(poll::run(Arc::clone(&shared), pace, stopped));
         Self {
             shared,

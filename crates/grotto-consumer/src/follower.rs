@@ -3,19 +3,27 @@
 //! Owns: which state of the directory is served, and what is wrong with the newest one. Never: decides
 //! when to look; that is for a thread of the host, or a task of a simulation.
 
-use crate::dir::{Current, Image, Paths, ReadError, Segments, read_current, read_image};
+use crate::dir::{
+    Current, Image, Looked, Paths, ReadError, Segments, check_exists, look_at, read_current,
+    read_image, verify_one,
+};
 use crate::error::{Error, Result};
 use crate::served::Served;
 use crate::watch::{BLIND_INTERVAL, IDLE_INTERVAL, Wake};
-use grotto_env::{Env, FileMark, FileSystem};
+use grotto_env::{Clock, Env, FileMark, FileSystem};
 use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 #[cfg(test)]
 mod tests;
+
+/// How often mapped files are looked at: whether they still are what they were.
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Times that `CURRENT` is read again because what it led to was gone.
 const TRIES: usize = 16;
@@ -42,12 +50,22 @@ pub(crate) struct Follower {
     mark: Option<FileMark>,
     /// Mapped segments of the served state.
     segments: Segments,
+    clock: Arc<dyn Clock>,
+    checked_at: Duration,
+    /// A mapped file that has other bytes than it had.
+    damage: Option<String>,
+    /// Mapped files without their names, whose bytes were right.
+    gone: BTreeSet<u64>,
     seen: Arc<Seen>,
 }
 
 impl Follower {
     /// Maps what the directory holds now.
-    pub(crate) fn new(system: Arc<dyn FileSystem>, dir: &Path) -> Result<Self> {
+    pub(crate) fn new(
+        system: Arc<dyn FileSystem>,
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         check_exists(&*system, dir)?;
         let paths = Paths::new(dir);
         let boot = system.boot();
@@ -74,6 +92,10 @@ impl Follower {
             current: image.current,
             mark,
             segments: image.segments,
+            checked_at: clock.monotonic(),
+            clock,
+            damage: None,
+            gone: BTreeSet::new(),
             seen: Arc::new(seen),
         })
     }
@@ -126,7 +148,10 @@ impl Follower {
 
     fn look_again(&mut self) {
         let seen = Arc::clone(&self.seen);
-        look_or_note(&seen.trouble, || self.look());
+        look_or_note(&seen.trouble, || {
+            self.look()?;
+            self.check_files()
+        });
         seen.served.reclaim();
     }
 
@@ -151,6 +176,54 @@ impl Follower {
         Ok(())
     }
 
+    /// Looks at mapped files, now and then. What was found damaged stays so until other files are served.
+    fn check_files(&mut self) -> Result<()> {
+        let now = self.clock.monotonic();
+        if self.damage.is_none() && now.saturating_sub(self.checked_at) >= CHECK_INTERVAL {
+            self.checked_at = now;
+            let names: Vec<u64> = self.segments.keys().copied().collect();
+            for name in names {
+                match self.check_file(name) {
+                    Ok(()) => {}
+                    Err(ReadError::Refused(error)) => return Err(error),
+                    Err(ReadError::Damaged(reason) | ReadError::Vanished(reason)) => {
+                        // Mapped anew if it is still to be served: then it has to be the right one.
+                        self.segments.remove(&name);
+                        self.damage = Some(reason);
+                        break;
+                    }
+                }
+            }
+        }
+        match &self.damage {
+            None => Ok(()),
+            Some(reason) => Err(Error::corrupt(format!(
+                "what is served is damaged: {reason}"
+            ))),
+        }
+    }
+
+    /// Where the writer has found damage, or somebody removed everything, the names are gone, and only the
+    /// bytes can tell.
+    fn check_file(&mut self, name: u64) -> Result<(), ReadError> {
+        let Some(held) = self.segments.get_mut(&name) else {
+            return Ok(());
+        };
+        match look_at(&*self.system, &self.paths, held)? {
+            Looked::Same => {}
+            Looked::Gone if self.gone.contains(&name) => {}
+            Looked::Gone => {
+                verify_one(&self.paths, held)?;
+                self.gone.insert(name);
+            }
+            Looked::Other(identity) => {
+                verify_one(&self.paths, held)?;
+                held.file.identity = identity;
+            }
+        }
+        Ok(())
+    }
+
     fn serve(&mut self, image: Image) -> Result<()> {
         if image.dataset != self.dataset {
             let dir = self.paths.dir().display();
@@ -161,6 +234,8 @@ impl Follower {
         }
         self.current = image.current;
         self.segments = image.segments;
+        self.damage = None;
+        self.gone.clear();
         self.seen.served.replace(Arc::new(image.state));
         *self.seen.turn.lock() += 1;
         self.seen.changed.notify_all();
@@ -184,17 +259,6 @@ fn mark(system: &dyn FileSystem, paths: &Paths) -> Result<Option<FileMark>> {
     let path = paths.current();
     let marked = system.mark(&path);
     marked.map_err(|e| Error::io("look at", &path, e))
-}
-
-fn check_exists(system: &dyn FileSystem, dir: &Path) -> Result<()> {
-    match system.list(dir) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::invalid(format!(
-            "state directory {} does not exist: expected a folder that a consumer writes to",
-            dir.display()
-        ))),
-        Err(error) => Err(Error::io("list", dir, error)),
-    }
 }
 
 /// What `CURRENT` leads to, if it is another than `known`. A writer that is faster than we are may

@@ -37,15 +37,18 @@ mod place;
 mod poll;
 mod refresh;
 mod report;
+mod scrub;
 mod served;
 mod shared;
 mod step;
 mod target;
+mod upkeep;
 mod watch;
 
 pub use attach::Attached;
 pub use builder::ConsumerBuilder;
 pub use consumer::Consumer;
+pub use dir::DirReport;
 pub use error::{Error, ErrorKind, Result};
 pub use grotto_state::{State, TypeChanges};
 pub use metrics::Metrics;

@@ -24,6 +24,8 @@ pub struct Metrics {
     refresh_seconds: Family<StepLabels, Histogram>,
     latency_seconds: Histogram,
     errors: Family<ErrorLabels, Counter>,
+    damage: Counter,
+    scrubbed: Counter,
     current_version: Gauge,
     newest_version: Gauge,
     staleness_seconds: Gauge<f64, AtomicU64>,
@@ -62,6 +64,8 @@ impl Metrics {
             refresh_seconds: Family::new_with_constructor(buckets),
             latency_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 21)),
             errors: Family::default(),
+            damage: Counter::default(),
+            scrubbed: Counter::default(),
             current_version: Gauge::default(),
             newest_version: Gauge::default(),
             staleness_seconds: Gauge::default(),
@@ -94,6 +98,13 @@ impl Metrics {
             "Errors by kind, those worked around included",
             self.errors.clone(),
         );
+        registry.register(
+            "damage_found",
+            "Times that a file of the state directory was not what was written there",
+            self.damage.clone(),
+        );
+        let help = "Bytes of the state directory that were verified again in the background";
+        registry.register_with_unit("scrubbed", help, Unit::Bytes, self.scrubbed.clone());
         registry.register(
             "current_version",
             "Version served",
@@ -154,6 +165,14 @@ impl Metrics {
 
     pub(crate) fn stale_for(&self, seconds: f64) {
         self.staleness_seconds.set(seconds);
+    }
+
+    pub(crate) fn scrubbed(&self, bytes: u64) {
+        self.scrubbed.inc_by(bytes);
+    }
+
+    pub(crate) fn damaged(&self) {
+        self.damage.inc();
     }
 
     pub(crate) fn error(&self, kind: ErrorKind) {

@@ -2,7 +2,7 @@
 //!
 //! Owns: the difference between the two. Never: knows how a state came about.
 
-use crate::dir::StateDir;
+use crate::dir::{Soundness, StateDir};
 use crate::error::Result;
 use grotto_state::{HeapSeal, HugeBuffer, Seal, Sealed, SegmentOptions, State};
 use std::io;
@@ -54,6 +54,43 @@ impl Place {
         match self {
             Self::Heap(_) => Ok(true),
             Self::Dir(dir) => dir.keep_hold(),
+        }
+    }
+
+    /// Whether the files of what others see are what they were when they were sealed.
+    pub(crate) fn check_files(&mut self) -> Result<Soundness> {
+        match self {
+            Self::Heap(_) => Ok(Soundness::Same),
+            Self::Dir(dir) => dir.check_files(),
+        }
+    }
+
+    /// Drops what others see: it is damaged.
+    pub(crate) fn discard(&mut self) {
+        if let Self::Dir(dir) = self {
+            dir.discard();
+        }
+    }
+
+    /// Whether others find here what is served.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Dir(_))
+    }
+
+    /// Compares a part of a segment's bytes with what was sealed; tells how many bytes that were, none past
+    /// its end.
+    ///
+    /// # Errors
+    /// Says which bytes of which file are not what they were.
+    pub(crate) fn check_part(
+        &self,
+        segment: u64,
+        bytes: &[u8],
+        part: usize,
+    ) -> std::result::Result<Option<u64>, String> {
+        match self {
+            Self::Heap(_) => Ok(None),
+            Self::Dir(dir) => dir.check_part(segment, bytes, part),
         }
     }
 

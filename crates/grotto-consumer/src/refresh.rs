@@ -68,13 +68,16 @@ impl Shared {
         goal: Goal,
         certain: &mut bool,
     ) -> Result<Option<RefreshReport>> {
-        self.keep_place().await?;
+        let checked = self.look_after(goal).await?;
         let served = self.served();
         let found = self.find_target(goal, &served).await?;
         *certain = found.certain;
         let Some(target) = found.target else {
             return Ok(None);
         };
+        if !checked {
+            self.check_files().await?;
+        }
         let mut run = Run::new(self, served, target);
         let mut outcome = run.drive().await;
         if let Err(error) = &outcome

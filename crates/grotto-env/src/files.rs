@@ -36,12 +36,12 @@ pub trait FileSystem: Debug + Send + Sync {
     /// `InvalidData` for more than `limit` bytes, which are then not read; when the system refuses.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;
 
-    /// A file as bytes that stay what they are also when its name is gone. Nobody may write to it any
-    /// more.
+    /// A file as bytes that stay what they are also when its name is gone, and what marked it before they
+    /// could be read. Nobody may write to it any more.
     ///
     /// # Errors
     /// When there is no such file, or the system refuses.
-    fn map(&self, path: &Path) -> io::Result<Bytes>;
+    fn map(&self, path: &Path) -> io::Result<Mapped>;
 
     /// Creates a file in place of what has its name. May leave a part of it when it fails.
     ///
@@ -108,8 +108,20 @@ pub struct FileMark {
     pub number: u64,
     /// When its bytes were written last, in nanoseconds of a clock of the file system.
     pub written_ns: i128,
+    /// When anything about it was changed last: bytes, names, mode or owner. Unlike the time of its bytes,
+    /// nobody can set it.
+    pub changed_ns: i128,
     /// Its length in bytes.
     pub length: u64,
+}
+
+/// A file that is mapped.
+#[derive(Clone, Debug)]
+pub struct Mapped {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The file.
+    pub mark: FileMark,
 }
 
 /// How an attempt to lock a file ended.

@@ -17,7 +17,7 @@ mod threads;
 mod wait;
 
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
-pub use files::{FileLock, FileMark, FileSystem, Locked};
+pub use files::{FileLock, FileMark, FileSystem, Locked, Mapped};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use runtime::{NoRuntime, check_runtime};
 pub use threads::{MOST_THREADS, default_threads};

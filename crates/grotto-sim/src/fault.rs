@@ -70,6 +70,7 @@ faults! {
     CrashedAttached: "attached process crashed",
     UntoldChange: "change of a state directory not told",
     RemovedDir: "state directory removed while in use",
+    AlteredFile: "sealed file altered in place",
 }
 
 impl fmt::Display for Fault {

@@ -2,8 +2,7 @@
 //!
 //! Owns: paths, and writing under a temporary name. Never: writes to a file that has its name.
 
-use bytes::Bytes;
-use grotto_env::FileSystem;
+use grotto_env::{FileMark, FileSystem, Mapped};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -76,8 +75,23 @@ pub(crate) fn write_whole(system: &dyn FileSystem, path: &Path, bytes: &[u8]) ->
 }
 
 /// The same, and maps it: the very file that was written, whatever has its name later.
-pub(crate) fn seal_whole(system: &dyn FileSystem, path: &Path, bytes: &[u8]) -> io::Result<Bytes> {
-    stage(system, path, bytes, |staged| system.map(staged))
+pub(crate) fn seal_whole(system: &dyn FileSystem, path: &Path, bytes: &[u8]) -> io::Result<Mapped> {
+    let mapped = stage(system, path, bytes, |staged| system.map(staged))?;
+    // To be given its name changes a file.
+    let named = system.mark(path).and_then(|named| {
+        let of = |mark: FileMark| (mark.number, mark.written_ns, mark.length);
+        named
+            .filter(|named| of(*named) == of(mapped.mark))
+            .ok_or_else(|| io::Error::other("it was replaced while it was written"))
+    });
+    match named {
+        Ok(mark) => Ok(Mapped { mark, ..mapped }),
+        Err(error) => {
+            // The first error is the one to tell; a leftover is swept when the directory is opened.
+            let _ = system.remove(path);
+            Err(error)
+        }
+    }
 }
 
 fn stage<T>(

@@ -7,9 +7,8 @@ mod folder;
 
 pub(crate) use access::Access;
 
-use bytes::Bytes;
 use folder::{Folder, Purpose};
-use grotto_env::{FileLock, FileMark, FileSystem, Locked};
+use grotto_env::{FileLock, FileMark, FileSystem, Locked, Mapped};
 use parking_lot::Mutex;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata, TryLockError};
@@ -118,11 +117,12 @@ impl FileSystem for HostFiles {
         Ok(Some(bytes))
     }
 
-    fn map(&self, path: &Path) -> io::Result<Bytes> {
-        match self.open(path)? {
-            Some(file) => grotto_mmap::map_sealed(&file),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
+    fn map(&self, path: &Path) -> io::Result<Mapped> {
+        let file = self.open(path)?.ok_or(io::ErrorKind::NotFound)?;
+        // Before it is mapped: a later change is one that shows.
+        let mark = mark_of(&file.metadata()?);
+        let bytes = grotto_mmap::map_sealed(&file)?;
+        Ok(Mapped { bytes, mark })
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -206,9 +206,11 @@ impl FileLock for HostLock {
 }
 
 fn mark_of(found: &Metadata) -> FileMark {
+    let nanos = |seconds, nanos| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     FileMark {
         number: found.ino(),
-        written_ns: i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec()),
+        written_ns: nanos(found.mtime(), found.mtime_nsec()),
+        changed_ns: nanos(found.ctime(), found.ctime_nsec()),
         length: found.len(),
     }
 }

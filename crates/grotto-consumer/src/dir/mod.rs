@@ -14,6 +14,7 @@
 //! by unlink, which leaves it to those who have it mapped. `CURRENT` is replaced after everything it
 //! leads to is in place. The root before the newest stays for readers that have just read `CURRENT`.
 
+mod check;
 mod current;
 mod files;
 mod fresh;
@@ -27,13 +28,20 @@ mod open;
 mod read;
 mod root;
 mod seal;
+mod sums;
 #[cfg(test)]
 mod tests;
+mod trust;
+mod verify;
 
+pub(crate) use check::Soundness;
 pub(crate) use current::Current;
 pub(crate) use files::Paths;
 pub(crate) use host::{Access, HostFiles};
-pub(crate) use read::{Image, ReadError, Segments, read_current, read_image};
+pub(crate) use read::{Image, ReadError, Segments, check_exists, read_current, read_image};
+pub(crate) use trust::{Looked, look_at, verify_one};
+pub use verify::DirReport;
+pub(crate) use verify::verify_dir;
 
 use crate::error::{Error, Result};
 use fresh::Fresh;
@@ -138,12 +146,12 @@ impl StateDir {
         self.files = image
             .segments
             .values()
-            .map(|held| (held.file.name, held.file))
+            .map(|held| (held.file.name, held.file.clone()))
             .collect();
         self.roots = vec![(image.current.seq, self.files.keys().copied().collect())];
         self.sweep()?;
         if self.admit()? || image.verified {
-            // Says that the bytes are right in this boot, so that the next start need not look.
+            // Says which files are right in this boot, so that the next start need not look.
             self.publish(&image.state, &image.dataset_id)?;
         }
         Ok(Some(Found {
@@ -154,13 +162,22 @@ impl StateDir {
     }
 
     /// Lets those read what is here whom the settings name now; tells whether they could not before.
-    fn admit(&self) -> Result<bool> {
+    fn admit(&mut self) -> Result<bool> {
         let mut any = false;
-        let segments = self.files.keys().map(|name| self.paths.segment(*name));
-        let roots = self.roots.iter().map(|(seq, _)| self.paths.root(*seq));
-        for path in segments.chain(roots) {
+        for (seq, _) in &self.roots {
+            let path = self.paths.root(*seq);
             let admitted = self.system.admit(&path);
             any |= admitted.map_err(|e| Error::io("set the mode of", &path, e))?;
+        }
+        for file in self.files.values_mut() {
+            let path = self.paths.segment(file.name);
+            let refused = |e| Error::io("set the mode of", &path, e);
+            if self.system.admit(&path).map_err(refused)? {
+                // Which is a change of a file that was just found to be right.
+                let mark = self.system.mark(&path).map_err(refused)?;
+                file.identity = mark.map_or(file.identity, Into::into);
+                any = true;
+            }
         }
         Ok(any)
     }
@@ -307,7 +324,7 @@ impl StateDir {
                 .files
                 .get(&part.name)
                 .filter(|file| file.length == part.length);
-            file.copied().ok_or_else(|| {
+            file.cloned().ok_or_else(|| {
                 Error::internal(format!(
                     "state uses segment {} that is not in the directory",
                     part.name
@@ -322,23 +339,6 @@ impl StateDir {
             segments: segments.collect::<Result<_>>()?,
             parts,
         })
-    }
-
-    /// Compares the checksums of a state's segments with those of their files when they were sealed.
-    pub(crate) fn check(&self, state: &State) -> Result<()> {
-        for segment in state.segments() {
-            let file = self.files.get(&segment.name());
-            let expected = file.map(|file| file.checksum);
-            let found = xxh3_64(segment.bytes());
-            if expected.is_some_and(|expected| expected != found) {
-                return Err(Error::corrupt(format!(
-                    "{}: the file was altered: checksum expected {:016x}, found {found:016x}",
-                    self.paths.segment(segment.name()).display(),
-                    expected.unwrap_or_default()
-                )));
-            }
-        }
-        Ok(())
     }
 
     /// Gives up the grace that attached readers have, so that the next try has more room.

@@ -3,12 +3,12 @@
 //! Owns: what both the writer at its start and attached readers do, and when bytes must be verified
 //! before they are served. Never: writes.
 //!
-//! Within one boot of the host, sealed files are what they were: the page cache stands between the
-//! disk and everyone. After a boot, or where boots cannot be told apart, every byte is verified.
+//! Whether sealed files are what they were is for `trust` to say.
 
 use crate::dir::current::{self, Current};
 use crate::dir::files::Paths;
 use crate::dir::root::{self, Root, SegmentFile};
+use crate::dir::trust;
 use crate::error::Error;
 use bytes::Bytes;
 use grotto_env::FileSystem;
@@ -16,7 +16,6 @@ use grotto_state::{SegmentPart, State, StateError};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Mapped segments by name.
@@ -37,7 +36,7 @@ pub(crate) struct Image {
     pub(crate) dataset: String,
     pub(crate) dataset_id: String,
     pub(crate) segments: Segments,
-    /// Whether the bytes were verified, as the boot was another.
+    /// Whether bytes had to be verified: the root says too little of the files.
     pub(crate) verified: bool,
 }
 
@@ -53,12 +52,24 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
-    fn io(action: &str, path: &Path, error: io::Error) -> Self {
+    pub(super) fn io(action: &str, path: &Path, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Vanished(format!("{} is gone", path.display())),
             io::ErrorKind::InvalidData => Self::Damaged(format!("{}: {error}", path.display())),
             _ => Self::Refused(Error::io(action, path, error)),
         }
+    }
+}
+
+/// Refuses a path at which there is no folder.
+pub(crate) fn check_exists(system: &dyn FileSystem, dir: &Path) -> crate::error::Result<()> {
+    match system.list(dir) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::invalid(format!(
+            "state directory {} does not exist: expected a folder that a consumer writes to",
+            dir.display()
+        ))),
+        Err(error) => Err(Error::io("list", dir, error)),
     }
 }
 
@@ -85,16 +96,8 @@ pub(crate) fn read_image(
     boot: Option<&str>,
 ) -> Result<Image, ReadError> {
     let root = read_root(system, paths, current)?;
-    let mut segments = Segments::new();
-    for file in &root.segments {
-        segments.insert(file.name, hold(system, paths, *file, reuse)?);
-    }
     let same_boot = boot.is_some_and(|boot| boot == root.boot_id);
-    if !same_boot {
-        // What is held already was verified when it was first mapped.
-        let fresh = segments.values().filter(|held| !is_held(held.file, reuse));
-        verify(&fresh.collect::<Vec<_>>()).map_err(ReadError::Damaged)?;
-    }
+    let (segments, verified) = trust::map_all(system, paths, root.segments, reuse, same_boot)?;
     let mut open = |part: &SegmentPart| {
         let held = segments
             .get(&part.name)
@@ -114,11 +117,16 @@ pub(crate) fn read_image(
         dataset: root.dataset,
         dataset_id: root.dataset_id,
         segments,
-        verified: !same_boot,
+        // Without segments nothing was looked at, and the boot was another all the same.
+        verified: verified || !same_boot,
     })
 }
 
-fn read_root(system: &dyn FileSystem, paths: &Paths, current: Current) -> Result<Root, ReadError> {
+pub(super) fn read_root(
+    system: &dyn FileSystem,
+    paths: &Paths,
+    current: Current,
+) -> Result<Root, ReadError> {
     let path = paths.root(current.seq);
     let bytes = system
         .read(&path, root::MAX_BYTES)
@@ -140,62 +148,4 @@ fn read_root(system: &dyn FileSystem, paths: &Paths, current: Current) -> Result
         )));
     }
     Ok(root)
-}
-
-/// The name alone is not enough: a writer that lost everything starts to count anew.
-fn is_held(file: SegmentFile, held: &Segments) -> bool {
-    held.get(&file.name).is_some_and(|held| held.file == file)
-}
-
-fn hold(
-    system: &dyn FileSystem,
-    paths: &Paths,
-    file: SegmentFile,
-    reuse: &Segments,
-) -> Result<Held, ReadError> {
-    if let Some(held) = reuse.get(&file.name).filter(|held| held.file == file) {
-        return Ok(held.clone());
-    }
-    let path = paths.segment(file.name);
-    let bytes = system
-        .map(&path)
-        .map_err(|e| ReadError::io("map", &path, e))?;
-    let found = bytes.len() as u64;
-    if found != file.length {
-        let (path, expected) = (path.display(), file.length);
-        return Err(ReadError::Damaged(format!(
-            "{path}: expected {expected} bytes, found {found}"
-        )));
-    }
-    Ok(Held { file, bytes })
-}
-
-/// Compares the checksums of all segments, on as many threads as the host runs at a time.
-fn verify(all: &[&Held]) -> Result<(), String> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some(held) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let found = xxh3_64(&held.bytes);
-            if found != held.file.checksum {
-                let SegmentFile { name, checksum, .. } = held.file;
-                return Err(format!(
-                    "segment {name}: checksum expected {checksum:016x}, found {found:016x}"
-                ));
-            }
-        }
-        Ok(())
-    };
-    let threads = std::thread::available_parallelism()
-        .map_or(1, |n| n.get())
-        .min(all.len());
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mine = work();
-        let theirs = others.into_iter().map(|other| {
-            other
-                .join()
-                .unwrap_or_else(|_| Err("a check ended early".to_owned()))
-        });
-        theirs.fold(mine, Result::and)
-    })
 }

@@ -6,14 +6,16 @@
 //! XXH3-64 of everything before it. It is private to hosts of one architecture and one release: a
 //! root of another format is discarded and the state downloaded again.
 
+use crate::dir::sums::Sums;
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use grotto_env::FileMark;
 use grotto_state::Parts;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// First bytes of every root file.
 const MAGIC: [u8; 8] = *b"GROTTO\x1aR";
 /// Format number written into root files.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 /// Largest root file in bytes: refused before it is read. Tables take some ten bytes per block of
 /// hundreds of records.
 pub(crate) const MAX_BYTES: u64 = MAX as u64;
@@ -45,14 +47,50 @@ pub(crate) struct Root {
 }
 
 /// A sealed segment file and how to know it is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub(crate) struct SegmentFile {
     /// Number that names the file.
     pub(crate) name: u64,
     /// Bytes.
     pub(crate) length: u64,
-    /// XXH3-64 of all bytes.
-    pub(crate) checksum: u64,
+    /// Checksums of all bytes.
+    pub(crate) sums: Sums,
+    /// The file that had these bytes when they were known to be right.
+    pub(crate) identity: Identity,
+}
+
+/// What a file has in common with no other one of a file system, and with none that it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub(crate) struct Identity {
+    /// Its number.
+    pub(crate) number: u64,
+    /// When its bytes were written last, in nanoseconds.
+    pub(crate) written_ns: i128,
+    /// When anything about it was changed last, in nanoseconds.
+    pub(crate) changed_ns: i128,
+}
+
+impl From<FileMark> for Identity {
+    fn from(mark: FileMark) -> Self {
+        Self {
+            number: mark.number,
+            written_ns: mark.written_ns,
+            changed_ns: mark.changed_ns,
+        }
+    }
+}
+
+impl SegmentFile {
+    /// Whether another one has the same bytes under the same name. The name alone is not enough: a writer
+    /// that lost everything starts to count anew.
+    pub(crate) fn has_bytes_of(&self, other: &Self) -> bool {
+        self.name == other.name && self.length == other.length && self.sums == other.sums
+    }
+
+    /// Whether this is the file that had the bytes when they were known to be right.
+    pub(crate) fn is(&self, mark: FileMark) -> bool {
+        self.length == mark.length && self.identity == mark.into()
+    }
 }
 
 /// Why bytes are not a root file of this build.
@@ -134,7 +172,12 @@ mod tests {
             segments: vec![SegmentFile {
                 name: 3,
                 length: 64,
-                checksum: 0x0102_0304_0506_0708,
+                sums: Sums::of(&[7; 64]),
+                identity: Identity {
+                    number: 9,
+                    written_ns: 1,
+                    changed_ns: -1,
+                },
             }],
             parts: State::empty(HashSeed::new([0x0a, 0x0b])).to_parts(),
         }
@@ -147,20 +190,24 @@ mod tests {
     #[test]
     fn the_bytes_of_a_root_are_what_they_were() {
         let golden = [
-            "47524f54544f1a5202000000",                         // magic, format
-            "0700000000000000",                                 // seq
-            "010000000000000062",                               // boot
-            "0600000000000000636974696573",                     // dataset
-            "02000000000000006964",                             // identity
-            "0100000000000000",                                 // one segment
-            "030000000000000040000000000000000807060504030201", // name, length, checksum
-            "0000000000000000",                                 // version
-            "0a000000000000000b00000000000000",                 // seed of hashes
-            "0000000000000000",                                 // schema
-            "0000000000000000",                                 // state checksum
-            "0000000000000000",                                 // slots
-            "0000000000000000",                                 // types
-            "00",                                               // no segment is being emptied
+            "47524f54544f1a5203000000",         // magic, format
+            "0700000000000000",                 // seq
+            "010000000000000062",               // boot
+            "0600000000000000636974696573",     // dataset
+            "02000000000000006964",             // identity
+            "0100000000000000",                 // one segment
+            "03000000000000004000000000000000", // name, length
+            "0100000000000000f67cac2f213a0d68", // one checksum
+            "0900000000000000",                 // number of the file
+            "01000000000000000000000000000000", // written
+            "ffffffffffffffffffffffffffffffff", // changed
+            "0000000000000000",                 // version
+            "0a000000000000000b00000000000000", // seed of hashes
+            "0000000000000000",                 // schema
+            "0000000000000000",                 // state checksum
+            "0000000000000000",                 // slots
+            "0000000000000000",                 // types
+            "00",                               // no segment is being emptied
         ];
         let bytes = root().encode().unwrap();
         let (body, sum) = bytes.split_at(bytes.len() - 8);

@@ -6,11 +6,11 @@
 use super::StateDir;
 use crate::dir::files;
 use crate::dir::root::SegmentFile;
+use crate::dir::sums::Sums;
 use grotto_state::{HugeBuffer, Seal, Sealed, SegmentOptions, State};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
-use xxhash_rust::xxh3::xxh3_64;
 
 impl StateDir {
     /// How much was sealed since the last publication.
@@ -51,18 +51,19 @@ impl StateDir {
         let mapped = files::seal_whole(&*self.system, &path, &bytes);
         let mapped = mapped.map_err(|e| named(&path, &e))?;
         self.next_segment = name.saturating_add(1);
-        let (length, checksum) = (bytes.len() as u64, xxh3_64(&bytes));
+        let (length, sums) = (bytes.len() as u64, Sums::of(&bytes));
         drop(bytes);
         let segment = SegmentFile {
             name,
             length,
-            checksum,
+            sums,
+            identity: mapped.mark.into(),
         };
         self.files.insert(name, segment);
         self.sealed.push(name);
         Ok(Sealed {
             name,
-            bytes: mapped,
+            bytes: mapped.bytes,
         })
     }
 }

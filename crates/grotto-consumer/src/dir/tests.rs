@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod hostile;
+mod identity;
 mod refusing;
 
 use super::*;
@@ -125,49 +126,6 @@ fn a_new_directory_holds_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (_dir, found) = open(&dir.path().join("deep/down"), "boot");
     assert!(found.is_none());
-}
-
-#[test]
-fn within_a_boot_bytes_are_served_without_looking_at_them() {
-    let dir = tempfile::tempdir().unwrap();
-    filled(dir.path(), 1, "boot");
-    flip(&only_file(&dir.path().join("segments")));
-    assert!(open(dir.path(), "boot").1.is_some());
-}
-
-#[test]
-fn after_a_reboot_a_flipped_byte_discards_the_state() {
-    let dir = tempfile::tempdir().unwrap();
-    filled(dir.path(), 1, "boot");
-    flip(&only_file(&dir.path().join("segments")));
-    assert!(open(dir.path(), "next boot").1.is_none());
-    assert!(names(&dir.path().join("segments")).is_empty());
-    assert!(names(&dir.path().join("roots")).is_empty());
-}
-
-#[test]
-fn after_a_reboot_intact_bytes_are_verified_once() {
-    let dir = tempfile::tempdir().unwrap();
-    filled(dir.path(), 2, "boot");
-    assert!(open(dir.path(), "next boot").1.is_some());
-    // The root now vouches for this boot: nobody looks again, as the flipped byte shows.
-    flip(&only_file(&dir.path().join("segments")));
-    assert!(open(dir.path(), "next boot").1.is_some());
-    assert!(open(dir.path(), "third boot").1.is_none());
-}
-
-#[test]
-fn where_boots_cannot_be_told_apart_every_start_verifies() {
-    let dir = tempfile::tempdir().unwrap();
-    filled(dir.path(), 1, "");
-    let reopen = || {
-        StateDir::open_in_boot(Arc::new(HostFiles::default()), dir.path(), DATASET, None)
-            .unwrap()
-            .1
-    };
-    assert!(reopen().is_some());
-    flip(&only_file(&dir.path().join("segments")));
-    assert!(reopen().is_none());
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use super::*;
 use crate::attach::Attached;
 use crate::dir::{HostFiles, StateDir};
-use bytes::Bytes;
-use grotto_env::Locked;
+use grotto_env::{Locked, Mapped};
 use grotto_state::{HashSeed, State};
 use std::io;
 use std::path::PathBuf;
@@ -57,7 +56,7 @@ impl FileSystem for Counting {
         HostFiles::default().read(path, limit)
     }
 
-    fn map(&self, path: &Path) -> io::Result<Bytes> {
+    fn map(&self, path: &Path) -> io::Result<Mapped> {
         self.open()?;
         HostFiles::default().map(path)
     }
@@ -157,7 +156,7 @@ fn waking_up_for_nothing_opens_no_file() {
     let mut written = Written::new();
     let counting = Arc::new(Counting::default());
     let system = Arc::clone(&counting) as Arc<dyn FileSystem>;
-    let follower = Follower::new(system, written.folder.path()).unwrap();
+    let follower = Follower::new(system, written.folder.path(), Env::system().clock).unwrap();
     let seen = follower.seen();
     let opened = counting.counts().0;
     let mut left = 1_000;

@@ -17,6 +17,8 @@
 mod attached;
 mod background;
 mod behind;
+#[cfg(unix)]
+mod damage;
 mod faults;
 mod gaps;
 mod kit;

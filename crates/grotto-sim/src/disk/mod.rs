@@ -58,6 +58,8 @@ struct File {
     number: u64,
     /// Rises with every write to the disk.
     written: u64,
+    /// Rises with every change of anything about it.
+    changed: u64,
     bytes: Bytes,
     touched_ms: Option<u64>,
     /// Written in this boot, so that it may be in memory only.
@@ -146,6 +148,26 @@ impl Disk {
         files.folders.clear();
         self.sim.count(Fault::RemovedDir);
         self.note("everything is removed");
+    }
+
+    /// Somebody alters a sealed file, in the boot in which it was written. Whoever has it mapped reads on
+    /// what it was, which is less than what a real disk does: nothing wrong is ever to be served.
+    pub(crate) fn alter(&self) {
+        let mut files = self.files.lock();
+        let is_sealed = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "seg");
+        let sealed: Vec<PathBuf> = files.all.keys().filter(is_sealed).cloned().collect();
+        if sealed.is_empty() {
+            return;
+        }
+        let path = self.dice.pick(&sealed);
+        files.numbers += 1;
+        let now = files.numbers;
+        if let Some(file) = files.all.get_mut(path) {
+            file.bytes = flipped(&file.bytes, self.dice.seed());
+            (file.written, file.changed) = (now, now);
+        }
+        drop(files);
+        self.suffer(Fault::AlteredFile, path);
     }
 
     /// The disk is full for a while.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use grotto_env::{FileLock, FileMark, FileSystem, Locked};
+use grotto_env::{FileLock, FileMark, FileSystem, Locked, Mapped};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -171,12 +171,24 @@ impl Files {
         let file = File {
             number,
             written: self.numbers,
+            changed: self.numbers,
             bytes,
             touched_ms: None,
             unsynced: true,
         };
         self.all.insert(path.to_owned(), file);
         Ok(number)
+    }
+}
+
+impl File {
+    fn mark(&self) -> FileMark {
+        FileMark {
+            number: self.number,
+            written_ns: self.written.into(),
+            changed_ns: self.changed.into(),
+            length: self.bytes.len() as u64,
+        }
     }
 }
 
@@ -210,11 +222,14 @@ impl FileSystem for Mount {
         })
     }
 
-    fn map(&self, path: &Path) -> io::Result<Bytes> {
+    fn map(&self, path: &Path) -> io::Result<Mapped> {
         self.whole(path, |files| {
             let file = files.all.get(path);
-            let bytes = file.map(|file| file.bytes.clone());
-            bytes.ok_or_else(|| ErrorKind::NotFound.into())
+            let mapped = file.map(|file| Mapped {
+                bytes: file.bytes.clone(),
+                mark: file.mark(),
+            });
+            mapped.ok_or_else(|| ErrorKind::NotFound.into())
         })
     }
 
@@ -232,7 +247,9 @@ impl FileSystem for Mount {
         self.whole(to, |files| {
             parent_of(files, to)?;
             let file = files.all.remove(from);
-            let file = file.ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
+            let mut file = file.ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
+            files.numbers += 1;
+            file.changed = files.numbers;
             files.all.insert(to.to_owned(), file);
             Ok(())
         })?;
@@ -272,11 +289,7 @@ impl FileSystem for Mount {
     fn mark(&self, path: &Path) -> io::Result<Option<FileMark>> {
         self.whole(path, |files| {
             let file = files.all.get(path);
-            Ok(file.map(|file| FileMark {
-                number: file.number,
-                written_ns: file.written.into(),
-                length: file.bytes.len() as u64,
-            }))
+            Ok(file.map(File::mark))
         })
     }
 

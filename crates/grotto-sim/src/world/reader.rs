@@ -185,6 +185,7 @@ impl Reader {
         let (client, store) = self.stage.connect(name, &self.dice);
         let builder = Consumer::builder(DATASET, store)
             .poll_interval(Duration::from_millis(400))
+            .scrub_interval(Duration::from_secs(5))
             .segments(self.segments);
         (client, builder)
     }
@@ -226,7 +227,7 @@ impl Reader {
         let Some(disk) = self.disk.clone() else {
             return;
         };
-        match self.dice.below(4) {
+        match self.dice.below(5) {
             0 => {
                 disk.remove_all();
                 // What is served stays, but the next start finds nothing.
@@ -237,6 +238,12 @@ impl Reader {
                 }
             }
             1 => disk.fill(self.dice.millis(500..20_000)),
+            2 => {
+                disk.alter();
+                // Once that is found out, the next start finds nothing.
+                self.removed = true;
+                self.beginnings += 1;
+            }
             _ => {
                 let mount = self.life.as_ref().and_then(|life| life.mount.as_ref());
                 mount.inspect(|mount| mount.die_in(self.dice.within(1..30)));

@@ -7,8 +7,7 @@ mod access;
 
 pub(crate) use access::Access;
 
-use bytes::Bytes;
-use grotto_env::{FileMark, FileSystem, Locked};
+use grotto_env::{FileMark, FileSystem, Locked, Mapped};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +43,7 @@ impl FileSystem for HostFiles {
         none()
     }
 
-    fn map(&self, _: &Path) -> io::Result<Bytes> {
+    fn map(&self, _: &Path) -> io::Result<Mapped> {
         none()
     }
 

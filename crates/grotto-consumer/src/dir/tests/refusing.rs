@@ -1,8 +1,7 @@
 //! A file system that refuses once, in the middle of things.
 
 use super::*;
-use bytes::Bytes;
-use grotto_env::{FileMark, Locked};
+use grotto_env::{FileMark, Locked, Mapped};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,7 +33,7 @@ impl FileSystem for Refusing {
         HostFiles::default().read(path, limit)
     }
 
-    fn map(&self, path: &Path) -> io::Result<Bytes> {
+    fn map(&self, path: &Path) -> io::Result<Mapped> {
         HostFiles::default().map(path)
     }
 

@@ -1,0 +1,63 @@
+//! Looking after the files of what is served.
+//!
+//! Owns: what is done about a file that is not what it was. Never: fetches a blob; the next refresh does.
+
+use crate::dir::Soundness;
+use crate::error::{Error, ErrorKind, Result};
+use crate::shared::{Shared, blocking};
+use crate::target::{Glance, Goal};
+use std::sync::Arc;
+
+impl Shared {
+    /// Makes sure that states are kept where others look for them, and that what is there is right; tells
+    /// whether that was looked at. A request for the next entry finds nothing as a rule, and is made often:
+    /// only what is gone on from then has to be right.
+    pub(crate) async fn look_after(self: &Arc<Self>, goal: Goal) -> Result<bool> {
+        self.keep_place().await?;
+        let looks = goal != Goal::Glance(Glance::Next);
+        if looks {
+            self.check_files().await?;
+        }
+        Ok(looks)
+    }
+
+    /// Compares the files of the state directory with what was sealed. Where one is damaged, nobody finds
+    /// it there any more, and this refresh loads what is served afresh.
+    ///
+    /// # Errors
+    /// When the system refuses to tell.
+    pub(crate) async fn check_files(self: &Arc<Self>) -> Result<()> {
+        let shared = Arc::clone(self);
+        blocking(&self.env, move || shared.check_files_here()).await?
+    }
+
+    fn check_files_here(&self) -> Result<()> {
+        let mut keeper = self.keeper();
+        match keeper.place.check_files()? {
+            Soundness::Same => {}
+            Soundness::Renewed => {
+                let id = keeper.dataset_id.clone();
+                // Until the root says so, whoever attaches verifies their bytes.
+                if let Err(error) = keeper.place.publish(&self.served(), &id) {
+                    let dataset = self.dataset.name();
+                    tracing::warn!(%error, dataset, "cannot note that files were changed and are right");
+                }
+            }
+            Soundness::Damaged(damage) => {
+                drop(keeper);
+                self.drop_damaged(&damage);
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what is served from the state directory, and has the next refresh load it afresh.
+    pub(crate) fn drop_damaged(&self, damage: &Error) {
+        let (dataset, version) = (self.dataset.name(), self.served().version());
+        tracing::error!(error = %damage, dataset, version, "the state directory is damaged: loading afresh");
+        self.metrics.error(ErrorKind::Corrupt);
+        self.metrics.damaged();
+        self.keeper().place.discard();
+        self.distrust();
+    }
+}
