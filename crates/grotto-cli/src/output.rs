@@ -117,3 +117,9 @@ pub(crate) fn note(text: impl Display) {
     // A closed stream means that nobody wants remarks.
     let _ = writeln!(std::io::stderr().lock(), "note: {text}");
 }
+
+/// The same for a program: one line, told from others by its only field.
+pub(crate) fn note_as_json(note: &serde_json::Value) {
+    let line = serde_json::json!({ "note": note });
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

@@ -5,12 +5,15 @@
 
 use crate::config::Role;
 use crate::failure::{Failure, Outcome};
-use crate::output::note;
+use crate::kept;
+use crate::output::{note, note_as_json};
+use crate::place::{Place, PlaceArgs};
 use crate::target::{Target, TargetArgs, nothing_published};
 use grotto::consumer::{Attached, Consumer};
 use grotto::engine::state::State;
 use grotto::store::Dataset;
-use std::path::{Path, PathBuf};
+use serde_json::json;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Refreshes in a row, so that a busy publisher does not keep a command from its answer.
@@ -24,41 +27,90 @@ pub(crate) struct ReadArgs {
     /// Version to read instead of the newest
     #[arg(long, value_name = "N")]
     pub(crate) version: Option<u64>,
-    /// Keep the state in this folder, mapped, so that the next command starts from it
-    #[arg(long, value_name = "FOLDER", env = "GROTTO_STATE_DIR", hide_env = true)]
-    pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Read what the state directory holds without asking the store for news
     #[arg(long)]
     pub(crate) offline: bool,
 }
 
+/// A state that was asked for.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// It stays readable for as long as it is held.
+    pub(crate) state: Arc<State>,
+    /// The newest version, where it is known not to be this one.
+    pub(crate) newer: Option<u64>,
+    /// Why this may not be the newest version.
+    reason: Option<String>,
+}
+
+impl Reading {
+    /// What was asked for.
+    pub(crate) fn newest(state: Arc<State>) -> Self {
+        Self {
+            state,
+            newer: None,
+            reason: None,
+        }
+    }
+
+    /// What there is instead of the newest version, which may be known.
+    pub(crate) fn stale(state: Arc<State>, newest: Option<u64>, reason: &str) -> Self {
+        Self {
+            newer: newest.filter(|newest| *newest > state.version()),
+            reason: Some(reason.to_owned()),
+            state,
+        }
+    }
+
+    /// Says that this may not be the newest version.
+    fn remark(&self, as_json: bool) {
+        let Some(reason) = &self.reason else { return };
+        let version = self.state.version();
+        let message = match self.newer {
+            Some(newer) => format!(
+                "serving version {version}, not version {newer}, which is the newest: {reason}"
+            ),
+            None => format!("serving version {version} as it is: {reason}"),
+        };
+        if as_json {
+            note_as_json(&json!({ "message": message, "version": version, "newest": self.newer }));
+        } else {
+            note(message);
+        }
+    }
+}
+
 impl ReadArgs {
-    /// The state that was asked for. It stays readable for as long as it is held.
-    pub(crate) async fn state(&self) -> Outcome<Arc<State>> {
+    /// The state that was asked for. Where another one has to do, that is said on the standard error
+    /// stream.
+    pub(crate) async fn read(&self, as_json: bool) -> Outcome<Reading> {
         if self.offline && self.target.config.is_none() {
-            return self.offline(self.state_dir.as_deref());
+            return Ok(Reading::newest(
+                self.offline(self.place.state_dir.as_deref())?,
+            ));
         }
         let target = self.target.resolve(Role::Reader)?;
-        let dir = self
-            .state_dir
-            .clone()
-            .or_else(|| target.settings.state_dir());
+        let place = self.place.resolve(&target.settings)?;
         if self.offline {
-            return self.offline(dir.as_deref());
+            let dir = place.as_ref().map(|place| place.dir.as_path());
+            return Ok(Reading::newest(self.offline(dir)?));
         }
-        let state = match (dir, self.version) {
-            (Some(dir), None) => newest_in(&dir, &target).await?,
-            (Some(dir), Some(version)) => match held_in(&dir, version, &target) {
-                Some(state) => state,
-                None => from_store(&target, Some(version)).await?,
+        let reading = match (place, self.version) {
+            (Some(place), None) => newest_in(&place, &target).await?,
+            (Some(place), Some(version)) => match held_in(&place.dir, version, &target) {
+                Some(state) => Reading::newest(state),
+                None => Reading::newest(from_store(&target, Some(version)).await?),
             },
-            (None, version) => from_store(&target, version).await?,
+            (None, version) => Reading::newest(from_store(&target, version).await?),
         };
-        if state.version() == 0 {
+        if reading.state.version() == 0 {
             let name = target.dataset.as_deref().unwrap_or("of this store");
             return Err(nothing_published(name, &target).await);
         }
-        Ok(state)
+        reading.remark(as_json);
+        Ok(reading)
     }
 
     fn offline(&self, dir: Option<&Path>) -> Outcome<Arc<State>> {
@@ -111,7 +163,7 @@ fn not_in_log(dataset: &Dataset, version: u64) -> Failure {
     ))
 }
 
-async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Arc<State>> {
+pub(crate) async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Arc<State>> {
     let dataset = target.open().await?;
     match version {
         // The empty state is one to compare with, not one to read.
@@ -125,41 +177,21 @@ async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Arc<State>
 }
 
 /// The newest state, by way of the directory.
-async fn newest_in(dir: &Path, target: &Target) -> Outcome<Arc<State>> {
-    let failure = match refreshed(dir, target).await {
-        Ok((state, failure)) => {
-            if let Some(failure) = failure {
-                note_stale(&state, &failure);
-            }
-            return Ok(state);
-        }
+async fn newest_in(place: &Place, target: &Target) -> Outcome<Reading> {
+    match refreshed(place, target).await {
         // What is there was asked for its worth already.
-        Err(failure) if failure.is_loss() => return Err(failure),
-        Err(failure) => failure,
-    };
-    // Another process keeps it, it cannot be written, or the store is away: what it holds is still
-    // good to read.
-    let Ok(attached) = Consumer::attach(dir) else {
-        return Err(failure);
-    };
-    check_name(&attached, target.dataset.as_deref(), dir)?;
-    let state = attached.state();
-    if !is_kept_by_another(&failure) {
-        note_stale(&state, &failure);
+        Err(failure) if failure.is_loss() => Err(failure),
+        // Another process keeps it, it cannot be written, or the store is away.
+        Err(failure) => kept::read(place, target, failure).await,
+        done => done,
     }
-    Ok(state)
 }
 
-fn note_stale(state: &State, failure: &Failure) {
-    let (version, reason) = (state.version(), failure.message());
-    note(format_args!("serving version {version} as it is: {reason}"));
-}
-
-/// The state after a refresh, and why it may not be the newest.
-async fn refreshed(dir: &Path, target: &Target) -> Outcome<(Arc<State>, Option<Failure>)> {
+/// The state after a refresh.
+pub(crate) async fn refreshed(place: &Place, target: &Target) -> Outcome<Reading> {
     let dataset = target.open().await?;
     let builder = Consumer::builder(dataset.name(), dataset.store().clone());
-    let builder = builder.state_dir(dir).wait_for_dataset(true);
+    let builder = place.set(builder).wait_for_dataset(true);
     let consumer = builder.open().await?;
     // A refresh that met trouble on its way may end early: only one that finds nothing to do says
     // that this is the newest version.
@@ -167,15 +199,13 @@ async fn refreshed(dir: &Path, target: &Target) -> Outcome<(Arc<State>, Option<F
         match consumer.refresh().await {
             Ok(Some(_)) => {}
             Ok(None) => break,
-            Err(error) => return Ok((consumer.state(), Some(error.into()))),
+            Err(error) => {
+                let failure = Failure::from(error);
+                return Ok(Reading::stale(consumer.state(), None, failure.message()));
+            }
         }
     }
-    Ok((consumer.state(), None))
-}
-
-/// Its keeper brings news by itself: nothing to remark.
-fn is_kept_by_another(failure: &Failure) -> bool {
-    failure.is_busy()
+    Ok(Reading::newest(consumer.state()))
 }
 
 /// The state of a version, if the directory happens to hold it.
@@ -185,7 +215,7 @@ fn held_in(dir: &Path, version: u64, target: &Target) -> Option<Arc<State>> {
     Some(attached.state()).filter(|state| state.version() == version)
 }
 
-fn check_name(attached: &Attached, expected: Option<&str>, dir: &Path) -> Outcome<()> {
+pub(crate) fn check_name(attached: &Attached, expected: Option<&str>, dir: &Path) -> Outcome<()> {
     match expected {
         Some(name) if name != attached.dataset() => {
             let (dir, found) = (dir.display(), attached.dataset());

@@ -60,6 +60,11 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             settings.consumer.as_ref().and(url(Role::Reader)),
         ),
         ("consumer.state_dir", path(settings.state_dir())),
+        (
+            "consumer.state_mode",
+            settings.state_mode().map(|mode| format!("{mode:03o}")),
+        ),
+        ("consumer.state_group", settings.state_group()),
         ("consumer.poll_interval", poll),
     ];
     let given = resolved

@@ -30,7 +30,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
-    let state = args.read.state().await?;
+    let state = args.read.read(out.is_json()).await?.state;
     let type_id = records::choose_type(state.schema(), args.type_name.as_deref())?;
     let mut file = args
         .output

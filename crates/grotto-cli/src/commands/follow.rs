@@ -5,11 +5,11 @@
 use crate::config::{self, Role};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Out, note};
+use crate::place::PlaceArgs;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::{bytes, count, duration, milliseconds};
 use grotto::consumer::{Consumer, ErrorKind, RefreshReport};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,9 +31,8 @@ the store: `grotto get --offline --state-dir ./state City 2950159`. Ends on Ctrl
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,
-    /// Keep the state in this folder, mapped, for other processes to read
-    #[arg(long, value_name = "FOLDER", env = "GROTTO_STATE_DIR", hide_env = true)]
-    state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceArgs,
     /// How often to look for news [default: 100ms]
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     poll_interval: Option<Duration>,
@@ -54,12 +53,8 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let mut builder =
         Consumer::builder(dataset.name(), dataset.store().clone()).on_refresh(listener);
     builder = builder.wait_for_dataset(args.wait);
-    if let Some(dir) = args
-        .state_dir
-        .clone()
-        .or_else(|| target.settings.state_dir())
-    {
-        builder = builder.state_dir(dir);
+    if let Some(place) = args.place.resolve(&target.settings)? {
+        builder = place.set(builder);
     }
     if let Some(interval) = args
         .poll_interval

@@ -31,9 +31,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
-    let state = args.read.state().await?;
+    let reading = args.read.read(out.is_json()).await?;
+    let state = &reading.state;
     let type_id = records::choose_type(state.schema(), Some(&args.type_name))?;
-    let Some(record) = records::find(&state, type_id, &args.key)? else {
+    let Some(record) = records::find(state, type_id, &args.key)? else {
         let (name, version) = (&args.type_name, state.version());
         return Err(Failure::not_found(format!(
             "no record {name} {} at version {version}",
@@ -43,7 +44,11 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let mut printer = Printer::default();
     if out.is_json() {
         let (version, record) = (state.version(), printer.value(&record)?);
-        return out.json(&json!({ "version": version, "type": args.type_name, "record": record }));
+        let mut answer = json!({ "version": version, "type": args.type_name, "record": record });
+        if let Some(newer) = reading.newer {
+            answer["newest"] = newer.into();
+        }
+        return out.json(&answer);
     }
     out.line(printer.json(&record)?)
 }

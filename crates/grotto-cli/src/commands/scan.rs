@@ -36,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
-    let state = args.read.state().await?;
+    let state = args.read.read(out.is_json()).await?.state;
     let type_id = records::choose_type(state.schema(), args.type_name.as_deref())?;
     let filter = |text: &String| Filter::parse(state.schema(), type_id, text);
     let filters: Vec<Filter> = args.filters.iter().map(filter).collect::<Outcome<_>>()?;

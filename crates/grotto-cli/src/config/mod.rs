@@ -70,6 +70,12 @@ pub(crate) struct ConsumerSettings {
     #[serde(default, deserialize_with = "value::store_url")]
     pub(crate) store: Option<StoreUrl>,
     pub(crate) state_dir: Option<PathBuf>,
+    /// Permission bits of its folders.
+    #[serde(default, deserialize_with = "value::mode")]
+    pub(crate) state_mode: Option<u32>,
+    /// Group that may read it, by name or number.
+    #[serde(default, deserialize_with = "value::name_or_number")]
+    pub(crate) state_group: Option<String>,
     /// How often to look for a new version.
     #[serde(default, deserialize_with = "value::interval")]
     pub(crate) poll_interval: Option<Duration>,
@@ -139,6 +145,16 @@ impl Settings {
     pub(crate) fn state_dir(&self) -> Option<PathBuf> {
         let dir = self.consumer.as_ref()?.state_dir.as_ref()?;
         Some(self.folder.join(dir))
+    }
+
+    /// Permission bits of the state directory's folders.
+    pub(crate) fn state_mode(&self) -> Option<u32> {
+        self.consumer.as_ref()?.state_mode
+    }
+
+    /// Group that may read the state directory.
+    pub(crate) fn state_group(&self) -> Option<String> {
+        self.consumer.as_ref()?.state_group.clone()
     }
 
     /// How often to look for a new version.

@@ -3,6 +3,7 @@
 //! Owns: reading them where they stand, so that a complaint names their own line and column.
 //! Never: sets a default.
 
+use crate::place;
 use grotto::store::{MAX_INLINE_BYTES, StoreUrl};
 use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;
@@ -67,6 +68,38 @@ impl Visitor<'_> for InlineBlobs {
 pub(super) fn store_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<StoreUrl>, D::Error> {
     value.deserialize_str(Text("a folder or url", |text| {
         StoreUrl::parse(text).map_err(|e| e.message().to_owned())
+    }))
+}
+
+/// Text, or a number that stands for it as it is written.
+struct Plain<T>(&'static str, fn(&str) -> Result<T, String>);
+
+impl<T> Visitor<'_> for Plain<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<T>, E> {
+        (self.1)(text).map(Some).map_err(E::custom)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Option<T>, E> {
+        self.visit_str(&number.to_string())
+    }
+}
+
+/// A mode may be written without quotation marks: 750 is what it looks like.
+pub(super) fn mode<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D::Error> {
+    value.deserialize_any(Plain("a mode such as 750", place::mode))
+}
+
+pub(super) fn name_or_number<'de, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<String>, D::Error> {
+    value.deserialize_any(Plain("a group by name or number", |text| {
+        Ok(text.to_owned())
     }))
 }
 

@@ -54,7 +54,7 @@ fn a_bad_file_is_refused_with_file_and_line_by_every_command() {
     let bench = Bench::new();
     bench.write("c.yaml", "consumer:\n  dataset: items\n  poll: 1s\n");
     let expected = "error: c.yaml: line 3, column 3: consumer: unknown key `poll`, expected one of `dataset`, `store`, \
-                    `state_dir`, `poll_interval`\n";
+                    `state_dir`, `state_mode`, `state_group`, `poll_interval`\n";
     assert_eq!(bench.run("config check c.yaml").refused(2), expected);
     assert_eq!(bench.run("get --config c.yaml Item 1").refused(2), expected);
     let complaint = bench.run("config check none.yaml").refused(2);

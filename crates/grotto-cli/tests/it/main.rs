@@ -12,6 +12,8 @@ mod editions;
 mod inline;
 mod kit;
 mod output;
+#[cfg(unix)]
+mod places;
 mod readme;
 mod refusals;
 mod rules;

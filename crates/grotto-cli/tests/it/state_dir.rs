@@ -1,6 +1,6 @@
 //! State directories: reused, shared, and good without the store.
 
-use crate::kit::{Bench, Run};
+use crate::kit::{Bench, Run, values};
 use std::io::{BufRead as _, BufReader};
 
 const GET: &str = "get --store store --state-dir state --json Item 1";
@@ -51,15 +51,25 @@ fn without_the_store_the_directory_is_served_and_says_so() {
     bench.publish("{\"id\":1,\"size\":1}\n", "").ok();
     bench.run(GET).ok();
     std::fs::rename(bench.path("store"), bench.path("away")).unwrap();
-    let run = bench.run(GET);
+    let reason = "serving version 1 as it is: store folder store does not exist";
+    let run = bench.run("get --store store --state-dir state Item 1");
     assert_eq!(run.code, 0);
     assert!(
-        run.err
-            .starts_with("note: serving version 1 as it is: store folder store does not exist"),
+        run.err.starts_with(&format!("note: {reason}")),
         "{}",
         run.err
     );
     assert!(run.out.contains("\"size\":1"), "{}", run.out);
+    let run = bench.run(GET);
+    let note = &values(&run.err)[0]["note"];
+    assert!(
+        note["message"].as_str().unwrap().starts_with(reason),
+        "{note}"
+    );
+    assert_eq!(
+        (&note["version"], &note["newest"]),
+        (&1.into(), &serde_json::Value::Null)
+    );
     // Asked to stay offline, there is nothing to remark.
     bench.run("get --offline --state-dir state Item 1").ok();
     let complaint = bench

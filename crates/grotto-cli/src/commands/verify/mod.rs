@@ -2,6 +2,7 @@
 //!
 //! Owns: what is told. What is checked, and in which order, is in `walk`. Never: repairs.
 
+mod directory;
 mod faults;
 mod log;
 mod orphans;
@@ -20,22 +21,31 @@ use grotto::State;
 use grotto::engine::state::HashSeed;
 use grotto::store::{Dataset, ErrorKind};
 use serde_json::json;
+use std::path::PathBuf;
 use walk::Walk;
 
 /// Checks every blob and rebuilds every version in every way
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   grotto verify --store ./store --dataset cities
+  grotto verify --state-dir ./state
 
 Walks the log, reads every blob that it names, and rebuilds every version forward by deltas, back by
 reverse deltas, and from each snapshot. All ways must give what the log says of the version: checksums,
 schema and counts. Entries must keep the rules that every writer keeps, from one to the next.
 The exit code is 0 only if all of it holds. Blobs that nothing refers to are leftovers of writers
-that died; they harm nobody and are only reported.")]
+that died; they harm nobody and are only reported.
+
+With --state-dir it needs no store: it reads every byte of what that folder holds and names the parts of
+files that do not hold what was written there. It changes nothing, and another process may keep the
+folder meanwhile.")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,
+    /// Check the state in this folder instead of the store
+    #[arg(long, value_name = "FOLDER")]
+    state_dir: Option<PathBuf>,
 }
 
 /// The state that every walk starts from.
@@ -45,6 +55,9 @@ fn empty(dataset: &Dataset) -> State {
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
+    if let Some(dir) = &args.state_dir {
+        return directory::verify(dir, out);
+    }
     let target = args.target.resolve(Role::Reader)?;
     let dataset = target.open().await?;
     let bar = Bar::new("verifying", out.is_json());

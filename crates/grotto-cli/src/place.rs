@@ -1,0 +1,131 @@
+//! Where a state is kept on this host, and who may read it there.
+//!
+//! Owns: the options of state directories. Never: opens one.
+
+use crate::config::Settings;
+use crate::failure::{Failure, Outcome};
+use grotto::consumer::ConsumerBuilder;
+use std::path::PathBuf;
+
+/// Where a state is kept.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct PlaceArgs {
+    /// Keep the state in this folder, mapped, for the next command and for other processes
+    #[arg(long, value_name = "FOLDER", env = "GROTTO_STATE_DIR", hide_env = true)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Mode of the folder, such as 755, so that others can read the state there [default: 700]
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    pub(crate) state_mode: Option<u32>,
+    /// Group that may read the state in the folder, by name or number; its mode is 750 then
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) state_group: Option<String>,
+}
+
+/// What the options come to.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    mode: Option<u32>,
+    group: Option<u32>,
+}
+
+impl PlaceArgs {
+    /// Puts options and configuration together; options win. `None` for a state on the heap.
+    pub(crate) fn resolve(&self, settings: &Settings) -> Outcome<Option<Place>> {
+        let group = self.state_group.clone().or_else(|| settings.state_group());
+        let Some(dir) = self.state_dir.clone().or_else(|| settings.state_dir()) else {
+            if self.state_mode.is_some() || self.state_group.is_some() {
+                let message = "--state-mode and --state-group: expected --state-dir as well";
+                return Err(Failure::invalid(message));
+            }
+            return Ok(None);
+        };
+        Ok(Some(Place {
+            dir,
+            mode: self.state_mode.or_else(|| settings.state_mode()),
+            group: group.as_deref().map(number_of_group).transpose()?,
+        }))
+    }
+}
+
+impl Place {
+    /// Has a consumer keep its state here.
+    pub(crate) fn set(&self, mut builder: ConsumerBuilder) -> ConsumerBuilder {
+        builder = builder.state_dir(&self.dir);
+        if let Some(mode) = self.mode {
+            builder = builder.state_mode(mode);
+        }
+        match self.group {
+            Some(group) => builder.state_group(group),
+            None => builder,
+        }
+    }
+}
+
+/// Reads permission bits, such as `750`.
+pub(crate) fn mode(text: &str) -> Result<u32, String> {
+    let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..b'8').contains(&b));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if octal && mode & 0o700 == 0o700 && mode & !0o755 == 0 => Ok(mode),
+        _ => Err(format!(
+            "expected the mode of a folder that its owner alone may write to, such as 700, 750 or 755, found {text:?}"
+        )),
+    }
+}
+
+/// The number of a group, which may be given by its name in `/etc/group`.
+fn number_of_group(group: &str) -> Outcome<u32> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let text =
+        std::fs::read_to_string("/etc/group").map_err(|e| Failure::io("read /etc/group", &e))?;
+    find_group(&text, group).ok_or_else(|| {
+        Failure::invalid(format!("no group {group} in /etc/group"))
+            .hint("a group that is known elsewhere is given by its number")
+    })
+}
+
+/// Lines are `name:password:number:members`.
+fn find_group(text: &str, group: &str) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let mut parts = line.split(':');
+        let named = parts.next() == Some(group);
+        parts.nth(1).filter(|_| named)?.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_octal_and_let_nobody_else_write() {
+        for (text, expected) in [
+            ("700", 0o700),
+            ("0750", 0o750),
+            ("755", 0o755),
+            ("711", 0o711),
+        ] {
+            assert_eq!(mode(text), Ok(expected));
+        }
+        for text in [
+            "", "75", "770", "777", "1755", "600", "0o750", "+750", "789", "07500",
+        ] {
+            assert!(
+                mode(text).unwrap_err().contains(&format!("{text:?}")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn groups_are_found_by_their_whole_name() {
+        let text = "root:x:0:\ngrotto-readers:x:990:ann,bob\ngrotto:x:991:\nbroken\n";
+        assert_eq!(find_group(text, "grotto"), Some(991));
+        assert_eq!(find_group(text, "grotto-readers"), Some(990));
+        for group in ["ann", "x", "grot", "broken", ""] {
+            assert_eq!(find_group(text, group), None, "{group}");
+        }
+    }
+}
