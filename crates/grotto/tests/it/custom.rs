@@ -210,19 +210,3 @@ fn an_enum_binds_only_to_what_it_is_stored_as() {
         (Colour::Green, Level::High)
     );
 }
-
-#[test]
-fn types_of_other_crates_survive_as_the_example_stores_them() {
-    crate::custom_types::main().expect("the example runs");
-    let offer = crate::custom_types::offer().expect("valid");
-    let state = state_of(std::slice::from_ref(&offer));
-    let typed = state.typed::<crate::custom_types::Offer>().expect("typed");
-    let id = uuid::uuid!("67e55044-10b1-426f-9247-bb680e5fe0c8");
-    let found = typed.get(id.as_bytes()).expect("key").expect("record");
-    let copy = found.to_struct().expect("copy");
-    assert_eq!(
-        format!("{copy:?}"),
-        format!("{offer:?}").replace("shown: 3", "shown: 0")
-    );
-    assert!(typed.get(&[0; 16]).expect("key").is_none());
-}

@@ -9,10 +9,9 @@ mod bindings;
 mod build;
 mod built;
 mod custom;
-#[path = "../../examples/custom_types.rs"]
-mod custom_types;
 mod deletes;
 mod evolved;
+mod examples;
 mod inline;
 mod keys;
 mod kinds;
