@@ -7,7 +7,7 @@ use crate::dir::{Access, HostFiles, StateDir};
 use crate::error::{Error, ErrorKind, Result};
 use crate::place::Place;
 use crate::poll::Pace;
-use crate::report::RefreshReport;
+use crate::report::Refresh;
 use crate::scrub::ScrubPace;
 use crate::shared::{Listener, Requirement, Shared, blocking};
 use crate::target::{Goal, was_written};
@@ -192,7 +192,7 @@ impl ConsumerBuilder {
     /// Calls `listener` after every refresh, the first load included; see
     /// [`Consumer::on_refresh`].
     #[must_use]
-    pub fn on_refresh(mut self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) -> Self {
+    pub fn on_refresh(mut self, listener: impl Fn(&Refresh) + Send + Sync + 'static) -> Self {
         self.listeners.push(Arc::new(listener));
         self
     }

@@ -7,6 +7,7 @@ use crate::compare::Comparison;
 use grotto_state::format::schema::{Schema, TypeId};
 use grotto_state::{Changes, State, TypeChanges};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Collects the changes of a refresh, step by step.
 #[derive(Debug, Default)]
@@ -16,13 +17,22 @@ pub(crate) struct Composer {
     steps: usize,
     /// A snapshot broke the line of steps.
     compare: bool,
+    /// The schemas on the way.
+    schemas: Vec<Arc<Schema>>,
 }
 
 impl Composer {
     /// Adds the changes of a step to `schema`.
-    pub(crate) fn step(&mut self, schema: &Schema, changes: Changes) {
+    pub(crate) fn step(&mut self, schema: &Arc<Schema>, changes: Changes) {
         if self.compare {
             return;
+        }
+        if self
+            .schemas
+            .last()
+            .is_none_or(|last| !Arc::ptr_eq(last, schema))
+        {
+            self.schemas.push(Arc::clone(schema));
         }
         self.types.retain(|name, _| schema.find(name).is_some());
         self.steps += usize::from(changes.types.iter().any(|change| !change.is_empty()));
@@ -43,6 +53,7 @@ impl Composer {
     pub(crate) fn snapshot(&mut self) {
         self.compare = true;
         self.types.clear();
+        self.schemas.clear();
     }
 
     /// The net changes from `first` to `last`.
@@ -55,14 +66,22 @@ impl Composer {
         };
         // One step alone tells what it changed.
         let several = !self.compare && self.steps > 1;
-        for (name, change) in types.iter_mut().filter(|_| several) {
-            if let Some(ty) = last.schema().find(name) {
-                settle(ty, change, &comparison);
+        for (id, ty) in last.schema().ids().zip(last.schema().types()) {
+            if was_gone(&self.schemas, &ty.name) {
+                // The steps say nothing of what went with the type, which has come back.
+                types.insert(ty.name.clone(), comparison.changes_of(id));
+            } else if let Some(change) = types.get_mut(&ty.name).filter(|_| several) {
+                settle(id, change, &comparison);
             }
         }
         types.retain(|_, change| !change.is_empty());
         types
     }
+}
+
+/// Whether a type was missing on the way.
+fn was_gone(schemas: &[Arc<Schema>], name: &str) -> bool {
+    schemas.iter().any(|schema| schema.find(name).is_none())
 }
 
 /// `then` after `net`, into `net`: a record that came and went never was, and one that came and

@@ -88,7 +88,8 @@ impl<'a> Comparison<'a> {
         records.is_some_and(|(before, after)| after.has_key_of(&before))
     }
 
-    fn changes_of(&self, ty: TypeId) -> TypeChanges {
+    /// The changes of a type of `last`.
+    pub(crate) fn changes_of(&self, ty: TypeId) -> TypeChanges {
         let mut change = TypeChanges::default();
         let Some((old, _)) = self.pair(ty) else {
             change.added = self.last.ordinals(ty).collect();

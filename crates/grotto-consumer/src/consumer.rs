@@ -8,7 +8,7 @@ use crate::dir::{DirReport, HostFiles, verify_dir};
 use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::poll;
-use crate::report::RefreshReport;
+use crate::report::Refresh;
 use crate::scrub::{self, ScrubPace};
 use crate::shared::Shared;
 use crate::target::Goal;
@@ -140,7 +140,7 @@ impl Consumer {
     /// # Errors
     /// Names version, blob and reason; what is served stays, or is the last version before the blob,
     /// from which the next refresh goes on. Damaged and missing blobs are errors only if no other blobs lead to the version.
-    pub async fn refresh(&self) -> Result<Option<RefreshReport>> {
+    pub async fn refresh(&self) -> Result<Option<Refresh>> {
         self.shared.refresh(Goal::Newest).await
     }
 
@@ -149,7 +149,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::refresh`], and when the version is not in the log. The pin is then as before.
-    pub async fn refresh_to(&self, version: u64) -> Result<Option<RefreshReport>> {
+    pub async fn refresh_to(&self, version: u64) -> Result<Option<Refresh>> {
         self.shared.refresh(Goal::Pin(version)).await
     }
 
@@ -157,7 +157,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::refresh`]; the pin then stays.
-    pub async fn follow(&self) -> Result<Option<RefreshReport>> {
+    pub async fn follow(&self) -> Result<Option<Refresh>> {
         self.shared.refresh(Goal::Follow).await
     }
 
@@ -179,7 +179,7 @@ impl Consumer {
     /// and what they changed is part of the report's changes only as far as it is still so at its end.
     /// One that fails halfway is told too if another version is served than before, the last that
     /// could be reached.
-    pub fn on_refresh(&self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) {
+    pub fn on_refresh(&self, listener: impl Fn(&Refresh) + Send + Sync + 'static) {
         self.shared.listen(Arc::new(listener));
     }
 

@@ -50,6 +50,6 @@ pub use builder::ConsumerBuilder;
 pub use consumer::Consumer;
 pub use dir::DirReport;
 pub use error::{Error, ErrorKind, Result};
-pub use grotto_state::{State, TypeChanges};
+pub use grotto_state::{Change, State, TypeChanges};
 pub use metrics::Metrics;
-pub use report::{RefreshReport, StepKind, StepReport};
+pub use report::{Refresh, RefreshReport, StepKind, StepReport};

@@ -10,7 +10,7 @@
 
 use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
-use crate::report::{RefreshReport, StepKind, StepReport};
+use crate::report::{Refresh, RefreshReport, StepKind, StepReport};
 use crate::shared::{Shared, blocking, shut_down};
 use crate::step::Job;
 use crate::target::Goal;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 impl Shared {
     /// Refreshes on a task of its own: a caller that stops waiting does not stop it halfway.
-    pub(crate) async fn refresh(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
+    pub(crate) async fn refresh(self: &Arc<Self>, goal: Goal) -> Result<Option<Refresh>> {
         if self.has_ended() {
             return Err(shut_down());
         }
@@ -40,7 +40,7 @@ impl Shared {
     }
 
     /// Refreshes when it is this caller's turn.
-    async fn refresh_in_turn(self: &Arc<Self>, goal: Goal) -> Result<Option<RefreshReport>> {
+    async fn refresh_in_turn(self: &Arc<Self>, goal: Goal) -> Result<Option<Refresh>> {
         let mut pin = self.gate.lock().await;
         let effective = match (goal, *pin) {
             (Goal::Newest | Goal::Glance(_) | Goal::Start, Some(version)) => Goal::Pin(version),
@@ -63,11 +63,7 @@ impl Shared {
     }
 
     /// Tells whether it is certain that what is served then is what it is to be.
-    async fn move_to(
-        self: &Arc<Self>,
-        goal: Goal,
-        certain: &mut bool,
-    ) -> Result<Option<RefreshReport>> {
+    async fn move_to(self: &Arc<Self>, goal: Goal, certain: &mut bool) -> Result<Option<Refresh>> {
         let checked = self.look_after(goal).await?;
         let served = self.served();
         let found = self.find_target(goal, &served).await?;
@@ -86,13 +82,13 @@ impl Shared {
             run.turn_to(head);
             outcome = run.drive().await;
         }
-        let report = run.finish().await?;
+        let refresh = run.finish().await?;
         // Part of the way counts too: listeners must not miss what is served now.
-        if let Some(report) = &report {
-            self.metrics.refreshed(report);
-            self.report(report);
+        if let Some(refresh) = &refresh {
+            self.metrics.refreshed(refresh);
+            self.report(refresh);
         }
-        outcome.map(|()| report)
+        outcome.map(|()| refresh)
     }
 }
 
@@ -330,8 +326,8 @@ impl<'a> Run<'a> {
         self.report.steps.push(step);
     }
 
-    /// The report, if another state is served than before.
-    async fn finish(mut self) -> Result<Option<RefreshReport>> {
+    /// What was done, if another state is served than before.
+    async fn finish(mut self) -> Result<Option<Refresh>> {
         let served = self.shared.served();
         if Arc::ptr_eq(&served, &self.first) {
             return Ok(None);
@@ -343,10 +339,11 @@ impl<'a> Run<'a> {
             let latency_ms = clock.wall_ms().saturating_sub(self.target.time_ms);
             self.shared.metrics.latency(latency_ms as f64 / 1e3);
         }
-        let (first, changes) = (self.first, self.changes);
-        let finish = move || changes.finish(&first, &served);
-        self.report.changes = blocking(&self.shared.env, finish).await?;
-        Ok(Some(self.report))
+        let (before, after) = (Arc::clone(&self.first), Arc::clone(&served));
+        let changes = self.changes;
+        let finish = move || changes.finish(&before, &after);
+        self.report.ordinals = blocking(&self.shared.env, finish).await?;
+        Ok(Some(Refresh::new(self.first, served, self.report)))
     }
 }
 

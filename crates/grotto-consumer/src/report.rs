@@ -1,12 +1,112 @@
 //! What a refresh did.
 //!
-//! Owns: the report's shape. Never: computes what changed; that is `changes`.
+//! Owns: the report's shape, and the states that it lies between. Never: computes what changed; that is
+//! `changes` for ordinals, and the state for records.
 
-use grotto_state::TypeChanges;
+use crate::error::Result;
+use grotto_state::{Change, Difference, Record, RecordType, State, TypeChanges};
 use grotto_store::plan::Step;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// A refresh: its [report](RefreshReport), to which it dereferences, and the states before and after it.
+///
+/// ```no_run
+/// # use grotto_consumer::Refresh;
+/// # use grotto_state::RecordType;
+/// # fn each<Product: RecordType>(refresh: &Refresh) -> grotto_consumer::Result<()>
+/// # where for<'a> Product::Ref<'a>: std::fmt::Debug {
+/// println!("version {} instead of {}", refresh.to, refresh.from);
+/// for change in refresh.changes::<Product>()? {
+///     println!("{:?} instead of {:?}", change.after(), change.before());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Cheap to clone. It keeps both states for as long as it is held; who only wants to know what was done
+/// keeps the report.
+#[derive(Clone)]
+pub struct Refresh {
+    before: Arc<State>,
+    after: Arc<State>,
+    report: Arc<RefreshReport>,
+}
+
+impl fmt::Debug for Refresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.report.fmt(f)
+    }
+}
+
+impl Deref for Refresh {
+    type Target = RefreshReport;
+
+    fn deref(&self) -> &RefreshReport {
+        &self.report
+    }
+}
+
+impl Refresh {
+    pub(crate) fn new(before: Arc<State>, after: Arc<State>, report: RefreshReport) -> Self {
+        let report = Arc::new(report);
+        Self {
+            before,
+            after,
+            report,
+        }
+    }
+
+    /// The state served before: the empty one if this is the first load.
+    #[must_use]
+    pub fn before(&self) -> &Arc<State> {
+        &self.before
+    }
+
+    /// The state served after it.
+    #[must_use]
+    pub fn after(&self) -> &Arc<State> {
+        &self.after
+    }
+
+    /// What was done, without the states.
+    #[must_use]
+    pub fn into_report(self) -> RefreshReport {
+        Arc::unwrap_or_clone(self.report)
+    }
+
+    /// The records of a Rust type that changed, whatever way led here: first those that went or changed,
+    /// then those that came. Costs what changed.
+    ///
+    /// A record is told once by its primary key, also where it moved, and not at all if it says what it
+    /// said before: going back and forth between versions leaves nothing out and tells nothing twice.
+    /// A record does not change with those it refers to by a key, and changes with whatever else is in
+    /// it, also what the Rust type does not read. Records without a key are told apart by where they
+    /// are. Of a first load all are told as added, and of a type that is gone all as removed.
+    ///
+    /// # Errors
+    /// When neither state has the type, or one of them has a field of another type.
+    pub fn changes<T: RecordType>(&self) -> Result<impl Iterator<Item = Change<T::Ref<'_>>>> {
+        let ordinals = self.ordinals.get(T::TYPE);
+        Ok(self.difference().typed::<T>(ordinals)?)
+    }
+
+    /// The same of a type that is known by its name only.
+    ///
+    /// # Errors
+    /// When neither state has the type.
+    pub fn changes_of(&self, type_name: &str) -> Result<impl Iterator<Item = Change<Record<'_>>>> {
+        let ordinals = self.ordinals.get(type_name);
+        Ok(self.difference().records(type_name, ordinals)?)
+    }
+
+    fn difference(&self) -> Difference<'_> {
+        Difference::new(&self.before, &self.after)
+    }
+}
 
 /// What a refresh did.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +120,8 @@ pub struct RefreshReport {
     /// Per type of the schema now: ordinals whose record came, went or changed where it was between
     /// the two versions. An ordinal that is added and removed holds another record than before. A
     /// record does not change with those it refers to by a key. Types without change are left out.
-    pub changes: BTreeMap<String, TypeChanges>,
+    /// [`Refresh::changes`] gives the records.
+    pub ordinals: BTreeMap<String, TypeChanges>,
     /// Whether the dataset was created anew under its name: what is served now has nothing to do
     /// with what was served before, and its versions count from the beginning.
     pub replaced: bool,

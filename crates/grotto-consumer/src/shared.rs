@@ -5,7 +5,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::place::Place;
-use crate::report::RefreshReport;
+use crate::report::Refresh;
 use crate::served::Served;
 use crate::target::was_written;
 use grotto_env::{Env, default_threads};
@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Called with the report of every refresh.
-pub(crate) type Listener = Arc<dyn Fn(&RefreshReport) + Send + Sync>;
+pub(crate) type Listener = Arc<dyn Fn(&Refresh) + Send + Sync>;
 
 /// Refuses a state that lacks what the program reads.
 pub(crate) type Requirement = fn(&State) -> StateResult<()>;
@@ -67,7 +67,7 @@ pub(crate) struct Keeper {
 /// Reports on their way to the listeners.
 #[derive(Debug, Default)]
 struct Telling {
-    waiting: VecDeque<RefreshReport>,
+    waiting: VecDeque<Refresh>,
     /// Whether somebody calls the listeners now.
     busy: bool,
 }
@@ -248,7 +248,7 @@ impl Shared {
     }
 
     /// Has the listeners called with a report by the next [`Self::tell`].
-    pub(crate) fn report(&self, report: &RefreshReport) {
+    pub(crate) fn report(&self, report: &Refresh) {
         if !self.listeners.read().is_empty() {
             self.telling.lock().waiting.push_back(report.clone());
         }
@@ -286,7 +286,7 @@ impl Shared {
     }
 
     /// Calls the listeners. One that panics is a bug of its owner, not a reason to stop serving.
-    fn notify(&self, report: &RefreshReport) {
+    fn notify(&self, report: &Refresh) {
         // Not under the lock: a listener may add another one.
         let listeners = self.listeners.read().clone();
         for listener in listeners {
@@ -331,7 +331,7 @@ impl Shared {
     }
 
     /// Takes note of how a refresh ended, and whether it is certain what it found.
-    pub(crate) fn account(&self, outcome: &Result<Option<RefreshReport>>, certain: bool) {
+    pub(crate) fn account(&self, outcome: &Result<Option<Refresh>>, certain: bool) {
         let now = self.env.clock.monotonic();
         // Nothing there is not news: the name may be mistyped, or the store another one.
         let there = was_written(&self.served());

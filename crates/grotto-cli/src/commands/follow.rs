@@ -50,8 +50,8 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let (sender, mut told) = mpsc::channel(MOST_WAITING);
     let untold = Arc::new(AtomicU64::new(0));
     let listener = listener(sender, Arc::clone(&untold));
-    let mut builder =
-        Consumer::builder(dataset.name(), dataset.store().clone()).on_refresh(listener);
+    let mut builder = Consumer::builder(dataset.name(), dataset.store().clone())
+        .on_refresh(move |refresh| listener(refresh));
     builder = builder.wait_for_dataset(args.wait);
     if let Some(place) = args.place.resolve(&target.settings)? {
         builder = place.set(builder);
@@ -152,7 +152,7 @@ fn text(report: &RefreshReport) -> String {
         report.to,
         kinds.join(" and ")
     )];
-    lines.extend(report.changes.iter().map(|(name, changes)| {
+    lines.extend(report.ordinals.iter().map(|(name, changes)| {
         let lists = [&changes.added, &changes.removed, &changes.modified];
         let [added, removed, modified] = lists.map(|list| count(list.len() as u64));
         format!("    {name}: {added} records came, {removed} went, {modified} changed in place")
@@ -169,7 +169,7 @@ fn line(report: &RefreshReport) -> Value {
         .map(|step| json!({ "kind": step.kind.name(), "to": step.to, "bytes": step.bytes }))
         .collect();
     let changes: serde_json::Map<String, Value> = report
-        .changes
+        .ordinals
         .iter()
         .map(|(name, c)| {
             (

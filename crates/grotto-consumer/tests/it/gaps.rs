@@ -2,7 +2,7 @@
 
 use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same, flip};
-use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, RefreshReport};
+use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Refresh};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ async fn a_dataset_created_anew_is_noticed_soon_and_told() {
     let mut publisher = kit.publisher().await;
     publisher.publish(1).await;
     publisher.publish_many(5).await;
-    let reports: Arc<Mutex<Vec<RefreshReport>>> = Arc::default();
+    let reports: Arc<Mutex<Vec<Refresh>>> = Arc::default();
     let heard = Arc::clone(&reports);
     let builder =
         builder(&kit).on_refresh(move |report| heard.lock().unwrap().push(report.clone()));

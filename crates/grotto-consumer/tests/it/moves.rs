@@ -62,7 +62,7 @@ async fn the_report_names_the_ordinals_that_came_and_went() {
         (before.version(), publisher.state().version())
     );
     let after = consumer.state();
-    for (name, change) in &report.changes {
+    for (name, change) in &report.ordinals {
         let ty = after.type_id(name).unwrap();
         assert_eq!((change.added.len(), change.removed.len()), (5, 5), "{name}");
         for ordinal in &change.added {
@@ -75,7 +75,7 @@ async fn the_report_names_the_ordinals_that_came_and_went() {
             );
         }
     }
-    assert_eq!(report.changes.len(), 2);
+    assert_eq!(report.ordinals.len(), 2);
     assert!(report.bytes() > 0);
 }
 
@@ -93,7 +93,7 @@ async fn a_snapshot_on_the_way_reports_the_same_changes_as_deltas() {
     std::fs::remove_file(kit.file(&delta)).unwrap();
     let report = by_snapshot.refresh().await.unwrap().unwrap();
     assert_eq!(report.steps[0].kind, StepKind::Snapshot);
-    assert_eq!(report.changes, expected.changes);
+    assert_eq!(report.ordinals, expected.ordinals);
     assert_same(&by_snapshot.state(), &publisher.state());
 }
 
@@ -131,7 +131,7 @@ async fn fences_move_the_version_and_nothing_else() {
     let _next = kit.publisher().await;
     let report = consumer.refresh().await.unwrap().unwrap();
     assert_eq!(report.steps[0].kind, StepKind::Skip);
-    assert!(report.changes.is_empty());
+    assert!(report.ordinals.is_empty());
     assert_eq!(consumer.version(), publisher.state().version() + 1);
     assert_eq!(rounds(&consumer.state()), before);
 }
@@ -172,7 +172,7 @@ async fn going_there_and_back_again_changes_nothing() {
     publisher.publish_many(5).await;
     consumer.refresh().await.unwrap().unwrap();
     let report = consumer.refresh_to(first.version()).await.unwrap().unwrap();
-    assert_eq!(report.changes.len(), 2);
+    assert_eq!(report.ordinals.len(), 2);
     assert_same(&consumer.state(), &first);
 }
 

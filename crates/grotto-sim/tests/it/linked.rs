@@ -2,7 +2,7 @@
 //! the heap, in files or attached to them, it sees what the model holds and is told what changed.
 
 use crate::kit::{DATASET, Kit};
-use grotto_consumer::{Consumer, RefreshReport, TypeChanges};
+use grotto_consumer::{Consumer, Refresh, TypeChanges};
 use grotto_env::{Random, SeededRandom};
 use grotto_format::Schema;
 use grotto_producer::{ErrorKind, Producer};
@@ -181,8 +181,8 @@ fn first() -> Model {
 }
 
 /// What a report must say of customers and towns: they all stay, and change where they are.
-fn assert_told(report: &RefreshReport, before: &Model, after: &Model) {
-    let changed = |name: &str| report.changes.get(name).cloned().unwrap_or_default();
+fn assert_told(report: &Refresh, before: &Model, after: &Model) {
+    let changed = |name: &str| report.ordinals.get(name).cloned().unwrap_or_default();
     let modified = |count: usize, change: &TypeChanges| {
         let found = [
             change.added.len(),
@@ -316,7 +316,7 @@ async fn a_snapshot_on_the_way_tells_the_same_of_customers_as_deltas() {
         }
         let report = consumer.refresh().await.unwrap().unwrap();
         assert_told(&report, &before, &model);
-        told.push(report.changes);
+        told.push(report.into_report().ordinals);
     }
     assert_eq!(told[0], told[1]);
 }

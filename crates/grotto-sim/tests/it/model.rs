@@ -122,7 +122,7 @@ fn assert_changes(
         added.map(|(o, _)| *o).collect(),
         removed.map(|(o, _)| *o).collect(),
     );
-    let found = report.changes.get("Right").cloned().unwrap_or_default();
+    let found = report.ordinals.get("Right").cloned().unwrap_or_default();
     assert_eq!(
         (found.added, found.removed),
         expected,

@@ -1,7 +1,7 @@
 //! Ways to a version that are not the usual ones, and what must not be taken for one.
 
 use crate::kit::{DATASET, Kit, assert_same, publish};
-use grotto_consumer::{Consumer, ErrorKind, RefreshReport, StepKind};
+use grotto_consumer::{Consumer, ErrorKind, Refresh, StepKind};
 use grotto_producer::Producer;
 use grotto_store::{Dataset, Writer, WriterOptions};
 
@@ -173,7 +173,7 @@ async fn put(producer: &Producer, note: &'static str) {
 }
 
 /// The report of a consumer that slept while the pair was replaced; by deltas, or by snapshot.
-async fn report_of(note: &'static str, by_snapshot: bool) -> RefreshReport {
+async fn report_of(note: &'static str, by_snapshot: bool) -> Refresh {
     let kit = Kit::new();
     let producer = kit.producer().await;
     put(&producer, "first").await;
@@ -207,7 +207,7 @@ async fn a_reference_to_a_reused_ordinal_does_not_hide_a_change() {
     for by_snapshot in [false, true] {
         let report = report_of("second", by_snapshot).await;
         for name in ["Left", "Text"] {
-            let change = report.changes.get(name).expect(name);
+            let change = report.ordinals.get(name).expect(name);
             assert_eq!((change.added.len(), change.removed.len()), (1, 1), "{name}");
         }
     }
@@ -217,6 +217,6 @@ async fn a_reference_to_a_reused_ordinal_does_not_hide_a_change() {
 async fn a_record_that_came_back_as_it_was_has_not_changed() {
     for by_snapshot in [false, true] {
         let report = report_of("first", by_snapshot).await;
-        assert!(report.changes.is_empty(), "{:?}", report.changes);
+        assert!(report.ordinals.is_empty(), "{:?}", report.ordinals);
     }
 }

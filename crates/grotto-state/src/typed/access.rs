@@ -89,6 +89,13 @@ impl<'a, T: RecordType> Typed<'a, T> {
         self.bound
     }
 
+    /// The record at an ordinal; `None` if none lives there.
+    #[must_use]
+    pub fn at(&self, ordinal: u32) -> Option<T::Ref<'a>> {
+        let record = self.state.record(self.bound.type_id(), ordinal);
+        record.map(|record| self.read(record))
+    }
+
     #[inline(always)]
     pub(crate) fn read(&self, record: Record<'a>) -> T::Ref<'a> {
         read::<T>(record, self.node, self.bound)

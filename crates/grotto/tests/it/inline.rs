@@ -1,7 +1,7 @@
 //! Versions whose blobs ride in their log entries, on their whole way: producer, log, consumers with a
 //! state directory, the next producer.
 
-use grotto::consumer::{Consumer, ErrorKind, RefreshReport, StepKind};
+use grotto::consumer::{Consumer, ErrorKind, Refresh, StepKind};
 use grotto::engine::state::State;
 use grotto::producer::Producer;
 use grotto::store::{EntryBlobs, LogEntry, Store, StoreUrl};
@@ -102,7 +102,7 @@ fn assert_same(found: &State, expected: &State) {
     }
 }
 
-fn kinds(report: Option<RefreshReport>) -> Vec<StepKind> {
+fn kinds(report: Option<Refresh>) -> Vec<StepKind> {
     let report = report.expect("a report");
     report.steps.iter().map(|step| step.kind).collect()
 }

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::progress::Bar;
 use data::{Edition, SCHEMA};
-use grotto::consumer::{Consumer, RefreshReport};
+use grotto::consumer::{Consumer, Refresh, RefreshReport};
 use grotto::engine::env::Env;
 use grotto::producer::{Mode, NdjsonInput, Producer, Published};
 use grotto::schema::Schema;
@@ -126,9 +126,9 @@ async fn follow(
     state_dir: &Path,
 ) -> Outcome<(Consumer, mpsc::Receiver<RefreshReport>)> {
     let (sender, reports) = mpsc::channel();
-    let listener = move |report: &RefreshReport| {
+    let listener = move |refresh: &Refresh| {
         // Nobody listens any more once the demo ends.
-        let _ = sender.send(report.clone());
+        let _ = sender.send(RefreshReport::clone(refresh));
     };
     let builder = Consumer::builder(DATASET, store.clone())
         .wait_for_dataset(true)
@@ -199,7 +199,7 @@ async fn travel(consumer: &Consumer, turns: &[Turn], story: &mut Story<'_>) -> O
     let older = consumer.state();
     let forth = consumer.follow().await?;
     if let (Some(back), Some(forth)) = (back, forth) {
-        story.travel(before, last, (&older, &newest), (&back, &forth))?;
+        story.travel(before, last, (&older, &newest), (&*back, &*forth))?;
     }
     Ok(())
 }

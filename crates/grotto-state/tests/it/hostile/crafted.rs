@@ -4,7 +4,7 @@ use super::forge::{Forge, constant, packed, run_of_ordinals, same_text, varint};
 use super::provoke;
 use grotto_format::batch::{Column, ColumnKind, Value, encode_ordinals};
 use grotto_format::blob::{BlobKind, SectionKind};
-use grotto_state::{State, StateError};
+use grotto_state::{Difference, State, StateError, TypeChanges};
 
 #[track_caller]
 fn refused(forge: &Forge) -> String {
@@ -178,6 +178,21 @@ fn a_list_that_holds_itself_is_readable_and_not_printable() {
     let id = state.schema().find("L").unwrap();
     let mut flat = grotto_format::flat::FlatBuilder::new();
     assert!(state.record(id, 0).unwrap().to_flat(&mut flat).is_err());
+}
+
+#[test]
+fn a_record_that_doubles_for_ever_is_told_as_changed() {
+    let mut forge = Forge::snapshot("A @PrimaryKey(id) { int id; L l; } L List<L>;", 9);
+    forge.chunk(0, 0, run_of_ordinals(0, 1), vec![constant(5), constant(0)]);
+    let column = [vec![0], packed(3, 0, &[]), packed(0, 0, &[])].concat();
+    forge.chunk(1, 0, run_of_ordinals(0, 1), vec![column]);
+    let state = provoke(&crate::engine::empty(), &forge).unwrap();
+    let there = TypeChanges {
+        modified: vec![0],
+        ..TypeChanges::default()
+    };
+    let changes = Difference::new(&state, &state).records("A", Some(&there));
+    assert_eq!(changes.unwrap().count(), 1);
 }
 
 #[test]
