@@ -7,7 +7,7 @@ use crate::notes::Notes;
 use crate::open::OpenCycle;
 use crate::producer::{Core, Producer, Shared};
 use crate::publish::{Published, Times};
-use crate::validate::Candidate;
+use crate::validate::{Candidate, refused};
 use crate::{AnyError, Error, Result};
 use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, Promise};
 use std::fmt;
@@ -198,15 +198,14 @@ impl Shared {
     fn validate(&self, core: &Core, encoded: &Encoded) -> Result<()> {
         let candidate = Candidate {
             before: core.write.state(),
-            next: &encoded.next,
-            changes: &encoded.changes,
+            after: &encoded.next,
+            ordinals: &encoded.changes,
             counts: &encoded.counts,
         };
         for validator in &self.settings.validators {
             let name = format!("validator {}", validator.name());
-            guarded(&name, || validator.validate(&candidate))?.map_err(|reason| {
-                Error::invalid(format!("{name}: {reason}; nothing was published"))
-            })?;
+            let validated = guarded(&name, || validator.validate(&candidate))?;
+            validated.map_err(|reason| refused(&name, reason))?;
         }
         Ok(())
     }

@@ -3,8 +3,11 @@
 //! Owns: the trait and the ones that count records. Duplicate and null keys are refused by the engine
 //! itself, in every cycle. A failure keeps the last version and says why.
 
+use crate::{AnyError, Error, ErrorKind, Result};
 use grotto_state::format::schema::TypeId;
-use grotto_state::{Changes, Counts, State};
+use grotto_state::{Change, Changes, Counts, Difference, Record, RecordType, State, TypeChanges};
+use std::error::Error as StdError;
+use std::fmt;
 
 /// A version that is about to be committed.
 #[derive(Clone, Copy, Debug)]
@@ -12,11 +15,48 @@ pub struct Candidate<'a> {
     /// The committed state.
     pub before: &'a State,
     /// The state as consumers would hold it.
-    pub next: &'a State,
-    /// Ordinals added and removed per type.
-    pub changes: &'a Changes,
+    pub after: &'a State,
+    /// Ordinals that changed, per type of the schema after; [`changes`](Self::changes) gives the records.
+    pub ordinals: &'a Changes,
     /// Records per type, and what changed.
     pub counts: &'a [Counts],
+}
+
+impl<'a> Candidate<'a> {
+    /// The records of a Rust type that the version changes: first those that go or change, then those
+    /// that come. Costs what changes.
+    ///
+    /// A record is told once by its primary key. It does not change with those it refers to by a key,
+    /// and changes with whatever else is in it. Records without a key are told apart by where they are.
+    ///
+    /// # Errors
+    /// When neither state has the type, or one of them has a field of another type.
+    pub fn changes<T: RecordType>(
+        &self,
+    ) -> Result<impl Iterator<Item = Change<T::Ref<'a>>> + use<'a, T>> {
+        Ok(self.difference().typed::<T>(self.ordinals_of(T::TYPE))?)
+    }
+
+    /// The same of a type that is known by its name only.
+    ///
+    /// # Errors
+    /// When neither state has the type.
+    pub fn changes_of(
+        &self,
+        type_name: &str,
+    ) -> Result<impl Iterator<Item = Change<Record<'a>>> + use<'a>> {
+        let ordinals = self.ordinals_of(type_name);
+        Ok(self.difference().records(type_name, ordinals)?)
+    }
+
+    fn difference(&self) -> Difference<'a> {
+        Difference::new(self.before, self.after)
+    }
+
+    fn ordinals_of(&self, type_name: &str) -> Option<&'a TypeChanges> {
+        let id = self.after.schema().find(type_name)?;
+        self.ordinals.types.get(id.index())
+    }
 }
 
 /// Decides whether a version may be committed.
@@ -24,11 +64,41 @@ pub trait Validator: Send + Sync {
     /// Name, for messages.
     fn name(&self) -> &str;
 
-    /// Looks at the candidate.
+    /// Looks at the candidate. The cycle waits for it.
     ///
     /// # Errors
-    /// Why it must not be committed.
-    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), String>;
+    /// Why it must not be committed: text or an error of any type. The cycle then fails as `Invalid`.
+    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), AnyError>;
+}
+
+/// Why a validator refused a version.
+#[derive(Debug)]
+struct Refused {
+    validator: String,
+    reason: Box<dyn StdError + Send + Sync>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { validator, reason } = self;
+        write!(f, "{validator}: {reason}; nothing was published")
+    }
+}
+
+impl StdError for Refused {
+    /// The message tells the reason already.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.reason.source()
+    }
+}
+
+/// The error of a cycle whose version a validator refused.
+pub(crate) fn refused(validator: &str, reason: AnyError) -> Error {
+    let refused = Refused {
+        validator: validator.to_owned(),
+        reason: reason.into_inner(),
+    };
+    Error::showing(ErrorKind::Invalid, refused)
 }
 
 /// Refuses a version whose number of records of a type differs too much from the last one's. Does
@@ -46,9 +116,9 @@ impl Validator for RecordCountDrift {
         "record count drift"
     }
 
-    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), String> {
-        for id in candidate.next.schema().ids() {
-            let ty = candidate.next.schema().get(id);
+    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), AnyError> {
+        for id in candidate.after.schema().ids() {
+            let ty = candidate.after.schema().get(id);
             let wanted = self
                 .type_name
                 .as_ref()
@@ -58,13 +128,13 @@ impl Validator for RecordCountDrift {
                 .schema()
                 .find(&ty.name)
                 .map_or(0, |old| candidate.before.count(old));
-            let after = candidate.next.count(id);
+            let after = candidate.after.count(id);
             let percent = (after as f64 - before as f64).abs() / before as f64 * 100.0;
             if wanted && before > 0 && percent > self.max_percent {
-                return Err(format!(
-                    "type {}: expected a change of at most {} %, found {percent:.1} % (from {before} to {after} records)",
-                    ty.name, self.max_percent
-                ));
+                let (name, most) = (&ty.name, self.max_percent);
+                return Err(AnyError::from(format!(
+                    "type {name}: expected a change of at most {most} %, found {percent:.1} % (from {before} to {after} records)"
+                )));
             }
         }
         Ok(())
@@ -85,18 +155,18 @@ impl Validator for MinimumCount {
         "minimum count"
     }
 
-    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), String> {
+    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), AnyError> {
         let found = candidate
-            .next
+            .after
             .schema()
             .find(&self.type_name)
-            .map_or(0, |id: TypeId| candidate.next.count(id));
+            .map_or(0, |id: TypeId| candidate.after.count(id));
         if found >= self.minimum {
             return Ok(());
         }
-        Err(format!(
-            "type {}: expected at least {} records, found {found}",
-            self.type_name, self.minimum
-        ))
+        let (name, minimum) = (&self.type_name, self.minimum);
+        Err(AnyError::from(format!(
+            "type {name}: expected at least {minimum} records, found {found}"
+        )))
     }
 }

@@ -33,7 +33,7 @@
 //!
 //! // Follow: in another process, on another host.
 //! let consumer = Consumer::builder("prices", Store::open(&url)?).state_dir(&state_dir).start().await?;
-//! consumer.on_refresh(|report| println!("version {} instead of {}", report.to, report.from));
+//! consumer.on_refresh(|refresh| println!("version {} instead of {}", refresh.to, refresh.from));
 //!
 //! // Read. A state stays the version that it is for as long as it is held.
 //! let state = consumer.state();

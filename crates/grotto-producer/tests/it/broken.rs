@@ -2,7 +2,7 @@
 
 use crate::kit::{SCHEMA, TroubledStore, names, put};
 use grotto_format::Schema;
-use grotto_producer::{Candidate, ErrorKind, Producer, Validator};
+use grotto_producer::{AnyError, Candidate, ErrorKind, Producer, Validator};
 
 #[tokio::test]
 async fn a_closure_that_panics_fails_its_cycle_and_no_other() {
@@ -38,8 +38,8 @@ impl Validator for Moody {
         "moody"
     }
 
-    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), String> {
-        match candidate.next.total() {
+    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), AnyError> {
+        match candidate.after.total() {
             2 => panic!("a bug of the validator"),
             3 => Err("three is too many".into()),
             _ => Ok(()),

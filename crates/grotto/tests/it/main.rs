@@ -20,6 +20,7 @@ mod parallel;
 mod refused;
 mod require;
 mod schemas;
+mod shop;
 mod shown;
 mod travel;
 mod untyped;

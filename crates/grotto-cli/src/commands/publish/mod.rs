@@ -12,7 +12,7 @@ use crate::output::Out;
 use crate::progress::Bar;
 use crate::target::{Target, TargetArgs};
 use grotto::producer::{
-    Candidate, ErrorKind, Mode, Producer, ProducerBuilder, Published, Validator,
+    AnyError, Candidate, ErrorKind, Mode, Producer, ProducerBuilder, Published, Validator,
 };
 use grotto::schema::Schema;
 use grotto::store::{MAX_INLINE_BYTES, SnapshotEntry, Store, StoreUrl};
@@ -249,14 +249,14 @@ impl Validator for NotEmptied {
         "not emptied"
     }
 
-    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), String> {
-        if candidate.next.total() > 0 || candidate.before.total() == 0 {
+    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), AnyError> {
+        if candidate.after.total() > 0 || candidate.before.total() == 0 {
             return Ok(());
         }
         let before = candidate.before.total();
-        Err(format!(
+        Err(AnyError::from(format!(
             "expected records, found none where there were {before}; --allow-empty removes them all"
-        ))
+        )))
     }
 }
 
