@@ -3,11 +3,10 @@
 //! Owns: the trait and the ones that count records. Duplicate and null keys are refused by the engine
 //! itself, in every cycle. A failure keeps the last version and says why.
 
-use crate::{AnyError, Error, ErrorKind, Result};
+use crate::{AnyError, Error, Result};
 use grotto_state::format::schema::TypeId;
 use grotto_state::{Change, Changes, Counts, Difference, Record, RecordType, State, TypeChanges};
 use std::error::Error as StdError;
-use std::fmt;
 
 /// A version that is about to be committed.
 #[derive(Clone, Copy, Debug)]
@@ -67,38 +66,27 @@ pub trait Validator: Send + Sync {
     /// Looks at the candidate. The cycle waits for it.
     ///
     /// # Errors
-    /// Why it must not be committed: text or an error of any type. The cycle then fails as `Invalid`.
+    /// Why it must not be committed: text, which the error of the cycle then tells, or an error of any type,
+    /// which is its source. The cycle fails as `Invalid`.
     fn validate(&self, candidate: &Candidate<'_>) -> Result<(), AnyError>;
 }
 
-/// Why a validator refused a version.
-#[derive(Debug)]
-struct Refused {
-    validator: String,
-    reason: Box<dyn StdError + Send + Sync>,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { validator, reason } = self;
-        write!(f, "{validator}: {reason}; nothing was published")
-    }
-}
-
-impl StdError for Refused {
-    /// The message tells the reason already.
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.reason.source()
-    }
-}
-
-/// The error of a cycle whose version a validator refused.
+/// The error of a cycle whose version a validator refused: with the reason in its message if that is text,
+/// otherwise with the reason as its source.
 pub(crate) fn refused(validator: &str, reason: AnyError) -> Error {
-    let refused = Refused {
-        validator: validator.to_owned(),
-        reason: reason.into_inner(),
-    };
-    Error::showing(ErrorKind::Invalid, refused)
+    let reason = reason.into_inner();
+    if is_text(reason.as_ref()) {
+        return Error::invalid(format!("{validator}: {reason}; nothing was published"));
+    }
+    let message = format!("{validator} refused the version; nothing was published");
+    Error::invalid(message).with_source(reason)
+}
+
+/// Whether there is no more to an error than text: the type that text becomes as an error is private to
+/// the standard library, and prints as text does.
+fn is_text(error: &(dyn StdError + 'static)) -> bool {
+    let text = error.to_string();
+    error.source().is_none() && format!("{error:?}") == format!("{text:?}")
 }
 
 /// Refuses a version whose number of records of a type differs too much from the last one's. Does

@@ -42,6 +42,7 @@ impl Validator for Moody {
         match candidate.after.total() {
             2 => panic!("a bug of the validator"),
             3 => Err("three is too many".into()),
+            4 => Ok("four".parse::<std::num::NonZero<u8>>().map(|_| ())?),
             _ => Ok(()),
         }
     }
@@ -78,6 +79,27 @@ async fn a_validator_that_panics_or_refuses_keeps_the_last_version() {
         (version, 1)
     );
     put(&producer, 1, "uno").await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_error_of_a_validator_is_the_source_of_the_refusal() {
+    let store = TroubledStore::new().store();
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let builder = Producer::builder("cities", store).schema(schema);
+    let producer = builder.validator(Moody).open().await.unwrap();
+    let four = |cycle: &mut grotto_producer::FullCycle| {
+        (0..4).try_for_each(|id| cycle.add_json("City", &format!(r#"{{"id":{id}}}"#), id))?;
+        Ok(())
+    };
+    let refused = producer.run_cycle(four).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert_eq!(
+        refused.message(),
+        "validator moody refused the version; nothing was published"
+    );
+    assert!(refused.inner::<std::num::ParseIntError>().is_some());
+    assert!(std::error::Error::source(&refused).is_some());
+    assert_eq!(producer.version(), 0);
 }
 
 #[tokio::test]

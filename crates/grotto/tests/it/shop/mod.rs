@@ -5,7 +5,7 @@
 mod changes;
 mod model;
 
-use grotto::consumer::{Builder, Change, Refresh};
+use grotto::consumer::{Change, ConsumerBuilder, Refresh};
 use grotto::{Consumer, Declarations, Producer, Record, RecordRef, RecordType, Store, StoreUrl};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -93,7 +93,7 @@ impl Shop {
         self.folder.path().join("state")
     }
 
-    pub(crate) fn consumer(&self) -> Builder {
+    pub(crate) fn consumer(&self) -> ConsumerBuilder {
         Consumer::builder("shop", self.store())
     }
 
