@@ -35,6 +35,7 @@
 
 mod builder;
 mod chores;
+mod csv;
 mod cycle;
 mod guard;
 mod metrics;
@@ -50,6 +51,7 @@ mod takeover;
 mod validate;
 
 pub use builder::ProducerBuilder;
+pub use csv::CsvText;
 pub use cycle::{FullCycle, IncrementalCycle};
 pub use grotto_error::{AnyError, Error, ErrorKind, Result};
 pub use grotto_state::Mode;

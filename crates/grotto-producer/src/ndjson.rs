@@ -20,7 +20,7 @@ use grotto_state::{KeyValue, Mode};
 use line::{change, record};
 use places::{Place, Places};
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -232,10 +232,12 @@ fn read_chunks(
         let before = bytes.len();
         let limit = CHUNK.saturating_sub(before).max(CHUNK / 4) as u64;
         let read = reader.by_ref().take(limit).read_to_end(&mut bytes);
-        let read = read.map_err(|e| {
-            Error::invalid(format!(
+        let read = read.map_err(|e| match e.kind() {
+            // Says where it is.
+            ErrorKind::InvalidData => Error::invalid(format!("{source} {e}")),
+            _ => Error::invalid(format!(
                 "{source}: cannot be read after line {first_line}: {e}"
-            ))
+            )),
         })?;
         total += read as u64;
         if let Some(progress) = &progress {

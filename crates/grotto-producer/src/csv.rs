@@ -1,0 +1,259 @@
+//! Comma-separated values, read as the NDJSON that they stand for.
+//!
+//! Owns: which column is which field, and how a cell becomes a value of the field's type. Never: decides whether a
+//! record is right; the JSON decoder says so, with its field.
+//!
+//! A record comes out on the line on which it begins in the file, so that messages about lines are about those of
+//! the file.
+
+mod lines;
+
+use crate::{Error, Result};
+use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
+use grotto_format::schema::{FieldType, Schema, TypeId};
+use lines::Lined;
+use std::io::{self, BufRead, BufReader, Read};
+
+/// How far the header is looked through for what separates its cells.
+const LONGEST_HEADER: usize = 64 << 10;
+/// What may separate cells; the first one where there are equally many.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+
+/// The NDJSON of a text of comma-separated values: give it to [`NdjsonInput`](crate::NdjsonInput) as the reader.
+///
+/// The first line names fields of the type, in any order; fields without a column are null, and so is what an empty
+/// cell stands for. Cells are separated by commas, semicolons or tabs, whichever the header has most of; cells with
+/// a separator, a quote or a line break are quoted. Booleans are `true` and `false`, or `1` and `0`. A cell of a field
+/// that refers to a record of a single value is that value; records, lists and maps have no place in a cell.
+///
+/// ```
+/// # use std::io::Read as _;
+/// use grotto_format::Schema;
+/// use grotto_producer::CsvText;
+///
+/// let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }")?;
+/// let city = schema.find("City").expect("it is there");
+/// let mut text = String::new();
+/// CsvText::new("name,id\nBern,1\n,2\n".as_bytes(), &schema, city)?.read_to_string(&mut text)?;
+/// assert_eq!(text, "\n{\"name\":\"Bern\",\"id\":1}\n{\"id\":2}\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct CsvText<R> {
+    rows: Reader<BufReader<Lined<R>>>,
+    columns: Vec<Column>,
+    row: ByteRecord,
+    /// The line that is written next, from 1.
+    line: u64,
+    /// What was made and not read yet.
+    text: Vec<u8>,
+    read: usize,
+}
+
+#[derive(Debug)]
+struct Column {
+    /// Name of the field, as JSON.
+    name: Vec<u8>,
+    form: Form,
+}
+
+/// How a cell is written as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Text,
+    Number,
+    Boolean,
+}
+
+impl<R: Read> CsvText<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no header, it cannot be read, or it names a column that is no field of the type or
+    /// one whose value has no place in a cell. The message says which fields there are.
+    pub fn new(input: R, schema: &Schema, type_id: TypeId) -> Result<Self> {
+        let mut input = BufReader::with_capacity(LONGEST_HEADER, Lined::new(input));
+        let delimiter = delimiter(&mut input).map_err(unreadable)?;
+        let mut rows = ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(true)
+            .from_reader(input);
+        let header = rows.headers().map_err(|e| unreadable(plain(&e, 1)))?;
+        if header.is_empty() {
+            return Err(Error::invalid(
+                "expected a line with the names of the columns, found none",
+            ));
+        }
+        let mut columns = Vec::with_capacity(header.len());
+        for name in header {
+            columns.push(column(schema, type_id, name.trim())?);
+        }
+        for (at, name) in header.iter().enumerate() {
+            if header
+                .iter()
+                .take(at)
+                .any(|before| before.trim() == name.trim())
+            {
+                let message = format!("line 1: expected each column once, found {name:?} twice");
+                return Err(Error::invalid(message));
+            }
+        }
+        Ok(Self {
+            rows,
+            columns,
+            row: ByteRecord::new(),
+            line: 1,
+            text: Vec::new(),
+            read: 0,
+        })
+    }
+
+    /// Makes the text of the next row; `false` at the end.
+    fn next_row(&mut self) -> io::Result<bool> {
+        self.text.clear();
+        self.read = 0;
+        match self.rows.read_byte_record(&mut self.row) {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(error) => {
+                let byte = error.position().map_or(0, csv::Position::byte);
+                return Err(plain(&error, self.rows.get_mut().get_mut().line_from(byte)));
+            }
+        }
+        let byte = self.row.position().map_or(0, csv::Position::byte);
+        let begins = self.rows.get_mut().get_mut().line_from(byte);
+        while self.line < begins {
+            self.text.push(b'\n');
+            self.line += 1;
+        }
+        self.text.push(b'{');
+        let before = self.text.len();
+        for (column, cell) in self.columns.iter().zip(&self.row) {
+            if cell.is_empty() {
+                continue;
+            }
+            if self.text.len() > before {
+                self.text.push(b',');
+            }
+            self.text.extend_from_slice(&column.name);
+            self.text.push(b':');
+            column.form.write(cell, begins, &mut self.text)?;
+        }
+        self.text.extend_from_slice(b"}\n");
+        self.line += 1;
+        Ok(true)
+    }
+}
+
+impl<R: Read> Read for CsvText<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.read == self.text.len() && !self.next_row()? {
+            return Ok(0);
+        }
+        let rest = &self.text[self.read..];
+        let length = rest.len().min(into.len());
+        into[..length].copy_from_slice(&rest[..length]);
+        self.read += length;
+        Ok(length)
+    }
+}
+
+impl Form {
+    /// What is no number or boolean is written as text, which the decoder refuses by the name of its field.
+    fn write(self, cell: &[u8], line: u64, out: &mut Vec<u8>) -> io::Result<()> {
+        let text = std::str::from_utf8(cell).map_err(|_| {
+            let message = format!("line {line}: expected utf-8 text");
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        })?;
+        let word = text.trim();
+        match self {
+            Self::Number if is_json_number(word) => out.extend_from_slice(word.as_bytes()),
+            Self::Boolean if word == "1" || word.eq_ignore_ascii_case("true") => {
+                out.extend_from_slice(b"true");
+            }
+            Self::Boolean if word == "0" || word.eq_ignore_ascii_case("false") => {
+                out.extend_from_slice(b"false");
+            }
+            _ => serde_json::to_writer(out, text)?,
+        }
+        Ok(())
+    }
+}
+
+fn is_json_number(word: &str) -> bool {
+    serde_json::from_str::<&serde_json::value::RawValue>(word).is_ok_and(|value| {
+        value
+            .get()
+            .starts_with(|c: char| c == '-' || c.is_ascii_digit())
+    })
+}
+
+fn column(schema: &Schema, type_id: TypeId, name: &str) -> Result<Column> {
+    let ty = schema.get(type_id);
+    let Some(position) = ty.object().and_then(|object| object.position(name)) else {
+        let fields: Vec<&str> = ty
+            .fields()
+            .iter()
+            .map(|field| field.name.as_str())
+            .collect();
+        let fields = fields.join(", ");
+        return Err(Error::invalid(format!(
+            "line 1, column {name:?}: expected a field of {}: {fields}",
+            ty.name
+        )));
+    };
+    let field = &ty.fields()[position];
+    let scalar = match field.ty {
+        FieldType::Reference(to) => schema.get(to).wrapped().ok_or_else(|| {
+            let to = &schema.get(to).name;
+            Error::invalid(format!(
+                "line 1, column {name:?}: expected a field of one value, found a reference to {to}: \
+                 such records come as NDJSON"
+            ))
+        })?,
+        scalar => scalar,
+    };
+    let form = match scalar {
+        FieldType::Boolean => Form::Boolean,
+        FieldType::Int | FieldType::Long | FieldType::Float | FieldType::Double => Form::Number,
+        FieldType::String | FieldType::Bytes | FieldType::Reference(_) => Form::Text,
+    };
+    let name = serde_json::to_vec(name).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(Column { name, form })
+}
+
+/// What the header has most of.
+fn delimiter<R: Read>(input: &mut BufReader<R>) -> io::Result<u8> {
+    let start = input.fill_buf()?;
+    let header = start
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let count = |delimiter: &u8| header.iter().filter(|byte| *byte == delimiter).count();
+    // The last of equals is the largest: backwards, so that the first one is.
+    let most = DELIMITERS.into_iter().rev().max_by_key(count);
+    Ok(most.unwrap_or(b','))
+}
+
+fn unreadable(error: io::Error) -> Error {
+    let message = format!("the names of the columns cannot be read: {error}");
+    Error::invalid(message)
+}
+
+/// The error of a row that begins on this line.
+fn plain(error: &csv::Error, line: u64) -> io::Error {
+    let message = match error.kind() {
+        ErrorKind::Io(error) => return io::Error::new(error.kind(), error.to_string()),
+        ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
+            format!("line {line}: expected {expected_len} cells as in the first line, found {len}")
+        }
+        ErrorKind::Utf8 { .. } => format!("line {line}: expected utf-8 text"),
+        _ => format!("line {line}: {error}"),
+    };
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+#[cfg(test)]
+mod tests;

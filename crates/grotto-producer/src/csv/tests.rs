@@ -1,0 +1,96 @@
+//! What cells become.
+
+use super::*;
+
+const SCHEMA: &str =
+    "Item @PrimaryKey(id) { long id; string name; double price; boolean sold; Tag tag; Tags tags; }
+    Tag { string value; } Tags List<Tag>;";
+
+fn read(text: &str) -> Result<String> {
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let item = schema.find("Item").unwrap();
+    let mut out = String::new();
+    let mut reader = CsvText::new(text.as_bytes(), &schema, item)?;
+    let read = reader.read_to_string(&mut out);
+    read.map(|_| out).map_err(|e| Error::invalid(e.to_string()))
+}
+
+fn refusal(text: &str) -> String {
+    read(text).unwrap_err().to_string()
+}
+
+#[test]
+fn cells_become_values_of_their_fields() {
+    let text = "id,name,price,sold,tag\n1,\"a \"\"b\"\", c\",1.5,TRUE,new\n-2, d ,2e3,0,\n";
+    let expected = "\n{\"id\":1,\"name\":\"a \\\"b\\\", c\",\"price\":1.5,\"sold\":true,\"tag\":\"new\"}\n\
+                    {\"id\":-2,\"name\":\" d \",\"price\":2e3,\"sold\":false}\n";
+    assert_eq!(read(text).unwrap(), expected);
+}
+
+#[test]
+fn what_is_no_value_of_its_field_is_left_to_the_decoder_as_text() {
+    let text = read("id,sold\n0x7,yes\n01,\n+1,2\nNaN,\ntrue,\n").unwrap();
+    let expected = "\n{\"id\":\"0x7\",\"sold\":\"yes\"}\n{\"id\":\"01\"}\n{\"id\":\"+1\",\"sold\":\"2\"}\n\
+                    {\"id\":\"NaN\"}\n{\"id\":\"true\"}\n";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_record_stands_on_the_line_on_which_it_begins() {
+    let text = "id,name\n1,\"two\nlines\"\n\n\n2,b\n3,c";
+    for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+        let read = read(&text).unwrap();
+        let lines: Vec<&str> = read.split('\n').collect();
+        let expected = [
+            "",
+            "",
+            "",
+            "",
+            "",
+            r#"{"id":2,"name":"b"}"#,
+            r#"{"id":3,"name":"c"}"#,
+            "",
+        ];
+        assert!(lines[1].starts_with(r#"{"id":1,"name":"two"#), "{read}");
+        assert_eq!((lines[0], &lines[2..]), ("", &expected[2..]), "{text:?}");
+    }
+}
+
+#[test]
+fn semicolons_and_tabs_separate_too() {
+    for text in ["id;name\n1;a,b\n", "id\tname\n1\ta,b\n"] {
+        assert_eq!(read(text).unwrap(), "\n{\"id\":1,\"name\":\"a,b\"}\n");
+    }
+    assert_eq!(read("id\n7\n").unwrap(), "\n{\"id\":7}\n");
+}
+
+#[test]
+fn a_bad_header_is_refused_by_name() {
+    let expected =
+        "line 1, column \"nmae\": expected a field of Item: id, name, price, sold, tag, tags";
+    assert_eq!(refusal("id,nmae\n"), expected);
+    let nested = refusal("id,tags\n");
+    assert!(nested.contains("found a reference to Tags"), "{nested}");
+    let twice = refusal("id,name,id\n");
+    assert!(twice.contains("found \"id\" twice"), "{twice}");
+    assert!(refusal("").contains("found none"));
+}
+
+#[test]
+fn a_row_of_another_length_is_refused_by_its_line() {
+    let expected = "line 3: expected 2 cells as in the first line, found 3";
+    assert_eq!(refusal("id,name\n1,a\n2,b,c\n"), expected);
+    assert_eq!(refusal("id,name\r\n1,a\r\n2,b,c\r\n"), expected);
+}
+
+#[test]
+fn text_that_is_none_is_refused_by_its_line() {
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let item = schema.find("Item").unwrap();
+    let bytes: &[u8] = b"id,name\n1,a\n2,\xff\n";
+    let mut out = Vec::new();
+    let mut reader = CsvText::new(bytes, &schema, item).unwrap();
+    let error = reader.read_to_end(&mut out).unwrap_err();
+    assert_eq!(error.to_string(), "line 3: expected utf-8 text");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
