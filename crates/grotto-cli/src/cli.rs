@@ -4,7 +4,7 @@
 //! their code, in `commands`.
 
 use crate::commands::{
-    config, demo, diff, export, follow, get, inspect, log, publish, scan, verify,
+    config, demo, diff, export, follow, get, inspect, log, publish, scan, schema, verify,
 };
 use clap::{Parser, Subcommand};
 
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Show what changed between two versions, by key and field
     Diff(diff::Args),
+    /// Make a schema for records that have none; print, check and compare schemas
+    Schema(schema::Args),
     /// Work with configuration files
     Config(config::Args),
 }

@@ -12,10 +12,10 @@ use crate::{Error, Result};
 use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 use grotto_format::schema::{FieldType, Schema, TypeId};
 use lines::Lined;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
 /// How far the header is looked through for what separates its cells.
-const LONGEST_HEADER: usize = 64 << 10;
+const LONGEST_HEADER: u64 = 64 << 10;
 /// What may separate cells; the first one where there are equally many.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
@@ -40,7 +40,7 @@ const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// ```
 #[derive(Debug)]
 pub struct CsvText<R> {
-    rows: Reader<BufReader<Lined<R>>>,
+    rows: Reader<Lined<Whole<R>>>,
     columns: Vec<Column>,
     row: ByteRecord,
     /// The line that is written next, from 1.
@@ -49,6 +49,9 @@ pub struct CsvText<R> {
     text: Vec<u8>,
     read: usize,
 }
+
+/// The header, which was looked at before, and what follows it.
+type Whole<R> = Chain<Cursor<Vec<u8>>, BufReader<R>>;
 
 #[derive(Debug)]
 struct Column {
@@ -63,40 +66,57 @@ enum Form {
     Text,
     Number,
     Boolean,
+    /// What it looks like.
+    Any,
 }
 
 impl<R: Read> CsvText<R> {
-    /// Reads the header.
+    /// Reads the header; cells become values of the fields of this type.
     ///
     /// # Errors
     /// `Invalid` when there is no header, it cannot be read, or it names a column that is no field of the type or
     /// one whose value has no place in a cell. The message says which fields there are.
     pub fn new(input: R, schema: &Schema, type_id: TypeId) -> Result<Self> {
-        let mut input = BufReader::with_capacity(LONGEST_HEADER, Lined::new(input));
-        let delimiter = delimiter(&mut input).map_err(unreadable)?;
+        Self::with_columns(input, |name| form_of(schema, type_id, name))
+    }
+
+    /// Reads the header; cells become what they look like: numbers, booleans or text. For a look at what the columns
+    /// hold, before there is a schema.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no header, or it cannot be read.
+    pub fn untyped(input: R) -> Result<Self> {
+        Self::with_columns(input, |_| Ok(Form::Any))
+    }
+
+    fn with_columns(input: R, form_of: impl Fn(&str) -> Result<Form>) -> Result<Self> {
+        let mut input = BufReader::new(input);
+        let mut header = Vec::new();
+        let beginning = input
+            .by_ref()
+            .take(LONGEST_HEADER)
+            .read_until(b'\n', &mut header);
+        beginning.map_err(unreadable)?;
+        let delimiter = delimiter(&header);
         let mut rows = ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(true)
-            .from_reader(input);
+            .from_reader(Lined::new(Cursor::new(header).chain(input)));
         let header = rows.headers().map_err(|e| unreadable(plain(&e, 1)))?;
-        if header.is_empty() {
-            return Err(Error::invalid(
-                "expected a line with the names of the columns, found none",
-            ));
-        }
-        let mut columns = Vec::with_capacity(header.len());
-        for name in header {
-            columns.push(column(schema, type_id, name.trim())?);
-        }
-        for (at, name) in header.iter().enumerate() {
-            if header
-                .iter()
-                .take(at)
-                .any(|before| before.trim() == name.trim())
-            {
+        let mut columns: Vec<Column> = Vec::with_capacity(header.len());
+        for name in header.iter().map(str::trim) {
+            let json = serde_json::to_vec(name).map_err(|e| Error::internal(e.to_string()))?;
+            if columns.iter().any(|before| before.name == json) {
                 let message = format!("line 1: expected each column once, found {name:?} twice");
                 return Err(Error::invalid(message));
             }
+            let form = form_of(name)?;
+            columns.push(Column { name: json, form });
+        }
+        if columns.is_empty() {
+            return Err(Error::invalid(
+                "expected a line with the names of the columns, found none",
+            ));
         }
         Ok(Self {
             rows,
@@ -117,11 +137,11 @@ impl<R: Read> CsvText<R> {
             Ok(false) => return Ok(false),
             Err(error) => {
                 let byte = error.position().map_or(0, csv::Position::byte);
-                return Err(plain(&error, self.rows.get_mut().get_mut().line_from(byte)));
+                return Err(plain(&error, self.rows.get_mut().line_from(byte)));
             }
         }
         let byte = self.row.position().map_or(0, csv::Position::byte);
-        let begins = self.rows.get_mut().get_mut().line_from(byte);
+        let begins = self.rows.get_mut().line_from(byte);
         while self.line < begins {
             self.text.push(b'\n');
             self.line += 1;
@@ -167,12 +187,17 @@ impl Form {
         })?;
         let word = text.trim();
         match self {
-            Self::Number if is_json_number(word) => out.extend_from_slice(word.as_bytes()),
+            Self::Number | Self::Any if is_json_number(word) => {
+                out.extend_from_slice(word.as_bytes())
+            }
             Self::Boolean if word == "1" || word.eq_ignore_ascii_case("true") => {
                 out.extend_from_slice(b"true");
             }
             Self::Boolean if word == "0" || word.eq_ignore_ascii_case("false") => {
                 out.extend_from_slice(b"false");
+            }
+            Self::Any if word == "true" || word == "false" => {
+                out.extend_from_slice(word.as_bytes());
             }
             _ => serde_json::to_writer(out, text)?,
         }
@@ -188,7 +213,7 @@ fn is_json_number(word: &str) -> bool {
     })
 }
 
-fn column(schema: &Schema, type_id: TypeId, name: &str) -> Result<Column> {
+fn form_of(schema: &Schema, type_id: TypeId, name: &str) -> Result<Form> {
     let ty = schema.get(type_id);
     let Some(position) = ty.object().and_then(|object| object.position(name)) else {
         let fields: Vec<&str> = ty
@@ -213,26 +238,19 @@ fn column(schema: &Schema, type_id: TypeId, name: &str) -> Result<Column> {
         })?,
         scalar => scalar,
     };
-    let form = match scalar {
+    Ok(match scalar {
         FieldType::Boolean => Form::Boolean,
         FieldType::Int | FieldType::Long | FieldType::Float | FieldType::Double => Form::Number,
         FieldType::String | FieldType::Bytes | FieldType::Reference(_) => Form::Text,
-    };
-    let name = serde_json::to_vec(name).map_err(|e| Error::internal(e.to_string()))?;
-    Ok(Column { name, form })
+    })
 }
 
 /// What the header has most of.
-fn delimiter<R: Read>(input: &mut BufReader<R>) -> io::Result<u8> {
-    let start = input.fill_buf()?;
-    let header = start
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
+fn delimiter(header: &[u8]) -> u8 {
     let count = |delimiter: &u8| header.iter().filter(|byte| *byte == delimiter).count();
     // The last of equals is the largest: backwards, so that the first one is.
     let most = DELIMITERS.into_iter().rev().max_by_key(count);
-    Ok(most.unwrap_or(b','))
+    most.unwrap_or(b',')
 }
 
 fn unreadable(error: io::Error) -> Error {

@@ -13,6 +13,7 @@ pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod publish;
 pub(crate) mod scan;
+pub(crate) mod schema;
 pub(crate) mod verify;
 
 use crate::cli::Command;
@@ -32,6 +33,7 @@ pub(crate) async fn run(command: Command, out: &mut Out) -> Outcome<()> {
         Command::Inspect(args) => inspect::run(&args, out).await,
         Command::Verify(args) => verify::run(&args, out).await,
         Command::Diff(args) => diff::run(&args, out).await,
+        Command::Schema(args) => schema::run(&args, out).await,
         Command::Config(args) => config::run(&args, out),
     }
 }

@@ -17,6 +17,7 @@ mod places;
 mod readme;
 mod refusals;
 mod rules;
+mod schemas;
 mod state_dir;
 mod stores;
 #[cfg(target_os = "linux")]

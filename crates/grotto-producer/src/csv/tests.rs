@@ -62,6 +62,15 @@ fn semicolons_and_tabs_separate_too() {
         assert_eq!(read(text).unwrap(), "\n{\"id\":1,\"name\":\"a,b\"}\n");
     }
     assert_eq!(read("id\n7\n").unwrap(), "\n{\"id\":7}\n");
+    // From a source that gives a byte at a time, as what is behind a decompressor may.
+    let bytes = "id;name\n1;a,b\n".as_bytes().chunks(1);
+    let drop_by_drop = bytes.fold(Box::new(io::empty()) as Box<dyn Read>, |before, byte| {
+        Box::new(before.chain(byte))
+    });
+    let mut out = String::new();
+    let mut rows = CsvText::untyped(drop_by_drop).unwrap();
+    rows.read_to_string(&mut out).unwrap();
+    assert_eq!(out, "\n{\"id\":1,\"name\":\"a,b\"}\n");
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! Inputs of a cycle.
 //!
-//! Owns: one input or several, and naming file and line in what is refused. Never: opens the store.
+//! Owns: one input or several, in either format, and naming file and line in what is refused. Never: opens the store.
 
 use crate::failure::{Failure, Outcome};
-use crate::input::{self, Text};
+use crate::input::{self, Format, Text};
 use crate::progress::Bar;
+use grotto::Schema;
 use grotto::producer::{
-    Error, FullCycle, IncrementalCycle, Mode, NdjsonInput, Producer, Published, Result,
+    CsvText, Error, FullCycle, IncrementalCycle, Mode, NdjsonInput, Producer, Published, Result,
 };
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 /// Longest line of one of several inputs.
@@ -18,6 +19,7 @@ const MAX_LINE: u64 = 64 << 20;
 pub(super) struct Input {
     type_name: Option<String>,
     source: String,
+    format: Format,
     text: Text,
 }
 
@@ -33,8 +35,8 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Opens all inputs.
-pub(super) fn open(inputs: &[String], bar: &Bar) -> Outcome<Vec<Input>> {
+/// Opens all inputs; those of `format`, or of what their names say.
+pub(super) fn open(inputs: &[String], format: Option<Format>, bar: &Bar) -> Outcome<Vec<Input>> {
     let open = |input: &String| {
         let (type_name, file) = named(input);
         let text = input::open(file, bar)?;
@@ -42,22 +44,38 @@ pub(super) fn open(inputs: &[String], bar: &Bar) -> Outcome<Vec<Input>> {
         Ok(Input {
             type_name: type_name.map(str::to_owned),
             source: source.to_owned(),
+            format: format.unwrap_or_else(|| Format::of(file)),
             text,
         })
     };
     inputs.iter().map(open).collect()
 }
 
-/// Publishes all inputs in one cycle; `default` is the type of those that name none.
+impl Input {
+    /// The same as NDJSON of a type of the schema; `default` where the input names none.
+    fn typed(mut self, schema: &Schema, default: Option<&str>) -> Outcome<Self> {
+        self.type_name = self.type_name.or_else(|| default.map(str::to_owned));
+        let named = self.type_name.as_deref().and_then(|name| schema.find(name));
+        if let (Format::Csv, Some(type_id)) = (self.format, named) {
+            let text = CsvText::new(self.text, schema, type_id);
+            let source = &self.source;
+            let text = text.map_err(|e| Failure::invalid(format!("{source} {e}")))?;
+            self.text = Box::new(text);
+        }
+        Ok(self)
+    }
+}
+
+/// Publishes all inputs in one cycle under a schema; `default` is the type of those that name none.
 pub(super) async fn publish(
     producer: &Producer,
-    mut inputs: Vec<Input>,
-    default: Option<String>,
+    schema: &Schema,
+    inputs: Vec<Input>,
+    default: Option<&str>,
     mode: Mode,
 ) -> Outcome<Option<Published>> {
-    for input in &mut inputs {
-        input.type_name = input.type_name.take().or_else(|| default.clone());
-    }
+    let inputs = inputs.into_iter().map(|input| input.typed(schema, default));
+    let mut inputs = inputs.collect::<Outcome<Vec<_>>>()?;
     let published = match (inputs.pop(), inputs.is_empty(), mode) {
         (None, _, _) => return Err(Failure::invalid("expected an input, found none")),
         (Some(only), true, mode) => {
@@ -114,6 +132,7 @@ fn each_line(input: Input, mut take: impl FnMut(&str, &str, u64) -> Result<()>) 
         type_name,
         source,
         text,
+        format: _,
     } = input;
     let type_name = type_name.unwrap_or_default();
     let mut text = BufReader::new(text);
@@ -130,6 +149,9 @@ fn each_line(input: Input, mut take: impl FnMut(&str, &str, u64) -> Result<()>) 
                 )));
             }
             Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                return Err(Error::invalid(format!("{source} {error}")));
+            }
             Err(error) => return Err(refused(format!("cannot be read: {error}"))),
         }
         let line = std::str::from_utf8(&line)

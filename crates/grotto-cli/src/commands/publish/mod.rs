@@ -8,6 +8,7 @@ mod report;
 
 use crate::config::{Performance, Role, Settings, read_text};
 use crate::failure::{Failure, Outcome};
+use crate::input::Format;
 use crate::output::Out;
 use crate::progress::Bar;
 use crate::target::{Target, TargetArgs};
@@ -42,9 +43,13 @@ pub(crate) struct Args {
     /// Schema of the records; not needed once the dataset has one
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// NDJSON, plain or zstd; - for the standard input; TYPE=FILE, repeated, for several types
+    /// NDJSON, or CSV with a header, plain, gzip or zstd; - for the standard input; TYPE=FILE, repeated, for
+    /// several types
     #[arg(long, value_name = "FILE", required = true)]
     input: Vec<String>,
+    /// Format of the input [default: csv for names that end in .csv or .tsv, otherwise ndjson]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
     /// Type of the records; not needed where only one type stands by itself
     #[arg(long = "type", value_name = "TYPE")]
     type_name: Option<String>,
@@ -103,7 +108,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let schema = schema_file.as_deref().map(read_schema).transpose()?;
     let bar = Bar::new("reading", out.is_json());
     // Opened before the store, so that a missing file leaves no trace there.
-    let inputs = inputs::open(&args.input, &bar)?;
+    let inputs = inputs::open(&args.input, args.format, &bar)?;
     let builder = || {
         Ok::<_, Failure>(settings(
             args,
@@ -121,14 +126,17 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         .lazy_fence(true)
         .open()
         .await
-        .map_err(|e| with_hint(e, args, schema.is_none()))?;
+        .map_err(|e| with_hint(e, args, &name, schema.is_none()))?;
     let type_name = type_name(args, schema.as_ref(), &producer)?;
     let mode = if args.incremental {
         Mode::Incremental
     } else {
         Mode::Full
     };
-    let published = inputs::publish(&producer, inputs, type_name, mode).await?;
+    let state = producer.state();
+    let schema = schema.as_ref().unwrap_or(state.schema());
+    let type_name = type_name.as_deref();
+    let published = inputs::publish(&producer, schema, inputs, type_name, mode).await?;
     drop(bar);
     match published {
         Some(published) => {
@@ -185,7 +193,7 @@ pub(crate) fn read_schema(path: &Path) -> Outcome<Schema> {
     Schema::parse(&text).map_err(|e| Failure::invalid(format!("{}: {e}", path.display())))
 }
 
-fn with_hint(error: grotto::producer::Error, args: &Args, missing: bool) -> Failure {
+fn with_hint(error: grotto::producer::Error, args: &Args, name: &str, missing: bool) -> Failure {
     let lost = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
     let no_schema = error.kind() == ErrorKind::NoSchema;
     let failure = Failure::from(error);
@@ -193,7 +201,13 @@ fn with_hint(error: grotto::producer::Error, args: &Args, missing: bool) -> Fail
         return failure.hint("with a full input, --start-over begins anew without what is damaged");
     }
     if missing && no_schema {
-        return failure.hint("describe the records in a file and give it with --schema");
+        let input = args
+            .input
+            .first()
+            .map_or("FILE", |input| inputs::named(input).1);
+        return failure.hint(format!(
+            "`grotto schema infer {input} > {name}.schema` writes one; read it, then give it with --schema {name}.schema"
+        ));
     }
     failure
 }

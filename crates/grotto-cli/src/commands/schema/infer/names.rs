@@ -1,0 +1,218 @@
+//! The types of a shape, with names.
+//!
+//! Owns: declaring one type per object, list and scalar of a list. Never: two types of one name.
+
+use super::shape::{Fields, Kind, Shape};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Names of types that hold one scalar, as those of lists do.
+const SCALARS: [&str; 4] = ["Boolean", "Long", "Double", "String"];
+
+/// The types declared so far: name and what follows it in the schema language.
+#[derive(Debug, Default)]
+pub(super) struct Types {
+    order: Vec<String>,
+    bodies: BTreeMap<String, String>,
+    /// Names of types whose fields are still being looked at, too.
+    taken: BTreeSet<String>,
+    /// What a person should know of the result.
+    pub(super) notes: Vec<String>,
+}
+
+impl Types {
+    /// The schema as text: the first type is that of the records.
+    pub(super) fn text(&self) -> String {
+        let body = |name: &String| format!("{name}{}\n", self.bodies[name]);
+        self.order.iter().rev().map(body).collect()
+    }
+
+    /// Declares the type of the records.
+    ///
+    /// # Errors
+    /// Says which name of a field no schema can have.
+    pub(super) fn records(
+        &mut self,
+        name: &str,
+        key: Option<&str>,
+        fields: &Fields,
+    ) -> Result<(), String> {
+        let name = self.take_name(name, name);
+        self.object(&name, key, fields, &name)
+    }
+
+    /// Declares the type of an object under a name that was taken for it.
+    fn object(
+        &mut self,
+        name: &str,
+        key: Option<&str>,
+        fields: &Fields,
+        path: &str,
+    ) -> Result<(), String> {
+        let mut body = key.map_or_else(String::new, |key| format!(" @PrimaryKey({key})"));
+        body.push_str(" {\n");
+        for (field, shape) in &fields.all {
+            let path = format!("{path}.{field}");
+            if !is_name(field) {
+                return Err(format!(
+                    "field {path}: expected a name of letters, digits and _, as schemas have them: rename it in \
+                     the input"
+                ));
+            }
+            let ty = self.field(name, field, shape, &path)?;
+            body.push_str(&format!("    {ty} {field};\n"));
+        }
+        body.push('}');
+        self.add(name, body);
+        Ok(())
+    }
+
+    /// The type of a field, as it is written before its name.
+    fn field(
+        &mut self,
+        parent: &str,
+        field: &str,
+        shape: &Shape,
+        path: &str,
+    ) -> Result<String, String> {
+        Ok(match &shape.kind {
+            Kind::Unknown => {
+                self.notes
+                    .push(format!("{path} is null in all records: taken for text"));
+                "string".to_owned()
+            }
+            Kind::Boolean => "boolean".to_owned(),
+            Kind::Whole => "long".to_owned(),
+            Kind::Real => "double".to_owned(),
+            Kind::Text => "string".to_owned(),
+            Kind::List(_) | Kind::Object(_) => self.reference(parent, field, shape, path)?,
+        })
+    }
+
+    /// The type of a record that is referred to: of an object, of a list, or of a scalar within one.
+    fn reference(
+        &mut self,
+        parent: &str,
+        field: &str,
+        shape: &Shape,
+        path: &str,
+    ) -> Result<String, String> {
+        match &shape.kind {
+            Kind::Object(fields) if fields.all.is_empty() => Err(format!(
+                "field {path}: expected objects with fields, found only empty ones: leave it out of the input"
+            )),
+            Kind::Object(fields) => {
+                let name = self.take_name(parent, &type_name(field));
+                self.object(&name, None, fields, path)?;
+                Ok(name)
+            }
+            Kind::List(element) => {
+                if matches!(element.kind, Kind::Unknown) {
+                    self.notes.push(format!(
+                        "{path} is empty in all records: taken for a list of text"
+                    ));
+                }
+                let element =
+                    self.reference(parent, &singular(field), element, &format!("{path}[]"))?;
+                let name = format!("ListOf{element}");
+                Ok(self.declare(&name, parent, format!(" List<{element}>;")))
+            }
+            Kind::Boolean => Ok(self.wrapper("Boolean", "boolean")),
+            Kind::Whole => Ok(self.wrapper("Long", "long")),
+            Kind::Real => Ok(self.wrapper("Double", "double")),
+            Kind::Text | Kind::Unknown => Ok(self.wrapper("String", "string")),
+        }
+    }
+
+    fn wrapper(&mut self, name: &str, scalar: &str) -> String {
+        self.declare(name, name, format!(" {{\n    {scalar} value;\n}}"))
+    }
+
+    /// A name that is not taken, with that of the parent before it if need be, and takes it. Names of scalars stay
+    /// free.
+    fn take_name(&mut self, parent: &str, name: &str) -> String {
+        let mut free = name.to_owned();
+        while self.taken.contains(&free) || SCALARS.contains(&free.as_str()) {
+            free = format!("{parent}{free}");
+        }
+        self.taken.insert(free.clone());
+        free
+    }
+
+    /// Declares a list or a scalar, unless there is the same already.
+    fn declare(&mut self, name: &str, parent: &str, body: String) -> String {
+        if self.bodies.get(name) == Some(&body) {
+            return name.to_owned();
+        }
+        let name = match SCALARS.contains(&name) {
+            true => name.to_owned(),
+            false => self.take_name(parent, name),
+        };
+        self.add(&name, body);
+        name
+    }
+
+    fn add(&mut self, name: &str, body: String) {
+        self.bodies.insert(name.to_owned(), body);
+        self.order.push(name.to_owned());
+    }
+}
+
+/// Whether a schema may have a field of this name.
+pub(super) fn is_name(text: &str) -> bool {
+    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    begins && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The name of a type for a field or a file: `home_address` is `HomeAddress`.
+pub(super) fn type_name(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|c| c.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    };
+    let name: String = words.map(capital).collect();
+    match name.chars().next() {
+        Some(first) if !first.is_ascii_digit() => name,
+        _ => format!("Record{name}"),
+    }
+}
+
+/// The English singular of a plural, as far as a rule goes.
+pub(super) fn singular(text: &str) -> String {
+    let ends = |end: &str| text.strip_suffix(end).filter(|stem| stem.len() > 1);
+    if let Some(stem) = ends("ies") {
+        return format!("{stem}y");
+    }
+    for end in ["sses", "xes", "ches", "shes"] {
+        if ends(end).is_some() {
+            return text[..text.len() - 2].to_owned();
+        }
+    }
+    match ends("s") {
+        Some(stem) if !stem.ends_with(['s', 'u', 'i']) => stem.to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_or_field_gives_a_type_its_name() {
+        for (text, expected) in [
+            ("cities", "City"),
+            ("home_address", "HomeAddress"),
+            ("boxes", "Box"),
+            ("news", "New"),
+            ("status", "Status"),
+            ("glass", "Glass"),
+            ("2023-07", "Record202307"),
+            ("übung", "Bung"),
+            ("", "Record"),
+        ] {
+            assert_eq!(type_name(&singular(text)), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What the values of an input have in common.
+//!
+//! Owns: one shape per field, grown value by value, and the refusal of values that have nothing in common. Never:
+//! names a type.
+
+use super::value::Json;
+use std::collections::HashMap;
+
+/// Objects with more fields than this are maps written as objects.
+const MOST_FIELDS: usize = 1_000;
+
+/// What is known of the values at one place.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    pub(super) kind: Kind,
+    /// Values seen, nulls not counted.
+    pub(super) values: u64,
+    /// Line of the value that decided the kind.
+    decided: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) enum Kind {
+    /// Only nulls so far.
+    #[default]
+    Unknown,
+    Boolean,
+    Whole,
+    Real,
+    Text,
+    List(Box<Shape>),
+    Object(Fields),
+}
+
+/// Fields in the order in which they first came.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    pub(super) all: Vec<(String, Shape)>,
+    positions: HashMap<String, usize>,
+}
+
+/// How values are taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// The line that they are on.
+    pub(super) line: u64,
+    /// Numbers and booleans beside text are text: cells of a table do not say what they are.
+    pub(super) untyped: bool,
+}
+
+impl Kind {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "null",
+            Self::Boolean => "a boolean",
+            Self::Whole => "a whole number",
+            Self::Real => "a number",
+            Self::Text => "text",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    fn of(value: &Json) -> Self {
+        match value {
+            Json::Null => Self::Unknown,
+            Json::Boolean(_) => Self::Boolean,
+            Json::Whole(_) => Self::Whole,
+            Json::Real(_) => Self::Real,
+            Json::Text(_) => Self::Text,
+            Json::List(_) => Self::List(Box::default()),
+            Json::Object(_) => Self::Object(Fields::default()),
+        }
+    }
+
+    fn is_scalar(&self) -> bool {
+        !matches!(self, Self::List(_) | Self::Object(_))
+    }
+}
+
+impl Shape {
+    /// Takes one more value in. `Err` says at which path below this one what was expected and found.
+    pub(super) fn take(&mut self, value: &Json, rules: Rules) -> Result<(), String> {
+        if matches!(value, Json::Null) {
+            return Ok(());
+        }
+        self.values += 1;
+        self.unite(Kind::of(value), rules)?;
+        match (&mut self.kind, value) {
+            (Kind::List(element), Json::List(values)) => values
+                .iter()
+                .try_for_each(|value| element.take(value, rules))
+                .map_err(|why| format!("[]{why}")),
+            (Kind::Object(fields), Json::Object(values)) => values
+                .iter()
+                .try_for_each(|(name, value)| fields.take(name, value, rules)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The kind that holds what was seen and what comes.
+    fn unite(&mut self, found: Kind, rules: Rules) -> Result<(), String> {
+        let united = match (&self.kind, found) {
+            (Kind::Unknown, found) => found,
+            (Kind::Whole, Kind::Real) => Kind::Real,
+            (Kind::Boolean, Kind::Boolean)
+            | (Kind::Whole, Kind::Whole)
+            | (Kind::Real, Kind::Whole | Kind::Real)
+            | (Kind::Text, Kind::Text)
+            | (Kind::List(_), Kind::List(_))
+            | (Kind::Object(_), Kind::Object(_)) => return Ok(()),
+            (known, found) if rules.untyped && known.is_scalar() && found.is_scalar() => Kind::Text,
+            (known, found) => {
+                let (known, found) = (known.name(), found.name());
+                let decided = self.decided;
+                return Err(format!(
+                    ": expected {known} as on line {decided}, found {found}"
+                ));
+            }
+        };
+        (self.kind, self.decided) = (united, rules.line);
+        Ok(())
+    }
+}
+
+impl Fields {
+    fn take(&mut self, name: &str, value: &Json, rules: Rules) -> Result<(), String> {
+        let at = match self.positions.get(name) {
+            Some(at) => *at,
+            None if self.all.len() == MOST_FIELDS => {
+                return Err(format!(
+                    ": expected at most {MOST_FIELDS} fields; an object of keys and values is a map, which \
+                     only a person can tell from a record: write its type as `MapOf… Map<String, …>`"
+                ));
+            }
+            None => {
+                self.all.push((name.to_owned(), Shape::default()));
+                self.positions.insert(name.to_owned(), self.all.len() - 1);
+                self.all.len() - 1
+            }
+        };
+        let field = self.all[at].1.take(value, rules);
+        field.map_err(|why| format!(".{name}{why}"))
+    }
+}
