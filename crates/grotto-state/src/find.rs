@@ -112,10 +112,7 @@ impl<'a> Way<'a> for Finder<'a> {
             Some(only) => only,
             None => KeyLayout::new(self.layouts.get(usize::from(loc.tag))?, self.single?.0)?,
         };
-        Some((
-            record_at(self.state, self.type_id, ordinal, *loc, layout)?,
-            key,
-        ))
+        Some((record_at(self.of(), ordinal, *loc, layout)?, key))
     }
 }
 
@@ -210,12 +207,17 @@ impl<'a> Finder<'a> {
         }
     }
 
+    #[inline(always)]
+    fn of(&self) -> (&'a State, &'a [Segment], TypeId) {
+        (self.state, self.segments, self.type_id)
+    }
+
     /// The record at an ordinal of the index.
     #[inline(always)]
     pub(crate) fn row(&self, ordinal: u32) -> Option<Record<'a>> {
         let loc = self.blocks.get((ordinal >> self.shift) as usize)?;
         let layout = self.layouts.get(usize::from(loc.tag))?;
-        record_at(self.state, self.type_id, ordinal, *loc, layout)
+        record_at(self.of(), ordinal, *loc, layout)
     }
 }
 
@@ -248,13 +250,12 @@ fn is_usual<K: Key + ?Sized>(single: Option<(u16, FieldType)>, key: &K) -> bool 
 
 #[inline(always)]
 fn record_at<'a>(
-    state: &'a State,
-    type_id: TypeId,
+    (state, segments, type_id): (&'a State, &'a [Segment], TypeId),
     ordinal: u32,
     loc: Loc,
     layout: &'a Layout,
 ) -> Option<Record<'a>> {
-    let segment = state.segments.get(usize::from(loc.segment))?;
+    let segment = segments.get(usize::from(loc.segment))?;
     Some(Record::new(
         state,
         type_id,

@@ -98,7 +98,8 @@ impl<'a> Way<'a> for Tables<'a> {
             layouts => layouts.get(usize::from(loc.tag))?,
         };
         let key = layout.slots.get(usize::from(self.column))?;
-        let record = record_at(self.state, self.type_id, ordinal, *loc, layout)?;
+        let of = (self.state, self.state.segments.as_slice(), self.type_id);
+        let record = record_at(of, ordinal, *loc, layout)?;
         Some((record, key))
     }
 }

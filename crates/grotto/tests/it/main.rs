@@ -15,6 +15,7 @@ mod examples;
 mod inline;
 mod keys;
 mod kinds;
+mod market;
 mod nulls;
 mod parallel;
 mod refused;
