@@ -25,9 +25,12 @@ examples! {
     "../../examples/evolution.rs" evolution
     "../../examples/nested.rs" nested
     "../../examples/quickstart.rs" quickstart
+    "../../examples/reacting.rs" reacting
     "../../examples/stream.rs" stream
+    "../../examples/time_travel.rs" time_travel
     "../../examples/unit_test.rs" unit_test
     "../../examples/untyped.rs" untyped
+    "../../examples/validator.rs" validator
     "../../examples/with.rs" with
     "../../examples/with_dates.rs" with_dates
 }

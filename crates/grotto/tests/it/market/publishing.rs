@@ -127,19 +127,18 @@ async fn a_keyed_record_changes_for_all_that_refer_to_it() {
 async fn a_run_that_is_dropped_leaves_a_producer_that_goes_on() {
     let market = Market::new();
     let producer = market.published(&[product("tea", 450)]).await;
-    let (sender, began) = std::sync::mpsc::channel();
+    let (sender, began) = tokio::sync::oneshot::channel();
     let (go_on, wait) = std::sync::mpsc::channel::<()>();
     let run = producer.run_incremental(move |cycle| {
-        sender.send(())?;
+        sender.send(()).map_err(|()| "nobody waits")?;
         wait.recv()?;
         Ok(cycle.upsert(&product("cup", 900))?)
     });
     let mut run = Box::pin(run);
     // Polled until the closure is at work on its thread, then dropped.
-    let started = tokio::task::spawn_blocking(move || began.recv());
     tokio::select! {
         _ = &mut run => panic!("the closure waits"),
-        started = started => started.expect("thread").expect("it began"),
+        began = began => began.expect("it began"),
     }
     drop(run);
     go_on.send(()).expect("the closure is still there");
