@@ -3,6 +3,7 @@
 //!
 //! Owns: the records, and a producer and consumers over a folder of its own. Never asserts anything by itself.
 
+mod evolving;
 mod fields;
 mod publishing;
 mod reading;

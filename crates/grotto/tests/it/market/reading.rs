@@ -1,6 +1,6 @@
 //! What readers of the shop rely on.
 
-use super::{Market, PATIENCE, Product, euros, product};
+use super::{Market, PATIENCE, Product, ProductRef, euros, product};
 use grotto::{Field, OwnedRef, RecordRef, testing};
 use std::collections::HashMap;
 
@@ -81,9 +81,7 @@ fn a_scan_of_all_products_runs_on_many_threads() {
     let all = products(9_000);
     let shop = testing::state().with_all(&all).build().expect("a state");
     let bound = shop.typed::<Product>().expect("typed");
-    let add = |sum: i64, product: <Product as grotto::engine::state::typed::Element>::Ref<'_>| {
-        sum + product.price().cents()
-    };
+    let add = |sum: i64, product: ProductRef<'_>| sum + product.price().cents();
     let total = bound.par_fold(4, || 0, add, |a, b| a + b);
     assert_eq!(total, (0..9_000).sum::<i64>());
     assert!(bound.split(4).len() > 1);
