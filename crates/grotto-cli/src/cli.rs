@@ -4,7 +4,7 @@
 //! their code, in `commands`.
 
 use crate::commands::{
-    config, demo, diff, export, follow, get, inspect, log, publish, scan, schema, verify,
+    config, datasets, demo, diff, export, follow, get, inspect, log, publish, scan, schema, verify,
 };
 use clap::{Parser, Subcommand};
 
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Scan(scan::Args),
     /// Print all records of a type, ordered by primary key
     Export(export::Args),
+    /// List the datasets of a store
+    Datasets(datasets::Args),
     /// List the versions of a dataset
     Log(log::Args),
     /// Follow a dataset and tell of every version as it comes

@@ -139,6 +139,11 @@ impl Failure {
         matches!(self.kind, Kind::Of(Corrupt | Missing))
     }
 
+    /// Whether another writer was first.
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self.kind, Kind::Of(ErrorKind::Fenced))
+    }
+
     /// Whether another process holds what only one may have.
     pub(crate) fn is_busy(&self) -> bool {
         self.kind == Kind::Of(ErrorKind::Busy)

@@ -17,6 +17,7 @@ use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
 use grotto_state::{KeyValue, Mode};
+pub(crate) use line::find_type;
 use line::{change, record};
 use places::{Place, Places};
 use std::collections::BTreeMap;
@@ -34,26 +35,19 @@ pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// NDJSON to publish.
 pub struct NdjsonInput {
-    /// Type of the records.
+    /// Type of the records; empty where every line of changes names its own.
     pub type_name: String,
     /// Where they come from, for messages.
     pub source_name: String,
     /// The text.
     pub reader: Box<dyn Read + Send>,
-    /// Whether the lines are all records, or changes: records to upsert, or
-    /// `{"op":"upsert|delete","type":…,"record":…,"key":…}`.
-    pub mode: Mode,
     /// Told how far reading is.
     pub progress: Option<Progress>,
 }
 
 impl std::fmt::Debug for NdjsonInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "NdjsonInput({} of {}, {:?})",
-            self.type_name, self.source_name, self.mode
-        )
+        write!(f, "NdjsonInput({} of {})", self.type_name, self.source_name)
     }
 }
 
@@ -86,21 +80,36 @@ enum Change {
 }
 
 impl Producer {
-    /// Publishes NDJSON in one cycle.
+    /// Publishes NDJSON in one cycle: all records, or changes, which are records to upsert and operations,
+    /// `{"op":"upsert|delete","type":…,"record":…,"key":…}`.
     ///
     /// # Errors
     /// As [`run_cycle`](Self::run_cycle); `Invalid` names source, line, field, what was expected and
     /// what was found.
-    pub async fn publish_ndjson(&self, input: NdjsonInput) -> Result<Option<Published>> {
+    pub async fn publish_ndjson(
+        &self,
+        mode: Mode,
+        inputs: impl IntoIterator<Item = NdjsonInput>,
+    ) -> Result<Option<Published>> {
         let threads = self.shared.settings.threads;
-        match input.mode {
+        let inputs: Vec<NdjsonInput> = inputs.into_iter().collect();
+        match mode {
             Mode::Full => {
-                let fill = move |cycle: &mut FullCycle| Ok(add_lines(cycle, input, threads)?);
+                let fill = move |cycle: &mut FullCycle| {
+                    for input in inputs {
+                        add_lines(cycle, input, threads)?;
+                    }
+                    Ok(())
+                };
                 self.run_cycle(fill).await
             }
             Mode::Incremental => {
-                let fill =
-                    move |cycle: &mut IncrementalCycle| Ok(apply_lines(cycle, input, threads)?);
+                let fill = move |cycle: &mut IncrementalCycle| {
+                    for input in inputs {
+                        apply_lines(cycle, input, threads)?;
+                    }
+                    Ok(())
+                };
                 self.run_incremental(fill).await
             }
         }
@@ -114,7 +123,7 @@ fn add_lines(cycle: &mut FullCycle, input: NdjsonInput, threads: usize) -> Resul
         Change::Record(id, span) => cycle.add_flat(id, &flat[span], line.position),
         Change::Delete(..) => Err(Error::internal("a full-state cycle met a delete")),
     };
-    decode(input, &schema, threads, &mut add)
+    decode(input, Mode::Full, &schema, threads, &mut add)
 }
 
 fn apply_lines(cycle: &mut IncrementalCycle, input: NdjsonInput, threads: usize) -> Result<()> {
@@ -128,12 +137,13 @@ fn apply_lines(cycle: &mut IncrementalCycle, input: NdjsonInput, threads: usize)
             cycle.delete_from(name, key.as_slice()).map(|_| ())
         }
     };
-    decode(input, &schema, threads, &mut apply)
+    decode(input, Mode::Incremental, &schema, threads, &mut apply)
 }
 
 /// Runs reader, decoders and `take`; `take` sees the lines in order.
 fn decode(
     input: NdjsonInput,
+    mode: Mode,
     schema: &Arc<Schema>,
     threads: usize,
     take: &mut dyn FnMut(Line, &[u8]) -> Result<()>,
@@ -142,15 +152,11 @@ fn decode(
         type_name,
         source_name,
         reader,
-        mode,
         progress,
     } = input;
-    let Some(id) = schema.find(&type_name) else {
-        let names: Vec<&str> = schema.types().iter().map(|t| t.name.as_str()).collect();
-        return Err(Error::invalid(format!(
-            "no type {type_name}: expected one of {}",
-            names.join(", ")
-        )));
+    let id = match type_name.as_str() {
+        "" => None,
+        name => Some(find_type(schema, name)?),
     };
     let source = Source {
         name: &source_name,
@@ -317,7 +323,7 @@ fn decode_lines(
     text: &Text,
     builder: &mut FlatBuilder,
     schema: &Schema,
-    id: TypeId,
+    id: Option<TypeId>,
     mode: Mode,
     source: &str,
 ) -> Result<Vec<Line>> {

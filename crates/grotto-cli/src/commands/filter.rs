@@ -1,19 +1,64 @@
-//! `--where FIELD=VALUE`.
+//! `--where FIELD=VALUE`, and the other comparisons.
 //!
-//! Owns: finding the field and reading the value by its type. Never: reads a record it was not
+//! Owns: finding the field, reading the value by its type, and comparing. Never: reads a record it was not
 //! given.
 
 use crate::failure::{Failure, Outcome};
 use crate::records::{Part, part};
 use grotto::engine::state::Record;
 use grotto::schema::{FieldType, Schema, TypeId};
+use regex::bytes::Regex;
+use std::cmp::Ordering;
 
-/// Records with one value in one field.
+/// Records whose value of one field compares in one way.
 #[derive(Debug)]
 pub(crate) struct Filter {
     steps: Vec<u16>,
     leaf: FieldType,
-    wanted: Wanted,
+    test: Test,
+}
+
+/// What a value must be.
+#[derive(Debug)]
+enum Test {
+    Compares(Comparison, Wanted),
+    Matches(Regex),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    AtMost,
+    Greater,
+    AtLeast,
+}
+
+/// Each comparison as it is written; longer ones first.
+const COMPARISONS: [(&str, Comparison); 6] = [
+    ("!=", Comparison::NotEqual),
+    ("<=", Comparison::AtMost),
+    (">=", Comparison::AtLeast),
+    ("=", Comparison::Equal),
+    ("<", Comparison::Less),
+    (">", Comparison::Greater),
+];
+
+/// What is expected, in messages.
+const EXPECTED: &str = "a field, one of = != < <= > >= ~, and a value";
+
+impl Comparison {
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::AtMost => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::AtLeast => order.is_ge(),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -25,37 +70,76 @@ enum Wanted {
 }
 
 impl Filter {
-    /// Reads `field=value`, `reference.field=value` or `field=null`.
+    /// Reads `field=value`, `reference.field>value`, `field!=null` or `field~pattern`.
     pub(crate) fn parse(schema: &Schema, type_id: TypeId, text: &str) -> Outcome<Self> {
-        let Some((path, value)) = text.split_once('=') else {
-            return Err(Failure::invalid(format!(
-                "--where {text:?}: expected FIELD=VALUE"
-            )));
+        let refused = || Failure::invalid(format!("--where {text:?}: expected {EXPECTED}"));
+        let at = text.find(['=', '!', '<', '>', '~']).ok_or_else(refused)?;
+        let (path, rest) = text.split_at(at);
+        let path = path.trim();
+        let (steps, leaf) = resolve(schema, type_id, path)?;
+        let test = match rest.strip_prefix('~') {
+            Some(pattern) => matching(path, leaf, pattern)?,
+            None => {
+                let known = |(sign, comparison): &(&str, Comparison)| {
+                    rest.strip_prefix(sign).map(|value| (*comparison, value))
+                };
+                let (comparison, value) = COMPARISONS.iter().find_map(known).ok_or_else(refused)?;
+                compared(path, leaf, comparison, value)?
+            }
         };
-        let (steps, leaf) = resolve(schema, type_id, path.trim())?;
-        let wanted = wanted(leaf, value).ok_or_else(|| {
-            let expected = leaf.keyword();
-            Failure::invalid(format!(
-                "--where {path}: expected {expected}, found {value:?}"
-            ))
-        })?;
-        Ok(Self {
-            steps,
-            leaf,
-            wanted,
-        })
+        Ok(Self { steps, leaf, test })
     }
 
-    /// Whether a record has the value.
+    /// Whether a record has such a value. Null is less or greater than nothing, and matches nothing.
     pub(crate) fn matches(&self, record: &Record<'_>) -> bool {
-        let wanted = match &self.wanted {
-            Wanted::Null => Part::Null,
-            Wanted::Whole(word) => Part::Whole(*word),
-            Wanted::Real(value) => Part::Real(*value),
-            Wanted::Text(text) => Part::Text(text.as_bytes()),
-        };
-        part(record, &self.steps, self.leaf) == wanted
+        let found = part(record, &self.steps, self.leaf);
+        match (&self.test, found) {
+            (Test::Matches(pattern), Part::Text(text)) => pattern.is_match(text),
+            (Test::Matches(_), _) => false,
+            (Test::Compares(comparison, wanted), found) => {
+                let wanted = match wanted {
+                    Wanted::Null => Part::Null,
+                    Wanted::Whole(word) => Part::Whole(*word),
+                    Wanted::Real(value) => Part::Real(*value),
+                    Wanted::Text(text) => Part::Text(text.as_bytes()),
+                };
+                let equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+                (equality || found != Part::Null) && comparison.holds(found.cmp(&wanted))
+            }
+        }
     }
+}
+
+fn matching(path: &str, leaf: FieldType, pattern: &str) -> Outcome<Test> {
+    if leaf != FieldType::String {
+        let leaf = leaf.keyword();
+        let message = format!("--where {path}: expected a field of text for ~, found {leaf}");
+        return Err(Failure::invalid(message));
+    }
+    let pattern = Regex::new(pattern).map_err(|error| {
+        let text = error.to_string();
+        let why = text.lines().last().unwrap_or_default();
+        let why = why.trim_start_matches("error: ");
+        Failure::invalid(format!(
+            "--where {path}: expected a regular expression: {why}"
+        ))
+    })?;
+    Ok(Test::Matches(pattern))
+}
+
+fn compared(path: &str, leaf: FieldType, comparison: Comparison, value: &str) -> Outcome<Test> {
+    let wanted = wanted(leaf, value).ok_or_else(|| {
+        let expected = leaf.keyword();
+        Failure::invalid(format!(
+            "--where {path}: expected {expected}, found {value:?}"
+        ))
+    })?;
+    let equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+    if wanted == Wanted::Null && !equality {
+        let message = format!("--where {path}: null compares with = and != only");
+        return Err(Failure::invalid(message));
+    }
+    Ok(Test::Compares(comparison, wanted))
 }
 
 /// The fields a path leads through. A reference at its end to a type of one plain field is followed.
@@ -103,9 +187,9 @@ fn resolve(schema: &Schema, start: TypeId, path: &str) -> Outcome<(Vec<u16>, Fie
             }
         }
     }
-    Err(Failure::invalid(
-        "--where: expected FIELD=VALUE, found no field",
-    ))
+    Err(Failure::invalid(format!(
+        "--where: expected {EXPECTED}, found no field"
+    )))
 }
 
 fn wanted(leaf: FieldType, value: &str) -> Option<Wanted> {
@@ -139,6 +223,13 @@ mod tests {
         "City @PrimaryKey(id) { long id; Country country; String name; ListOfString tags; }
         Country { string code; int rank; } ListOfString List<String>; String { string value; }";
 
+    fn wanted_by(filter: Filter) -> (Vec<u16>, Wanted) {
+        match filter.test {
+            Test::Compares(Comparison::Equal, wanted) => (filter.steps, wanted),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn filter(text: &str) -> Outcome<Filter> {
         let schema = Schema::parse(SCHEMA).unwrap();
         Filter::parse(&schema, TypeId(0), text)
@@ -150,30 +241,35 @@ mod tests {
 
     #[test]
     fn paths_lead_through_references_and_into_wrappers() {
-        let nested = filter("country.rank=7").unwrap();
-        assert_eq!(
-            (nested.steps, nested.wanted),
-            (vec![1, 1], Wanted::Whole(7))
-        );
-        let wrapped = filter("name=a=b").unwrap();
-        assert_eq!(
-            (wrapped.steps, wrapped.wanted),
-            (vec![2, 0], Wanted::Text("a=b".into()))
-        );
+        let nested = wanted_by(filter("country.rank=7").unwrap());
+        assert_eq!(nested, (vec![1, 1], Wanted::Whole(7)));
+        let wrapped = wanted_by(filter("name=a=b").unwrap());
+        assert_eq!(wrapped, (vec![2, 0], Wanted::Text("a=b".into())));
     }
 
     #[test]
     fn quotes_tell_the_text_null_from_null() {
-        assert_eq!(filter("name=null").unwrap().wanted, Wanted::Null);
-        assert_eq!(
-            filter("name=\"null\"").unwrap().wanted,
-            Wanted::Text("null".into())
-        );
+        let null = wanted_by(filter("name=null").unwrap());
+        assert_eq!(null.1, Wanted::Null);
+        let text = wanted_by(filter("name=\"null\"").unwrap());
+        assert_eq!(text.1, Wanted::Text("null".into()));
     }
 
     #[test]
     fn fields_and_values_that_do_not_fit_are_refused() {
-        check_refused("id", "--where \"id\": expected FIELD=VALUE");
+        check_refused(
+            "id",
+            "--where \"id\": expected a field, one of = != < <= > >= ~, and a value",
+        );
+        check_refused("id>null", "--where id: null compares with = and != only");
+        check_refused(
+            "id~1",
+            "--where id: expected a field of text for ~, found long",
+        );
+        check_refused(
+            "name~(",
+            "--where name: expected a regular expression: unclosed group",
+        );
         check_refused("id=x", "--where id: expected long, found \"x\"");
         check_refused(
             "country.rank=3000000000",

@@ -18,13 +18,16 @@ Examples:
   grotto log --store ./store --dataset cities
   grotto log --store ./store --dataset cities --limit 5 --json
 
-A fence is the version at which a writer takes over; the records stay as they were.")]
+A fence is the version at which a writer takes over; the records stay as they were, and only --all lists it.")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,
     /// Only the newest N versions
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
+    /// Fences too
+    #[arg(long)]
+    all: bool,
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
@@ -45,6 +48,8 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         .into_iter()
         .map(|entry| (entry.version, entry.blob))
         .collect();
+    let is_shown = |told: &Outline| args.all || told.entry().kind != EntryKind::Fence;
+    let (entries, fences): (Vec<Outline>, Vec<Outline>) = entries.into_iter().partition(is_shown);
     if out.is_json() {
         entries
             .iter()
@@ -53,12 +58,17 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             .iter()
             .try_for_each(|version| out.json(&json!({ "version": version, "kind": "damaged" })));
     }
-    out.line(format_args!(
-        "{}: {} versions, newest {}\n",
-        dataset.name(),
-        entries.len() + damaged.len(),
-        newest
-    ))?;
+    let shown = match entries.len() + damaged.len() {
+        1 => "1 version".to_owned(),
+        several => format!("{several} versions"),
+    };
+    let left_out = match fences.len() {
+        0 => String::new(),
+        1 => ", 1 fence left out (--all)".to_owned(),
+        several => format!(", {several} fences left out (--all)"),
+    };
+    let name = dataset.name();
+    out.line(format_args!("{name}: {shown}, newest {newest}{left_out}\n"))?;
     let table = table(&entries, &snapshots);
     table.lines().try_for_each(|line| out.line(line))?;
     damaged.iter().try_for_each(|version| {

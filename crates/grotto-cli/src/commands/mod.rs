@@ -3,6 +3,7 @@
 //! Owns: which code runs for which command. Never: the work itself.
 
 pub(crate) mod config;
+pub(crate) mod datasets;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod export;
@@ -24,6 +25,7 @@ use crate::output::Out;
 pub(crate) async fn run(command: Command, out: &mut Out) -> Outcome<()> {
     match command {
         Command::Demo(args) => demo::run(&args, out).await,
+        Command::Datasets(args) => datasets::run(&args, out).await,
         Command::Publish(args) => publish::run(&args, out).await,
         Command::Get(args) => get::run(&args, out).await,
         Command::Scan(args) => scan::run(&args, out).await,

@@ -3,18 +3,21 @@
 //! Owns: selection and paging. Never: sorts; that is `export`.
 
 use super::filter::Filter;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::{Out, note};
 use crate::reader::ReadArgs;
 use crate::records::{self, Printer};
-use serde_json::json;
+use grotto::State;
+use grotto::schema::TypeId;
+use serde_json::{Value, json};
 
 /// Prints records in the order in which they are stored, one JSON object per line
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   grotto scan --store ./store --dataset cities City --limit 10
-  grotto scan --store ./store --dataset cities City --where countrycode=NZ
+  grotto scan --store ./store --dataset cities City --where countrycode=NZ --where 'population>100000'
+  grotto scan --store ./store --dataset cities City --where 'name~^San ' --fields name,population
   grotto scan --store ./store --dataset cities City --limit 10 --after 9
 
 With --json each line is {\"ordinal\":…,\"record\":…}.")]
@@ -30,9 +33,13 @@ pub(crate) struct Args {
     /// Start behind this ordinal
     #[arg(long, value_name = "ORDINAL")]
     after: Option<u32>,
-    /// Only records with this value, such as countrycode=NZ; may be repeated
+    /// Only records whose field compares so: = != < <= > >= with a value, or ~ with a regular expression; may be
+    /// repeated
     #[arg(long = "where", value_name = "FIELD=VALUE")]
     filters: Vec<String>,
+    /// Only these fields of each record
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
+    fields: Vec<String>,
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
@@ -40,6 +47,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let type_id = records::choose_type(state.schema(), args.type_name.as_deref())?;
     let filter = |text: &String| Filter::parse(state.schema(), type_id, text);
     let filters: Vec<Filter> = args.filters.iter().map(filter).collect::<Outcome<_>>()?;
+    check_fields(&args.fields, &state, type_id)?;
     let wanted = state
         .scan(type_id)
         .filter(|record| args.after.is_none_or(|after| record.ordinal() > after))
@@ -53,11 +61,35 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             break;
         }
         last = Some(record.ordinal());
-        if out.is_json() {
-            out.json(&json!({ "ordinal": record.ordinal(), "record": printer.value(&record)? }))?;
-        } else {
+        if args.fields.is_empty() && !out.is_json() {
             out.line(printer.json(&record)?)?;
+            continue;
+        }
+        let mut value = printer.value(&record)?;
+        if let (Value::Object(fields), false) = (&mut value, args.fields.is_empty()) {
+            fields.retain(|name, _| args.fields.contains(name));
+        }
+        match out.is_json() {
+            true => out.json(&json!({ "ordinal": record.ordinal(), "record": value }))?,
+            false => out.line(value)?,
         }
     }
     Ok(())
+}
+
+fn check_fields(names: &[String], state: &State, type_id: TypeId) -> Outcome<()> {
+    let ty = state.schema().get(type_id);
+    let known: Vec<&str> = ty
+        .fields()
+        .iter()
+        .map(|field| field.name.as_str())
+        .collect();
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Failure::invalid(format!(
+            "--fields {name}: expected fields of {}: {}",
+            ty.name,
+            known.join(", ")
+        ))),
+    }
 }

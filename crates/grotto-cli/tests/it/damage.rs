@@ -280,7 +280,7 @@ fn a_damaged_newest_log_entry_leaves_older_versions_readable_and_is_published_ov
         "{complaint}"
     );
     assert!(complaint.contains("--version"), "{complaint}");
-    let log = bench.run("log --store store --json").values();
+    let log = bench.run("log --store store --all --json").values();
     let kinds: Vec<&serde_json::Value> = log.iter().map(|line| &line["kind"]).collect();
     assert_eq!(kinds, ["commit", "commit", "damaged"]);
     let line = "{\"id\":1,\"size\":9}\n";
@@ -313,7 +313,7 @@ fn a_snapshot_of_an_unchanged_dataset_is_no_version() {
         "{text}"
     );
     bench.publish("{\"id\":1,\"size\":10}\n", "").ok();
-    let log = bench.run("log --store store --json").values();
+    let log = bench.run("log --store store --all --json").values();
     let kinds: Vec<&serde_json::Value> = log.iter().map(|line| &line["kind"]).collect();
     assert_eq!(kinds, ["commit", "commit"]);
     bench.run("verify --store store").ok();

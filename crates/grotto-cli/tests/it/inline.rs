@@ -24,7 +24,7 @@ fn small_blobs_ride_in_log_entries_unless_told_otherwise() {
         assert_eq!(files.len(), 1, "{files:?}");
         assert!(files[0].contains("/00000000000000000002-"), "{files:?}");
     }
-    let lines = bench.run("log --store store --json").values();
+    let lines = bench.run("log --store store --all --json").values();
     let inline = lines.iter().map(|line| line["delta"]["inline"].clone());
     assert_eq!(inline.collect::<Vec<_>>(), [true, false]);
     bench.run("verify --store store").ok();

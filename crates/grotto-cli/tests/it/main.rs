@@ -11,6 +11,7 @@ mod damage;
 mod editions;
 mod inline;
 mod kit;
+mod looking;
 mod output;
 #[cfg(unix)]
 mod places;

@@ -58,7 +58,8 @@ fn of_two_that_race_each_version_has_one_writer_and_every_loser_says_fenced() {
         let start = |side: u64| {
             let name = format!("{round}-{side}.ndjson");
             bench.write(&name, &lines(0, 100 + 2 * round + side));
-            bench.command(&ARGS).arg(name).spawn().unwrap()
+            let mut racing = bench.command(&ARGS);
+            racing.arg(name).arg("--no-retry").spawn().unwrap()
         };
         let both = [start(0), start(1)];
         for run in both.map(|child| Run::of(child.wait_with_output().unwrap())) {
@@ -69,7 +70,7 @@ fn of_two_that_race_each_version_has_one_writer_and_every_loser_says_fenced() {
             }
         }
     }
-    let log = bench.run("log --store store --json").values();
+    let log = bench.run("log --store store --all --json").values();
     let versions: Vec<u64> = log
         .iter()
         .map(|line| line["version"].as_u64().unwrap())
@@ -82,4 +83,26 @@ fn of_two_that_race_each_version_has_one_writer_and_every_loser_says_fenced() {
     );
     let verified = bench.run("verify --store store --json").values().remove(0);
     assert_eq!(verified["ok"], true);
+}
+
+#[test]
+fn of_two_that_race_the_slower_publishes_on_top_unless_told_otherwise() {
+    const ROUNDS: u64 = 8;
+    let bench = Bench::with_schema();
+    bench.publish(&lines(0, 1), "").ok();
+    for round in 0..ROUNDS {
+        let start = |side: u64| {
+            let name = format!("{round}-{side}.ndjson");
+            let id = 1 + 2 * round + side;
+            bench.write(&name, &lines(id, id + 1));
+            let mut racing = bench.command(&ARGS);
+            racing.arg(name).arg("--incremental").spawn().unwrap()
+        };
+        let both = [start(0), start(1)];
+        for run in both.map(|child| Run::of(child.wait_with_output().unwrap())) {
+            run.ok();
+        }
+    }
+    let found = bench.run("export --store store").ok();
+    assert_eq!(found.lines().count() as u64, 1 + 2 * ROUNDS);
 }

@@ -14,11 +14,34 @@ pub(super) fn record(
     line: &[u8],
     builder: &mut FlatBuilder,
     schema: &Schema,
-    id: TypeId,
+    id: Option<TypeId>,
 ) -> Result<Change> {
+    let id = id.ok_or_else(|| untyped(schema))?;
     let start = builder.bytes().len();
     json::decode(schema, id, line, builder).map_err(|e| Error::invalid(e.to_string()))?;
     Ok(Change::Record(id, start..builder.bytes().len()))
+}
+
+/// What a line lacks that is of no type.
+fn untyped(schema: &Schema) -> Error {
+    let top_level = schema.ids().filter(|id| schema.is_top_level(*id));
+    let names: Vec<&str> = top_level.map(|id| schema.get(id).name.as_str()).collect();
+    Error::invalid(format!(
+        "expected a line that names its type, such as {{\"op\":\"upsert\",\"type\":…,\"record\":…}}, or a type for \
+         all lines, one of {}",
+        names.join(", ")
+    ))
+}
+
+/// The type of a name.
+pub(crate) fn find_type(schema: &Schema, name: &str) -> Result<TypeId> {
+    schema.find(name).ok_or_else(|| {
+        let names: Vec<&str> = schema.types().iter().map(|t| t.name.as_str()).collect();
+        Error::invalid(format!(
+            "no type {name}: expected one of {}",
+            names.join(", ")
+        ))
+    })
 }
 
 /// A change with its operation spelled out.
@@ -38,13 +61,10 @@ pub(super) fn change(
     line: &[u8],
     builder: &mut FlatBuilder,
     schema: &Schema,
-    id: TypeId,
+    id: Option<TypeId>,
 ) -> Result<Change> {
-    let has_op_field = schema
-        .get(id)
-        .fields()
-        .iter()
-        .any(|field| field.name == "op");
+    let fields = id.map_or(&[][..], |id| schema.get(id).fields());
+    let has_op_field = fields.iter().any(|field| field.name == "op");
     let names_op = line.windows(4).any(|w| w == b"\"op\"");
     if has_op_field || !names_op {
         return record(line, builder, schema, id);
@@ -59,14 +79,13 @@ pub(super) fn change(
         }
     };
     let id = match operation.type_name {
-        Some(name) => schema
-            .find(name)
-            .ok_or_else(|| Error::invalid(format!("no type {name} in the schema")))?,
+        Some(name) => Some(find_type(schema, name)?),
         None => id,
     };
     match (operation.op, operation.record, operation.key) {
         ("upsert", Some(text), None) => record(text.get().as_bytes(), builder, schema, id),
         ("delete", None, Some(key)) => {
+            let id = id.ok_or_else(|| untyped(schema))?;
             let key = json::decode_key(schema, id, key.get())
                 .map_err(|e| Error::invalid(e.to_string()))?;
             Ok(Change::Delete(id, key))

@@ -9,7 +9,6 @@ fn input(text: String) -> NdjsonInput {
         type_name: "City".into(),
         source_name: "cities.ndjson".into(),
         reader: Box::new(std::io::Cursor::new(text)),
-        mode: Mode::Full,
         progress: None,
     }
 }
@@ -28,7 +27,7 @@ async fn long_lines_keep_their_number_and_content() {
         "{{\"id\":1,\"name\":\"{long}\"}}\n\n{{\"id\":2}}\r\n{{\"id\":3,\"name\":\"{long}\"}}"
     );
     producer
-        .publish_ndjson(input(good.clone()))
+        .publish_ndjson(Mode::Full, [input(good.clone())])
         .await
         .unwrap()
         .unwrap();
@@ -38,7 +37,7 @@ async fn long_lines_keep_their_number_and_content() {
         .collect();
     assert_eq!(lengths, [(1, 3 << 20), (2, 0), (3, 3 << 20)]);
     let error = producer
-        .publish_ndjson(input(good + "\n{\"id\":2}\n"))
+        .publish_ndjson(Mode::Full, [input(good + "\n{\"id\":2}\n")])
         .await
         .unwrap_err();
     assert!(
@@ -62,7 +61,10 @@ async fn the_first_wrong_line_is_told_also_when_a_later_one_cannot_be_read() {
     // Line 3 has the key of line 2. So few records are taken in only when the cycle ends, and the
     // text stops being JSON before.
     let text = padded([1, 2, 2].into_iter().chain(4..900)) + "{\n";
-    let error = producer.publish_ndjson(input(text)).await.unwrap_err();
+    let error = producer
+        .publish_ndjson(Mode::Full, [input(text)])
+        .await
+        .unwrap_err();
     assert!(
         error
             .to_string()

@@ -155,10 +155,9 @@ async fn publish(
         type_name: "City".to_owned(),
         source_name: format!("edition {}", edition.name),
         reader: Box::new(text),
-        mode: Mode::Full,
         progress: None,
     };
-    let published = producer.publish_ndjson(input).await?;
+    let published = producer.publish_ndjson(Mode::Full, [input]).await?;
     let published = published
         .ok_or_else(|| Failure::internal(format!("edition {} changed nothing", edition.name)))?;
     consumer.wait_for(published.version, LONGEST).await?;

@@ -6,14 +6,8 @@ use crate::failure::{Failure, Outcome};
 use crate::input::{self, Format, Text};
 use crate::progress::Bar;
 use grotto::Schema;
-use grotto::producer::{
-    CsvText, Error, FullCycle, IncrementalCycle, Mode, NdjsonInput, Producer, Published, Result,
-};
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use grotto::producer::{CsvText, Mode, NdjsonInput, Producer, Published};
 use std::path::Path;
-
-/// Longest line of one of several inputs.
-const MAX_LINE: u64 = 64 << 20;
 
 /// An input that is open.
 pub(super) struct Input {
@@ -29,6 +23,11 @@ pub(super) fn named(input: &str) -> (Option<&str>, &str) {
         Some((name, file)) if is_name(name) && !Path::new(input).exists() => (Some(name), file),
         _ => (None, input),
     }
+}
+
+/// Whether an input can be read only once.
+pub(super) fn any_is_stdin(inputs: &[String]) -> bool {
+    inputs.iter().any(|input| named(input).1 == "-")
 }
 
 fn is_name(text: &str) -> bool {
@@ -74,93 +73,16 @@ pub(super) async fn publish(
     default: Option<&str>,
     mode: Mode,
 ) -> Outcome<Option<Published>> {
-    let inputs = inputs.into_iter().map(|input| input.typed(schema, default));
-    let mut inputs = inputs.collect::<Outcome<Vec<_>>>()?;
-    let published = match (inputs.pop(), inputs.is_empty(), mode) {
-        (None, _, _) => return Err(Failure::invalid("expected an input, found none")),
-        (Some(only), true, mode) => {
-            let input = NdjsonInput {
-                type_name: only.type_name.unwrap_or_default(),
-                source_name: only.source,
-                reader: only.text,
-                mode,
-                // What is read from the file counts, not the text that it unpacks to.
-                progress: None,
-            };
-            producer.publish_ndjson(input).await?
-        }
-        (Some(last), false, Mode::Full) => {
-            inputs.push(last);
-            producer
-                .run_cycle(move |cycle| {
-                    Ok(inputs.into_iter().try_for_each(|input| add(cycle, input))?)
-                })
-                .await?
-        }
-        (Some(last), false, Mode::Incremental) => {
-            inputs.push(last);
-            producer
-                .run_incremental(move |cycle| {
-                    inputs
-                        .into_iter()
-                        .try_for_each(|input| upsert(cycle, input))?;
-                    Ok(())
-                })
-                .await?
-        }
+    let ndjson = |input: Input| {
+        let input = input.typed(schema, default)?;
+        Ok(NdjsonInput {
+            type_name: input.type_name.unwrap_or_default(),
+            source_name: input.source,
+            reader: input.text,
+            // What is read from the file counts, not the text that it unpacks to.
+            progress: None,
+        })
     };
-    Ok(published)
-}
-
-fn add(cycle: &mut FullCycle, input: Input) -> Result<()> {
-    cycle.set_source(&input.source);
-    each_line(input, |type_name, line, number| {
-        cycle.add_json(type_name, line, number)
-    })
-}
-
-fn upsert(cycle: &mut IncrementalCycle, input: Input) -> Result<()> {
-    cycle.set_source(&input.source);
-    each_line(input, |type_name, line, number| {
-        cycle.upsert_json(type_name, line, number)
-    })
-}
-
-/// Hands over the lines with their numbers; complaints name file and line.
-fn each_line(input: Input, mut take: impl FnMut(&str, &str, u64) -> Result<()>) -> Result<()> {
-    let Input {
-        type_name,
-        source,
-        text,
-        format: _,
-    } = input;
-    let type_name = type_name.unwrap_or_default();
-    let mut text = BufReader::new(text);
-    let mut line = Vec::new();
-    for number in 1.. {
-        let refused = |what: String| Error::invalid(format!("{source} line {number}: {what}"));
-        line.clear();
-        let read = text.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
-        match read {
-            Ok(0) => break,
-            Ok(_) if line.len() as u64 == MAX_LINE => {
-                return Err(refused(format!(
-                    "expected at most {MAX_LINE} bytes in a line"
-                )));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::InvalidData => {
-                return Err(Error::invalid(format!("{source} {error}")));
-            }
-            Err(error) => return Err(refused(format!("cannot be read: {error}"))),
-        }
-        let line = std::str::from_utf8(&line)
-            .map_err(|_| refused("expected utf-8 text".to_owned()))?
-            .trim();
-        if !line.is_empty() {
-            // What is wrong with a record says where it is, which may be far before this line.
-            take(&type_name, line, number)?;
-        }
-    }
-    Ok(())
+    let inputs: Vec<NdjsonInput> = inputs.into_iter().map(ndjson).collect::<Outcome<_>>()?;
+    Ok(producer.publish_ndjson(mode, inputs).await?)
 }

@@ -9,7 +9,7 @@ mod report;
 use crate::config::{Performance, Role, Settings, read_text};
 use crate::failure::{Failure, Outcome};
 use crate::input::Format;
-use crate::output::Out;
+use crate::output::{Out, note};
 use crate::progress::Bar;
 use crate::target::{Target, TargetArgs};
 use grotto::producer::{
@@ -19,6 +19,8 @@ use grotto::schema::Schema;
 use grotto::store::{MAX_INLINE_BYTES, SnapshotEntry, Store, StoreUrl};
 use std::path::{Path, PathBuf};
 
+/// How often a publish is tried that others overtake.
+const MOST_TRIES: u32 = 10;
 /// Longest schema text in bytes.
 const MAX_SCHEMA: u64 = 1 << 20;
 
@@ -35,8 +37,13 @@ record, which replaces the one with its key, or an operation:
   {\"op\":\"delete\",\"key\":2950159}
   {\"op\":\"upsert\",\"type\":\"City\",\"record\":{…}}
 
-An input that changes nothing publishes nothing. When two publish at the same time, exactly one
-commits; the other ends with exit code 7.")]
+An input that changes nothing publishes nothing. When two publish at the same time, exactly one commits
+first; the other reads its files again and publishes on top, but for an input from the standard input, which
+ends with exit code 7.
+
+A schema says what records look like; `grotto schema infer FILE` writes one:
+  City @PrimaryKey(id) { long id; string name; Country country; }
+  Country { string code; string name; }")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,
@@ -75,6 +82,9 @@ pub(crate) struct Args {
     /// Threads that decode and encode [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// End with exit code 7 when another writer is first, instead of publishing on top of its version
+    #[arg(long)]
+    no_retry: bool,
     /// Publish a full input without records, which removes all there are
     #[arg(long)]
     allow_empty: bool,
@@ -107,36 +117,21 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let schema_file = args.schema.clone().or_else(|| target.settings.schema());
     let schema = schema_file.as_deref().map(read_schema).transpose()?;
     let bar = Bar::new("reading", out.is_json());
-    // Opened before the store, so that a missing file leaves no trace there.
-    let inputs = inputs::open(&args.input, args.format, &bar)?;
-    let builder = || {
-        Ok::<_, Failure>(settings(
-            args,
-            &target.settings,
-            Producer::builder(&name, open_store(&target.url)?),
-        ))
+    let mut tries = if args.no_retry { 1 } else { MOST_TRIES };
+    let (producer, published) = loop {
+        match try_to(args, &target, &name, schema.as_ref(), &bar).await {
+            // The standard input is gone by now.
+            Err(failure)
+                if failure.is_fenced() && tries > 1 && !inputs::any_is_stdin(&args.input) =>
+            {
+                tries -= 1;
+                if !out.is_json() {
+                    note("another writer was first: trying again on top of its version");
+                }
+            }
+            done => break done?,
+        }
     };
-    let builder = || {
-        builder().map(|builder| match &schema {
-            Some(schema) => builder.schema(schema.clone()),
-            None => builder,
-        })
-    };
-    let producer = builder()?
-        .lazy_fence(true)
-        .open()
-        .await
-        .map_err(|e| with_hint(e, args, &name, schema.is_none()))?;
-    let type_name = type_name(args, schema.as_ref(), &producer)?;
-    let mode = if args.incremental {
-        Mode::Incremental
-    } else {
-        Mode::Full
-    };
-    let state = producer.state();
-    let schema = schema.as_ref().unwrap_or(state.schema());
-    let type_name = type_name.as_deref();
-    let published = inputs::publish(&producer, schema, inputs, type_name, mode).await?;
     drop(bar);
     match published {
         Some(published) => {
@@ -160,6 +155,34 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         }
         None => report::unchanged(&name, producer.version(), None, out),
     }
+}
+
+/// Reads all inputs and publishes them, on top of what is the newest version now.
+async fn try_to(
+    args: &Args,
+    target: &Target,
+    name: &str,
+    schema: Option<&Schema>,
+    bar: &Bar,
+) -> Outcome<(Producer, Option<Published>)> {
+    // Opened before the store, so that a missing file leaves no trace there.
+    let inputs = inputs::open(&args.input, args.format, bar)?;
+    let builder = Producer::builder(name, open_store(&target.url)?);
+    let mut builder = settings(args, &target.settings, builder).lazy_fence(true);
+    if let Some(schema) = schema {
+        builder = builder.schema(schema.clone());
+    }
+    let opened = builder.open().await;
+    let producer = opened.map_err(|e| with_hint(e, args, name, schema.is_none()))?;
+    let state = producer.state();
+    let schema = schema.unwrap_or(state.schema());
+    let type_name = type_name(args, schema)?;
+    let mode = match args.incremental {
+        true => Mode::Incremental,
+        false => Mode::Full,
+    };
+    let published = inputs::publish(&producer, schema, inputs, type_name.as_deref(), mode).await?;
+    Ok((producer, published))
 }
 
 /// The snapshot that was due or asked for.
@@ -213,15 +236,17 @@ fn with_hint(error: grotto::producer::Error, args: &Args, name: &str, missing: b
 }
 
 /// The type that lines without one are of; nothing if each input names its own.
-fn type_name(args: &Args, schema: Option<&Schema>, producer: &Producer) -> Outcome<Option<String>> {
-    let state = producer.state();
-    let schema = schema.unwrap_or(state.schema());
+fn type_name(args: &Args, schema: &Schema) -> Outcome<Option<String>> {
     if args.type_name.is_none()
         && args
             .input
             .iter()
             .all(|input| inputs::named(input).0.is_some())
     {
+        return Ok(None);
+    }
+    // Lines of changes may name theirs; those that do not are refused then.
+    if args.incremental && args.type_name.is_none() && crate::records::top_level(schema).len() > 1 {
         return Ok(None);
     }
     let id = crate::records::choose_type(schema, args.type_name.as_deref())?;
@@ -235,7 +260,8 @@ fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> Produce
         .allow_unfenced(args.allow_unfenced)
         .start_over(args.start_over)
         .writer_id(writer(args));
-    if !args.allow_empty {
+    // Who deletes the last record by its key means it.
+    if !args.allow_empty && !args.incremental {
         builder = builder.validator(NotEmptied);
     }
     if let Some(versions) = args.snapshot_every.or(config.snapshot_frequency) {
