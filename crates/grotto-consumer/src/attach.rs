@@ -4,7 +4,7 @@
 //! directory, locks it, or asks the store.
 
 use crate::dir::{HostFiles, Paths};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::follower::{Follower, Seen};
 use crate::watch::{Stop, Watch};
 use grotto_env::{Env, FileSystem};
@@ -56,6 +56,7 @@ impl Attached {
     }
 
     pub(crate) fn open_in(dir: &Path, system: Arc<dyn FileSystem>, env: Env) -> Result<Self> {
+        grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
         let told = system.watch(dir);
         let follower = Follower::new(Arc::clone(&system), dir, Arc::clone(&env.clock))?;
         let attached = Self::over(&follower, system, env.clone());
@@ -172,5 +173,23 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         self.shutdown();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_runtime_an_error_says_what_is_missing() {
+        let system = Arc::new(HostFiles::default());
+        let attached = Attached::open_in(Path::new("/"), system, Env::system());
+        let error = attached.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let text = error.to_string();
+        assert!(
+            text.starts_with("expected a tokio runtime around the call"),
+            "{text}"
+        );
     }
 }

@@ -5,11 +5,12 @@
 use crate::consumer::Consumer;
 use crate::dir::{Access, HostFiles, StateDir};
 use crate::error::{Error, ErrorKind, Result};
+use crate::listeners::Listener;
 use crate::place::Place;
 use crate::poll::Pace;
 use crate::report::Refresh;
 use crate::scrub::ScrubPace;
-use crate::shared::{Listener, Requirement, Shared, blocking};
+use crate::shared::{Requirement, Shared, blocking};
 use crate::target::{Goal, was_written};
 use grotto_env::{FileSystem, MOST_THREADS, default_threads};
 use grotto_state::{HashSeed, HeapSeal, RecordType, SegmentOptions, State};
@@ -193,7 +194,15 @@ impl ConsumerBuilder {
     /// [`Consumer::on_refresh`].
     #[must_use]
     pub fn on_refresh(mut self, listener: impl Fn(&Refresh) + Send + Sync + 'static) -> Self {
-        self.listeners.push(Arc::new(listener));
+        self.listeners.push(Listener::Refreshed(Box::new(listener)));
+        self
+    }
+
+    /// Calls `listener` with the error of every refresh that fails, the first load included; see
+    /// [`Consumer::on_error`].
+    #[must_use]
+    pub fn on_error(mut self, listener: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.listeners.push(Listener::Failed(Box::new(listener)));
         self
     }
 
@@ -280,9 +289,9 @@ impl ConsumerBuilder {
         shared.threads = self.threads;
         shared.requirements = self.requirements;
         let shared = Arc::new(shared);
-        self.listeners
-            .into_iter()
-            .for_each(|listener| shared.listen(listener));
+        for listener in self.listeners {
+            shared.listeners.add(listener);
+        }
         Ok(shared)
     }
 }

@@ -1,11 +1,13 @@
 //! The handle of a consumer.
 //!
-//! Owns: what its user may ask. Never: outlives its background work; dropping it ends the polling.
+//! Owns: what its user may ask, and its end: dropping it ends the polling and frees the state directory.
+//! Never: calls the store or the disk itself; refreshes do.
 
 use crate::attach::Attached;
 use crate::builder::ConsumerBuilder;
 use crate::dir::{DirReport, HostFiles, verify_dir};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::listeners::{Listener, ListenerHandle};
 use crate::metrics::Metrics;
 use crate::poll;
 use crate::report::Refresh;
@@ -23,6 +25,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Follows the versions of a dataset and serves the newest.
+///
+/// Dropping it stops polling, gives up a refresh under way and frees the state directory, without waiting: at
+/// once, but for a step that is being applied, which ends by itself. [`shutdown`](Self::shutdown) waits.
+/// States that were taken stay readable.
 #[derive(Debug)]
 pub struct Consumer {
     shared: Arc<Shared>,
@@ -65,10 +71,7 @@ impl Consumer {
     /// the async runtime it is called in.
     ///
     /// # Errors
-    /// As [`Consumer::attach`].
-    ///
-    /// # Panics
-    /// Outside an async runtime.
+    /// As [`Consumer::attach`]; `Invalid` outside an async runtime.
     pub fn attach_in(
         dir: impl AsRef<Path>,
         system: Arc<dyn FileSystem>,
@@ -171,16 +174,37 @@ impl Consumer {
         Ok(self.state())
     }
 
-    /// Calls `listener` after every refresh from now on, in order and one at a time, on a thread that
-    /// may wait. The refresh returns after its listeners, so they should be quick. A listener may
-    /// refresh; the report of that refresh is told once the listener is done.
+    /// Calls `listener` after every refresh from now on that leads to another state, in order and one at a
+    /// time, on a thread that may wait. The refresh returns after its listeners, so they should be quick.
     ///
     /// A refresh is told once, however many versions it leads over: those in between are never served,
     /// and what they changed is part of the report's changes only as far as it is still so at its end.
     /// One that fails halfway is told too if another version is served than before, the last that
     /// could be reached.
-    pub fn on_refresh(&self, listener: impl Fn(&Refresh) + Send + Sync + 'static) {
-        self.shared.listen(Arc::new(listener));
+    ///
+    /// A listener may refresh, and add and remove listeners; what such a refresh has to tell is told once the
+    /// listener is done. One that panics is logged, and the others are called all the same.
+    ///
+    /// The listener stays until it is removed by the handle, which may be dropped, or until the consumer is
+    /// dropped or shut down. A closure that needs the consumer should hold a [`Weak`](std::sync::Weak) of
+    /// it: with an `Arc` each keeps the other until [`Consumer::shutdown`].
+    pub fn on_refresh(
+        &self,
+        listener: impl Fn(&Refresh) + Send + Sync + 'static,
+    ) -> ListenerHandle {
+        let listener = Listener::Refreshed(Box::new(listener));
+        self.shared.listeners.add(listener)
+    }
+
+    /// Calls `listener` with the error of every refresh from now on that fails, once each: those of the
+    /// background and those that somebody asked for, who gets the same error. Everything else is as with
+    /// [`Consumer::on_refresh`]; where one refresh leads to both, its listeners come first.
+    ///
+    /// What was worked around is no failure: [`RefreshReport::recovered`](crate::RefreshReport::recovered)
+    /// tells it. Neither is a refresh that is refused or given up because the consumer ends.
+    pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerHandle {
+        let listener = Listener::Failed(Box::new(listener));
+        self.shared.listeners.add(listener)
     }
 
     /// Time since what is served was last known to be the newest (or the pinned) version. While
@@ -209,8 +233,9 @@ impl Consumer {
     /// [`ConsumerBuilder::shutdown_timeout`] says; then the refresh is given up. The state directory is free
     /// afterwards, but for a step that is being applied, which ends by itself.
     ///
-    /// What is served stays readable; whoever refreshes afterwards gets an error. To call it again does
-    /// nothing.
+    /// What is served stays readable; whoever refreshes afterwards gets an error, and listeners are forgotten
+    /// once they were told of what is done. To call it again does nothing. A listener that calls it and waits
+    /// for it waits for itself until the time is over.
     pub async fn shutdown(&self) {
         let (shared, patience) = (&self.shared, self.patience);
         let dataset = shared.dataset.name();
@@ -238,5 +263,13 @@ impl Consumer {
             drop(shared.gate.lock().await);
         }
         shared.leave();
+        shared.tell().await;
+        shared.listeners.close();
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.shared.drop_out();
     }
 }

@@ -18,12 +18,33 @@
 //! # }
 //! ```
 //!
+//! What a refresh changed is told to listeners, as records of both states; who refreshes gets the same.
+//!
+//! ```no_run
+//! # use grotto_consumer::Consumer;
+//! # use grotto_state::RecordType;
+//! # fn example<City: RecordType>(consumer: &Consumer)
+//! # where for<'a> City::Ref<'a>: std::fmt::Debug {
+//! consumer.on_refresh(|refresh| match refresh.changes::<City>() {
+//!     Err(error) => eprintln!("{error}"), // this version has no such type
+//!     Ok(changes) => for change in changes {
+//!         println!("{:?} instead of {:?}", change.after(), change.before());
+//!     },
+//! });
+//! let handle = consumer.on_error(|error| eprintln!("not refreshed: {error}"));
+//! handle.remove();
+//! # }
+//! ```
+//!
+//! Without an async runtime, [`ConsumerBuilder::start_blocking`] gives a [`blocking::Consumer`].
+//!
 //! A refresh is: plan, fetch, verify, apply, compare the state checksum, swap one pointer. A failure
 //! at any step leaves the served state as it was and names version, blob and reason; a blob that is
 //! damaged or missing is worked around where other blobs lead to the same version.
 #![forbid(unsafe_code)]
 
 mod attach;
+pub mod blocking;
 mod builder;
 mod changes;
 mod compare;
@@ -31,6 +52,7 @@ mod consumer;
 mod dir;
 mod error;
 mod follower;
+mod listeners;
 mod metrics;
 mod news;
 mod place;
@@ -42,6 +64,7 @@ mod served;
 mod shared;
 mod step;
 mod target;
+mod turn;
 mod upkeep;
 mod watch;
 
@@ -51,5 +74,6 @@ pub use consumer::Consumer;
 pub use dir::DirReport;
 pub use error::{Error, ErrorKind, Result};
 pub use grotto_state::{Change, State, TypeChanges};
+pub use listeners::ListenerHandle;
 pub use metrics::Metrics;
 pub use report::{Refresh, RefreshReport, StepKind, StepReport};

@@ -34,6 +34,7 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiv
                 looks.succeeded(goal, now);
                 report.map_or(pace.interval, |_| Duration::ZERO)
             }
+            Err(_) if shared.has_ended() => return,
             Err(error) => {
                 failures = failures.saturating_add(1);
                 // A store that is down for a day must not fill the disk with its log.

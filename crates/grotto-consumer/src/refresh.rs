@@ -10,8 +10,9 @@
 
 use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
+use crate::listeners::Event;
 use crate::report::{Refresh, RefreshReport, StepKind, StepReport};
-use crate::shared::{Shared, blocking, shut_down};
+use crate::shared::{Shared, blocking};
 use crate::step::Job;
 use crate::target::Goal;
 use grotto_state::{Changes, Promise, State};
@@ -22,48 +23,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Shared {
-    /// Refreshes on a task of its own: a caller that stops waiting does not stop it halfway.
-    pub(crate) async fn refresh(self: &Arc<Self>, goal: Goal) -> Result<Option<Refresh>> {
-        if self.has_ended() {
-            return Err(shut_down());
-        }
-        let shared = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            tokio::select! {
-                biased; // the same seed of a simulation must take the same branch
-                outcome = shared.refresh_in_turn(goal) => outcome,
-                () = shared.ended() => Err(shut_down()),
-            }
-        });
-        task.await
-            .map_err(|e| Error::internal("the refresh ended early").with_source(e))?
-    }
-
-    /// Refreshes when it is this caller's turn.
-    async fn refresh_in_turn(self: &Arc<Self>, goal: Goal) -> Result<Option<Refresh>> {
-        let mut pin = self.gate.lock().await;
-        let effective = match (goal, *pin) {
-            (Goal::Newest | Goal::Glance(_) | Goal::Start, Some(version)) => Goal::Pin(version),
-            _ => goal,
-        };
-        let mut certain = false;
-        let outcome = self.move_to(effective, &mut certain).await;
-        if outcome.is_ok() {
-            match goal {
-                Goal::Pin(version) => *pin = Some(version),
-                Goal::Follow => *pin = None,
-                Goal::Newest | Goal::Glance(_) | Goal::Start => {}
-            }
-        }
-        self.account(&outcome, certain);
-        self.reclaim().await;
-        drop(pin);
-        self.tell().await;
-        outcome
-    }
-
     /// Tells whether it is certain that what is served then is what it is to be.
-    async fn move_to(self: &Arc<Self>, goal: Goal, certain: &mut bool) -> Result<Option<Refresh>> {
+    pub(crate) async fn move_to(
+        self: &Arc<Self>,
+        goal: Goal,
+        certain: &mut bool,
+    ) -> Result<Option<Refresh>> {
         let checked = self.look_after(goal).await?;
         let served = self.served();
         let found = self.find_target(goal, &served).await?;
@@ -86,7 +51,7 @@ impl Shared {
         // Part of the way counts too: listeners must not miss what is served now.
         if let Some(refresh) = &refresh {
             self.metrics.refreshed(refresh);
-            self.report(refresh);
+            self.listeners.enqueue(Event::Refreshed(refresh.clone()));
         }
         outcome.map(|()| refresh)
     }

@@ -3,6 +3,7 @@
 //! Owns: what they share, and the order in which a state becomes visible. Never: blocks a reader.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::report::Refresh;
@@ -13,17 +14,12 @@ use grotto_state::{HashSeed, State, StateResult};
 use grotto_store::Dataset;
 use grotto_store::follow::Suspects;
 use grotto_store::plan::PlanWeights;
-use parking_lot::{Mutex, RwLock};
-use std::collections::VecDeque;
+use parking_lot::Mutex;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// Called with the report of every refresh.
-pub(crate) type Listener = Arc<dyn Fn(&Refresh) + Send + Sync>;
 
 /// Refuses a state that lacks what the program reads.
 pub(crate) type Requirement = fn(&State) -> StateResult<()>;
@@ -50,8 +46,7 @@ pub(crate) struct Shared {
     keeper: Mutex<Keeper>,
     /// Blobs that stopped the last refresh: the next one asks for them first.
     pub(crate) suspects: Mutex<Suspects>,
-    listeners: RwLock<Vec<Listener>>,
-    telling: Mutex<Telling>,
+    pub(crate) listeners: Arc<Listeners>,
     /// Set when the consumer ends: nobody waits for a refresh any more.
     ended: watch::Sender<bool>,
     freshness: Mutex<Freshness>,
@@ -62,14 +57,6 @@ pub(crate) struct Keeper {
     pub(crate) place: Place,
     /// Identity of the dataset that the served state is of; empty for the empty state.
     pub(crate) dataset_id: String,
-}
-
-/// Reports on their way to the listeners.
-#[derive(Debug, Default)]
-struct Telling {
-    waiting: VecDeque<Refresh>,
-    /// Whether somebody calls the listeners now.
-    busy: bool,
 }
 
 /// When the served state was known to be the newest or the pinned one, by the monotonic clock.
@@ -138,8 +125,7 @@ impl Shared {
             served: Served::new(state),
             keeper: Mutex::new(Keeper { place, dataset_id }),
             suspects: Mutex::default(),
-            listeners: RwLock::default(),
-            telling: Mutex::default(),
+            listeners: Arc::default(),
             ended: watch::Sender::new(false),
             freshness: Mutex::new(Freshness {
                 seen_at: env.clock.monotonic(),
@@ -243,56 +229,15 @@ impl Shared {
         })
     }
 
-    pub(crate) fn listen(&self, listener: Listener) {
-        self.listeners.write().push(listener);
-    }
-
-    /// Has the listeners called with a report by the next [`Self::tell`].
-    pub(crate) fn report(&self, report: &Refresh) {
-        if !self.listeners.read().is_empty() {
-            self.telling.lock().waiting.push_back(report.clone());
-        }
-    }
-
-    /// Calls the listeners with the reports that wait, one after the other. Not while the gate is held,
-    /// as a listener may wait for a refresh; such a refresh leaves its report to whoever called the
-    /// listener.
-    pub(crate) async fn tell(self: &Arc<Self>) {
-        if self.telling.lock().waiting.is_empty() {
+    /// Calls the listeners with what waits. Not while the gate is held, as a listener may wait for a refresh.
+    pub(crate) async fn tell(&self) {
+        if !self.listeners.has_news() {
             return;
         }
-        let shared = Arc::clone(self);
-        if let Err(error) = blocking(&self.env, move || shared.tell_here()).await {
+        let listeners = Arc::clone(&self.listeners);
+        let dataset = self.dataset.name().to_owned();
+        if let Err(error) = blocking(&self.env, move || listeners.tell(&dataset)).await {
             tracing::error!(%error, dataset = self.dataset.name(), "telling the listeners ended early");
-        }
-    }
-
-    fn tell_here(&self) {
-        loop {
-            let report = {
-                let mut telling = self.telling.lock();
-                if telling.busy {
-                    return;
-                }
-                let Some(report) = telling.waiting.pop_front() else {
-                    return;
-                };
-                telling.busy = true;
-                report
-            };
-            self.notify(&report);
-            self.telling.lock().busy = false;
-        }
-    }
-
-    /// Calls the listeners. One that panics is a bug of its owner, not a reason to stop serving.
-    fn notify(&self, report: &Refresh) {
-        // Not under the lock: a listener may add another one.
-        let listeners = self.listeners.read().clone();
-        for listener in listeners {
-            if catch_unwind(AssertUnwindSafe(|| listener(report))).is_err() {
-                tracing::error!(dataset = self.dataset.name(), "a refresh listener panicked");
-            }
         }
     }
 
@@ -316,6 +261,16 @@ impl Shared {
                 tracing::error!(%error, dataset, "leaving the state directory ended early");
             }
         });
+    }
+
+    /// Ends without waiting for anything, with or without an async runtime around the call: the place is given
+    /// up at once, or with the step that is being applied, whose task holds the last reference.
+    pub(crate) fn drop_out(&self) {
+        self.end();
+        self.listeners.abandon();
+        if let Some(mut keeper) = self.keeper.try_lock() {
+            keeper.place.leave();
+        }
     }
 
     /// Whether the consumer ended.

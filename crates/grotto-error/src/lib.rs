@@ -13,6 +13,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A result with the error of this project.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -27,19 +28,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.to_string(), "state directory /srv/state is in use");
 /// assert_eq!(error.kind().to_string(), "busy");
 /// ```
-#[derive(Debug)]
+///
+/// Cheap to clone: whoever asked and whoever listens get the same.
+#[derive(Clone, Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     cause: Cause,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Cause {
     None,
     /// Its message is ours already: what lies below it is our source.
-    Shown(Box<dyn StdError + Send + Sync>),
-    Below(Box<dyn StdError + Send + Sync>),
+    Shown(Arc<dyn StdError + Send + Sync>),
+    Below(Arc<dyn StdError + Send + Sync>),
 }
 
 impl Error {
@@ -58,14 +61,14 @@ impl Error {
         Self {
             kind,
             message: inner.to_string(),
-            cause: Cause::Shown(Box::new(inner)),
+            cause: Cause::Shown(Arc::new(inner)),
         }
     }
 
     /// The same error with its cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.cause = Cause::Below(source.into());
+        self.cause = Cause::Below(Arc::from(source.into()));
         self
     }
 

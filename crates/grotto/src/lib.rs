@@ -58,6 +58,7 @@
 //! # What needs an async runtime
 //!
 //! What talks to a store ([`Producer`], [`Consumer`]) needs a tokio runtime with timers, and says so where there is none.
+//! A [`consumer::blocking::Consumer`] brings its own: `Consumer::builder(..).start_blocking()?`.
 //! Reading does not: a [`State`] is plain memory, shared by any number of threads. Neither does [`Consumer::attach`], which
 //! follows the state directory on a thread of its own. Closures that fill a cycle run on a thread that may block;
 //! to fill one from async code, take a handle: [`Producer::begin_cycle`].
@@ -84,7 +85,7 @@
 //! | | |
 //! |---|---|
 //! | [`producer`] | cycles, validators, NDJSON in, snapshots |
-//! | [`consumer`] | refreshes and their reports, pinned versions, state directories, attached readers |
+//! | [`consumer`] | refreshes and what they changed, listeners, pinned versions, state directories, attached readers; [`blocking`](consumer::blocking) |
 //! | [`store`] | where versions are: folders and buckets, the log, fencing |
 //! | [`State`], [`Typed`], [`RecordRef`], [`OwnedRef`] | reading, with types and without |
 //! | [`Error`], [`ErrorKind`] | the one error, and what to do about it |

@@ -17,12 +17,14 @@
 mod attached;
 mod background;
 mod behind;
+mod blocking;
 #[cfg(unix)]
 mod damage;
 mod faults;
 mod gaps;
 mod kit;
 mod leftovers;
+mod listeners;
 mod local;
 mod moves;
 mod nothing;
