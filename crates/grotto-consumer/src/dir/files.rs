@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Ending of files that are being written.
 const TEMP: &str = ".tmp";
+const CURRENT: &str = "CURRENT";
 
 /// Paths below a state directory.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ impl Paths {
     }
 
     pub(crate) fn current(&self) -> PathBuf {
-        self.dir.join("CURRENT")
+        self.dir.join(CURRENT)
     }
 
     pub(crate) fn fresh(&self) -> PathBuf {
@@ -62,11 +63,11 @@ pub(crate) fn number_of(path: &Path, ending: &str) -> Option<u64> {
     if plain { digits.parse().ok() } else { None }
 }
 
-/// Whether a file is a leftover of a write that never ended.
-pub(crate) fn is_temp(path: &Path) -> bool {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .is_some_and(|name| name.ends_with(TEMP))
+/// Whether a file is a leftover of a write of ours that never ended.
+pub(crate) fn is_temp(path: &Path, ending: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.and_then(|name| name.strip_suffix(TEMP))
+        .is_some_and(|name| name == CURRENT || number_of(Path::new(name), ending).is_some())
 }
 
 /// Writes a file that appears whole or not at all. Nothing is left behind when it fails.

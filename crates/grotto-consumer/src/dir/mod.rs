@@ -207,7 +207,7 @@ impl StateDir {
                         self.next_root = self.next_root.max(seq.saturating_add(1));
                         keep_root(seq)
                     }
-                    _ => !files::is_temp(&path),
+                    _ => !files::is_temp(&path, ending),
                 };
                 if !keep {
                     self.unlink_here(&path);

@@ -186,23 +186,32 @@ fn leftovers_are_swept_and_files_of_others_are_not() {
     for name in [
         "CURRENT.tmp",
         "segments/00000000000000000077.seg",
-        "segments/x.seg.tmp",
+        "segments/00000000000000000078.seg.tmp",
         "roots/00000000000000000009.root",
     ] {
         std::fs::write(at(name), b"x").unwrap();
     }
-    for name in ["notes.txt", "segments/notes.txt", "roots/1.root"] {
+    for name in [
+        "notes.tmp",
+        "segments/00000000000000000009.root.tmp",
+        "segments/notes.tmp",
+        "roots/1.root",
+    ] {
         std::fs::write(at(name), b"x").unwrap();
     }
     let (mut opened, found) = open(dir.path(), "boot");
     assert!(found.is_some());
     assert_eq!(
         names(dir.path()),
-        ["CURRENT", "LOCK", "notes.txt", "roots", "segments"]
+        ["CURRENT", "LOCK", "notes.tmp", "roots", "segments"]
     );
     assert_eq!(
         names(&at("segments")),
-        ["00000000000000000001.seg", "notes.txt"]
+        [
+            "00000000000000000001.seg",
+            "00000000000000000009.root.tmp",
+            "notes.tmp"
+        ]
     );
     assert_eq!(names(&at("roots")), ["00000000000000000001.root", "1.root"]);
     // A name that was ever seen is not given again: a reader may still have its file mapped.
