@@ -21,6 +21,7 @@ macro_rules! examples {
 examples! {
     "../../examples/attached.rs" attached
     "../../examples/axum_service.rs" axum_service
+    "../../examples/blocking.rs" blocking
     "../../examples/enums.rs" enums
     "../../examples/evolution.rs" evolution
     "../../examples/nested.rs" nested

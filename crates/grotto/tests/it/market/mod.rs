@@ -5,6 +5,7 @@
 
 mod evolving;
 mod fields;
+mod listening;
 mod publishing;
 mod reading;
 mod refusals;
