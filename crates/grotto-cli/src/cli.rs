@@ -4,32 +4,40 @@
 //! their code, in `commands`.
 
 use crate::commands::{
-    config, datasets, demo, diff, export, follow, get, inspect, log, publish, scan, schema, verify,
+    config, datasets, demo, diff, export, follow, get, inspect, log, manual, publish, scan, schema,
+    verify,
 };
+use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
+use grotto::engine::format;
 
 const AFTER_HELP: &str = "\
-Exit codes:
-  0  done
-  1  internal: a defect of grotto, please report it
-  2  invalid: the command, its input or its configuration is wrong
-  3  not found: no such record, version or dataset
-  4  unavailable: the store did not answer, try again
-  5  corrupt: bytes are not those that were written
-  6  missing: a blob that the log names is gone
-  7  fenced: another writer was faster
-  8  overloaded: the store asks for less
-  9  busy: another process writes to the state directory
-
 Environment:
   GROTTO_STORE, GROTTO_DATASET, GROTTO_STATE_DIR  defaults of the options of these names
   GROTTO_LOG                                      what to log on stderr, such as info or debug
 
 Start with `grotto demo`.";
 
+/// The exit codes, and what else holds for all commands.
+fn after_help() -> String {
+    let code = |(code, name, what): &(u8, &str, &str)| match *name {
+        "" => format!("  {code}  {what}\n"),
+        name => format!("  {code}  {name}: {what}\n"),
+    };
+    let codes: String = EXIT_CODES.iter().map(code).collect();
+    format!("Exit codes:\n{codes}\n{AFTER_HELP}")
+}
+
+/// Version, commit, and the numbers of the formats that it writes.
+fn version() -> String {
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("GROTTO_COMMIT"));
+    let (blob, log) = (format::blob::FORMAT, format::log::FORMAT);
+    format!("{version} (commit {commit}, blob format {blob}, log format {log})")
+}
+
 /// Publishes datasets as versioned blobs and reads them anywhere.
 #[derive(Debug, Parser)]
-#[command(name = "grotto", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "grotto", version = version(), after_help = after_help(), max_term_width = 100)]
 pub(crate) struct Cli {
     /// Answer as JSON, one object per line; errors too, on stderr
     #[arg(long, global = true)]
@@ -67,4 +75,8 @@ pub(crate) enum Command {
     Schema(schema::Args),
     /// Work with configuration files
     Config(config::Args),
+    /// Print completions for a shell
+    Completions(manual::CompletionArgs),
+    /// Write the manual pages
+    Man(manual::ManArgs),
 }

@@ -29,7 +29,26 @@ enum Kind {
     ReaderLeft,
 }
 
+/// What each exit code stands for: code, name, and when it comes.
+pub(crate) const EXIT_CODES: [(u8, &str, &str); 10] = [
+    (0, "", "done"),
+    (1, "internal", "a defect of grotto, please report it"),
+    (
+        2,
+        "invalid",
+        "the command, its input or its configuration is wrong",
+    ),
+    (3, "not found", "no such record, version or dataset"),
+    (4, "unavailable", "the store did not answer, try again"),
+    (5, "corrupt", "bytes are not those that were written"),
+    (6, "missing", "a blob that the log names is gone"),
+    (7, "fenced", "another writer was faster"),
+    (8, "overloaded", "the store asks for less"),
+    (9, "busy", "another process writes to the state directory"),
+];
+
 impl Kind {
+    /// Its code in [`EXIT_CODES`].
     fn code(self) -> u8 {
         match self {
             Self::ReaderLeft => 0,
@@ -277,6 +296,25 @@ mod tests {
         codes.push(Kind::NotFound.code());
         codes.sort_unstable();
         assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn the_table_of_exit_codes_names_every_kind_by_its_code() {
+        let numbers: Vec<u8> = EXIT_CODES.iter().map(|(code, ..)| *code).collect();
+        assert_eq!(numbers, (0..=9).collect::<Vec<u8>>());
+        // Kinds that share the code of another one.
+        let shared = [ErrorKind::NoSchema, ErrorKind::NoDataset];
+        // Those of closures, of which the binary has none that may fail.
+        let never = [ErrorKind::UserError, ErrorKind::UserPanic];
+        for kind in ErrorKind::ALL
+            .iter()
+            .filter(|kind| !shared.contains(kind) && !never.contains(kind))
+        {
+            let (_, name, _) = EXIT_CODES[usize::from(Kind::Of(*kind).code())];
+            assert_eq!(name, kind.to_string());
+        }
+        let (_, name, _) = EXIT_CODES[usize::from(Kind::NotFound.code())];
+        assert_eq!(name, Kind::NotFound.name());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod follow;
 pub(crate) mod get;
 pub(crate) mod inspect;
 pub(crate) mod log;
+pub(crate) mod manual;
 pub(crate) mod publish;
 pub(crate) mod scan;
 pub(crate) mod schema;
@@ -37,5 +38,7 @@ pub(crate) async fn run(command: Command, out: &mut Out) -> Outcome<()> {
         Command::Diff(args) => diff::run(&args, out).await,
         Command::Schema(args) => schema::run(&args, out).await,
         Command::Config(args) => config::run(&args, out),
+        Command::Completions(args) => manual::completions(&args, out),
+        Command::Man(args) => manual::pages(&args, out),
     }
 }

@@ -12,6 +12,7 @@ mod editions;
 mod inline;
 mod kit;
 mod looking;
+mod manual;
 mod output;
 #[cfg(unix)]
 mod places;
