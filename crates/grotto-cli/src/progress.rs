@@ -27,7 +27,14 @@ impl Bar {
     /// Counts bytes, of `more` than so far.
     pub(crate) fn of_bytes(&self, more: u64) {
         let total = self.0.length().unwrap_or(0).saturating_add(more);
-        self.start(total, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
+        // A pipe does not tell how much will come.
+        self.start(
+            total,
+            match total {
+                0 => "{msg} {spinner} {bytes}",
+                _ => "{msg} {wide_bar} {bytes}/{total_bytes} {eta}",
+            },
+        );
     }
 
     /// Counts things from now on.

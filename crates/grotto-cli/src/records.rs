@@ -188,6 +188,14 @@ pub(crate) fn top_level(schema: &Schema) -> Vec<TypeId> {
     schema.ids().filter(|id| schema.is_top_level(*id)).collect()
 }
 
+/// What to say of a type that is not in the schema, whose types are these.
+pub(crate) fn no_such_type(name: &str, types: &str) -> Failure {
+    Failure::invalid(match types {
+        "" => format!("type {name} is not in the schema, which has no types yet"),
+        types => format!("type {name}: expected one of {types}, found no such type"),
+    })
+}
+
 /// The type of this name, or without a name the only one whose records stand by themselves.
 pub(crate) fn choose_type(schema: &Schema, name: Option<&str>) -> Outcome<TypeId> {
     let names = |ids: &[TypeId]| {
@@ -196,12 +204,9 @@ pub(crate) fn choose_type(schema: &Schema, name: Option<&str>) -> Outcome<TypeId
     };
     if let Some(name) = name {
         let all: Vec<TypeId> = schema.ids().collect();
-        return schema.find(name).ok_or_else(|| {
-            Failure::invalid(format!(
-                "type {name}: expected one of {}, found no such type",
-                names(&all)
-            ))
-        });
+        return schema
+            .find(name)
+            .ok_or_else(|| no_such_type(name, &names(&all)));
     }
     match top_level(schema).as_slice() {
         [only] => Ok(*only),

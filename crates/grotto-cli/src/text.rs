@@ -17,6 +17,23 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// A number of things: `1 record`, `2,000 records`. For names whose plural is an s more.
+pub(crate) fn things(number: u64, name: &str) -> String {
+    match number {
+        1 => format!("1 {name}"),
+        several => format!("{}s", count(several) + " " + name),
+    }
+}
+
+/// Words as a list: `a`, `a and b`, `a, b and c`.
+pub(crate) fn list(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
 /// A length in bytes, such as `1.9 MiB`.
 pub(crate) fn bytes(length: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -2,7 +2,8 @@
 //!
 //! Owns: saying what a file comes to. Never: acts on it.
 
-use crate::config::{Role, Settings};
+use crate::commands::publish::read_schema;
+use crate::config::{Performance, Role, Settings};
 use crate::failure::Outcome;
 use crate::output::Out;
 use serde_json::json;
@@ -22,8 +23,8 @@ enum Action {
 Example:
   grotto config check configs/cities.yaml
 
-Unknown keys, keys given twice and bad values are refused with the line. Relative paths start at the
-folder of the file.")]
+Unknown keys, keys given twice and bad values are refused with the line, and so is a schema file that cannot be
+read. Relative paths start at the folder of the file.")]
     Check {
         /// The file
         file: PathBuf,
@@ -33,6 +34,14 @@ folder of the file.")]
 pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let Action::Check { file } = &args.action;
     let settings = Settings::load(file)?;
+    // What a command would trip over when it runs.
+    if let Some(schema) = settings.schema() {
+        read_schema(&schema)?;
+    }
+    let performance = settings.performance();
+    let number = |of: fn(&Performance) -> Option<u64>| {
+        performance.and_then(of).map(|number| number.to_string())
+    };
     let url = |role| settings.store(role).map(|url| url.to_string());
     let path = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
     let poll = settings
@@ -48,6 +57,24 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         ),
         ("producer.schema", path(settings.schema())),
         ("producer.store", url(Role::Writer)),
+        (
+            "producer.performance.snapshot_frequency",
+            number(|set| set.snapshot_frequency),
+        ),
+        (
+            "producer.performance.enable_compression",
+            performance
+                .and_then(|set| set.enable_compression)
+                .map(|on| on.to_string()),
+        ),
+        (
+            "producer.performance.inline_blobs",
+            number(|set| set.inline_blobs),
+        ),
+        (
+            "producer.performance.worker_pool_size",
+            number(|set| set.worker_pool_size.map(|threads| threads as u64)),
+        ),
         (
             "consumer.dataset",
             settings

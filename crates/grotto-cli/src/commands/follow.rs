@@ -7,8 +7,8 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Out, note};
 use crate::place::PlaceArgs;
 use crate::target::{TargetArgs, nothing_published};
-use crate::text::{bytes, count, duration, milliseconds};
-use grotto::consumer::{Consumer, ErrorKind, RefreshReport};
+use crate::text::{bytes, count, duration, list, milliseconds, things};
+use grotto::consumer::{Consumer, ErrorKind, RefreshReport, StepKind};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -145,21 +145,46 @@ fn show(news: &News, out: &mut Out) -> Outcome<()> {
 }
 
 fn text(report: &RefreshReport) -> String {
-    let kinds: Vec<&str> = report.steps.iter().map(|step| step.kind.name()).collect();
     let (length, time) = (bytes(report.bytes()), duration(report.duration));
     let mut lines = vec![format!(
         "version {} by {}, {length} in {time}",
         report.to,
-        kinds.join(" and ")
+        way(report)
     )];
     lines.extend(report.ordinals.iter().map(|(name, changes)| {
         let lists = [&changes.added, &changes.removed, &changes.modified];
-        let [added, removed, modified] = lists.map(|list| count(list.len() as u64));
-        format!("    {name}: {added} records came, {removed} went, {modified} changed in place")
+        let [added, removed, modified] = lists.map(|list| list.len() as u64);
+        let (added, removed) = (things(added, "record"), count(removed));
+        let modified = count(modified);
+        format!("    {name}: {added} came, {removed} went, {modified} changed in place")
     }));
     let recovered = report.recovered.iter();
     lines.extend(recovered.map(|fault| format!("    went around: {fault}")));
     lines.join("\n")
+}
+
+/// What led there: `a snapshot and 2 deltas`. Versions without records of their own count only where there is
+/// nothing else.
+fn way(report: &RefreshReport) -> String {
+    let of = |kind: StepKind| report.steps.iter().filter(|step| step.kind == kind).count();
+    let kinds = [StepKind::Snapshot, StepKind::Delta, StepKind::Reverse];
+    let steps = kinds.into_iter().filter(|kind| of(*kind) > 0);
+    let words: Vec<String> = steps
+        .map(|kind| {
+            let name = match kind {
+                StepKind::Reverse => "reverse delta",
+                other => other.name(),
+            };
+            match of(kind) {
+                1 => format!("a {name}"),
+                several => things(several as u64, name),
+            }
+        })
+        .collect();
+    match words.is_empty() {
+        true => "its log entry".to_owned(),
+        false => list(&words),
+    }
 }
 
 fn line(report: &RefreshReport) -> Value {

@@ -58,14 +58,10 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             .iter()
             .try_for_each(|version| out.json(&json!({ "version": version, "kind": "damaged" })));
     }
-    let shown = match entries.len() + damaged.len() {
-        1 => "1 version".to_owned(),
-        several => format!("{several} versions"),
-    };
-    let left_out = match fences.len() {
+    let shown = text::things((entries.len() + damaged.len()) as u64, "version");
+    let left_out = match fences.len() as u64 {
         0 => String::new(),
-        1 => ", 1 fence left out (--all)".to_owned(),
-        several => format!(", {several} fences left out (--all)"),
+        fences => format!(", {} left out (--all)", text::things(fences, "fence")),
     };
     let name = dataset.name();
     out.line(format_args!("{name}: {shown}, newest {newest}{left_out}\n"))?;

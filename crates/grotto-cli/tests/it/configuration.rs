@@ -1,6 +1,6 @@
 //! Configuration files: those of the repository, and what they do.
 
-use crate::kit::{Bench, Run, repository};
+use crate::kit::{Bench, Run, data, repository};
 use std::process::Command;
 
 #[test]
@@ -13,6 +13,10 @@ fn every_example_is_valid() {
             let args = ["config".as_ref(), "check".as_ref(), path.as_os_str()];
             let text = Run::of(bench.command(&args).output().unwrap()).ok();
             assert!(
+                text.contains("producer.performance.snapshot_frequency = "),
+                "{text}"
+            );
+            assert!(
                 text.starts_with("ok: ") && text.contains("producer.dataset = "),
                 "{text}"
             );
@@ -20,6 +24,48 @@ fn every_example_is_valid() {
         }
     }
     assert!(examples > 0);
+}
+
+#[test]
+fn an_example_works_where_it_is_copied_to() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("etc")).unwrap();
+    for name in ["cities.yaml", "cities.schema"] {
+        std::fs::copy(
+            repository("configs").join(name),
+            bench.path("etc").join(name),
+        )
+        .unwrap();
+    }
+    let same = std::fs::read(bench.path("etc/cities.schema")).unwrap();
+    assert_eq!(same, std::fs::read(data("cities.schema")).unwrap());
+    let store = bench.path("store");
+    let line = format!(
+        "publish --config etc/cities.yaml --store {} --input {}",
+        store.display(),
+        data("cities15000-2020-05.ndjson.zst").display()
+    );
+    bench.run(&line).ok();
+}
+
+#[test]
+fn a_schema_that_a_configuration_names_is_looked_at() {
+    let bench = Bench::new();
+    bench.write(
+        "c.yaml",
+        "producer:\n  dataset: items\n  schema: item.schema\n  store: store\n",
+    );
+    let complaint = bench.run("config check c.yaml").refused(2);
+    assert!(
+        complaint.contains("cannot read schema item.schema: it does not exist"),
+        "{complaint}"
+    );
+    bench.write("item.schema", "Item {");
+    let complaint = bench.run("config check c.yaml").refused(2);
+    assert!(
+        complaint.contains("item.schema: schema line 1"),
+        "{complaint}"
+    );
 }
 
 #[test]

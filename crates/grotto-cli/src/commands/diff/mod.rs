@@ -6,7 +6,7 @@ mod compare;
 mod sorted;
 
 use crate::config::Role;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::output::Out;
 use crate::reader;
 use crate::records;
@@ -108,9 +108,7 @@ fn types(before: &State, after: &State, wanted: Option<&str>) -> Outcome<BTreeSe
         }
         Some(name) => {
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            Err(Failure::invalid(format!(
-                "type {name}: expected one of {names}, found no such type"
-            )))
+            Err(records::no_such_type(name, &names))
         }
     }
 }

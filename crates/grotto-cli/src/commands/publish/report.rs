@@ -22,13 +22,14 @@ pub(super) fn published(
     }
     let times = &published.times;
     let total = times.populate + times.encode + times.upload + times.commit;
-    let (version, records) = (published.version, count(published.records));
+    let (version, records) = (published.version, text::things(published.records, "record"));
     out.line(format_args!(
-        "published version {version} of {dataset} from {records} records in {}",
+        "published version {version} of {dataset} from {records} in {}",
         duration(total)
     ))?;
     let mut table = Table::new(1, &["type", "records", "added", "removed", "modified"]);
-    for counts in &published.counts {
+    let changed = |counts: &&Counts| counts.added + counts.removed + counts.modified > 0;
+    for counts in published.counts.iter().filter(changed) {
         table.row(row(counts));
     }
     table.lines().try_for_each(|line| out.line(line))?;

@@ -9,6 +9,7 @@ use crate::commands::publish::read_schema;
 use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::reader::ReadArgs;
+use crate::text::things;
 use grotto::Schema;
 use serde_json::json;
 use std::path::PathBuf;
@@ -99,8 +100,8 @@ fn check(schema: &Schema, out: &mut Out) -> Outcome<()> {
             [] => "without a primary key".to_owned(),
             paths => format!("with the primary key {}", paths.join(", ")),
         };
-        let fields = ty.fields().len();
-        out.line(format_args!("{}: {} {key}", ty.name, fields_text(fields)))?;
+        let fields = things(ty.fields().len() as u64, "field");
+        out.line(format_args!("{}: {fields} {key}", ty.name))?;
     }
     let others = schema.types().len() - top_level.len();
     let first = &schema.get(*first).name;
@@ -111,13 +112,6 @@ fn check(schema: &Schema, out: &mut Out) -> Outcome<()> {
             out.line(format_args!("and {others} types that {first} refers to"))
         }
         _ => out.line(format_args!("and {others} types that these refer to")),
-    }
-}
-
-fn fields_text(fields: usize) -> String {
-    match fields {
-        1 => "1 field".to_owned(),
-        several => format!("{several} fields"),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Outcome};
 use crate::input::{self, Format, Text};
 use crate::output::{Out, note};
 use crate::progress::Bar;
-use crate::text::count;
+use crate::text::things;
 use grotto::Schema;
 use grotto::producer::CsvText;
 use key::Candidates;
@@ -188,10 +188,7 @@ fn guess(args: &Args, name: &str, key: &[String], records: u64) -> String {
         None if args.file == "-" => " (--type names it)",
         None => ", named after the file",
     };
-    let records = match records {
-        1 => "1 record".to_owned(),
-        several => format!("{} records", count(several)),
-    };
+    let records = things(records, "record");
     let key = match (key, args.key.is_empty()) {
         ([], _) => {
             "without a primary key, as no field differs in every record; --key names one".to_owned()
