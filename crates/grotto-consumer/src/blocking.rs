@@ -199,7 +199,7 @@ impl Rim {
                 drop(ready.send(Ok(runtime.handle().clone())));
                 // Ends when the sender is dropped.
                 let _ = runtime.block_on(stopped);
-                // Without waiting: a listener that drops its consumer runs on a thread of this runtime.
+                // Work under way ends by itself, on the threads that it has.
                 runtime.shutdown_background();
             }
         };

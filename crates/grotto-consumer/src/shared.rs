@@ -21,6 +21,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// Longest wait of whoever drops a consumer for its state directory.
+const SHORT_USE: Duration = Duration::from_millis(20);
+
 /// Refuses a state that lacks what the program reads.
 pub(crate) type Requirement = fn(&State) -> StateResult<()>;
 
@@ -263,12 +266,13 @@ impl Shared {
         });
     }
 
-    /// Ends without waiting for anything, with or without an async runtime around the call: the place is given
+    /// Ends without waiting for a refresh, with or without an async runtime around the call: the place is given
     /// up at once, or with the step that is being applied, whose task holds the last reference.
     pub(crate) fn drop_out(&self) {
         self.end();
         self.listeners.abandon();
-        if let Some(mut keeper) = self.keeper.try_lock() {
+        // Other uses than a step are short, and the next consumer may be about to take the place.
+        if let Some(mut keeper) = self.keeper.try_lock_for(SHORT_USE) {
             keeper.place.leave();
         }
     }
