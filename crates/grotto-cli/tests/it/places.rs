@@ -91,7 +91,9 @@ fn whoever_keeps_the_directory_and_does_not_catch_up_is_told_of() {
 #[test]
 fn of_many_first_uses_at_once_none_fails() {
     let bench = Bench::with_schema();
-    bench.publish(&sized(1), "").ok();
+    // Enough to load for all to be there before the first is done.
+    let lines = (1..=20_000).map(|id| sized(1).replacen(":1,", &format!(":{id},"), 1));
+    bench.publish(&lines.collect::<String>(), "").ok();
     let args: Vec<&str> = GET.split(' ').collect();
     let started: Vec<Child> = (0..24)
         .map(|_| bench.command(&args).spawn().unwrap())
@@ -102,6 +104,23 @@ fn of_many_first_uses_at_once_none_fails() {
             .remove(0);
         assert_eq!(found["version"], 1);
     }
+}
+
+#[test]
+fn a_directory_that_another_process_keeps_and_has_nothing_in_is_no_hindrance() {
+    let bench = Bench::with_schema();
+    bench.publish(&sized(1), "").ok();
+    let folder = bench.path("state");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let lock = std::fs::File::create(folder.join("LOCK")).unwrap();
+    lock.lock().unwrap();
+    let found = bench.run(GET).values().remove(0);
+    assert_eq!(found["version"], 1);
+    // Once it is let go of, it is used.
+    drop(lock);
+    bench.run(GET).ok();
+    assert!(folder.join("CURRENT").exists());
 }
 
 #[test]
