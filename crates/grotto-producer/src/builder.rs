@@ -213,6 +213,7 @@ impl ProducerBuilder {
             env,
             metrics,
             ended: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             state: Mutex::new(Arc::clone(write.state())),
             snapshots: tokio::sync::Mutex::default(),
             chores: Chores::default(),

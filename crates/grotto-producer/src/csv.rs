@@ -80,8 +80,8 @@ impl<R: Read> CsvText<R> {
         Self::with_columns(input, |name| form_of(schema, type_id, name))
     }
 
-    /// Reads the header; cells become what they look like: numbers, booleans or text. For a look at what the columns
-    /// hold, before there is a schema.
+    /// Reads the header; cells become what they look like: numbers, booleans, text, or null when they are empty. For a
+    /// look at what the columns hold, before there is a schema.
     ///
     /// # Errors
     /// `Invalid` when there is no header, or it cannot be read.
@@ -105,6 +105,13 @@ impl<R: Read> CsvText<R> {
         let header = rows.headers().map_err(|e| unreadable(plain(&e, 1)))?;
         let mut columns: Vec<Column> = Vec::with_capacity(header.len());
         for name in header.iter().map(str::trim) {
+            if name.is_empty() {
+                let number = columns.len() + 1;
+                let message = format!(
+                    "line 1: expected a name for each column, found none for number {number}"
+                );
+                return Err(Error::invalid(message));
+            }
             let json = serde_json::to_vec(name).map_err(|e| Error::internal(e.to_string()))?;
             if columns.iter().any(|before| before.name == json) {
                 let message = format!("line 1: expected each column once, found {name:?} twice");
@@ -149,7 +156,8 @@ impl<R: Read> CsvText<R> {
         self.text.push(b'{');
         let before = self.text.len();
         for (column, cell) in self.columns.iter().zip(&self.row) {
-            if cell.is_empty() {
+            // Without a schema, the names of empty columns are all that is known of them.
+            if cell.is_empty() && column.form != Form::Any {
                 continue;
             }
             if self.text.len() > before {
@@ -187,8 +195,10 @@ impl Form {
         })?;
         let word = text.trim();
         match self {
-            Self::Number | Self::Any if is_json_number(word) => {
-                out.extend_from_slice(word.as_bytes())
+            Self::Any if cell.is_empty() => out.extend_from_slice(b"null"),
+            Self::Number if is_json_number(word) => out.extend_from_slice(word.as_bytes()),
+            Self::Any if is_json_number(word) && is_in_range(word) => {
+                out.extend_from_slice(word.as_bytes());
             }
             Self::Boolean if word == "1" || word.eq_ignore_ascii_case("true") => {
                 out.extend_from_slice(b"true");
@@ -211,6 +221,14 @@ fn is_json_number(word: &str) -> bool {
             .get()
             .starts_with(|c: char| c == '-' || c.is_ascii_digit())
     })
+}
+
+/// Whether a field of numbers can hold it: longer rows of digits name something.
+fn is_in_range(word: &str) -> bool {
+    match word.contains(['.', 'e', 'E']) {
+        true => word.parse().is_ok_and(f64::is_finite),
+        false => word.parse::<i64>().is_ok(),
+    }
 }
 
 fn form_of(schema: &Schema, type_id: TypeId, name: &str) -> Result<Form> {

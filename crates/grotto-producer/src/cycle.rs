@@ -331,10 +331,11 @@ impl IncrementalCycle {
         fill: impl FnOnce(&mut Self) -> Result<T, AnyError>,
     ) -> Result<T> {
         let savepoint = self.cycle.savepoint();
-        let records = self.records;
+        let (records, notes) = (self.records, self.notes.clone());
         fill(self).map_err(|failed| {
             self.cycle.rollback_to(savepoint);
-            self.records = records;
+            // A position without its records would leave them out for good.
+            (self.records, self.notes) = (records, notes);
             told(TRANSACTION, failed)
         })
     }

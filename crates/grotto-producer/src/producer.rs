@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Set when the producer is shut down.
     pub(crate) ended: AtomicBool,
+    /// Set when that did not wait for the cycle that was open.
+    pub(crate) given_up: AtomicBool,
     pub(crate) state: Mutex<Arc<State>>,
     pub(crate) snapshots: tokio::sync::Mutex<JoinSet<Result<SnapshotEntry>>>,
     pub(crate) chores: Chores,
@@ -279,6 +281,7 @@ impl Producer {
                 waited_ms,
                 "giving up what does not end"
             );
+            shared.given_up.store(true, Ordering::Relaxed);
             if let Ok(mut snapshots) = shared.snapshots.try_lock() {
                 snapshots.abort_all();
             }
@@ -287,9 +290,18 @@ impl Producer {
 
     /// Refuses what a producer that was shut down is asked for.
     pub(crate) fn check_running(&self) -> Result<()> {
-        match self.shared.ended.load(Ordering::Relaxed) {
-            true => Err(Error::unavailable("the producer was shut down")),
-            false => Ok(()),
-        }
+        unless(&self.shared.ended)
+    }
+
+    /// Refuses to publish a cycle that a shutdown gave up.
+    pub(crate) fn check_awaited(&self) -> Result<()> {
+        unless(&self.shared.given_up)
+    }
+}
+
+fn unless(shut_down: &AtomicBool) -> Result<()> {
+    match shut_down.load(Ordering::Relaxed) {
+        true => Err(Error::unavailable("the producer was shut down")),
+        false => Ok(()),
     }
 }

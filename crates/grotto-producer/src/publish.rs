@@ -74,7 +74,10 @@ impl Producer {
         core: &mut Core,
         worked: Worked,
     ) -> Result<Option<Published>> {
+        self.check_awaited()?;
         if let Some(pending) = self.prepare(core, worked).await? {
+            // Uploading takes a while.
+            self.check_awaited()?;
             self.commit(core, pending).await?;
         }
         Ok(core.take_settled())

@@ -83,6 +83,19 @@ fn a_bad_header_is_refused_by_name() {
     let twice = refusal("id,name,id\n");
     assert!(twice.contains("found \"id\" twice"), "{twice}");
     assert!(refusal("").contains("found none"));
+    let expected = "line 1: expected a name for each column, found none for number 3";
+    assert_eq!(refusal("id,name,\n1,a,\n"), expected);
+}
+
+#[test]
+fn without_a_schema_empty_columns_and_long_rows_of_digits_are_kept() {
+    let csv = "id,gone,n\n12345678901234567890,,1e400\n-7,,2.5e3\n";
+    let mut text = String::new();
+    let mut rows = CsvText::untyped(csv.as_bytes()).unwrap();
+    rows.read_to_string(&mut text).unwrap();
+    let expected = "\n{\"id\":\"12345678901234567890\",\"gone\":null,\"n\":\"1e400\"}\n\
+                    {\"id\":-7,\"gone\":null,\"n\":2.5e3}\n";
+    assert_eq!(text, expected);
 }
 
 #[test]

@@ -67,15 +67,19 @@ async fn a_transaction_that_fails_leaves_nothing_and_says_why() {
     let fill = |cycle: &mut grotto_producer::IncrementalCycle| {
         let failed: Result<()> = cycle.transaction(|cycle| {
             cycle.upsert_json("City", r#"{"id":1}"#, 1)?;
+            cycle.set_position("rows", 9);
             Err(OutOfStock(1))?
         });
         let failed = failed.unwrap_err();
         assert_eq!(failed.message(), "the closure of the transaction failed");
         assert!(failed.inner::<OutOfStock>().is_some());
+        cycle.set_position("lines", 2);
         cycle.upsert_json("City", r#"{"id":2,"name":"two"}"#, 2)?;
         Ok::<(), AnyError>(())
     };
     producer.run_incremental(fill).await.unwrap().unwrap();
+    let positions = [("lines".to_owned(), 2)];
+    assert_eq!(producer.positions(), positions.into(), "none of the failed");
     assert_eq!(names(&producer.state()), [(2, "two".to_owned())]);
 }
 
@@ -234,9 +238,13 @@ async fn a_shutdown_gives_up_what_does_not_end() {
     let producer = store.producer(1).await;
     store.cause(Trouble::Hangs, "/snapshot/");
     put(&producer, 1, "one").await.unwrap().unwrap();
-    let open = producer.begin_cycle().await.unwrap();
+    let mut open = producer.begin_cycle().await.unwrap();
+    open.add_json("City", r#"{"id":2}"#, 1).unwrap();
+    let version = producer.version();
     producer.shutdown().await;
-    drop(open);
+    let late = open.commit().await.unwrap_err();
+    assert_eq!(late.message(), "the producer was shut down");
+    assert_eq!((producer.version(), producer.state().total()), (version, 1));
     let given_up = producer.finish().await.unwrap_err();
     assert!(
         given_up.message().contains("the snapshot stopped"),
