@@ -76,6 +76,14 @@ fn what_cannot_be_one_type_is_refused_by_line_and_field() {
             r#"{"id":1,"a":{}}"#,
             "field In.a: expected objects with fields, found only empty ones",
         ),
+        (
+            r#"{"id":1,"a":{"x":1,"x":null}}"#,
+            "line 1: field a.x: expected one value, found the field a second time",
+        ),
+        (
+            r#"{"id":1,"a":[2,null]}"#,
+            "line 1: field a[]: expected a value, found null",
+        ),
         ("", "expected records, found none"),
     ] {
         bench.write("in.ndjson", text);
@@ -87,6 +95,15 @@ fn what_cannot_be_one_type_is_refused_by_line_and_field() {
             refused.err
         );
     }
+    let long = "a".repeat(256);
+    bench.write("in.ndjson", &format!("{{\"id\":1,\"{long}\":2}}"));
+    let refused = bench.run("schema infer in.ndjson");
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(
+        refused.err.contains("at most 255 of them"),
+        "{}",
+        refused.err
+    );
     let fields: String = (0..1_001).map(|at| format!("\"k{at}\":1,")).collect();
     bench.write("in.ndjson", &format!("{{{fields}\"id\":1}}"));
     let refused = bench.run("schema infer in.ndjson");
@@ -116,6 +133,56 @@ fn types_of_one_name_and_another_shape_get_names_of_their_own() {
         "{}",
         inferred.out
     );
+}
+
+/// Infers a schema for the records of a file, and publishes them under it.
+fn infer_and_publish(bench: &Bench, file: &str) -> String {
+    let inferred = bench.run(&format!("schema infer {file}"));
+    assert_eq!(inferred.code, 0, "{}", inferred.err);
+    bench.write("inferred.schema", &inferred.out);
+    let publish = "publish --store s --dataset i --schema inferred.schema --input";
+    bench.run(&format!("{publish} {file}")).ok();
+    inferred.err
+}
+
+#[test]
+fn records_as_deep_as_can_be_published_are_inferred_and_deeper_ones_refused() {
+    for (open, close, most) in [("{\"child\":", "}", 64), ("[", "]", 63)] {
+        let nested = |deep: usize| {
+            let (open, close) = (open.repeat(deep), close.repeat(deep));
+            format!("{{\"id\":1,\"child\":{open}1{close}}}")
+        };
+        let bench = Bench::new();
+        bench.write("in.ndjson", &nested(most));
+        infer_and_publish(&bench, "in.ndjson");
+        bench.write("in.ndjson", &nested(most + 1));
+        let refused = bench.run("schema infer in.ndjson");
+        assert_eq!(refused.code, 2);
+        let expected = "expected at most 64 records inside each other, found more";
+        assert!(refused.err.contains(expected), "{}", refused.err);
+    }
+}
+
+#[test]
+fn a_column_without_a_value_is_a_field_too() {
+    let bench = Bench::new();
+    bench.write("items.csv", "gone,id\n,12345678901234567890\n,2\n");
+    let notes = infer_and_publish(&bench, "items.csv");
+    let expected = "note: Item.gone is null in all records: taken for text";
+    assert!(notes.contains(expected), "{notes}");
+    let exported = bench.run("export --store s").ok();
+    assert_eq!(
+        exported,
+        "{\"id\":\"12345678901234567890\"}\n{\"id\":\"2\"}\n"
+    );
+}
+
+#[test]
+fn a_file_named_after_a_scalar_is_told_the_name_its_type_got() {
+    let bench = Bench::new();
+    bench.write("strings.ndjson", "{\"id\":1}\n");
+    let notes = infer_and_publish(&bench, "strings.ndjson");
+    assert!(notes.contains("type StringString, "), "{notes}");
 }
 
 #[test]
@@ -159,8 +226,10 @@ fn the_likeliest_key_is_chosen_among_those_that_differ() {
             "b",
             "--key b: expected a field with a value in every record",
         ),
+        ("a,a", "--key a: expected each field once, found it twice"),
     ] {
         let refused = bench.run(&format!("schema infer prices.ndjson --key {key}"));
+        assert_eq!(refused.code, 2);
         assert!(refused.err.contains(expected), "{}", refused.err);
     }
 }

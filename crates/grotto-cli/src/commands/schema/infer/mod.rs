@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let mut types = Types::default();
     let key = key(args, &found, &name)?;
     let path = (!key.is_empty()).then(|| key.join(", "));
-    types
+    let name = types
         .records(&name, path.as_deref(), fields)
         .map_err(|why| Failure::invalid(format!("{}: {why}", args.file)))?;
     let text = types.text();
@@ -128,6 +128,7 @@ fn look_at(text: Text, source: &str, format: Format) -> Outcome<Found> {
         let rules = Rules {
             line: number,
             untyped: format == Format::Csv,
+            depth: 0,
         };
         let taken = found.shape.take(&value, rules);
         taken.map_err(|why| refused(format!("field {}", why.trim_start_matches('.'))))?;
@@ -162,7 +163,11 @@ fn key(args: &Args, found: &Found, name: &str) -> Outcome<Vec<String>> {
     let Kind::Object(fields) = &found.shape.kind else {
         return Ok(args.key.clone());
     };
-    for part in &args.key {
+    for (at, part) in args.key.iter().enumerate() {
+        if args.key[..at].contains(part) {
+            let message = format!("--key {part}: expected each field once, found it twice");
+            return Err(Failure::invalid(message));
+        }
         let scalar = |kind: &Kind| !matches!(kind, Kind::List(_) | Kind::Object(_));
         let field = fields.all.iter().find(|(name, _)| name == part);
         let Some((_, shape)) = field.filter(|(_, shape)| scalar(&shape.kind)) else {

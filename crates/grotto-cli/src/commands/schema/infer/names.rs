@@ -3,6 +3,7 @@
 //! Owns: declaring one type per object, list and scalar of a list. Never: two types of one name.
 
 use super::shape::{Fields, Kind, Shape};
+use grotto::schema::MAX_NAME;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names of types that hold one scalar, as those of lists do.
@@ -26,7 +27,7 @@ impl Types {
         self.order.iter().rev().map(body).collect()
     }
 
-    /// Declares the type of the records.
+    /// Declares the type of the records; its name may have had to give way to that of a scalar.
     ///
     /// # Errors
     /// Says which name of a field no schema can have.
@@ -35,9 +36,10 @@ impl Types {
         name: &str,
         key: Option<&str>,
         fields: &Fields,
-    ) -> Result<(), String> {
+    ) -> Result<String, String> {
         let name = self.take_name(name, name);
-        self.object(&name, key, fields, &name)
+        self.object(&name, key, fields, &name)?;
+        Ok(name)
     }
 
     /// Declares the type of an object under a name that was taken for it.
@@ -54,8 +56,9 @@ impl Types {
             let path = format!("{path}.{field}");
             if !is_name(field) {
                 return Err(format!(
-                    "field {path}: expected a name of letters, digits and _, as schemas have them: rename it in \
-                     the input"
+                    "field {}: expected a name of letters, digits and _, at most {MAX_NAME} of them, as schemas have \
+                     them: rename it in the input",
+                    shortened(&path)
                 ));
             }
             let ty = self.field(name, field, shape, &path)?;
@@ -127,12 +130,22 @@ impl Types {
         self.declare(name, name, format!(" {{\n    {scalar} value;\n}}"))
     }
 
-    /// A name that is not taken, with that of the parent before it if need be, and takes it. Names of scalars stay
-    /// free.
+    /// A name that is not taken, with that of the parent before it if need be, and takes it; one that gets too long
+    /// ends with a number. Names of scalars stay free.
     fn take_name(&mut self, parent: &str, name: &str) -> String {
         let mut free = name.to_owned();
-        while self.taken.contains(&free) || SCALARS.contains(&free.as_str()) {
+        let mut number = 1;
+        while self.taken.contains(&free)
+            || SCALARS.contains(&free.as_str())
+            || free.len() > MAX_NAME
+        {
             free = format!("{parent}{free}");
+            if free.len() > MAX_NAME {
+                number += 1;
+                let number = number.to_string();
+                let most = name.len().min(MAX_NAME - number.len());
+                free = format!("{}{number}", &name[..most]);
+            }
         }
         self.taken.insert(free.clone());
         free
@@ -160,7 +173,15 @@ impl Types {
 /// Whether a schema may have a field of this name.
 pub(super) fn is_name(text: &str) -> bool {
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    begins && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    begins && text.len() <= MAX_NAME && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The path of a field whose name may be of any length, as a message shows it.
+fn shortened(path: &str) -> String {
+    match path.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &path[..end]),
+        None => path.to_owned(),
+    }
 }
 
 /// The name of a type for a field or a file: `home_address` is `HomeAddress`.

@@ -4,6 +4,7 @@
 //! names a type.
 
 use super::value::Json;
+use grotto::engine::format::flat::MAX_DEPTH;
 use std::collections::HashMap;
 
 /// Objects with more fields than this are maps written as objects.
@@ -17,6 +18,8 @@ pub(super) struct Shape {
     pub(super) values: u64,
     /// Line of the value that decided the kind.
     decided: u64,
+    /// Which object of its place had the value seen last, from 1.
+    object: u64,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +40,8 @@ pub(super) enum Kind {
 pub(super) struct Fields {
     pub(super) all: Vec<(String, Shape)>,
     positions: HashMap<String, usize>,
+    /// Objects seen.
+    objects: u64,
 }
 
 /// How values are taken.
@@ -46,6 +51,21 @@ pub(super) struct Rules {
     pub(super) line: u64,
     /// Numbers and booleans beside text are text: cells of a table do not say what they are.
     pub(super) untyped: bool,
+    /// How many records it is inside of.
+    pub(super) depth: usize,
+}
+
+impl Rules {
+    /// Those of what is inside of a value.
+    fn inside(self) -> Result<Self, String> {
+        if self.depth == MAX_DEPTH {
+            return Err(format!(
+                ": expected at most {MAX_DEPTH} records inside each other, found more"
+            ));
+        }
+        let depth = self.depth + 1;
+        Ok(Self { depth, ..self })
+    }
 }
 
 impl Kind {
@@ -89,12 +109,22 @@ impl Shape {
         match (&mut self.kind, value) {
             (Kind::List(element), Json::List(values)) => values
                 .iter()
-                .try_for_each(|value| element.take(value, rules))
+                .try_for_each(|value| element.take_element(value, rules.inside()?))
                 .map_err(|why| format!("[]{why}")),
-            (Kind::Object(fields), Json::Object(values)) => values
-                .iter()
-                .try_for_each(|(name, value)| fields.take(name, value, rules)),
+            (Kind::Object(fields), Json::Object(values)) => {
+                fields.objects += 1;
+                values
+                    .iter()
+                    .try_for_each(|(name, value)| fields.take(name, value, rules))
+            }
             _ => Ok(()),
+        }
+    }
+
+    fn take_element(&mut self, value: &Json, rules: Rules) -> Result<(), String> {
+        match value {
+            Json::Null => Err(": expected a value, found null".to_owned()),
+            value => self.take(value, rules),
         }
     }
 
@@ -139,7 +169,15 @@ impl Fields {
                 self.all.len() - 1
             }
         };
-        let field = self.all[at].1.take(value, rules);
-        field.map_err(|why| format!(".{name}{why}"))
+        let rules = match value {
+            Json::List(_) | Json::Object(_) => rules.inside(),
+            _ => Ok(rules),
+        };
+        let field = &mut self.all[at].1;
+        let taken = match std::mem::replace(&mut field.object, self.objects) == self.objects {
+            true => Err(": expected one value, found the field a second time".to_owned()),
+            false => rules.and_then(|rules| field.take(value, rules)),
+        };
+        taken.map_err(|why| format!(".{name}{why}"))
     }
 }
