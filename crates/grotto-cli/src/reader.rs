@@ -144,11 +144,16 @@ pub(crate) async fn consumer(dataset: &Dataset, version: Option<u64>) -> Outcome
     Ok(builder.open_at(version).await?)
 }
 
-/// What to do about a newest log entry that cannot be read.
+/// What to do about a newest version that cannot be read.
 async fn with_hint(failure: Failure, dataset: &Dataset) -> Failure {
-    let head = dataset.head().await;
-    if !failure.is_loss() || head.is_ok_and(|head| head.is_some()) {
+    if !failure.is_loss() {
         return failure;
+    }
+    if dataset.head().await.is_ok_and(|head| head.is_some()) {
+        return failure.hint(
+            "older versions can be read with --version (`grotto log` lists them); `grotto verify` lists \
+             everything that is damaged",
+        );
     }
     failure.hint(
         "older versions can be read with --version (`grotto log` lists them); `grotto publish \
@@ -179,7 +184,7 @@ pub(crate) async fn from_store(target: &Target, version: Option<u64>) -> Outcome
 /// The newest state, by way of the directory.
 async fn newest_in(place: &Place, target: &Target) -> Outcome<Reading> {
     match refreshed(place, target).await {
-        // What is there was asked for its worth already.
+        // The local state was tried already and is unusable.
         Err(failure) if failure.is_loss() => Err(failure),
         // Another process keeps it, it cannot be written, or the store is away.
         Err(failure) => kept::read(place, target, failure).await,

@@ -67,6 +67,23 @@ fn a_flipped_byte_in_any_blob_is_found_and_named() {
 }
 
 #[test]
+fn a_reader_whose_newest_version_is_lost_hears_that_older_ones_can_be_read() {
+    let bench = three_versions();
+    bench.damages();
+    for kind in ["delta", "snapshot"] {
+        for name in blobs(&bench, "store", kind).into_iter().skip(1) {
+            std::fs::write(bench.path("store/items").join(name), "torn").unwrap();
+        }
+    }
+    let refused = bench.run("export --store store").refused(5);
+    assert!(
+        refused.contains("older versions can be read with --version"),
+        "{refused}"
+    );
+    assert_eq!(bench.run("export --store store --version 1").code, 0);
+}
+
+#[test]
 fn a_missing_blob_is_named_and_readers_go_around_it() {
     let bench = three_versions();
     bench.damages();
