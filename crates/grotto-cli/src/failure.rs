@@ -269,12 +269,6 @@ impl From<grotto::Error> for Failure {
     }
 }
 
-impl From<grotto::StateError> for Failure {
-    fn from(error: grotto::StateError) -> Self {
-        Self::from(grotto::Error::from(error))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

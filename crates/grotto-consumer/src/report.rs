@@ -91,7 +91,7 @@ impl Refresh {
     /// When neither state has the type, or one of them has a field of another type.
     pub fn changes<T: RecordType>(&self) -> Result<impl Iterator<Item = Change<T::Ref<'_>>>> {
         let ordinals = self.ordinals.get(T::TYPE);
-        Ok(self.difference().typed::<T>(ordinals)?)
+        self.difference().typed::<T>(ordinals)
     }
 
     /// The same of a type that is known by its name only.
@@ -100,7 +100,7 @@ impl Refresh {
     /// When neither state has the type.
     pub fn changes_of(&self, type_name: &str) -> Result<impl Iterator<Item = Change<Record<'_>>>> {
         let ordinals = self.ordinals.get(type_name);
-        Ok(self.difference().records(type_name, ordinals)?)
+        self.difference().records(type_name, ordinals)
     }
 
     fn difference(&self) -> Difference<'_> {

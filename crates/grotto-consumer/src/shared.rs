@@ -10,7 +10,7 @@ use crate::report::Refresh;
 use crate::served::Served;
 use crate::target::was_written;
 use grotto_env::{Env, default_threads};
-use grotto_state::{HashSeed, State, StateResult};
+use grotto_state::{HashSeed, State};
 use grotto_store::Dataset;
 use grotto_store::follow::Suspects;
 use grotto_store::plan::PlanWeights;
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 const SHORT_USE: Duration = Duration::from_millis(20);
 
 /// Refuses a state that lacks what the program reads.
-pub(crate) type Requirement = fn(&State) -> StateResult<()>;
+pub(crate) type Requirement = fn(&State) -> Result<()>;
 
 /// State of a consumer.
 pub(crate) struct Shared {
@@ -166,7 +166,7 @@ impl Shared {
             .map_or(Ok(()), |error| {
                 let (name, version) = (self.dataset.name(), state.version());
                 let place = format!("dataset {name}, version {version} lacks what is required");
-                Err(Error::showing(ErrorKind::Invalid, error).at(place))
+                Err(error.of_kind(ErrorKind::Invalid).at(place))
             })
     }
 

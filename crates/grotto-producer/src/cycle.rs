@@ -122,7 +122,7 @@ impl FullCycle {
         let mut flat = std::mem::take(&mut self.flat);
         flat.clear();
         let position = self.records + 1;
-        let encoded = encoder.encode(record, &mut flat).map_err(Error::from);
+        let encoded = encoder.encode(record, &mut flat);
         let added = encoded.and_then(|()| self.add_flat(encoder.type_id(), flat.bytes(), position));
         self.flat = flat;
         added
@@ -284,7 +284,7 @@ impl IncrementalCycle {
         let mut flat = std::mem::take(&mut self.flat);
         flat.clear();
         let position = self.records + 1;
-        let encoded = encoder.encode(record, &mut flat).map_err(Error::from);
+        let encoded = encoder.encode(record, &mut flat);
         let done =
             encoded.and_then(|()| self.upsert_flat(encoder.type_id(), flat.bytes(), position));
         self.flat = flat;

@@ -33,7 +33,7 @@ impl<'a> Candidate<'a> {
     pub fn changes<T: RecordType>(
         &self,
     ) -> Result<impl Iterator<Item = Change<T::Ref<'a>>> + use<'a, T>> {
-        Ok(self.difference().typed::<T>(self.ordinals_of(T::TYPE))?)
+        self.difference().typed::<T>(self.ordinals_of(T::TYPE))
     }
 
     /// The same of a type that is known by its name only.
@@ -45,7 +45,7 @@ impl<'a> Candidate<'a> {
         type_name: &str,
     ) -> Result<impl Iterator<Item = Change<Record<'a>>> + use<'a>> {
         let ordinals = self.ordinals_of(type_name);
-        Ok(self.difference().records(type_name, ordinals)?)
+        self.difference().records(type_name, ordinals)
     }
 
     fn difference(&self) -> Difference<'a> {

@@ -9,12 +9,12 @@ mod content;
 mod tests;
 
 use crate::apply::TypeChanges;
-use crate::error::StateResult;
 use crate::key::{KeyInfo, KeyPart, read_part};
 use crate::record::Record;
 use crate::state::State;
 use crate::typed::{RecordType, Typed};
 use content::Contents;
+use grotto_error::Result;
 use grotto_format::schema::TypeId;
 use std::vec;
 
@@ -88,7 +88,7 @@ impl<'a> Difference<'a> {
         self,
         type_name: &str,
         ordinals: Option<&TypeChanges>,
-    ) -> StateResult<impl Iterator<Item = Change<Record<'a>>> + use<'a>> {
+    ) -> Result<impl Iterator<Item = Change<Record<'a>>> + use<'a>> {
         self.changed(type_name, ordinals)
     }
 
@@ -99,8 +99,8 @@ impl<'a> Difference<'a> {
     pub fn typed<T: RecordType>(
         self,
         ordinals: Option<&TypeChanges>,
-    ) -> StateResult<impl Iterator<Item = Change<T::Ref<'a>>> + use<'a, T>> {
-        let bind = |state: &'a State| -> StateResult<Option<Typed<'a, T>>> {
+    ) -> Result<impl Iterator<Item = Change<T::Ref<'a>>> + use<'a, T>> {
+        let bind = |state: &'a State| -> Result<Option<Typed<'a, T>>> {
             let there = state.schema().find(T::TYPE);
             there.map(|_| state.typed::<T>()).transpose()
         };
@@ -112,7 +112,7 @@ impl<'a> Difference<'a> {
         }))
     }
 
-    fn changed(self, name: &str, ordinals: Option<&TypeChanges>) -> StateResult<Changed<'a>> {
+    fn changed(self, name: &str, ordinals: Option<&TypeChanges>) -> Result<Changed<'a>> {
         let (before, after) = (Side::new(self.before, name), Side::new(self.after, name));
         let (gone, come) = match (before.ty, after.ty) {
             (Some(_), Some(_)) => ordinals.map_or_else(Default::default, |known| {

@@ -21,6 +21,7 @@ use crate::layout::{Layout, Slots};
 use crate::record::Record;
 use crate::segment::{Loc, Segment};
 use crate::state::State;
+use grotto_error::Result;
 use grotto_format::schema::{FieldType, TypeId};
 
 /// The way from the hash of a key of one field to the first candidate.
@@ -304,10 +305,10 @@ impl State {
     /// When the type has no primary key, or the key is not of its fields: the message names the
     /// field, the type expected and the type found.
     #[inline(always)]
-    pub fn find<K: Key>(&self, type_id: TypeId, key: K) -> StateResult<Option<Record<'_>>> {
+    pub fn find<K: Key>(&self, type_id: TypeId, key: K) -> Result<Option<Record<'_>>> {
         let info = self.infos.get(type_id.index());
         let single = info.and_then(|info| info.key.as_ref()?.single);
-        Once::new(self, type_id, single, None).find(&key)
+        Ok(Once::new(self, type_id, single, None).find(&key)?)
     }
 
     /// The record with a key of the shape of `info` that hashes to `hash`, past the first candidate too.

@@ -16,6 +16,7 @@ use crate::key::KeyInfo;
 use crate::layout::Layout;
 use crate::record::Record;
 use crate::segment::{Loc, Segment};
+use grotto_error::Result;
 use grotto_format::batch::{ColumnKind, columns_of};
 use grotto_format::checksum;
 use grotto_format::schema::{Schema, TypeId, TypeSchema};
@@ -245,7 +246,11 @@ impl State {
     ///
     /// # Errors
     /// When the schema has no such type.
-    pub fn type_id(&self, name: &str) -> StateResult<TypeId> {
+    pub fn type_id(&self, name: &str) -> Result<TypeId> {
+        Ok(self.position_of(name)?)
+    }
+
+    pub(crate) fn position_of(&self, name: &str) -> StateResult<TypeId> {
         self.schema.find(name).ok_or_else(|| {
             let names: Vec<&str> = self
                 .schema

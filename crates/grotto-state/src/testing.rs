@@ -4,11 +4,11 @@
 //! hashes keys with is known to everybody.
 
 use crate::encode::EncodeOptions;
-use crate::error::{StateError, StateResult};
 use crate::hash::HashSeed;
 use crate::state::State;
 use crate::typed::{Declarations, Encoder, RecordType};
 use crate::write::{Cycle, Mode, WriteState, show_position};
+use grotto_error::{Error, Result};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
@@ -41,7 +41,7 @@ pub struct StateBuilder<'r> {
     fills: Vec<Fill<'r>>,
 }
 
-type Fill<'r> = Box<dyn FnOnce(&mut Filling) -> StateResult<()> + 'r>;
+type Fill<'r> = Box<dyn FnOnce(&mut Filling) -> Result<()> + 'r>;
 
 /// The cycle that is filled, and how many records it has got.
 struct Filling {
@@ -111,7 +111,7 @@ impl<'r> StateBuilder<'r> {
     /// # Errors
     /// When the structs do not fit together or the schema, the schema cannot follow that of the state before, or a
     /// record is one that no cycle takes in.
-    pub fn build(self) -> StateResult<Arc<State>> {
+    pub fn build(self) -> Result<Arc<State>> {
         let version = self.version();
         let schema = match self.schema {
             Some(schema) => schema,
@@ -145,14 +145,14 @@ impl<'r> StateBuilder<'r> {
         self.version.unwrap_or(next)
     }
 
-    fn fill(mut self, fill: impl FnOnce(&mut Filling) -> StateResult<()> + 'r) -> Self {
+    fn fill(mut self, fill: impl FnOnce(&mut Filling) -> Result<()> + 'r) -> Self {
         self.fills.push(Box::new(fill));
         self
     }
 }
 
 impl Filling {
-    fn typed<T: RecordType>(&mut self, records: &[&T]) -> StateResult<()> {
+    fn typed<T: RecordType>(&mut self, records: &[&T]) -> Result<()> {
         let encoder = Encoder::<T>::new(self.cycle.schema())?;
         self.cycle.set_source("");
         for record in records {
@@ -164,7 +164,7 @@ impl Filling {
         Ok(())
     }
 
-    fn json(&mut self, type_name: &str, lines: &str) -> StateResult<()> {
+    fn json(&mut self, type_name: &str, lines: &str) -> Result<()> {
         let schema = Arc::clone(self.cycle.schema());
         let id = type_id(&schema, type_name)?;
         let source = format!("the JSON of {type_name},");
@@ -175,7 +175,7 @@ impl Filling {
             }
             let mut flat = FlatBuilder::new();
             json::decode(&schema, id, line, &mut flat).map_err(|error| {
-                StateError::Invalid(format!("{}: {error}", show_position(&source, number)))
+                Error::invalid(format!("{}: {error}", show_position(&source, number)))
             })?;
             self.cycle.add(id, &flat.finish(id).bytes, number)?;
         }
@@ -183,10 +183,10 @@ impl Filling {
     }
 }
 
-fn type_id(schema: &Schema, name: &str) -> StateResult<TypeId> {
+fn type_id(schema: &Schema, name: &str) -> Result<TypeId> {
     schema.find(name).ok_or_else(|| {
         let names: Vec<&str> = schema.types().iter().map(|ty| ty.name.as_str()).collect();
-        StateError::Invalid(format!(
+        Error::invalid(format!(
             "no type {name}: expected one of {}",
             names.join(", ")
         ))

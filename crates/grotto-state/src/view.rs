@@ -16,8 +16,9 @@ pub use collection::{ListIter, ListView, MapIter, MapView};
 pub(crate) use lookup::{ElementOrder, Side, find};
 pub(crate) use show::Shown;
 
-use crate::error::{StateError, StateResult};
+use crate::error::StateError;
 use crate::record::Record;
+use grotto_error::Result;
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 
 /// One value of a record.
@@ -155,11 +156,11 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// When the type has no field of this name.
-    pub fn get(&self, field: &str) -> StateResult<Field<'a>> {
+    pub fn get(&self, field: &str) -> Result<Field<'a>> {
         let fields = self.schema_type().fields();
         match fields.iter().position(|f| f.name == field) {
             Some(column) => Ok(Field::read(&self.record, column, fields[column].ty)),
-            None => Err(self.no_field(field)),
+            None => Err(self.no_field(field).into()),
         }
     }
 

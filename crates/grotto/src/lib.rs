@@ -110,7 +110,7 @@ pub use grotto_format::schema::{self, Schema};
 pub use grotto_producer::Producer;
 pub use grotto_state::{
     Declarations, Encoder, Field, Key, KeyValue, NoKey, OwnedRef, Record, RecordRef, RecordType,
-    State, StateError, Typed, View,
+    State, Typed, View,
 };
 pub use grotto_store::{Store, StoreUrl};
 

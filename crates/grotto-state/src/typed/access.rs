@@ -9,6 +9,7 @@ use crate::error::{StateError, StateResult};
 use crate::find::{Finder, Once};
 use crate::record::Record;
 use crate::state::State;
+use grotto_error::Result;
 use std::marker::PhantomData;
 
 /// All records of one type, as Rust values. Bound once; every call after that is a lookup.
@@ -52,7 +53,7 @@ impl<'a, T: RecordType> Typed<'a, T> {
     /// # Errors
     /// When the dataset has another primary key than the struct, or none.
     #[inline(always)]
-    pub fn get(&self, key: T::Key<'_>) -> StateResult<Option<T::Ref<'a>>> {
+    pub fn get(&self, key: T::Key<'_>) -> Result<Option<T::Ref<'a>>> {
         let found = self.finder.find(&key)?;
         Ok(found.map(|record| self.read(record)))
     }
@@ -62,7 +63,7 @@ impl<'a, T: RecordType> Typed<'a, T> {
     ///
     /// # Errors
     /// When the dataset has another primary key than the struct, or none.
-    pub fn get_many(&self, keys: &[T::Key<'_>]) -> StateResult<Vec<Option<T::Ref<'a>>>> {
+    pub fn get_many(&self, keys: &[T::Key<'_>]) -> Result<Vec<Option<T::Ref<'a>>>> {
         let mut found = Vec::with_capacity(keys.len());
         self.finder.for_each(keys, |record| {
             found.push(record.map(|record| self.read(record)));
@@ -132,7 +133,7 @@ impl State {
     #[cold]
     fn bind<T: RecordType>(&self) -> StateResult<&'static Bound> {
         T::bindings().for_reading(self.schema_hash, || {
-            Bound::new::<T>(self.schema(), self.type_id(T::TYPE)?, false)
+            Bound::new::<T>(self.schema(), self.position_of(T::TYPE)?, false)
         })
     }
 
@@ -141,7 +142,7 @@ impl State {
     /// # Errors
     /// When the schema has no such type, or a field of another type.
     #[inline]
-    pub fn typed<T: RecordType>(&self) -> StateResult<Typed<'_, T>> {
+    pub fn typed<T: RecordType>(&self) -> Result<Typed<'_, T>> {
         Ok(Typed::new(self, self.bound::<T>()?))
     }
 
@@ -151,12 +152,12 @@ impl State {
     /// # Errors
     /// When the schema has no such type, lacks a field, has one of another type, or has another
     /// primary key than the struct. The message names type and field.
-    pub fn typed_strict<T: RecordType>(&self) -> StateResult<Typed<'_, T>> {
+    pub fn typed_strict<T: RecordType>(&self) -> Result<Typed<'_, T>> {
         let bound = T::bindings().for_writing(self.schema_hash(), || {
-            Bound::new::<T>(self.schema(), self.type_id(T::TYPE)?, true)
+            Bound::new::<T>(self.schema(), self.position_of(T::TYPE)?, true)
         })?;
         match bound.key_refusal() {
-            Some(why) => Err(StateError::Invalid(why.to_owned())),
+            Some(why) => Err(StateError::Invalid(why.to_owned()).into()),
             None => Ok(Typed::new(self, bound)),
         }
     }
@@ -167,7 +168,7 @@ impl State {
     /// # Errors
     /// When the type does not fit the schema, or the dataset has another primary key than the struct.
     #[inline(always)]
-    pub fn get<T: RecordType>(&self, key: T::Key<'_>) -> StateResult<Option<T::Ref<'_>>> {
+    pub fn get<T: RecordType>(&self, key: T::Key<'_>) -> Result<Option<T::Ref<'_>>> {
         let bound = self.bound::<T>()?;
         let once = Once::new(self, bound.type_id(), bound.single(), bound.key_refusal());
         let found = once.find(&key)?;
@@ -178,10 +179,7 @@ impl State {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn get_many<T: RecordType>(
-        &self,
-        keys: &[T::Key<'_>],
-    ) -> StateResult<Vec<Option<T::Ref<'_>>>> {
+    pub fn get_many<T: RecordType>(&self, keys: &[T::Key<'_>]) -> Result<Vec<Option<T::Ref<'_>>>> {
         self.typed::<T>()?.get_many(keys)
     }
 }

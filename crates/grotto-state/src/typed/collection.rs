@@ -13,6 +13,7 @@ use crate::block::Elements;
 use crate::error::StateResult;
 use crate::key::Key;
 use crate::view::{Side, find};
+use grotto_error::Result;
 use grotto_format::schema::TypeId;
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, Hash};
@@ -90,7 +91,7 @@ macro_rules! accessor {
             ///
             /// # Errors
             /// When the elements have none of these, or the key is not of its fields.
-            pub fn find<K: Key>(&self, key: K) -> StateResult<Option<T::Ref<'a>>>
+            pub fn find<K: Key>(&self, key: K) -> Result<Option<T::Ref<'a>>>
             where
                 T: FoundBy<K>,
             {
@@ -104,7 +105,7 @@ macro_rules! accessor {
             ///
             /// # Errors
             /// As [`find`](Self::find).
-            pub fn contains<K: Key>(&self, key: K) -> StateResult<bool>
+            pub fn contains<K: Key>(&self, key: K) -> Result<bool>
             where
                 T: FoundBy<K>,
             {

@@ -4,7 +4,8 @@
 
 use super::scalar::Dedup;
 use super::value::{Element, Hashed, RecordType, Value};
-use crate::error::{StateError, StateResult};
+use crate::error::StateError;
+use grotto_error::Result;
 use grotto_format::schema::{Declaration, DeclaredField, DeclaredKind, FieldType, Name, Schema};
 use std::collections::HashMap;
 
@@ -40,12 +41,11 @@ impl Declarations {
     /// # Errors
     /// When two types have one name, or a rule of the schema is broken, such as a key path that
     /// leads nowhere.
-    pub fn schema(self) -> StateResult<Schema> {
+    pub fn schema(self) -> Result<Schema> {
         if let Some(conflict) = self.conflict {
-            return Err(StateError::Invalid(conflict));
+            return Err(StateError::Invalid(conflict).into());
         }
-        Schema::from_declarations(&self.list)
-            .map_err(|error| StateError::Invalid(error.to_string()))
+        Ok(Schema::from_declarations(&self.list)?)
     }
 
     /// Declares an object type, unless it was before.

@@ -5,6 +5,7 @@
 use super::bind::{Bound, Form, NodeId};
 use super::value::{Element, RecordType, Value};
 use crate::error::{StateError, StateResult};
+use grotto_error::Result;
 use grotto_format::flat::{FlatBuilder, FlatRecord, MAX_DEPTH};
 use grotto_format::schema::{Schema, TypeId};
 use std::marker::PhantomData;
@@ -24,7 +25,7 @@ impl<T: RecordType> Encoder<T> {
     ///
     /// # Errors
     /// When the schema lacks the type or one of its fields, or has a field of another type.
-    pub fn new(schema: &Schema) -> StateResult<Self> {
+    pub fn new(schema: &Schema) -> Result<Self> {
         let bound = T::bindings().for_writing(schema.hash(), || match schema.find(T::TYPE) {
             Some(id) => Bound::new::<T>(schema, id, true),
             None => {
@@ -48,7 +49,7 @@ impl<T: RecordType> Encoder<T> {
     ///
     /// # Errors
     /// When the record nests deeper than [`MAX_DEPTH`] or its flat form passes 256 MiB.
-    pub fn encode(&self, record: &T, out: &mut FlatBuilder) -> StateResult<()> {
+    pub fn encode(&self, record: &T, out: &mut FlatBuilder) -> Result<()> {
         let start = out.bytes().len();
         let mut writer = Writer {
             out,
@@ -62,14 +63,14 @@ impl<T: RecordType> Encoder<T> {
         if written.is_err() {
             out.truncate(start);
         }
-        written
+        Ok(written?)
     }
 
     /// A record in flat form.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    pub fn record(&self, record: &T) -> StateResult<FlatRecord> {
+    pub fn record(&self, record: &T) -> Result<FlatRecord> {
         let mut out = FlatBuilder::new();
         self.encode(record, &mut out)?;
         Ok(out.finish(self.type_id()))

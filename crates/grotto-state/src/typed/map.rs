@@ -14,6 +14,7 @@ use crate::block::Elements;
 use crate::error::StateResult;
 use crate::key::Key;
 use crate::view::{Side, find};
+use grotto_error::Result;
 use grotto_format::schema::TypeId;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
@@ -78,7 +79,7 @@ impl<'a, K: Element, V: Element> MapRef<'a, K, V> {
     ///
     /// # Errors
     /// When the keys have none of these, or the key is not of its fields.
-    pub fn get<Q: Key>(&self, key: Q) -> StateResult<Option<V::Ref<'a>>>
+    pub fn get<Q: Key>(&self, key: Q) -> Result<Option<V::Ref<'a>>>
     where
         K: FoundBy<Q>,
     {

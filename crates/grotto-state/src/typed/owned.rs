@@ -6,8 +6,8 @@
 use super::bind::Bound;
 use super::cursor::Cursor;
 use super::value::{Element, RecordType};
-use crate::error::StateResult;
 use crate::state::State;
+use grotto_error::Result;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl State {
     pub fn get_owned<T: RecordType>(
         self: &Arc<Self>,
         key: T::Key<'_>,
-    ) -> StateResult<Option<OwnedRef<T>>> {
+    ) -> Result<Option<OwnedRef<T>>> {
         let typed = self.typed::<T>()?;
         let found = typed.find(key)?;
         Ok(found.map(|record| OwnedRef {

@@ -4,9 +4,9 @@
 
 use super::{Field, Side, find};
 use crate::block::Elements;
-use crate::error::StateResult;
 use crate::key::Key;
 use crate::record::Record;
+use grotto_error::Result;
 use grotto_format::schema::TypeId;
 
 /// A list or a set. A set with a hash key is ordered by the hash of that key, any other by ordinal.
@@ -71,7 +71,7 @@ impl<'a> ListView<'a> {
     ///
     /// # Errors
     /// When the elements have none of these, or the key is not of its fields.
-    pub fn find<K: Key>(&self, key: K) -> StateResult<Option<Field<'a>>> {
+    pub fn find<K: Key>(&self, key: K) -> Result<Option<Field<'a>>> {
         Ok(find(&self.record, Side::Elements, &key)?.and_then(|position| self.get(position)))
     }
 
@@ -79,7 +79,7 @@ impl<'a> ListView<'a> {
     ///
     /// # Errors
     /// As [`find`](Self::find).
-    pub fn contains<K: Key>(&self, key: K) -> StateResult<bool> {
+    pub fn contains<K: Key>(&self, key: K) -> Result<bool> {
         Ok(find(&self.record, Side::Elements, &key)?.is_some())
     }
 }
@@ -172,7 +172,7 @@ impl<'a> MapView<'a> {
     ///
     /// # Errors
     /// When the keys have none of these, or the key has another shape.
-    pub fn get<K: Key>(&self, key: K) -> StateResult<Option<Field<'a>>> {
+    pub fn get<K: Key>(&self, key: K) -> Result<Option<Field<'a>>> {
         let position = find(&self.record, Side::Keys, &key)?;
         Ok(position
             .and_then(|position| self.entry(position))

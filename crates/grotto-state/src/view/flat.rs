@@ -6,6 +6,7 @@
 
 use crate::error::{StateError, StateResult};
 use crate::record::Record;
+use grotto_error::Result;
 use grotto_format::flat::{FlatBuilder, FlatError, MAX_DEPTH};
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 
@@ -18,8 +19,8 @@ impl Record<'_> {
     /// # Errors
     /// When records nest deeper than [`MAX_DEPTH`], the flat form passes 256 MiB, or a reference
     /// leads nowhere.
-    pub fn to_flat(&self, out: &mut FlatBuilder) -> StateResult<()> {
-        self.write_flat(out, MAX_BYTES)
+    pub fn to_flat(&self, out: &mut FlatBuilder) -> Result<()> {
+        Ok(self.write_flat(out, MAX_BYTES)?)
     }
 
     pub(super) fn write_flat(&self, out: &mut FlatBuilder, limit: usize) -> StateResult<()> {

@@ -10,6 +10,7 @@ use crate::find::Finder;
 use crate::key::{self, Key};
 use crate::record::Record;
 use crate::state::{State, TypeState};
+use grotto_error::Result;
 use grotto_format::schema::TypeId;
 use grotto_mmap::prefetch;
 
@@ -26,7 +27,7 @@ impl State {
         &self,
         type_id: TypeId,
         keys: &[K],
-    ) -> StateResult<Vec<Option<Record<'_>>>> {
+    ) -> Result<Vec<Option<Record<'_>>>> {
         let mut found = Vec::with_capacity(keys.len());
         Finder::new(self, type_id).for_each(keys, |record| found.push(record))?;
         Ok(found)

@@ -134,7 +134,7 @@ impl Model {
             };
             assert_eq!(
                 order(found.remove(ty).unwrap_or_default()),
-                order(expected),
+                order(expected.into_iter().map(sorted).collect()),
                 "{ty}"
             );
         };
@@ -174,6 +174,7 @@ impl Model {
 
 /// Sets in one order, each element once.
 fn sorted(mut value: Value) -> Value {
+    value.sort_all_objects();
     for set in ["tags", "plain"] {
         if let Some(Value::Array(elements)) = value.get_mut(set) {
             elements.sort_by_key(Value::to_string);

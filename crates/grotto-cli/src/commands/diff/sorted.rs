@@ -75,7 +75,7 @@ fn sort(schema: &Schema, id: TypeId, value: &mut Value) {
             elements
                 .iter_mut()
                 .for_each(|value| nested(schema, *element, value));
-            elements.sort_by_cached_key(Value::to_string);
+            elements.sort_by_cached_key(in_any_order);
         }
         (TypeKind::Map { value: target, .. }, Value::Object(entries)) => {
             entries
@@ -95,10 +95,17 @@ fn sort(schema: &Schema, id: TypeId, value: &mut Value) {
                     }
                 }
             }
-            entries.sort_by_cached_key(Value::to_string);
+            entries.sort_by_cached_key(in_any_order);
         }
         _ => {}
     }
+}
+
+/// The text of a value with fields by name: a field that another version has elsewhere changes no order.
+fn in_any_order(value: &Value) -> String {
+    let mut value = value.clone();
+    value.sort_all_objects();
+    value.to_string()
 }
 
 #[cfg(test)]

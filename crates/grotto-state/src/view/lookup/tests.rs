@@ -145,7 +145,7 @@ fn entries_are_found_by_key_and_never_by_value() {
 fn keys_of_another_shape_and_elements_without_key_are_refused_with_what_was_expected() {
     let state = state();
     let refused =
-        |found: StateResult<Option<Field<'_>>>| found.map(|_| ()).unwrap_err().to_string();
+        |found: grotto_error::Result<Option<Field<'_>>>| found.map(|_| ()).unwrap_err().to_string();
     let expect = |error: String, expected: &str| assert_eq!(error, expected);
     expect(
         refused(list(&state, "ordered").find((1, 2))),
@@ -182,7 +182,7 @@ fn a_primary_key_of_other_fields_is_refused_with_field_and_kinds() {
     assert!(state.find(root, 1_i32).unwrap().is_some());
     assert!(state.find(root, 2_i32).unwrap().is_none());
     assert!(state.find(part, "c1").unwrap().is_some());
-    let refused = |found: StateResult<Option<Record<'_>>>, expected: &str| {
+    let refused = |found: grotto_error::Result<Option<Record<'_>>>, expected: &str| {
         assert_eq!(found.map(|_| ()).unwrap_err().to_string(), expected);
     };
     let expected = "type Root: expected a key of 1 field (int id), found 2 fields (int, int)";
