@@ -53,8 +53,7 @@ impl Producer {
         C: 'static,
         F: FnOnce(&mut C) -> Result<(), AnyError> + Send + 'static,
     {
-        let entered = self.enter(form.mode).await;
-        let core = entered.inspect_err(|_| self.count_failed())?;
+        let core = self.enter(form.mode).await?;
         let (shared, began) = (Arc::clone(&self.shared), self.now());
         let fill = move |core: &Core| {
             let mut open = shared.begin(core, form)?;
@@ -76,18 +75,26 @@ impl Producer {
             let cycle = shared.begin(&core, form);
             (core, cycle)
         };
-        let (core, cycle) = self.shared.env.blocking(begin).await.map_err(stopped)?;
+        let begun = self.shared.env.blocking(begin).await.map_err(stopped);
+        let begun = begun.and_then(|(core, cycle)| Ok((core, cycle?)));
+        let (core, cycle) = begun.inspect_err(|_| self.count_failed())?;
         Ok(OpenCycle {
             producer: self.clone(),
             core,
-            cycle: cycle?,
+            cycle,
             form,
             began,
         })
     }
 
-    /// Waits for the turn of a cycle, settles what is pending, and makes sure of the state to start from.
+    /// Waits for the turn of a cycle; one that cannot begin has failed.
     async fn enter(&self, mode: Mode) -> Result<OwnedMutexGuard<Core>> {
+        let entered = self.prepare_core(mode).await;
+        entered.inspect_err(|_| self.count_failed())
+    }
+
+    /// Waits for the turn of a cycle, settles what is pending, and makes sure of the state to start from.
+    async fn prepare_core(&self, mode: Mode) -> Result<OwnedMutexGuard<Core>> {
         let mut core = Arc::clone(&self.core).lock_owned().await;
         self.check_running()?;
         self.settle(&mut core).await?;

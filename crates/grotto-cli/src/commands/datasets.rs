@@ -48,6 +48,10 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         };
         all.push(Listed { name, head });
     }
+    if let (Some(name), true) = (&target.dataset, all.is_empty()) {
+        let message = format!("store {} has no dataset {name}", target.url);
+        return Err(Failure::not_found(message));
+    }
     if out.is_json() {
         return all.iter().try_for_each(|listed| out.json(&line(listed)));
     }

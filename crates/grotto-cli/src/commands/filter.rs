@@ -36,10 +36,11 @@ enum Comparison {
 }
 
 /// Each comparison as it is written; longer ones first.
-const COMPARISONS: [(&str, Comparison); 6] = [
+const COMPARISONS: [(&str, Comparison); 7] = [
     ("!=", Comparison::NotEqual),
     ("<=", Comparison::AtMost),
     (">=", Comparison::AtLeast),
+    ("==", Comparison::Equal),
     ("=", Comparison::Equal),
     ("<", Comparison::Less),
     (">", Comparison::Greater),
@@ -84,7 +85,7 @@ impl Filter {
                     rest.strip_prefix(sign).map(|value| (*comparison, value))
                 };
                 let (comparison, value) = COMPARISONS.iter().find_map(known).ok_or_else(refused)?;
-                compared(path, leaf, comparison, value)?
+                compared(path, leaf, comparison, value.trim())?
             }
         };
         Ok(Self { steps, leaf, test })
@@ -92,7 +93,10 @@ impl Filter {
 
     /// Whether a record has such a value. Null is less or greater than nothing, and matches nothing.
     pub(crate) fn matches(&self, record: &Record<'_>) -> bool {
-        let found = part(record, &self.steps, self.leaf);
+        let found = match part(record, &self.steps, self.leaf) {
+            Part::Real(value) => Part::Real(unsigned_zero(value)),
+            other => other,
+        };
         match (&self.test, found) {
             (Test::Matches(pattern), Part::Text(text)) => pattern.is_match(text),
             (Test::Matches(_), _) => false,
@@ -200,11 +204,16 @@ fn wanted(leaf: FieldType, value: &str) -> Option<Wanted> {
         FieldType::Int => Wanted::Whole(i64::from(value.parse::<i32>().ok()?)),
         FieldType::Long => Wanted::Whole(value.parse().ok()?),
         FieldType::Boolean => Wanted::Whole(i64::from(value.parse::<bool>().ok()?)),
-        FieldType::Float => Wanted::Real(f64::from(value.parse::<f32>().ok()?)),
-        FieldType::Double => Wanted::Real(value.parse().ok()?),
+        FieldType::Float => Wanted::Real(unsigned_zero(f64::from(value.parse::<f32>().ok()?))),
+        FieldType::Double => Wanted::Real(unsigned_zero(value.parse().ok()?)),
         FieldType::String => Wanted::Text(unquoted(value)),
         FieldType::Bytes | FieldType::Reference(_) => return None,
     })
+}
+
+/// The order of floats tells the two zeros apart, which no person does.
+fn unsigned_zero(value: f64) -> f64 {
+    value + 0.0
 }
 
 /// Quotes tell the text "null" from null, and keep blanks.
@@ -253,6 +262,18 @@ mod tests {
         assert_eq!(null.1, Wanted::Null);
         let text = wanted_by(filter("name=\"null\"").unwrap());
         assert_eq!(text.1, Wanted::Text("null".into()));
+        let blanks = wanted_by(filter("name=\" a\"").unwrap());
+        assert_eq!(blanks.1, Wanted::Text(" a".into()));
+    }
+
+    #[test]
+    fn blanks_around_the_sign_and_two_equals_signs_are_nothing_of_the_value() {
+        for text in ["name = a", "name==a", "name == a "] {
+            let wanted = wanted_by(filter(text).unwrap());
+            assert_eq!(wanted, (vec![2, 0], Wanted::Text("a".into())), "{text}");
+        }
+        let rank = wanted_by(filter("country.rank = 7").unwrap());
+        assert_eq!(rank.1, Wanted::Whole(7));
     }
 
     #[test]

@@ -47,7 +47,8 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let type_id = records::choose_type(state.schema(), args.type_name.as_deref())?;
     let filter = |text: &String| Filter::parse(state.schema(), type_id, text);
     let filters: Vec<Filter> = args.filters.iter().map(filter).collect::<Outcome<_>>()?;
-    check_fields(&args.fields, &state, type_id)?;
+    let fields: Vec<&str> = args.fields.iter().map(|name| name.trim()).collect();
+    check_fields(&fields, &state, type_id)?;
     let wanted = state
         .scan(type_id)
         .filter(|record| args.after.is_none_or(|after| record.ordinal() > after))
@@ -61,13 +62,13 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             break;
         }
         last = Some(record.ordinal());
-        if args.fields.is_empty() && !out.is_json() {
+        if fields.is_empty() && !out.is_json() {
             out.line(printer.json(&record)?)?;
             continue;
         }
         let mut value = printer.value(&record)?;
-        if let (Value::Object(fields), false) = (&mut value, args.fields.is_empty()) {
-            fields.retain(|name, _| args.fields.contains(name));
+        if let (Value::Object(all), false) = (&mut value, fields.is_empty()) {
+            all.retain(|name, _| fields.contains(&name.as_str()));
         }
         match out.is_json() {
             true => out.json(&json!({ "ordinal": record.ordinal(), "record": value }))?,
@@ -77,14 +78,14 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     Ok(())
 }
 
-fn check_fields(names: &[String], state: &State, type_id: TypeId) -> Outcome<()> {
+fn check_fields(names: &[&str], state: &State, type_id: TypeId) -> Outcome<()> {
     let ty = state.schema().get(type_id);
     let known: Vec<&str> = ty
         .fields()
         .iter()
         .map(|field| field.name.as_str())
         .collect();
-    match names.iter().find(|name| !known.contains(&name.as_str())) {
+    match names.iter().find(|name| !known.contains(name)) {
         None => Ok(()),
         Some(name) => Err(Failure::invalid(format!(
             "--fields {name}: expected fields of {}: {}",

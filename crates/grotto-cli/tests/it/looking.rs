@@ -45,6 +45,29 @@ fn scan_compares_and_matches() {
 }
 
 #[test]
+fn zero_is_zero_whatever_its_sign() {
+    let bench = Bench::new();
+    bench.write(
+        "n.schema",
+        "N @PrimaryKey(id) { long id; double v; float w; }",
+    );
+    bench.write(
+        "n.ndjson",
+        "{\"id\":1,\"v\":-0.0,\"w\":-0.0}\n{\"id\":2,\"v\":0.0,\"w\":0.0}\n",
+    );
+    bench
+        .run("publish --store s --dataset n --schema n.schema --input n.ndjson")
+        .ok();
+    for filter in ["v=0", "v>=0", "w<=-0", "w=-0.0"] {
+        let found = bench
+            .run(&format!("scan --store s --fields id --where {filter}"))
+            .ok();
+        assert_eq!(found, "{\"id\":1}\n{\"id\":2}\n", "{filter}");
+    }
+    assert_eq!(bench.run("scan --store s --where v<0").ok(), "");
+}
+
+#[test]
 fn fields_come_in_the_order_of_the_schema_everywhere() {
     let bench = cities();
     let some = bench.run("scan --store s --fields size,name --limit 1").out;
@@ -93,6 +116,13 @@ fn datasets_are_listed_with_their_newest_version() {
         .run("datasets --store s --dataset towns --json")
         .values();
     assert_eq!((only.len(), &only[0]["dataset"]), (1, &"towns".into()));
+    for line in [
+        "datasets --store s --dataset nope",
+        "datasets --store s --dataset nope --json",
+    ] {
+        let refused = bench.run(line).refused(3);
+        assert!(refused.contains("store s has no dataset nope"), "{refused}");
+    }
     std::fs::create_dir(bench.path("empty")).unwrap();
     let refused = bench.run("datasets --store empty").refused(3);
     assert!(refused.contains("store empty has no dataset"), "{refused}");
@@ -191,4 +221,15 @@ fn lines_that_name_their_types_need_no_type() {
         refused.contains(expected) && refused.contains("one of City, Mayor"),
         "{refused}"
     );
+}
+
+#[test]
+fn two_inputs_cannot_share_the_standard_input() {
+    let bench = Bench::new();
+    let schema = "A @PrimaryKey(id) { long id; } B @PrimaryKey(id) { long id; }";
+    bench.write("ab.schema", schema);
+    let publish = "publish --store s --dataset ab --schema ab.schema --input A=- --input B=-";
+    let refused = bench.run(publish).refused(2);
+    let expected = "--input: expected the standard input once, found it more often";
+    assert!(refused.contains(expected), "{refused}");
 }

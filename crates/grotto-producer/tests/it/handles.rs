@@ -202,6 +202,9 @@ async fn only_a_full_handle_is_given_when_the_newest_version_is_lost() {
     let producer = builder.start_over(true).open().await.unwrap();
     let refused = producer.begin_incremental().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
+    let metrics = producer.metrics_text();
+    let counted = r#"grotto_producer_failed_cycles_total{dataset="cities"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
     let mut cycle = producer.begin_cycle().await.unwrap();
     cycle.add_json("City", r#"{"id":2}"#, 1).unwrap();
     cycle.commit().await.unwrap().unwrap();

@@ -36,6 +36,10 @@ fn is_name(text: &str) -> bool {
 
 /// Opens all inputs; those of `format`, or of what their names say.
 pub(super) fn open(inputs: &[String], format: Option<Format>, bar: &Bar) -> Outcome<Vec<Input>> {
+    if inputs.iter().filter(|input| named(input).1 == "-").count() > 1 {
+        let message = "--input: expected the standard input once, found it more often";
+        return Err(Failure::invalid(message));
+    }
     let open = |input: &String| {
         let (type_name, file) = named(input);
         let text = input::open(file, bar)?;
