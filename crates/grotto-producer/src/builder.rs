@@ -11,7 +11,7 @@ use crate::validate::Validator;
 use crate::{Error, Result};
 use grotto_env::{MOST_THREADS, default_threads};
 use grotto_format::Schema;
-use grotto_state::{SegmentOptions, WriteState};
+use grotto_state::{Declarations, RecordType, SegmentOptions, WriteState};
 use grotto_store::{Dataset, ErrorKind, LogEntry, Store, WriterOptions};
 use parking_lot::Mutex;
 use std::fmt;
@@ -30,6 +30,8 @@ pub struct ProducerBuilder {
     pub(crate) name: String,
     pub(crate) store: Store,
     pub(crate) schema: Option<Schema>,
+    /// Structs that the schema is made of, where it is not given.
+    declared: Option<Declarations>,
     pub(crate) writer: WriterOptions,
     pub(crate) lazy_fence: bool,
     pub(crate) start_over: bool,
@@ -59,6 +61,7 @@ impl ProducerBuilder {
             name,
             store,
             schema: None,
+            declared: None,
             writer: WriterOptions {
                 inline_bytes: DEFAULT_INLINE_BYTES,
                 ..WriterOptions::default()
@@ -80,6 +83,14 @@ impl ProducerBuilder {
     #[must_use]
     pub fn schema(mut self, schema: Schema) -> Self {
         self.schema = Some(schema);
+        self
+    }
+
+    /// Adds the type of a struct, with those that it refers to, to the schema: what all declared structs come to
+    /// is the schema then, unless [`schema`](Self::schema) gives one.
+    #[must_use]
+    pub fn declare<T: RecordType>(mut self) -> Self {
+        self.declared = Some(self.declared.unwrap_or_default().with::<T>());
         self
     }
 
@@ -176,12 +187,15 @@ impl ProducerBuilder {
     /// that of the dataset does not take over: it could never publish.
     ///
     /// # Errors
-    /// `Invalid` when the schema cannot follow, the store does not fence, or there is no tokio runtime with
+    /// `Invalid` when the declared structs make no schema or the schema cannot follow, the store does not fence, or there is no tokio runtime with
     /// timers around the call; `NoSchema` when the dataset has none yet and none was given;
     /// `Unavailable` when the store does not answer; `Corrupt` or `Missing` when no path leads to the
     /// newest version.
     pub async fn open(mut self) -> Result<Producer> {
         grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
+        if let (None, Some(declared)) = (&self.schema, self.declared.take()) {
+            self.schema = Some(declared.schema()?);
+        }
         let env = self.store.env().clone();
         let Taken {
             writer,

@@ -10,6 +10,7 @@ use std::error::Error as StdError;
 
 /// A version that is about to be committed.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Candidate<'a> {
     /// The committed state.
     pub before: &'a State,

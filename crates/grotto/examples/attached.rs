@@ -1,7 +1,7 @@
 //! Several processes of a host, one copy of the dataset: one follows the store, the others map its state
 //! directory. `cargo run -p grotto --example attached`.
 
-use grotto::{Consumer, Declarations, Producer, Record, Store, StoreUrl};
+use grotto::{Consumer, Producer, Record, Store, StoreUrl};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,8 +26,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync
     let folder = tempfile::tempdir()?;
     let url = StoreUrl::Local(folder.path().join("store"));
     let state_dir = folder.path().join("state");
-    let schema = Declarations::new().with::<Price>().schema()?;
-    let producer = Producer::builder("prices", Store::open_writable(&url)?).schema(schema);
+    let producer = Producer::builder("prices", Store::open_writable(&url)?).declare::<Price>();
     let producer = producer.open().await?;
     let sku = "tea".to_owned();
     let mut tea = Price { sku, cents: 450 };

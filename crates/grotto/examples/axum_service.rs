@@ -3,7 +3,7 @@
 
 use axum::extract::{Path, State};
 use axum::{Router, http::StatusCode, routing::get};
-use grotto::{Consumer, Declarations, Producer, Record, Store, StoreUrl};
+use grotto::{Consumer, Producer, Record, Store, StoreUrl};
 use std::{error::Error, net::SocketAddr, sync::Arc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net;
@@ -36,8 +36,7 @@ async fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
 pub(crate) async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let folder = tempfile::tempdir()?;
     let url = StoreUrl::Local(folder.path().into());
-    let schema = Declarations::new().with::<Price>().schema()?;
-    let producer = Producer::builder("prices", Store::open_writable(&url)?).schema(schema);
+    let producer = Producer::builder("prices", Store::open_writable(&url)?).declare::<Price>();
     let mut cycle = producer.open().await?.begin_cycle().await?;
     cycle.add_json("Price", r#"{"sku":"tea","cents":450}"#, 1)?;
     cycle.commit().await?;

@@ -1,7 +1,7 @@
 //! A program with threads and without an async runtime: `cargo run -p grotto --example blocking`.
 #![allow(clippy::print_stdout, reason = "it is what an example has to show")]
 
-use grotto::{Consumer, Declarations, Producer, Record, Store, StoreUrl};
+use grotto::{Consumer, Producer, Record, Store, StoreUrl};
 use std::time::Duration;
 
 #[derive(Record)]
@@ -13,8 +13,7 @@ struct Price {
 
 /// The producer, which is another program and async.
 async fn publish(url: &StoreUrl, cents: i64) -> grotto::Result<()> {
-    let schema = Declarations::new().with::<Price>().schema()?;
-    let producer = Producer::builder("prices", Store::open_writable(url)?).schema(schema);
+    let producer = Producer::builder("prices", Store::open_writable(url)?).declare::<Price>();
     let producer = producer.open().await?;
     let mut cycle = producer.begin_cycle().await?;
     let sku = "tea".to_owned();

@@ -2,7 +2,7 @@
 //! nothing but the folder connects them here either. `cargo run -p grotto --example quickstart`.
 #![allow(clippy::print_stdout, reason = "it is what an example has to show")]
 
-use grotto::{Consumer, Declarations, Producer, Record, Store, StoreUrl};
+use grotto::{Consumer, Producer, Record, Store, StoreUrl};
 use std::time::Duration;
 
 #[derive(Record)]
@@ -22,8 +22,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync
     let state_dir = folder.path().join("state");
 
     // Publish everything there is.
-    let schema = Declarations::new().with::<City>().schema()?;
-    let producer = Producer::builder("cities", Store::open_writable(&url)?).schema(schema);
+    let producer = Producer::builder("cities", Store::open_writable(&url)?).declare::<City>();
     let producer = producer.open().await?;
     let mut cycle = producer.begin_cycle().await?;
     let mut paris = City {

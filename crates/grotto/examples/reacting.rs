@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "it is what an example has to show")]
 
 use grotto::consumer::Refresh;
-use grotto::{Consumer, Declarations, Producer, Record, Store, StoreUrl};
+use grotto::{Consumer, Producer, Record, Store, StoreUrl};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,8 +32,7 @@ fn update(counts: &mut ByPrice, refresh: &Refresh) -> grotto::Result<()> {
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let folder = tempfile::tempdir()?;
     let url = StoreUrl::Local(folder.path().into());
-    let schema = Declarations::new().with::<Price>().schema()?;
-    let producer = Producer::builder("prices", Store::open_writable(&url)?).schema(schema);
+    let producer = Producer::builder("prices", Store::open_writable(&url)?).declare::<Price>();
     let producer = producer.open().await?;
     let counts = Arc::new(Mutex::new(ByPrice::new()));
     let index = Arc::clone(&counts);

@@ -2,7 +2,7 @@
 //! has read: `cargo run -p grotto --example stream`.
 
 use futures::{StreamExt, stream};
-use grotto::{Declarations, Producer, Record, Store, StoreUrl};
+use grotto::{Producer, Record, Store, StoreUrl};
 
 #[derive(Record)]
 #[grotto(key(sku))]
@@ -30,8 +30,7 @@ fn queue() -> Vec<Change> {
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let folder = tempfile::tempdir()?;
     let store = Store::open_writable(&StoreUrl::Local(folder.path().into()))?;
-    let schema = Declarations::new().with::<Price>().schema()?;
-    let producer = Producer::builder("prices", store).schema(schema);
+    let producer = Producer::builder("prices", store).declare::<Price>();
     let producer = producer.open().await?;
 
     // After a restart the producer knows where to go on.

@@ -1,7 +1,7 @@
 //! Going back to an older version, and what lies between two: `cargo run -p grotto --example time_travel`.
 #![allow(clippy::print_stdout, reason = "it is what an example has to show")]
 
-use grotto::{Consumer, Declarations, Producer, Record, Store, StoreUrl};
+use grotto::{Consumer, Producer, Record, Store, StoreUrl};
 
 #[derive(Record)]
 #[grotto(key(sku))]
@@ -20,8 +20,7 @@ fn cents(consumer: &Consumer) -> grotto::Result<Option<i64>> {
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let folder = tempfile::tempdir()?;
     let url = StoreUrl::Local(folder.path().into());
-    let schema = Declarations::new().with::<Price>().schema()?;
-    let producer = Producer::builder("prices", Store::open_writable(&url)?).schema(schema);
+    let producer = Producer::builder("prices", Store::open_writable(&url)?).declare::<Price>();
     let producer = producer.open().await?;
     for cents in [450, 470, 490] {
         let mut cycle = producer.begin_incremental().await?;

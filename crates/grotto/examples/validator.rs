@@ -1,7 +1,7 @@
 //! A rule of one's own that a version must keep: `cargo run -p grotto --example validator`.
 
 use grotto::producer::{Candidate, Validator};
-use grotto::{AnyError, Declarations, ErrorKind, Producer, Record, Store, StoreUrl};
+use grotto::{AnyError, ErrorKind, Producer, Record, Store, StoreUrl};
 
 #[derive(Record)]
 #[grotto(key(sku))]
@@ -36,8 +36,7 @@ impl Validator for NoJumps {
 pub(crate) async fn main() -> Result<(), AnyError> {
     let folder = tempfile::tempdir()?;
     let store = Store::open_writable(&StoreUrl::Local(folder.path().into()))?;
-    let schema = Declarations::new().with::<Price>().schema()?;
-    let producer = Producer::builder("prices", store).schema(schema);
+    let producer = Producer::builder("prices", store).declare::<Price>();
     let producer = producer.validator(NoJumps).open().await?;
     let publish = async |cents| {
         let mut cycle = producer.begin_incremental().await?;

@@ -6,7 +6,7 @@
 //! not at all, and every one that is still in the store can be returned to.
 //!
 //! ```
-//! use grotto::{Consumer, Declarations, Producer, Record, Store, StoreUrl};
+//! use grotto::{Consumer, Producer, Record, Store, StoreUrl};
 //! use std::time::Duration;
 //!
 //! #[derive(Record)]
@@ -25,7 +25,7 @@
 //! # let url = StoreUrl::parse(&store.to_string_lossy())?;
 //! // Publish. `url` is a folder, such as "/srv/grotto", or a bucket, such as "s3://shop/grotto".
 //! let producer = Producer::builder("prices", Store::open_writable(&url)?)
-//!     .schema(Declarations::new().with::<Product>().schema()?)
+//!     .declare::<Product>()
 //!     .open()
 //!     .await?;
 //! let tea = Product { sku: "tea".into(), cents: 450, vendor: Some("Chaya".into()) };

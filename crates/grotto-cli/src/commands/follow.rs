@@ -222,10 +222,9 @@ mod tests {
         let untold = Arc::new(AtomicU64::new(0));
         let listener = listener(sender, Arc::clone(&untold));
         for to in 1..=5 {
-            listener(&RefreshReport {
-                to,
-                ..RefreshReport::default()
-            });
+            let mut report = RefreshReport::default();
+            report.to = to;
+            listener(&report);
         }
         assert_eq!(untold.load(Ordering::Relaxed), 3);
         assert_eq!(told.try_recv().unwrap().to, 1);

@@ -142,6 +142,14 @@ pub struct FieldPath {
     pub leaf: FieldType,
 }
 
+impl std::str::FromStr for Schema {
+    type Err = SchemaError;
+
+    fn from_str(text: &str) -> Result<Self, SchemaError> {
+        Self::parse(text)
+    }
+}
+
 impl Schema {
     /// Parses the schema language.
     ///

@@ -1,7 +1,7 @@
 //! The schema a struct stands for.
 
 use crate::build::schema_of;
-use grotto::{Declarations, Record, Schema};
+use grotto::{Declarations, Producer, Record, Schema, Store, StoreUrl};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Record)]
@@ -145,4 +145,47 @@ fn sets_and_maps_of_scalars_are_searched_by_value_whether_it_is_said_or_not() {
         Address { string street; String country; }";
     let expected = Schema::parse(expected).expect("schema");
     assert_eq!(schema_of::<Plain>().to_string(), expected.to_string());
+}
+
+#[derive(Record)]
+#[grotto(key(id))]
+#[allow(dead_code)]
+struct Town {
+    id: i64,
+}
+
+#[derive(Record)]
+#[grotto(key(id))]
+#[allow(dead_code)]
+struct Mayor {
+    id: i64,
+    town: i64,
+}
+
+#[tokio::test]
+async fn what_a_producer_declares_is_its_schema_unless_one_is_given() {
+    let store = Store::open(&StoreUrl::Memory).expect("a store");
+    let open = || Producer::builder("towns", store.clone());
+    let producer = open().declare::<Town>().declare::<Mayor>().open();
+    let mut cycle = producer
+        .await
+        .expect("open")
+        .begin_cycle()
+        .await
+        .expect("begun");
+    let expected = Declarations::new().with::<Town>().with::<Mayor>().schema();
+    assert_eq!(cycle.schema().as_ref(), &expected.expect("a schema"));
+    cycle.add(&Mayor { id: 1, town: 2 }).expect("added");
+    drop(cycle);
+    let given: Schema = "Town @PrimaryKey(id) { long id; string name; }"
+        .parse()
+        .expect("a schema");
+    let producer = open().declare::<Town>().schema(given.clone()).open();
+    let cycle = producer
+        .await
+        .expect("open")
+        .begin_cycle()
+        .await
+        .expect("begun");
+    assert_eq!(cycle.schema().as_ref(), &given);
 }
