@@ -81,6 +81,17 @@ fn fields_come_in_the_order_of_the_schema_everywhere() {
         let out = bench.run(line).ok();
         assert!(out.contains(record), "{line}: {out}");
     }
+    let args = [
+        "scan",
+        "--store",
+        "s",
+        "--fields",
+        "id, mayor",
+        "--where",
+        "id = 2",
+    ];
+    let spaced = bench.command(&args).output().unwrap().stdout;
+    assert_eq!(spaced, b"{\"id\":2,\"mayor\":\"A\"}\n");
     let refused = bench.run("scan --store s --fields id,nmae").refused(2);
     assert!(
         refused.contains("--fields nmae: expected fields of City: id, name, size, mayor"),
