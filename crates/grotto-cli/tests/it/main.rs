@@ -9,6 +9,8 @@ mod configuration;
 mod crash;
 mod damage;
 mod editions;
+#[cfg(unix)]
+mod follow;
 mod inline;
 mod kit;
 mod looking;

@@ -126,8 +126,8 @@ fn following_a_name_that_nobody_published_under_is_a_choice() {
     let follower = bench.command(&line.split(' ').collect::<Vec<&str>>());
     let follower = { follower }.spawn().unwrap();
     bench.publish("{\"id\":1,\"size\":1}\n", "").ok();
-    let run = Run::of(follower.wait_with_output().unwrap()).ok();
-    assert!(run.contains("\"to\":1"), "{run}");
+    let run = Run::of(follower.wait_with_output().unwrap());
+    assert!(run.code == 0 && run.out.contains("\"to\":1"), "{run:?}");
 }
 
 #[test]
