@@ -192,7 +192,7 @@ pub(crate) fn top_level(schema: &Schema) -> Vec<TypeId> {
 pub(crate) fn no_such_type(name: &str, types: &str) -> Failure {
     Failure::invalid(match types {
         "" => format!("type {name} is not in the schema, which has no types yet"),
-        types => format!("type {name}: expected one of {types}, found no such type"),
+        types => format!("type {name} is not in the schema: expected one of {types}"),
     })
 }
 
@@ -211,7 +211,7 @@ pub(crate) fn choose_type(schema: &Schema, name: Option<&str>) -> Outcome<TypeId
     match top_level(schema).as_slice() {
         [only] => Ok(*only),
         several => {
-            let message = format!("which type is not said: expected one of {}", names(several));
+            let message = format!("no type given: expected one of {}", names(several));
             Err(Failure::invalid(message).hint("choose one with --type"))
         }
     }

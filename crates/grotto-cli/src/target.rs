@@ -44,10 +44,8 @@ impl TargetArgs {
             (Some(text), _) => StoreUrl::parse(text)?,
             (None, Some(url)) => url,
             (None, None) => {
-                return Err(
-                    Failure::invalid("which store is not said: expected --store URL")
-                        .hint("give --store, set GROTTO_STORE, or name a --config file"),
-                );
+                return Err(Failure::invalid("no store given: expected --store URL")
+                    .hint("give --store, set GROTTO_STORE, or name a --config file"));
             }
         };
         let dataset = self.dataset.clone().or_else(|| settings.dataset(role));

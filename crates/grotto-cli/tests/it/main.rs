@@ -15,6 +15,7 @@ mod inline;
 mod kit;
 mod looking;
 mod manual;
+mod newcomer;
 mod output;
 #[cfg(unix)]
 mod places;

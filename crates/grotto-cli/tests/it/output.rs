@@ -186,7 +186,7 @@ fn several_types_are_published_in_one_version() {
     let complaint = bench.run("export --store store").refused(2);
     assert_eq!(
         complaint,
-        "error: which type is not said: expected one of A, B\nhint: choose one with --type\n"
+        "error: no type given: expected one of A, B\nhint: choose one with --type\n"
     );
     bench.write("b.ndjson", "{\"x\":\"p\",\"y\":2}\n{\"x\":1}\n");
     let complaint = bench.run(publish).refused(2);
