@@ -137,11 +137,16 @@ pub(crate) async fn consumer(dataset: &Dataset, version: Option<u64>) -> Outcome
     let Some(version) = version else {
         return Ok(builder.open().await?);
     };
-    // Only the version's own entry is asked for: the newest may be damaged.
-    if version > 0 && dataset.read_entry(version).await?.is_none() {
-        return Err(not_in_log(dataset, version));
-    }
+    check_in_log(dataset, version).await?;
     Ok(builder.open_at(version).await?)
+}
+
+/// Refuses a version that the log does not have. Only its own entry is asked for: the newest may be damaged.
+pub(crate) async fn check_in_log(dataset: &Dataset, version: u64) -> Outcome<()> {
+    match version > 0 && dataset.read_entry(version).await?.is_none() {
+        true => Err(not_in_log(dataset, version)),
+        false => Ok(()),
+    }
 }
 
 /// What to do about a newest version that cannot be read.

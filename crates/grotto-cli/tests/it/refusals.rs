@@ -291,6 +291,13 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
         complaint,
         "error: dataset items: version 9 is not in the log\n"
     );
+    for line in ["diff --store store 1 9", "diff --store store 9 1"] {
+        let complaint = bench.run(line).refused(3);
+        assert_eq!(
+            complaint,
+            "error: dataset items: version 9 is not in the log\n"
+        );
+    }
     let complaint = bench
         .run("get --store . --dataset ../items Item 1")
         .refused(2);

@@ -55,6 +55,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     }
     let consumer = reader::consumer(&dataset, Some(args.before)).await?;
     let before = consumer.state();
+    reader::check_in_log(&dataset, args.after).await?;
     consumer.refresh_to(args.after).await?;
     let after = consumer.state();
     let mut table = Table::new(
