@@ -8,8 +8,8 @@
 
 use crate::error::Error;
 use crate::report::Refresh;
+use grotto_error::panic_text;
 use parking_lot::Mutex;
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -161,7 +161,7 @@ impl Drop for Turn<'_> {
 fn call(listener: &Listener, event: &Event, dataset: &str) {
     let called = catch_unwind(AssertUnwindSafe(|| listener.call(event)));
     if let Err(panic) = called {
-        let (listener, reason) = (listener.name(), said(&*panic));
+        let (listener, reason) = (listener.name(), panic_text(&*panic));
         tracing::error!(
             dataset,
             listener,
@@ -169,13 +169,6 @@ fn call(listener: &Listener, event: &Event, dataset: &str) {
             "a listener of this program panicked: mend it"
         );
     }
-}
-
-/// The message of a panic.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("without a message")
 }
 
 /// A listener that was added to a consumer, by which it can be removed.

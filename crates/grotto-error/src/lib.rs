@@ -6,9 +6,11 @@
 
 mod any;
 mod kind;
+mod panic;
 
 pub use any::AnyError;
 pub use kind::ErrorKind;
+pub use panic::panic_text;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;

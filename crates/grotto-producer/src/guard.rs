@@ -4,15 +4,15 @@
 //! callers drop it.
 
 use crate::{AnyError, Error, ErrorKind, Result};
+use grotto_error::panic_text;
 use grotto_state::StateError;
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls it; a panic of it becomes an error that says whose it is.
 pub(crate) fn guarded<T>(whose: &str, call: impl FnOnce() -> T) -> Result<T> {
     // Whatever a panic leaves half done in the cycle goes with it.
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
-        let message = format!("{whose} panicked: {}", said(&*panic));
+        let message = format!("{whose} panicked: {}", panic_text(&*panic));
         Error::new(ErrorKind::UserPanic, message)
     })
 }
@@ -25,13 +25,6 @@ pub(crate) fn told(whose: &str, failed: AnyError) -> Error {
         let error = Error::new(ErrorKind::UserError, format!("{whose} failed"));
         error.with_source(other.into_inner())
     })
-}
-
-/// The message of a panic.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("without a message")
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::publish::Published;
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use grotto_format::flat::FlatBuilder;
-use grotto_format::json;
+use grotto_format::json::{self, JsonError};
 use grotto_format::schema::{Schema, TypeId};
 use grotto_state::{KeyValue, Mode};
 pub(crate) use line::find_type;
@@ -41,6 +41,9 @@ pub struct NdjsonInput {
     pub source_name: String,
     /// The text.
     pub reader: Box<dyn Read + Send>,
+    /// Whether the text was made of another format, as [`CsvText`](crate::CsvText) makes it: messages then name
+    /// its lines, which are those of the source, and not its columns.
+    pub converted: bool,
     /// Told how far reading is.
     pub progress: Option<Progress>,
 }
@@ -152,6 +155,7 @@ fn decode(
         type_name,
         source_name,
         reader,
+        converted,
         progress,
     } = input;
     let id = match type_name.as_str() {
@@ -164,7 +168,14 @@ fn decode(
         progress,
     };
     let decode = |text: &Text, builder: &mut FlatBuilder| {
-        decode_lines(text, builder, schema, id, mode, &source_name)
+        let lines = Lines {
+            schema,
+            id,
+            mode,
+            source: &source_name,
+            converted,
+        };
+        lines.decode(text, builder)
     };
     run_stages(source, threads, &decode, take)
 }
@@ -319,27 +330,42 @@ fn no_panic<T>(source: &str, line: u64, decode: impl FnOnce() -> Result<T>) -> R
     })
 }
 
-fn decode_lines(
-    text: &Text,
-    builder: &mut FlatBuilder,
-    schema: &Schema,
+/// What lines are.
+struct Lines<'a> {
+    schema: &'a Schema,
+    /// Type of those that name none.
     id: Option<TypeId>,
     mode: Mode,
-    source: &str,
-) -> Result<Vec<Line>> {
-    let mut lines = Vec::new();
-    for (offset, line) in text.bytes.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.trim_ascii();
-        if line.is_empty() {
-            continue;
+    source: &'a str,
+    converted: bool,
+}
+
+impl Lines<'_> {
+    fn decode(&self, text: &Text, builder: &mut FlatBuilder) -> Result<Vec<Line>> {
+        let mut lines = Vec::new();
+        for (offset, line) in text.bytes.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            let position = text.first_line + offset as u64;
+            let change = match self.mode {
+                Mode::Full => record(line, builder, self.schema, self.id),
+                Mode::Incremental => change(line, builder, self.schema, self.id),
+            };
+            let change = change.map_err(|error| self.placed(error, position))?;
+            lines.push(Line { position, change });
         }
-        let position = text.first_line + offset as u64;
-        let change = match mode {
-            Mode::Full => record(line, builder, schema, id),
-            Mode::Incremental => change(line, builder, schema, id),
-        };
-        let change = change.map_err(|error| error.at(format_args!("{source} line {position}")))?;
-        lines.push(Line { position, change });
+        Ok(lines)
     }
-    Ok(lines)
+
+    /// The error of a line, with its place.
+    fn placed(&self, error: Error, position: u64) -> Error {
+        let refused: Option<&JsonError> = error.inner();
+        let error = match refused.filter(|_| self.converted) {
+            Some(refused) => Error::invalid(refused.what()),
+            None => error,
+        };
+        error.at(format_args!("{} line {position}", self.source))
+    }
 }

@@ -23,7 +23,7 @@
 //! # let folder = tempfile::tempdir().expect("a folder");
 //! # let (store, state_dir) = (folder.path().join("store"), folder.path().join("state"));
 //! # let url = StoreUrl::parse(&store.to_string_lossy())?;
-//! // Publish. `url` is a folder, such as "/srv/grotto", or a bucket, such as "s3://shop/grotto".
+//! // Publish. `url` is a folder, such as "/srv/grotto": the stores that this build has are folders and memory.
 //! let producer = Producer::builder("prices", Store::open_writable(&url)?)
 //!     .declare::<Product>()
 //!     .open()
@@ -84,9 +84,9 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`producer`] | cycles, validators, NDJSON in, snapshots |
+//! | [`producer`] | cycles, validators, NDJSON and CSV in, snapshots |
 //! | [`consumer`] | refreshes and what they changed, listeners, pinned versions, state directories, attached readers; [`blocking`](consumer::blocking) |
-//! | [`store`] | where versions are: folders and buckets, the log, fencing |
+//! | [`store`] | where versions are, the log, fencing |
 //! | [`State`], [`Typed`], [`RecordRef`], [`OwnedRef`] | reading, with types and without |
 //! | [`Error`], [`ErrorKind`] | the one error, and what to do about it |
 //! | [`schema`], [`Declarations`] | schemas as text, and from structs |

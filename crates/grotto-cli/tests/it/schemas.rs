@@ -261,7 +261,7 @@ fn csv_is_inferred_published_and_refused_by_line() {
     for (text, expected) in [
         (
             "id,price\n1,2\n2,cheap\n",
-            "bad.csv line 3: field Item.price: expected double, found string \"cheap\"",
+            "bad.csv line 3: field Item.price: expected double, found string \"cheap\"\n",
         ),
         (
             "id,prize\n1,2\n",

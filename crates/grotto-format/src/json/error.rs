@@ -38,16 +38,8 @@ pub struct LineError {
 
 impl Display for JsonError {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let inner = self.path.contains(['.', '[']);
-        let what = if inner { "field" } else { "record" };
-        let Self {
-            line,
-            column,
-            path,
-            expected,
-            found,
-        } = self;
-        write!(f, "{what} {path}: expected {expected}, found {found} (")?;
+        let Self { line, column, .. } = self;
+        write!(f, "{} (", self.what())?;
         if *line > 1 {
             write!(f, "line {line}, ")?;
         }
@@ -56,6 +48,20 @@ impl Display for JsonError {
 }
 
 impl JsonError {
+    /// What is wrong, without the place in the text: for text that was made of another format.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let inner = self.path.contains(['.', '[']);
+        let what = if inner { "field" } else { "record" };
+        let Self {
+            path,
+            expected,
+            found,
+            ..
+        } = self;
+        format!("{what} {path}: expected {expected}, found {found}")
+    }
+
     /// Adds the line at which the caller found the record.
     #[must_use]
     pub fn at_line(self, line: u64) -> LineError {

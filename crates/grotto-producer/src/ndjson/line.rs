@@ -3,7 +3,7 @@
 //! Owns: what a line may say. Never: which line it is; callers add that to messages.
 
 use super::Change;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
@@ -18,7 +18,7 @@ pub(super) fn record(
 ) -> Result<Change> {
     let id = id.ok_or_else(|| untyped(schema))?;
     let start = builder.bytes().len();
-    json::decode(schema, id, line, builder).map_err(|e| Error::invalid(e.to_string()))?;
+    json::decode(schema, id, line, builder).map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
     Ok(Change::Record(id, start..builder.bytes().len()))
 }
 

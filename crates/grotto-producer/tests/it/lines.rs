@@ -9,6 +9,7 @@ fn input(text: String) -> NdjsonInput {
         type_name: "City".into(),
         source_name: "cities.ndjson".into(),
         reader: Box::new(std::io::Cursor::new(text)),
+        converted: false,
         progress: None,
     }
 }

@@ -155,6 +155,7 @@ async fn publish(
         type_name: "City".to_owned(),
         source_name: format!("edition {}", edition.name),
         reader: Box::new(text),
+        converted: false,
         progress: None,
     };
     let published = producer.publish_ndjson(Mode::Full, [input]).await?;

@@ -83,6 +83,7 @@ pub(super) async fn publish(
             type_name: input.type_name.unwrap_or_default(),
             source_name: input.source,
             reader: input.text,
+            converted: input.format == Format::Csv,
             // What is read from the file counts, not the text that it unpacks to.
             progress: None,
         })

@@ -201,7 +201,7 @@ async fn write_snapshot(
 
 fn dataset_name(target: &Target) -> Outcome<String> {
     target.dataset.clone().ok_or_else(|| {
-        Failure::invalid("which dataset is not said: expected --dataset NAME")
+        Failure::invalid("no dataset given: expected --dataset NAME")
             .hint("any name of letters, digits, '-', '_' and '.' will do")
     })
 }
