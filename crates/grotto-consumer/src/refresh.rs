@@ -39,6 +39,7 @@ impl Shared {
         if !checked {
             self.check_files().await?;
         }
+        self.drop_flagged().await?;
         let mut run = Run::new(self, served, target);
         let mut outcome = run.drive().await;
         if let Err(error) = &outcome
@@ -166,7 +167,7 @@ impl<'a> Run<'a> {
     /// Looks for damage in what a blob did not fit: then the blob is not to blame.
     async fn is_damaged(&mut self) -> bool {
         if let Err(damage) = self.check(self.shared.served()).await {
-            self.discard(damage);
+            self.discard(damage).await;
             return true;
         }
         if !self.ahead {
@@ -183,12 +184,16 @@ impl<'a> Run<'a> {
         damage.is_some()
     }
 
-    /// What is served is damaged: it is loaded afresh, and no blob is to blame.
-    fn discard(&mut self, damage: Error) {
-        let dataset = self.shared.dataset.name();
-        tracing::warn!(error = %damage, dataset, "the served state is damaged: loading afresh");
-        self.shared.metrics.error(damage.kind());
+    /// What is served is damaged: nobody finds it in the state directory any more, it is loaded afresh, and no
+    /// blob is to blame.
+    async fn discard(&mut self, damage: Error) {
         self.report.recovered.push(damage.to_string());
+        let shared = Arc::clone(self.shared);
+        let dropped = blocking(&self.shared.env, move || shared.drop_damaged(&damage)).await;
+        if let Err(error) = dropped {
+            let dataset = self.shared.dataset.name();
+            tracing::error!(%error, dataset, "dropping what is damaged ended early");
+        }
         self.afresh = true;
         self.useless = self.shared.served();
         self.set_out_from(Arc::new(State::empty(self.shared.seed)));

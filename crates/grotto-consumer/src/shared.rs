@@ -205,7 +205,12 @@ impl Shared {
 
     /// Whether the served state may be gone on from: no read met damage, the log does not contradict.
     pub(crate) fn is_sound(&self, served: &State) -> bool {
-        !served.is_damaged() && !self.distrusted.load(Ordering::Relaxed)
+        !served.is_damaged() && !self.is_distrusted()
+    }
+
+    /// Whether the next refresh loads what is served afresh.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.distrusted.load(Ordering::Relaxed)
     }
 
     /// Has the next refresh load what is served afresh.

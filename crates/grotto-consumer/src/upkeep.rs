@@ -18,6 +18,7 @@ impl Shared {
         if looks {
             self.check_files().await?;
         }
+        self.drop_flagged().await?;
         Ok(looks)
     }
 
@@ -51,10 +52,25 @@ impl Shared {
         Ok(())
     }
 
+    /// Drops what is served if a read met damage in it that no look at the files has shown.
+    pub(crate) async fn drop_flagged(self: &Arc<Self>) -> Result<()> {
+        let served = self.served();
+        if !served.is_damaged() || self.is_distrusted() {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        let drop_it = move || {
+            let version = served.version();
+            let reason = format!("version {version}: a read met bytes that contradict each other");
+            shared.drop_damaged(&Error::corrupt(reason));
+        };
+        blocking(&self.env, drop_it).await
+    }
+
     /// Drops what is served from the state directory, and has the next refresh load it afresh.
     pub(crate) fn drop_damaged(&self, damage: &Error) {
         let (dataset, version) = (self.dataset.name(), self.served().version());
-        tracing::error!(error = %damage, dataset, version, "the state directory is damaged: loading afresh");
+        tracing::error!(error = %damage, dataset, version, "what is served is damaged: loading afresh");
         self.metrics.error(ErrorKind::Corrupt);
         self.metrics.damaged();
         self.keeper().place.discard();

@@ -22,18 +22,24 @@ fn builder(kit: &Kit) -> ConsumerBuilder {
     Consumer::builder(DATASET, kit.store.clone()).state_dir(kit.state_dir())
 }
 
-fn segments(kit: &Kit) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(kit.state_dir().join("segments")).unwrap();
+fn segments(state_dir: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(state_dir.join("segments")).unwrap();
     files.map(|file| file.unwrap().path()).collect()
 }
 
 /// Alters the number of a round wherever a note tells it: what is read then is wrong, and still text.
 fn alter(kit: &Kit) {
-    let altered: usize = segments(kit).iter().map(|path| alter_notes(path)).sum();
+    alter_with(&kit.state_dir(), b'_');
+}
+
+/// Puts a byte into every note.
+pub(crate) fn alter_with(state_dir: &Path, byte: u8) {
+    let segments = segments(state_dir);
+    let altered: usize = segments.iter().map(|path| alter_notes(path, byte)).sum();
     assert!(altered > 0);
 }
 
-fn alter_notes(path: &Path) -> usize {
+fn alter_notes(path: &Path, byte: u8) -> usize {
     // A change at the time that a file has already goes unnoticed where times are coarse.
     let changed = |path: &Path| {
         let found = std::fs::metadata(path).unwrap();
@@ -52,7 +58,7 @@ fn alter_notes(path: &Path) -> usize {
     let places: Vec<usize> = found.map(|(at, _)| at).collect();
     for at in &places {
         file.seek(SeekFrom::Start(*at as u64)).unwrap();
-        file.write_all(b"_").unwrap();
+        file.write_all(&[byte]).unwrap();
     }
     places.len()
 }
@@ -89,7 +95,7 @@ fn trouble(kit: &Kit, attached: &Attached) -> Arc<Error> {
     panic!("nothing is told");
 }
 
-fn count(consumer: &Consumer, metric: &str) -> u64 {
+pub(crate) fn count(consumer: &Consumer, metric: &str) -> u64 {
     let text = consumer.metrics_text();
     let line = text
         .lines()
@@ -158,7 +164,7 @@ async fn what_is_damaged_is_not_found_again_where_the_store_is_away() {
     alter(&kit);
     consumer.refresh().await.unwrap_err();
     // The names of the files are gone: only their bytes can tell.
-    assert!(segments(&kit).is_empty());
+    assert!(segments(&kit.state_dir()).is_empty());
     clock.advance(Duration::from_secs(5));
     assert_eq!(trouble(&kit, &attached).kind(), ErrorKind::Corrupt);
     let error = Consumer::attach(kit.state_dir()).unwrap_err();
@@ -288,7 +294,7 @@ async fn a_report_names_every_part_of_a_file_that_is_damaged() {
         report.damage[0].contains(".seg: the file was altered: bytes 0 to "),
         "{report:?}"
     );
-    for path in segments(&kit) {
+    for path in segments(&kit.state_dir()) {
         std::fs::remove_file(path).unwrap();
     }
     let report = Consumer::verify_dir(kit.state_dir()).unwrap();

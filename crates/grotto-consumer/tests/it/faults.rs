@@ -25,13 +25,16 @@ pub(crate) enum Fault {
     Hangs,
 }
 
+/// What happens with the next get of a path that contains a text.
+type Incident = (String, Box<dyn FnOnce() + Send>);
+
 /// A store behind faults.
-#[derive(Debug)]
 pub(crate) struct FaultStore {
     inner: Arc<dyn ObjectStore>,
     /// How long an answer takes.
     delay: Duration,
     fault: Mutex<Option<(Fault, String)>>,
+    incident: Mutex<Option<Incident>>,
     /// Paths of gets, `LIST` and the prefix for listings.
     asked: Mutex<Vec<String>>,
 }
@@ -47,6 +50,7 @@ impl FaultStore {
             inner,
             delay,
             fault: Mutex::default(),
+            incident: Mutex::default(),
             asked: Mutex::default(),
         })
     }
@@ -64,6 +68,11 @@ impl FaultStore {
         *self.fault.lock().unwrap() = None;
     }
 
+    /// Has something happen before the next get of a path that contains `part` is answered.
+    pub(crate) fn upon(&self, part: &str, happens: impl FnOnce() + Send + 'static) {
+        *self.incident.lock().unwrap() = Some((part.to_owned(), Box::new(happens)));
+    }
+
     /// What was asked for since the last call.
     pub(crate) fn take_asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock().unwrap())
@@ -79,6 +88,15 @@ impl FaultStore {
         self.asked.lock().unwrap().push(what);
     }
 
+    fn meet_incident(&self, location: &Path) {
+        let mut incident = self.incident.lock().unwrap();
+        let met = incident.take_if(|(part, _)| location.as_ref().contains(part.as_str()));
+        drop(incident);
+        if let Some((_, happens)) = met {
+            happens();
+        }
+    }
+
     fn fault_at(&self, location: &Path) -> Option<Fault> {
         let fault = self.fault.lock().unwrap();
         let (fault, part) = fault.as_ref()?;
@@ -89,6 +107,12 @@ impl FaultStore {
 async fn wait(delay: Duration) {
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
+    }
+}
+
+impl fmt::Debug for FaultStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultStore")
     }
 }
 
@@ -120,6 +144,7 @@ impl ObjectStore for FaultStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.note(location.to_string());
         wait(self.delay).await;
+        self.meet_incident(location);
         match self.fault_at(location) {
             Some(Fault::Fails) => Err(Error::Generic {
                 store: "FaultStore",

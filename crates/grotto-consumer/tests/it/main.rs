@@ -26,6 +26,8 @@ mod kit;
 mod leftovers;
 mod listeners;
 mod local;
+#[cfg(unix)]
+mod meanwhile;
 mod moves;
 mod nothing;
 mod takeover;

@@ -1,0 +1,70 @@
+//! Files that are altered while a refresh is under way.
+
+use crate::damage::{alter_with, count};
+use crate::faults::FaultStore;
+use crate::kit::{DATASET, Kit, Publisher, assert_same};
+use grotto_consumer::{Consumer, State};
+use std::sync::Arc;
+
+/// A consumer, and a store that has the version after its own.
+async fn behind() -> (Kit, Publisher, Arc<FaultStore>, Consumer) {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let store = FaultStore::new(&kit.folder.path().join("store"));
+    let builder = Consumer::builder(DATASET, store.store());
+    let consumer = builder.state_dir(kit.state_dir()).open().await.unwrap();
+    publisher.publish(3).await;
+    (kit, publisher, store, consumer)
+}
+
+/// Reads the notes of all pairs, as a user would.
+fn read_notes(state: &State) {
+    let left = state.type_id("Left").unwrap();
+    let length: usize = state.scan(left).map(|record| record.text(2).len()).sum();
+    assert!(length > 0);
+}
+
+/// Has a refresh fail that has nothing left to load what is damaged from, and a later one succeed.
+async fn check_dropped(kit: &Kit, publisher: &Publisher, consumer: &Consumer) {
+    let oldest = *publisher.entries.keys().next().unwrap();
+    let (first, away) = (
+        kit.file(&publisher.delta_of(oldest)),
+        kit.folder.path().join("away"),
+    );
+    std::fs::rename(&first, &away).unwrap();
+    consumer.refresh().await.unwrap_err();
+    assert_eq!(count(consumer, "damage_found_total"), 1);
+    let error = Consumer::attach(kit.state_dir()).unwrap_err();
+    assert!(error.message().contains("holds no state"), "{error}");
+    consumer.refresh().await.unwrap_err();
+    std::fs::rename(&away, &first).unwrap();
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+    let attached = Consumer::attach(kit.state_dir()).unwrap();
+    assert_same(&attached.state(), &publisher.state());
+    assert_eq!(count(consumer, "damage_found_total"), 1);
+}
+
+#[tokio::test]
+async fn damage_that_a_blob_shows_by_not_fitting_is_dropped_from_the_directory() {
+    let (kit, publisher, store, consumer) = behind().await;
+    let state_dir = kit.state_dir();
+    store.upon(
+        &publisher.delta_of(publisher.state().version()),
+        move || alter_with(&state_dir, b'_'),
+    );
+    check_dropped(&kit, &publisher, &consumer).await;
+}
+
+#[tokio::test]
+async fn damage_that_a_read_meets_is_dropped_from_the_directory() {
+    let (kit, publisher, store, consumer) = behind().await;
+    let (state_dir, state) = (kit.state_dir(), consumer.state());
+    store.upon("/log/", move || {
+        alter_with(&state_dir, 0xff);
+        read_notes(&state);
+        assert!(state.is_damaged());
+    });
+    check_dropped(&kit, &publisher, &consumer).await;
+}
