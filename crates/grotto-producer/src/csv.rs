@@ -10,12 +10,15 @@ mod lines;
 
 use crate::{Error, Result};
 use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
+use grotto_format::json::MAX_TEXT;
 use grotto_format::schema::{FieldType, Schema, TypeId};
 use lines::Lined;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
 /// How far the header is looked through for what separates its cells.
 const LONGEST_HEADER: u64 = 64 << 10;
+/// Longest row in bytes: a quote that is never closed takes in all that follows.
+const LONGEST_ROW: u64 = MAX_TEXT as u64;
 /// What may separate cells; the first one where there are equally many.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
@@ -101,8 +104,8 @@ impl<R: Read> CsvText<R> {
         let mut rows = ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(true)
-            .from_reader(Lined::new(Cursor::new(header).chain(input)));
-        let header = rows.headers().map_err(|e| unreadable(plain(&e, 1)))?;
+            .from_reader(Lined::new(Cursor::new(header).chain(input), LONGEST_ROW));
+        let header = rows.headers().map_err(|e| unreadable(plain(e, 1)))?;
         let mut columns: Vec<Column> = Vec::with_capacity(header.len());
         for name in header.iter().map(str::trim) {
             if name.is_empty() {
@@ -144,7 +147,7 @@ impl<R: Read> CsvText<R> {
             Ok(false) => return Ok(false),
             Err(error) => {
                 let byte = error.position().map_or(0, csv::Position::byte);
-                return Err(plain(&error, self.rows.get_mut().line_from(byte)));
+                return Err(plain(error, self.rows.get_mut().line_from(byte)));
             }
         }
         let byte = self.row.position().map_or(0, csv::Position::byte);
@@ -191,7 +194,7 @@ impl Form {
     fn write(self, cell: &[u8], line: u64, out: &mut Vec<u8>) -> io::Result<()> {
         let text = std::str::from_utf8(cell).map_err(|_| {
             let message = format!("line {line}: expected utf-8 text");
-            io::Error::new(io::ErrorKind::InvalidData, message)
+            io::Error::from(RowError(message))
         })?;
         let word = text.trim();
         match self {
@@ -277,18 +280,36 @@ fn unreadable(error: io::Error) -> Error {
 }
 
 /// The error of a row that begins on this line.
-fn plain(error: &csv::Error, line: u64) -> io::Error {
-    let message = match error.kind() {
-        ErrorKind::Io(error) => return io::Error::new(error.kind(), error.to_string()),
+fn plain(error: csv::Error, line: u64) -> io::Error {
+    let message = match error.into_kind() {
+        ErrorKind::Io(error) => return error,
         ErrorKind::UnequalLengths {
             expected_len, len, ..
         } => {
             format!("line {line}: expected {expected_len} cells as in the first line, found {len}")
         }
         ErrorKind::Utf8 { .. } => format!("line {line}: expected utf-8 text"),
-        _ => format!("line {line}: {error}"),
+        other => format!("line {line}: expected comma-separated values: {other:?}"),
     };
-    io::Error::new(io::ErrorKind::InvalidData, message)
+    RowError(message).into()
+}
+
+/// What is wrong with a row; the message says on which line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct RowError(String);
+
+impl RowError {
+    /// Whether an error of a reader is one of these, and so says where it is.
+    pub(crate) fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
+impl From<RowError> for io::Error {
+    fn from(error: RowError) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
+    }
 }
 
 #[cfg(test)]

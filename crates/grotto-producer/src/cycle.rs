@@ -12,6 +12,7 @@ use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
 use grotto_state::{Cycle, Encoder, Key, Mode, RecordType, State, show_position};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 /// A full-state cycle: whatever is not added is removed.
@@ -167,7 +168,7 @@ impl FullCycle {
     /// must not decide which is reported.
     fn close(mut self, filled: Result<()>) -> Result<Filled> {
         if let Some(message) = self.failed {
-            return filled.and(Err(Error::invalid(message)));
+            return Err(Error::invalid(message));
         }
         if filled.is_err() {
             self.cycle.take_in()?;
@@ -332,12 +333,18 @@ impl IncrementalCycle {
     ) -> Result<T> {
         let savepoint = self.cycle.savepoint();
         let (records, notes) = (self.records, self.notes.clone());
-        fill(self).map_err(|failed| {
-            self.cycle.rollback_to(savepoint);
-            // A position without its records would leave them out for good.
-            (self.records, self.notes) = (records, notes);
-            told(TRANSACTION, failed)
-        })
+        // The owner of a handle may catch a panic and go on with the cycle.
+        let filled = catch_unwind(AssertUnwindSafe(|| fill(self)));
+        if let Ok(Ok(value)) = filled {
+            return Ok(value);
+        }
+        self.cycle.rollback_to(savepoint);
+        // A position without its records would leave them out for good.
+        (self.records, self.notes) = (records, notes);
+        match filled {
+            Ok(filled) => filled.map_err(|failed| told(TRANSACTION, failed)),
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     fn close(self, filled: Result<()>) -> Result<Filled> {

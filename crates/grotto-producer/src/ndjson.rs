@@ -8,6 +8,7 @@ mod places;
 #[cfg(test)]
 mod tests;
 
+use crate::csv::RowError;
 use crate::cycle::{FullCycle, IncrementalCycle};
 use crate::producer::Producer;
 use crate::publish::Published;
@@ -21,7 +22,7 @@ pub(crate) use line::find_type;
 use line::{change, record};
 use places::{Place, Places};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -249,12 +250,11 @@ fn read_chunks(
         let before = bytes.len();
         let limit = CHUNK.saturating_sub(before).max(CHUNK / 4) as u64;
         let read = reader.by_ref().take(limit).read_to_end(&mut bytes);
-        let read = read.map_err(|e| match e.kind() {
-            // Says where it is.
-            ErrorKind::InvalidData => Error::invalid(format!("{source} {e}")),
-            _ => Error::invalid(format!(
-                "{source}: cannot be read after line {first_line}: {e}"
-            )),
+        let read = read.map_err(|e| {
+            Error::invalid(match RowError::is(&e) {
+                true => format!("{source} {e}"),
+                false => format!("{source}: cannot be read after line {first_line}: {e}"),
+            })
         })?;
         total += read as u64;
         if let Some(progress) = &progress {

@@ -210,9 +210,14 @@ impl Shared {
             counts: &encoded.counts,
         };
         for validator in &self.settings.validators {
-            let name = format!("validator {}", validator.name());
-            let validated = guarded(&name, || validator.validate(&candidate))?;
-            validated.map_err(|reason| refused(&name, reason))?;
+            // All that is the user's may panic: its name and the text of its error too.
+            let name = guarded("a validator", || validator.name().to_owned())?;
+            let name = format!("validator {name}");
+            let judge = || {
+                let verdict = validator.validate(&candidate);
+                verdict.map_err(|reason| refused(&name, reason))
+            };
+            guarded(&name, judge)??;
         }
         Ok(())
     }

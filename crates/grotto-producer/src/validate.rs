@@ -27,7 +27,8 @@ impl<'a> Candidate<'a> {
     /// that come. Costs what changes.
     ///
     /// A record is told once by its primary key. It does not change with those it refers to by a key,
-    /// and changes with whatever else is in it. Records without a key are told apart by where they are.
+    /// and changes with whatever else is in it. Records without a key go and
+    /// come, and never change.
     ///
     /// # Errors
     /// When neither state has the type, or one of them has a field of another type.

@@ -1,7 +1,8 @@
 //! What changed between two states, record by record.
 //!
 //! Owns: which record of one state is which of the other. With a primary key that is the record with
-//! the same key, wherever it lies; without one, the record at the same ordinal. Never: finds out which
+//! the same key, wherever it lies; without one there is none, and a change is one that goes and one that comes.
+//! Never: finds out which
 //! ordinals to look at; whoever applied the changes knows ([`TypeChanges`]).
 
 mod content;

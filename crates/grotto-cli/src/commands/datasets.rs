@@ -48,16 +48,16 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         };
         all.push(Listed { name, head });
     }
-    if let (Some(name), true) = (&target.dataset, all.is_empty()) {
-        let message = format!("store {} has no dataset {name}", target.url);
-        return Err(Failure::not_found(message));
+    if all.is_empty() {
+        let url = &target.url;
+        return Err(match &target.dataset {
+            Some(name) => Failure::not_found(format!("store {url} has no dataset {name}")),
+            None => Failure::not_found(format!("store {url} has no dataset"))
+                .hint("`grotto publish` makes one"),
+        });
     }
     if out.is_json() {
         return all.iter().try_for_each(|listed| out.json(&line(listed)));
-    }
-    if all.is_empty() {
-        let failure = Failure::not_found(format!("store {} has no dataset", target.url));
-        return Err(failure.hint("`grotto publish` makes one"));
     }
     let mut table = Table::new(2, &["dataset", "newest (UTC)", "version", "records"]);
     for Listed { name, head } in &all {

@@ -79,7 +79,7 @@ impl Filter {
         let path = path.trim();
         let (steps, leaf) = resolve(schema, type_id, path)?;
         let test = match rest.strip_prefix('~') {
-            Some(pattern) => matching(path, leaf, pattern)?,
+            Some(pattern) => matching(path, leaf, pattern.trim_start())?,
             None => {
                 let known = |(sign, comparison): &(&str, Comparison)| {
                     rest.strip_prefix(sign).map(|value| (*comparison, value))
@@ -274,6 +274,10 @@ mod tests {
         }
         let rank = wanted_by(filter("country.rank = 7").unwrap());
         assert_eq!(rank.1, Wanted::Whole(7));
+        match filter("name ~ ^San ").unwrap().test {
+            Test::Matches(pattern) => assert_eq!(pattern.as_str(), "^San "),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ A fence is the version at which a writer takes over; the records stay as they we
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,
-    /// Only the newest N versions
+    /// Only the newest N versions, fences counted
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     /// Fences too

@@ -135,6 +135,7 @@ fn datasets_are_listed_with_their_newest_version() {
         assert!(refused.contains("store s has no dataset nope"), "{refused}");
     }
     std::fs::create_dir(bench.path("empty")).unwrap();
+    bench.run("datasets --store empty --json").refused(3);
     let refused = bench.run("datasets --store empty").refused(3);
     assert!(refused.contains("store empty has no dataset"), "{refused}");
 }

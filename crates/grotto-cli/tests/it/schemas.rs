@@ -220,6 +220,16 @@ fn the_likeliest_key_is_chosen_among_those_that_differ() {
         assert!(inferred.out.contains(expected), "{text}: {}", inferred.out);
     }
     bench.write("prices.ndjson", "{\"a\":1,\"b\":null,\"c\":[]}");
+    bench.write(
+        "towns.ndjson",
+        "{\"c\":1,\"n\":\"a\"}\n{\"c\":1,\"n\":\"b\"}\n",
+    );
+    let refused = bench.run("schema infer towns.ndjson --key c").refused(2);
+    assert!(
+        refused.contains("towns.ndjson line 2: --key c: expected another value in each record"),
+        "{refused}"
+    );
+    assert_eq!(bench.run("schema infer towns.ndjson --key c,n").code, 0);
     for (key, expected) in [
         ("c", "--key c: expected one of a, b"),
         (

@@ -106,3 +106,18 @@ fn of_two_that_race_the_slower_publishes_on_top_unless_told_otherwise() {
     let found = bench.run("export --store store").ok();
     assert_eq!(found.lines().count() as u64, 1 + 2 * ROUNDS);
 }
+
+#[test]
+fn a_pipe_by_another_name_is_read_once_too() {
+    let bench = Bench::with_schema();
+    bench.publish(&lines(0, 10), "").ok();
+    let mut slow = bench.command(&ARGS);
+    slow.args(["/dev/stdin", "--incremental"]);
+    let mut slow = slow.stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = slow.stdin.take().unwrap();
+    // As above: it runs on a head that another one moves.
+    input.write_all(lines(0, 40_000).as_bytes()).unwrap();
+    bench.publish(&lines(0, 11), "").ok();
+    drop(input);
+    Run::of(slow.wait_with_output().unwrap()).refused(7);
+}

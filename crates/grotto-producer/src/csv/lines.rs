@@ -1,8 +1,9 @@
 //! Which line of a text a byte is on.
 //!
-//! Owns: counting the lines of what is read through it. The CSV parser's own count is one short where lines end with
+//! Owns: counting the lines of what is read through it, and the longest row. The CSV parser's own count is one short where lines end with
 //! two characters, and takes empty lines before a row for its beginning.
 
+use super::RowError;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
@@ -18,11 +19,16 @@ pub(super) struct Lined<R> {
     ends: VecDeque<(u64, bool)>,
     /// Line of the last byte that was asked for, from 1.
     line: u64,
+    /// The last byte that was asked for, and how many may follow it before the next is.
+    asked: u64,
+    longest: u64,
 }
 
 impl<R> Lined<R> {
-    pub(super) fn new(inner: R) -> Self {
+    pub(super) fn new(inner: R, longest: u64) -> Self {
         Self {
+            asked: 0,
+            longest,
             inner,
             offset: 0,
             blank: true,
@@ -33,6 +39,7 @@ impl<R> Lined<R> {
 
     /// The line of the first text from the byte at `offset` on, which must not be before one asked for earlier.
     pub(super) fn line_from(&mut self, offset: u64) -> u64 {
+        self.asked = offset;
         let passed = |end: &mut (u64, bool)| end.0 <= offset || end.1;
         while self.ends.pop_front_if(passed).is_some() {
             self.line += 1;
@@ -57,6 +64,13 @@ impl<R> Lined<R> {
 
 impl<R: Read> Read for Lined<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.offset - self.asked > self.longest {
+            let (line, longest) = (self.line, self.longest);
+            let message = format!(
+                "after line {line}: expected a row of at most {longest} bytes, found no end of it: a quote that is never closed?"
+            );
+            return Err(RowError(message).into());
+        }
         let read = self.inner.read(into)?;
         self.note(&into[..read]);
         Ok(read)

@@ -57,6 +57,38 @@ fn a_record_stands_on_the_line_on_which_it_begins() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_does_not_take_all_that_follows() {
+    let text = "id\n".to_owned() + &"\"7,\n".repeat(100);
+    let mut lines = Lined::new(text.as_bytes().chain(io::empty()), 50);
+    let mut piece = [0; 10];
+    // Rows that are asked for one by one have no bound together.
+    for asked in (0..100).step_by(10) {
+        lines.read_exact(&mut piece).unwrap();
+        lines.line_from(asked);
+    }
+    let error = io::copy(&mut lines, &mut io::sink()).unwrap_err();
+    assert!(RowError::is(&error), "{error}");
+    let expected = "expected a row of at most 50 bytes, found no end of it";
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[test]
+fn an_error_of_the_source_itself_says_what_the_source_says() {
+    struct Torn;
+    impl Read for Torn {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "torn"))
+        }
+    }
+    let mut rows = CsvText::untyped("id\n1\n".as_bytes().chain(Torn)).unwrap();
+    let error = io::copy(&mut rows, &mut io::sink()).unwrap_err();
+    assert!(
+        !RowError::is(&error) && error.to_string() == "torn",
+        "{error}"
+    );
+}
+
+#[test]
 fn semicolons_and_tabs_separate_too() {
     for text in ["id;name\n1;a,b\n", "id\tname\n1\ta,b\n"] {
         assert_eq!(read(text).unwrap(), "\n{\"id\":1,\"name\":\"a,b\"}\n");

@@ -31,6 +31,41 @@ async fn a_closure_that_panics_fails_its_cycle_and_no_other() {
     assert_eq!(names(&producer.state()).len(), 2);
 }
 
+/// Its error panics when it is looked at.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words for it")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+struct Speechless;
+
+impl Validator for Speechless {
+    fn name(&self) -> &str {
+        "speechless"
+    }
+
+    fn validate(&self, _: &Candidate<'_>) -> Result<(), AnyError> {
+        Err(Unspeakable.into())
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_a_validator_that_panics_when_shown_is_its_panic() {
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let builder = Producer::builder("cities", TroubledStore::new().store()).schema(schema);
+    let producer = builder.validator(Speechless).open().await.unwrap();
+    let panicked = put(&producer, 1, "one").await.unwrap_err();
+    assert_eq!(panicked.kind(), ErrorKind::UserPanic);
+    let expected = "validator speechless panicked: no words for it";
+    assert_eq!(panicked.message(), expected);
+}
+
 struct Moody;
 
 impl Validator for Moody {

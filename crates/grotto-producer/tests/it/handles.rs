@@ -8,6 +8,8 @@ use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::num::ParseIntError;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// As a user's crate has one.
@@ -81,6 +83,38 @@ async fn a_transaction_that_fails_leaves_nothing_and_says_why() {
     let positions = [("lines".to_owned(), 2)];
     assert_eq!(producer.positions(), positions.into(), "none of the failed");
     assert_eq!(names(&producer.state()), [(2, "two".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_transaction_that_panics_leaves_nothing_in_a_cycle_that_goes_on() {
+    let producer = TroubledStore::new().producer(0).await;
+    let mut cycle = producer.begin_incremental().await.unwrap();
+    let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        cycle.transaction(|cycle| -> Result<(), AnyError> {
+            cycle.upsert_json("City", r#"{"id":1}"#, 1)?;
+            cycle.set_position("rows", 9);
+            panic!("a bug of the caller")
+        })
+    }));
+    panicked.unwrap_err();
+    cycle
+        .upsert_json("City", r#"{"id":2,"name":"two"}"#, 2)
+        .unwrap();
+    cycle.commit().await.unwrap().unwrap();
+    assert_eq!(names(&producer.state()), [(2, "two".to_owned())]);
+    assert!(producer.positions().is_empty());
+}
+
+#[tokio::test]
+async fn an_error_of_the_engine_is_one_of_the_library() {
+    let producer = TroubledStore::new().producer(0).await;
+    let other = Schema::parse("City @PrimaryKey(id) { string id; }").unwrap();
+    put(&producer, 1, "one").await.unwrap().unwrap();
+    let refused = producer.run_incremental(move |cycle| {
+        cycle.before().evolved(&Arc::new(other.clone()))?;
+        Ok(())
+    });
+    assert_eq!(refused.await.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 #[tokio::test]

@@ -87,4 +87,16 @@ async fn a_record_that_is_wrong_goes_before_the_error_of_the_caller() {
         let error = outcome.await.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+    // Told by the call itself, as so many records are taken in before, and hidden by the caller.
+    let outcome = producer.run_cycle(|cycle| {
+        for id in (0..200_000).chain([0]) {
+            let text = format!("{{\"id\":{id},\"name\":\"n\"}}");
+            cycle
+                .add_json("City", &text, 1)
+                .map_err(|_| "no more of this")?;
+        }
+        Err("no more of this".into())
+    });
+    let error = outcome.await.unwrap_err().to_string();
+    assert!(error.contains("duplicate key"), "{error}");
 }

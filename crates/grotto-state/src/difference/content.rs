@@ -105,8 +105,10 @@ impl<'a> Contents<'a> {
         out: &mut Vec<u8>,
     ) -> Option<()> {
         let elements = record.elements(0);
-        // Each takes eight bytes or more; a damaged state may claim any number of them.
-        self.room.checked_sub(elements.len().checked_mul(8)?)?;
+        // Each takes eight bytes or more; a damaged state may claim any number of them. Held while they are
+        // gathered, as sets within sets gather at the same time.
+        let gathered = elements.len().checked_mul(8)?;
+        self.room = self.room.checked_sub(gathered)?;
         let ordinals: Vec<u32> = elements.collect();
         let mut entries = Vec::with_capacity(ordinals.len() / types.len());
         for entry in ordinals.chunks(types.len()) {
@@ -116,6 +118,7 @@ impl<'a> Contents<'a> {
             }
             entries.push(one);
         }
+        self.room += gathered;
         entries.sort_unstable();
         self.number(entries.len() as u64, out)?;
         entries.iter().try_for_each(|entry| self.bytes(entry, out))

@@ -25,9 +25,11 @@ pub(super) fn named(input: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether an input can be read only once.
-pub(super) fn any_is_stdin(inputs: &[String]) -> bool {
-    inputs.iter().any(|input| named(input).1 == "-")
+/// Whether an input can be read only once: the standard input, or a pipe by whatever name.
+pub(super) fn any_is_read_once(inputs: &[String]) -> bool {
+    let is_file = |file: &str| std::fs::metadata(file).is_ok_and(|found| found.is_file());
+    let mut files = inputs.iter().map(|input| named(input).1);
+    files.any(|file| file == "-" || !is_file(file))
 }
 
 fn is_name(text: &str) -> bool {

@@ -38,8 +38,8 @@ record, which replaces the one with its key, or an operation:
   {\"op\":\"upsert\",\"type\":\"City\",\"record\":{…}}
 
 An input that changes nothing publishes nothing. When two publish at the same time, exactly one commits
-first; the other reads its files again and publishes on top, but for an input from the standard input, which
-ends with exit code 7.
+first; the other reads its files again and publishes on top, but for an input from a pipe or the standard
+input, which ends with exit code 7.
 
 A schema says what records look like; `grotto schema infer FILE` writes one:
   City @PrimaryKey(id) { long id; string name; Country country; }
@@ -120,9 +120,9 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let mut tries = if args.no_retry { 1 } else { MOST_TRIES };
     let (producer, published) = loop {
         match try_to(args, &target, &name, schema.as_ref(), &bar).await {
-            // The standard input is gone by now.
+            // What was in a pipe is gone by now: another try would publish without it.
             Err(failure)
-                if failure.is_fenced() && tries > 1 && !inputs::any_is_stdin(&args.input) =>
+                if failure.is_fenced() && tries > 1 && !inputs::any_is_read_once(&args.input) =>
             {
                 tries -= 1;
                 if !out.is_json() {

@@ -16,6 +16,9 @@ pub(super) struct Candidates {
     hasher: RandomState,
     records: u64,
     fields: Vec<Candidate>,
+    /// The fields that are to be the key, and the values that they had.
+    wanted: Vec<String>,
+    seen: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -25,6 +28,37 @@ struct Candidate {
 }
 
 impl Candidates {
+    /// Of records whose key is to be these fields; none to find one out.
+    pub(super) fn new(wanted: &[String]) -> Self {
+        Self {
+            wanted: wanted.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether another record had these values in the fields that are to be the key.
+    pub(super) fn is_seen(&mut self, fields: &[(String, Json)]) -> bool {
+        let value = |part: &String| {
+            fields
+                .iter()
+                .find(|(name, value)| name == part && *value != Json::Null)
+        };
+        let values: Vec<_> = self
+            .wanted
+            .iter()
+            .map(|part| value(part).map(|(_, value)| value))
+            .collect();
+        // A key without a value is refused for that.
+        let is_whole = !values.is_empty() && values.iter().all(Option::is_some);
+        is_whole
+            && !self
+                .seen
+                .insert(self.hasher.hash_one(format!("{values:?}")))
+            && !self
+                .seen
+                .insert(self.hasher.hash_one(format!("{values:?}")))
+    }
+
     /// Takes the top-level fields of one more record in: fields that it lacks, that are null or that hold a value
     /// seen before are none any more.
     pub(super) fn take(&mut self, fields: &[(String, Json)]) {

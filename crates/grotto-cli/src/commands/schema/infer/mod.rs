@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         let rows = rows.map_err(|e| Failure::invalid(format!("{} {e}", args.file)))?;
         text = Box::new(rows);
     }
-    let found = look_at(text, &args.file, format)?;
+    let found = look_at(text, &args.file, format, &args.key)?;
     drop(bar);
     let name = match &args.type_name {
         Some(name) if is_name(name) => name.clone(),
@@ -97,10 +97,10 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
 }
 
 /// Reads all records.
-fn look_at(text: Text, source: &str, format: Format) -> Outcome<Found> {
+fn look_at(text: Text, source: &str, format: Format, key: &[String]) -> Outcome<Found> {
     let mut found = Found {
         shape: Shape::default(),
-        candidates: Candidates::default(),
+        candidates: Candidates::new(key),
     };
     let mut text = BufReader::new(text);
     let mut line = Vec::new();
@@ -125,6 +125,12 @@ fn look_at(text: Text, source: &str, format: Format) -> Outcome<Found> {
             return Err(refused("expected a record, such as {\"id\":1}".to_owned()));
         };
         found.candidates.take(fields);
+        if found.candidates.is_seen(fields) {
+            let key = key.join(",");
+            let what =
+                format!("--key {key}: expected another value in each record, found one again");
+            return Err(refused(what));
+        }
         let rules = Rules {
             line: number,
             untyped: format == Format::Csv,
