@@ -87,9 +87,9 @@ async fn a_record_that_is_wrong_goes_before_the_error_of_the_caller() {
         let error = outcome.await.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    // Told by the call itself, as so many records are taken in before, and hidden by the caller.
+    // Told by a call long after that of the record, and hidden by the caller.
     let outcome = producer.run_cycle(|cycle| {
-        for id in (0..200_000).chain([0]) {
+        for id in [0].into_iter().chain(0..200_000) {
             let text = format!("{{\"id\":{id},\"name\":\"n\"}}");
             cycle
                 .add_json("City", &text, 1)
