@@ -9,7 +9,10 @@ use crate::error::Error;
 use crate::shared::{Shared, blocking};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{MutexGuard, watch};
+
+/// Held by whoever changes what the state directory holds.
+type Turn<'a> = MutexGuard<'a, Option<u64>>;
 
 /// How everything that is served is verified again and again.
 #[derive(Clone, Copy, Debug)]
@@ -31,31 +34,46 @@ impl Default for ScrubPace {
 
 /// Where a pass goes on.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct Position {
     segment: u64,
     chunk: usize,
+}
+
+/// What verifying a part showed.
+#[derive(Clone, Copy, Debug)]
+enum Scrubbed {
+    /// So many bytes are right; it goes on there.
+    Sound(Position, u64),
+    /// The part at this position is damaged.
+    Damaged(Position),
+    /// There is nothing more.
+    End,
 }
 
 /// Makes one pass after the other until `stop` is dropped.
 pub(crate) async fn run(shared: Arc<Shared>, pace: ScrubPace, mut stop: watch::Receiver<()>) {
     let mut wait = pace.interval;
-    let mut place = Place::default();
+    let mut position = Position::default();
     loop {
         tokio::select! {
             biased; // the same seed of a simulation must take the same branch
             _ = stop.changed() => return,
             () = shared.env.sleep(wait) => {}
         }
-        let scrubber = Arc::clone(&shared);
-        let scrubbed = blocking(&shared.env, move || scrubber.scrub(place)).await;
-        let next = scrubbed.unwrap_or_else(|error| {
-            tracing::error!(%error, dataset = shared.dataset.name(), "a check in the background ended early");
-            None
-        });
-        (place, wait) = match next {
-            Some((next, bytes)) => (next, time_for(bytes, pace.rate)),
-            None => (Place::default(), pace.interval),
+        let next = match shared.scrub_one(position).await {
+            Scrubbed::Sound(next, bytes) => Some((next, time_for(bytes, pace.rate))),
+            Scrubbed::Damaged(at) => {
+                tokio::select! {
+                    biased; // the same seed of a simulation must take the same branch
+                    _ = stop.changed() => return,
+                    // A refresh under way builds on files that would be gone.
+                    turn = shared.gate.lock() => shared.drop_scrubbed(at, &turn).await,
+                }
+                None
+            }
+            Scrubbed::End => None,
         };
+        (position, wait) = next.unwrap_or((Position::default(), pace.interval));
     }
 }
 
@@ -64,35 +82,56 @@ fn time_for(bytes: u64, rate: u64) -> Duration {
 }
 
 impl Shared {
-    /// Verifies a part of what is served. Gives where to go on and how many bytes were read; `None` at the
-    /// end, or where there is damage.
-    fn scrub(&self, from: Place) -> Option<(Place, u64)> {
+    async fn scrub_one(self: &Arc<Self>, from: Position) -> Scrubbed {
+        let shared = Arc::clone(self);
+        let scrubbed = blocking(&self.env, move || shared.scrub(from)).await;
+        scrubbed.unwrap_or_else(|error| {
+            tracing::error!(%error, dataset = self.dataset.name(), "a check in the background ended early");
+            Scrubbed::End
+        })
+    }
+
+    /// Verifies a part of what is served: that at a position, or the first one after it.
+    fn scrub(&self, from: Position) -> Scrubbed {
         let state = self.served();
         let rest = state.segments().filter(|at| at.name() >= from.segment);
-        let segment = rest.min_by_key(|at| at.name())?;
+        let Some(segment) = rest.min_by_key(|at| at.name()) else {
+            return Scrubbed::End;
+        };
         let name = segment.name();
         let chunk = if name == from.segment { from.chunk } else { 0 };
+        let at = |segment, chunk| Position { segment, chunk };
         let checked = self.keeper().place.check_part(name, segment.bytes(), chunk);
         match checked {
             Ok(Some(bytes)) => {
                 self.metrics.scrubbed(bytes);
-                let chunk = chunk + 1;
-                Some((
-                    Place {
-                        segment: name,
-                        chunk,
-                    },
-                    bytes,
-                ))
+                Scrubbed::Sound(at(name, chunk + 1), bytes)
             }
-            Ok(None) => {
-                let segment = name.checked_add(1)?;
-                Some((Place { segment, chunk: 0 }, 0))
-            }
-            Err(damage) => {
-                self.drop_damaged(&Error::corrupt(damage));
-                None
-            }
+            Ok(None) => name
+                .checked_add(1)
+                .map_or(Scrubbed::End, |next| Scrubbed::Sound(at(next, 0), 0)),
+            Err(_) => Scrubbed::Damaged(at(name, chunk)),
+        }
+    }
+
+    /// Drops what is served if a part of it is damaged: a refresh may have found it before this turn came.
+    async fn drop_scrubbed(self: &Arc<Self>, at: Position, _turn: &Turn<'_>) {
+        let shared = Arc::clone(self);
+        let dropped = blocking(&self.env, move || shared.drop_if_damaged_at(at)).await;
+        if let Err(error) = dropped {
+            tracing::error!(%error, dataset = self.dataset.name(), "dropping what is damaged ended early");
+        }
+    }
+
+    fn drop_if_damaged_at(&self, at: Position) {
+        let state = self.served();
+        let Some(segment) = state.segments().find(|s| s.name() == at.segment) else {
+            return;
+        };
+        let (name, bytes) = (segment.name(), segment.bytes());
+        let checked = self.keeper().place.check_part(name, bytes, at.chunk);
+        if let Err(damage) = checked {
+            self.drop_damaged(&Error::corrupt(damage));
         }
     }
 }

@@ -29,17 +29,17 @@ fn segments(state_dir: &Path) -> Vec<PathBuf> {
 
 /// Alters the number of a round wherever a note tells it: what is read then is wrong, and still text.
 fn alter(kit: &Kit) {
-    alter_with(&kit.state_dir(), b'_');
+    alter_with(&kit.state_dir(), " for pair", b'_');
 }
 
-/// Puts a byte into every note.
-pub(crate) fn alter_with(state_dir: &Path, byte: u8) {
+/// Puts a byte wherever this text begins.
+pub(crate) fn alter_with(state_dir: &Path, text: &str, byte: u8) {
     let segments = segments(state_dir);
-    let altered: usize = segments.iter().map(|path| alter_notes(path, byte)).sum();
-    assert!(altered > 0);
+    let altered = segments.iter().map(|path| alter_text(path, text, byte));
+    assert!(altered.sum::<usize>() > 0);
 }
 
-fn alter_notes(path: &Path, byte: u8) -> usize {
+fn alter_text(path: &Path, text: &str, byte: u8) -> usize {
     // A change at the time that a file has already goes unnoticed where times are coarse.
     let changed = |path: &Path| {
         let found = std::fs::metadata(path).unwrap();
@@ -52,9 +52,9 @@ fn alter_notes(path: &Path, byte: u8) -> usize {
     let bytes = std::fs::read(path).unwrap();
     let mut file = std::fs::File::options().write(true).open(path).unwrap();
     let found = bytes
-        .windows(9)
+        .windows(text.len())
         .enumerate()
-        .filter(|(_, text)| *text == b" for pair");
+        .filter(|(_, found)| *found == text.as_bytes());
     let places: Vec<usize> = found.map(|(at, _)| at).collect();
     for at in &places {
         file.seek(SeekFrom::Start(*at as u64)).unwrap();

@@ -2,9 +2,13 @@
 
 use crate::damage::{alter_with, count};
 use crate::faults::FaultStore;
-use crate::kit::{DATASET, Kit, Publisher, assert_same};
+use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
 use grotto_consumer::{Consumer, State};
+use object_store::local::LocalFileSystem;
 use std::sync::Arc;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A consumer, and a store that has the version after its own.
 async fn behind() -> (Kit, Publisher, Arc<FaultStore>, Consumer) {
@@ -52,7 +56,7 @@ async fn damage_that_a_blob_shows_by_not_fitting_is_dropped_from_the_directory()
     let state_dir = kit.state_dir();
     store.upon(
         &publisher.delta_of(publisher.state().version()),
-        move || alter_with(&state_dir, b'_'),
+        move || alter_with(&state_dir, " for pair", b'_'),
     );
     check_dropped(&kit, &publisher, &consumer).await;
 }
@@ -62,9 +66,46 @@ async fn damage_that_a_read_meets_is_dropped_from_the_directory() {
     let (kit, publisher, store, consumer) = behind().await;
     let (state_dir, state) = (kit.state_dir(), consumer.state());
     store.upon("/log/", move || {
-        alter_with(&state_dir, 0xff);
+        alter_with(&state_dir, " for pair", 0xff);
         read_notes(&state);
         assert!(state.is_damaged());
     });
     check_dropped(&kit, &publisher, &consumer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_in_the_background_takes_no_files_from_a_refresh_under_way() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let folder = LocalFileSystem::new_with_prefix(kit.folder.path().join("store")).unwrap();
+    let slow = FaultStore::around(Arc::new(folder), 5 * SECOND);
+    let builder = Consumer::builder(DATASET, slow.store().with_env(VirtualClock::env()));
+    let scrubbing = builder.state_dir(kit.state_dir()).scrub_interval(SECOND);
+    // Nothing else looks at the files meanwhile.
+    let long = 100_000 * SECOND;
+    let quiet = scrubbing.poll_interval(long).check_interval(long);
+    let consumer = Arc::new(quiet.start().await.unwrap());
+    tokio::time::sleep(100 * SECOND).await;
+    publisher.publish(3).await;
+    let refreshing = Arc::clone(&consumer);
+    let refresh = tokio::spawn(async move { refreshing.refresh().await });
+    let delta = publisher.delta_of(publisher.state().version());
+    while slow.asked(&delta) == 0 {
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    // Found in the background while the delta is on its way, which then does not fit.
+    alter_with(&kit.state_dir(), " for pair", b'_');
+    let refresh = refresh.await.unwrap().unwrap().unwrap();
+    assert!(
+        refresh.recovered[0].contains("altered"),
+        "{:?}",
+        refresh.recovered
+    );
+    assert_same(&consumer.state(), &publisher.state());
+    tokio::time::sleep(3 * SECOND).await;
+    assert_eq!(count(&consumer, "damage_found_total"), 1);
+    let attached = Consumer::attach(kit.state_dir()).unwrap();
+    assert_same(&attached.state(), &publisher.state());
+    consumer.shutdown().await;
 }
