@@ -58,10 +58,10 @@ impl Place {
     }
 
     /// Whether the files of what others see are what they were when they were sealed.
-    pub(crate) fn check_files(&mut self) -> Result<Soundness> {
+    pub(crate) fn check_files(&mut self, served: &State) -> Result<Soundness> {
         match self {
             Self::Heap(_) => Ok(Soundness::Same),
-            Self::Dir(dir) => dir.check_files(),
+            Self::Dir(dir) => dir.check_files(served),
         }
     }
 

@@ -34,7 +34,7 @@ impl Shared {
 
     fn check_files_here(&self) -> Result<()> {
         let mut keeper = self.keeper();
-        match keeper.place.check_files()? {
+        match keeper.place.check_files(&self.served())? {
             Soundness::Same => {}
             Soundness::Renewed => {
                 let id = keeper.dataset_id.clone();

@@ -24,11 +24,12 @@ pub(crate) enum Soundness {
 
 impl StateDir {
     /// Compares the files of the newest root with what they were when they were sealed. Their bytes are
-    /// read only where a file is another one, or was changed.
+    /// read only where a file is another one, or was changed. Where it is another one, so are the bytes that
+    /// `served` has mapped: these are looked at too.
     ///
     /// # Errors
     /// When the system refuses to tell.
-    pub(crate) fn check_files(&mut self) -> Result<Soundness> {
+    pub(crate) fn check_files(&mut self, served: &State) -> Result<Soundness> {
         let Some((_, names)) = self.roots.last() else {
             return Ok(Soundness::Same);
         };
@@ -39,6 +40,13 @@ impl StateDir {
             let mark = mark.map_err(|e| Error::io("look at", &path, e))?;
             if mark.is_some_and(|mark| file.is(mark)) {
                 continue;
+            }
+            if mark.is_some_and(|mark| mark.number != file.identity.number) {
+                let mapped = served.segments().find(|at| at.name() == file.name);
+                let checked = mapped.map_or(Ok(()), |at| file.sums.check(at.bytes()));
+                if let Err(damage) = checked {
+                    return Ok(Soundness::Damaged(Error::corrupt(altered(&path, &damage))));
+                }
             }
             let looked =
                 trust::map_one(&*self.system, &path, file.clone()).and_then(|(held, _)| {

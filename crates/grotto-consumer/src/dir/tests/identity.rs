@@ -189,10 +189,12 @@ fn a_file_that_is_damaged_while_it_is_written_to_is_found_before_anything_is_bui
         let dir = tempfile::tempdir().unwrap();
         filled(dir.path(), 2, "boot");
         let (mut opened, found) = open(dir.path(), "boot");
-        assert!(matches!(opened.check_files().unwrap(), Soundness::Same));
-        let used = found.unwrap().state.segments().next().unwrap().name();
+        let served = found.unwrap().state;
+        let check = |opened: &mut StateDir| opened.check_files(&served).unwrap();
+        assert!(matches!(check(&mut opened), Soundness::Same));
+        let used = served.segments().next().unwrap().name();
         damage(&past(opened.paths.segment(used)));
-        let Soundness::Damaged(error) = opened.check_files().unwrap() else {
+        let Soundness::Damaged(error) = check(&mut opened) else {
             panic!("{what} is not seen");
         };
         assert!(
@@ -210,8 +212,22 @@ fn a_file_that_is_damaged_while_it_is_written_to_is_found_before_anything_is_bui
             ),
             (0, 0)
         );
-        assert!(matches!(opened.check_files().unwrap(), Soundness::Same));
+        assert!(matches!(check(&mut opened), Soundness::Same));
     }
+}
+
+#[test]
+fn a_good_copy_in_place_of_a_damaged_file_does_not_hide_that_the_damaged_one_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 1, "boot");
+    let (mut opened, found) = open(dir.path(), "boot");
+    let served = found.unwrap().state;
+    let (path, copy) = (segment(dir.path()), dir.path().join("copy"));
+    std::fs::copy(&path, &copy).unwrap();
+    alter_and_set_time(&path);
+    std::fs::rename(&copy, &path).unwrap();
+    let checked = opened.check_files(&served).unwrap();
+    assert!(matches!(checked, Soundness::Damaged(_)));
 }
 
 #[test]
@@ -219,14 +235,15 @@ fn a_file_that_is_another_one_with_the_right_bytes_is_noted_while_it_is_written_
     for (what, change) in CHANGES {
         let dir = tempfile::tempdir().unwrap();
         filled(dir.path(), 1, "boot");
-        let (mut opened, _) = open(dir.path(), "boot");
+        let (mut opened, found) = open(dir.path(), "boot");
+        let served = found.unwrap().state;
         change(&segment(dir.path()));
         assert!(
-            matches!(opened.check_files().unwrap(), Soundness::Renewed),
+            matches!(opened.check_files(&served).unwrap(), Soundness::Renewed),
             "{what}"
         );
         assert!(
-            matches!(opened.check_files().unwrap(), Soundness::Same),
+            matches!(opened.check_files(&served).unwrap(), Soundness::Same),
             "{what}"
         );
     }
