@@ -23,13 +23,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Shared {
-    /// Tells whether it is certain that what is served then is what it is to be.
+    /// Goes to `goal`, which is the pinned version where something else was `asked` for. Tells whether it
+    /// is certain that what is served then is what it is to be.
     pub(crate) async fn move_to(
         self: &Arc<Self>,
+        asked: Goal,
         goal: Goal,
         certain: &mut bool,
     ) -> Result<Option<Refresh>> {
-        let checked = self.look_after(goal).await?;
+        let checked = self.look_after(asked).await?;
         let served = self.served();
         let found = self.find_target(goal, &served).await?;
         *certain = found.certain;

@@ -51,7 +51,7 @@ impl Shared {
             _ => goal,
         };
         let mut certain = false;
-        let outcome = self.move_to(effective, &mut certain).await;
+        let outcome = self.move_to(goal, effective, &mut certain).await;
         if outcome.is_ok() {
             match goal {
                 Goal::Pin(version) => *pin = Some(version),

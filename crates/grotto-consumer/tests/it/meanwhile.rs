@@ -109,3 +109,28 @@ async fn a_check_in_the_background_takes_no_files_from_a_refresh_under_way() {
     assert_same(&attached.state(), &publisher.state());
     consumer.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pinned_consumer_looks_at_files_as_rarely_as_one_that_follows() {
+    for pinned in [false, true] {
+        let kit = Kit::new();
+        let mut publisher = kit.publisher().await;
+        let version = publisher.publish(1).await.version;
+        let store = kit.store.clone().with_env(VirtualClock::env());
+        let builder = Consumer::builder(DATASET, store).state_dir(kit.state_dir());
+        let polling = builder.poll_interval(SECOND / 100);
+        let consumer = polling.start().await.unwrap();
+        if pinned {
+            consumer.refresh_to(version).await.unwrap();
+        }
+        // Between the looks at something else than the next entry, one a second.
+        tokio::time::sleep(SECOND * 3 / 2).await;
+        alter_with(&kit.state_dir(), " for pair", b'_');
+        tokio::time::sleep(SECOND / 4).await;
+        assert_eq!(count(&consumer, "damage_found_total"), 0, "{pinned}");
+        tokio::time::sleep(2 * SECOND).await;
+        assert_eq!(count(&consumer, "damage_found_total"), 1, "{pinned}");
+        assert_same(&consumer.state(), &publisher.state());
+        consumer.shutdown().await;
+    }
+}
