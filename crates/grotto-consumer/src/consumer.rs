@@ -26,8 +26,9 @@ use tokio::task::JoinHandle;
 
 /// Follows the versions of a dataset and serves the newest.
 ///
-/// Dropping it stops polling, gives up a refresh under way and frees the state directory, without waiting: at
-/// once, but for a step that is being applied, which ends by itself. [`shutdown`](Self::shutdown) waits.
+/// Dropping it stops polling, gives up a refresh under way and frees the state directory: at once, but for a
+/// step that is being applied, which ends by itself. It waits some 20 ms at most, for another use of the
+/// directory; [`shutdown`](Self::shutdown) waits for the refresh.
 /// States that were taken stay readable.
 #[derive(Debug)]
 pub struct Consumer {
@@ -43,6 +44,8 @@ struct Poller {
     /// Dropped to stop it.
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
+    /// Verifies what is served, where others find it.
+    scrubber: Option<JoinHandle<()>>,
 }
 
 impl Consumer {
@@ -97,13 +100,17 @@ impl Consumer {
         patience: Duration,
     ) -> Self {
         let (stop, stopped) = watch::channel(());
-        if shared.keeper().place.is_shared() {
-            tokio::spawn(scrub::run(Arc::clone(&shared), scrub, stopped.clone()));
-        }
+        let scrubbed = shared.keeper().place.is_shared();
+        let scrubbing = || scrub::run(Arc::clone(&shared), scrub, stopped.clone());
+        let scrubber = scrubbed.then(|| tokio::spawn(scrubbing()));
         let task = tokio::spawn(poll::run(Arc::clone(&shared), pace, stopped));
         Self {
             shared,
-            poller: Mutex::new(Some(Poller { stop, task })),
+            poller: Mutex::new(Some(Poller {
+                stop,
+                task,
+                scrubber,
+            })),
             patience,
         }
     }
@@ -239,15 +246,29 @@ impl Consumer {
     pub async fn shutdown(&self) {
         let (shared, patience) = (&self.shared, self.patience);
         let dataset = shared.dataset.name();
-        let mut task = self.poller.lock().take().map(|Poller { stop, task }| {
-            drop(stop);
-            task
-        });
+        let poller = self.poller.lock().take();
+        let (mut task, scrubber) = match poller {
+            Some(Poller {
+                stop,
+                task,
+                scrubber,
+            }) => {
+                drop(stop);
+                (Some(task), scrubber)
+            }
+            None => (None, None),
+        };
         let ended = async {
             if let Some(task) = &mut task
                 && let Err(error) = task.await
             {
                 tracing::error!(%error, dataset, "polling ended early");
+            }
+            // Reads a part of a file at most, and holds the state directory meanwhile.
+            if let Some(scrubber) = scrubber
+                && let Err(error) = scrubber.await
+            {
+                tracing::error!(%error, dataset, "checks in the background ended early");
             }
             // Whoever refreshes holds the gate.
             drop(shared.gate.lock().await);
