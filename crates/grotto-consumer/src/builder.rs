@@ -122,8 +122,8 @@ impl ConsumerBuilder {
     }
 
     /// How long to wait between two passes in which all bytes of the state directory that are served are
-    /// verified again, in the background of [`ConsumerBuilder::start`]; one hour unless set. Damage is dropped and
-    /// loaded afresh.
+    /// verified again, in the background of [`ConsumerBuilder::start`]; one hour unless set, 100 ms at least. Damage is
+    /// dropped and loaded afresh.
     #[must_use]
     pub fn scrub_interval(mut self, interval: Duration) -> Self {
         self.scrub.interval = interval;

@@ -32,6 +32,15 @@ impl Default for ScrubPace {
     }
 }
 
+/// Shortest wait between two passes: one over nothing takes no time.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
+impl ScrubPace {
+    fn between_passes(&self) -> Duration {
+        self.interval.max(MIN_INTERVAL)
+    }
+}
+
 /// Where a pass goes on.
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
@@ -52,7 +61,8 @@ enum Scrubbed {
 
 /// Makes one pass after the other until `stop` is dropped.
 pub(crate) async fn run(shared: Arc<Shared>, pace: ScrubPace, mut stop: watch::Receiver<()>) {
-    let mut wait = pace.interval;
+    let interval = pace.between_passes();
+    let mut wait = interval;
     let mut position = Position::default();
     loop {
         tokio::select! {
@@ -73,7 +83,7 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: ScrubPace, mut stop: watch::R
             }
             Scrubbed::End => None,
         };
-        (position, wait) = next.unwrap_or((Position::default(), pace.interval));
+        (position, wait) = next.unwrap_or((Position::default(), interval));
     }
 }
 
@@ -146,5 +156,13 @@ mod tests {
         assert_eq!(time_for(256 << 10, 8 << 20), Duration::from_micros(31_250));
         assert_eq!(time_for(0, 7), Duration::ZERO);
         assert_eq!(time_for(3, 0), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_pass_over_nothing_is_not_followed_by_another_at_once() {
+        let pace = |interval| ScrubPace { interval, rate: 1 };
+        let (none, long) = (Duration::ZERO, Duration::from_secs(9));
+        assert_eq!(pace(none).between_passes(), MIN_INTERVAL);
+        assert_eq!(pace(long).between_passes(), long);
     }
 }
