@@ -63,7 +63,8 @@ impl ConsumerBuilder {
 /// Follows the versions of a dataset and serves the newest, without an async runtime around it.
 ///
 /// Made by [`ConsumerBuilder::start_blocking`] and its siblings; can be shared by any number of threads.
-/// Dropping it is as dropping a [`Consumer`](crate::Consumer): it waits for nothing, and may be done anywhere.
+/// Dropping it is as dropping a [`Consumer`](crate::Consumer): it waits for no refresh, but some 20 ms at
+/// most for another use of its state directory, and may be done anywhere.
 pub struct Consumer {
     // Dropped before the runtime that it needs.
     inner: Arc<Inner>,

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The file system of this host. A folder that is created is held open from then on, and what is done
-/// below its path is done in that very folder, until another one is created.
+/// below its path is done in that very folder, until another one is created. What only looks (`list`, `mark`,
+/// `touched`, and whether a lock still has its name) goes by the path: it is to show what others find there.
 #[derive(Debug, Default)]
 pub(crate) struct HostFiles {
     access: Access,
