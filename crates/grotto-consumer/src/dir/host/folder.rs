@@ -109,10 +109,25 @@ impl Folder {
             Err(Errno::LOOP) => return Err(altered("a symbolic link")),
             opened => opened?,
         };
-        match FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) {
-            FileType::RegularFile => Ok(Some(File::from(fd))),
-            _ => Err(altered("something else")),
+        self.check_file(&rustix::fs::fstat(&fd)?)?;
+        Ok(Some(File::from(fd)))
+    }
+
+    /// Whether nobody but the owner of this folder can write to a file: what it says could change at any
+    /// time. Root can do so anyway.
+    fn check_file(&self, found: &Stat) -> io::Result<()> {
+        if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+            return Err(altered("something else"));
         }
+        let (owner, mode) = (found.st_uid, found.st_mode & 0o7777);
+        if owner != self.found.st_uid && owner != 0 {
+            return Err(altered(&format!("one that user {owner} owns")));
+        }
+        if mode & 0o022 != 0 {
+            let found = format!("one that others may write to (mode {mode:04o})");
+            return Err(altered(&found));
+        }
+        Ok(())
     }
 
     /// Makes a file. What had its name is gone: it is never written to.

@@ -187,6 +187,46 @@ fn a_folder_of_another_user_is_read_and_not_written() {
     }
 }
 
+/// `CURRENT`, a root and a segment of a directory that holds one version.
+fn read_files(dir: &Path) -> [PathBuf; 3] {
+    let only = |name| only_file(&dir.join(name));
+    [dir.join("CURRENT"), only("roots"), only("segments")]
+}
+
+#[track_caller]
+fn check_not_believed(at: usize, open_up: impl FnOnce(&Path)) {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 1, "boot");
+    let path = &read_files(dir.path())[at];
+    open_up(path);
+    let error = Consumer::attach(dir.path()).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.message().contains("expected a plain file"), "{error}");
+    assert!(open(dir.path(), "boot").1.is_none(), "{path:?}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_file_that_others_may_write_to_is_not_believed() {
+    for mode in [0o620, 0o602, 0o666] {
+        for at in 0..3 {
+            check_not_believed(at, |path| {
+                let mode = std::fs::Permissions::from_mode(mode);
+                std::fs::set_permissions(path, mode).unwrap();
+            });
+        }
+    }
+}
+
+#[test]
+fn a_file_of_another_user_is_not_believed() {
+    for at in (0..3).filter(|_| is_root()) {
+        check_not_believed(at, |path| {
+            std::os::unix::fs::chown(path, Some(NOBODY), None).unwrap();
+        });
+    }
+}
+
 #[test]
 fn a_lock_of_another_user_is_refused() {
     if !is_root() {
