@@ -2,9 +2,9 @@
 //!
 //! Owns: the options of state directories. Never: opens one.
 
-use crate::config::Settings;
 use crate::failure::{Failure, Outcome};
 use grotto::consumer::ConsumerBuilder;
+use grotto_service::config::{Settings, folder_mode};
 use std::path::PathBuf;
 
 /// Where a state is kept.
@@ -14,7 +14,7 @@ pub(crate) struct PlaceArgs {
     #[arg(long, value_name = "FOLDER", env = "GROTTO_STATE_DIR", hide_env = true)]
     pub(crate) state_dir: Option<PathBuf>,
     /// Mode of the folder, such as 755, so that others can read the state there [default: 700]
-    #[arg(long, value_name = "MODE", value_parser = mode)]
+    #[arg(long, value_name = "MODE", value_parser = folder_mode)]
     pub(crate) state_mode: Option<u32>,
     /// Group that may read the state in the folder, by name or number; its mode is 750 then
     #[arg(long, value_name = "GROUP")]
@@ -62,17 +62,6 @@ impl Place {
     }
 }
 
-/// Reads permission bits, such as `750`.
-pub(crate) fn mode(text: &str) -> Result<u32, String> {
-    let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..b'8').contains(&b));
-    match u32::from_str_radix(text, 8) {
-        Ok(mode) if octal && mode & 0o700 == 0o700 && mode & !0o755 == 0 => Ok(mode),
-        _ => Err(format!(
-            "expected the mode of a folder that its owner alone may write to, such as 700, 750 or 755, found {text:?}"
-        )),
-    }
-}
-
 /// The number of a group, which may be given by its name in `/etc/group`.
 fn number_of_group(group: &str) -> Outcome<u32> {
     if let Ok(number) = group.parse() {
@@ -98,26 +87,6 @@ fn find_group(text: &str, group: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn modes_are_octal_and_let_nobody_else_write() {
-        for (text, expected) in [
-            ("700", 0o700),
-            ("0750", 0o750),
-            ("755", 0o755),
-            ("711", 0o711),
-        ] {
-            assert_eq!(mode(text), Ok(expected));
-        }
-        for text in [
-            "", "75", "770", "777", "1755", "600", "0o750", "+750", "789", "07500",
-        ] {
-            assert!(
-                mode(text).unwrap_err().contains(&format!("{text:?}")),
-                "{text}"
-            );
-        }
-    }
 
     #[test]
     fn groups_are_found_by_their_whole_name() {

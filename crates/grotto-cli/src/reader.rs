@@ -3,7 +3,6 @@
 //! Owns: the choice between heap and state directory, between the store and what is mapped here.
 //! Never: moves a state directory back to an older version; others may be reading it.
 
-use crate::config::Role;
 use crate::failure::{Failure, Outcome};
 use crate::kept;
 use crate::output::{note, note_as_json};
@@ -12,6 +11,7 @@ use crate::target::{Target, TargetArgs, nothing_published};
 use grotto::consumer::{Attached, Consumer};
 use grotto::engine::state::State;
 use grotto::store::Dataset;
+use grotto_service::config::Role;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;

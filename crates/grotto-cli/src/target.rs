@@ -3,9 +3,10 @@
 //! Owns: the options `--store`, `--dataset`, `--config` and how they become an open dataset.
 //! Never: reads a record.
 
-use crate::config::{Role, Settings};
 use crate::failure::{Failure, Outcome};
 use grotto::store::{Dataset, Store, StoreUrl};
+use grotto_service::config::{Environment, Role, Settings};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Where the dataset is.
@@ -37,7 +38,7 @@ impl TargetArgs {
     /// Puts options and configuration together; options win.
     pub(crate) fn resolve(&self, role: Role) -> Outcome<Target> {
         let settings = match &self.config {
-            Some(path) => Settings::load(path)?,
+            Some(path) => Settings::load(path, &environment())?,
             None => Settings::default(),
         };
         let url = match (&self.store, settings.store(role)) {
@@ -55,6 +56,14 @@ impl TargetArgs {
             settings,
         })
     }
+}
+
+/// The variables of this process; those that stand for keys of a configuration begin with `GROTTO_PRODUCER_`.
+pub(crate) fn environment() -> Environment {
+    let utf8 = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(utf8).collect()
 }
 
 impl Target {

@@ -2,11 +2,11 @@
 //!
 //! Owns: saying what a file comes to. Never: acts on it.
 
-use crate::commands::publish::read_schema;
-use crate::config::{Performance, Role, Settings};
 use crate::failure::Outcome;
-use crate::output::Out;
-use serde_json::json;
+use crate::output::{Out, note};
+use crate::target::environment;
+use grotto_service::config::{Key, check};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Works with configuration files
@@ -23,8 +23,10 @@ enum Action {
 Example:
   grotto config check configs/cities.yaml
 
-Unknown keys, keys given twice and bad values are refused with the line, and so is a schema file that cannot be
-read. Relative paths start at the folder of the file.")]
+Unknown keys, keys given twice and bad values are refused with the line, and so is what a daemon could not start with:
+a schema that cannot be read, a folder that cannot be written to, a token that others may read. Nothing is made or
+changed. Relative paths start at the folder of the file. A variable of the environment named GROTTO_ and the path of
+a key, in upper case with _ for each dot, wins over the file: GROTTO_PRODUCER_BATCHING_MAX_BATCH_SIZE=500.")]
     Check {
         /// The file
         file: PathBuf,
@@ -33,79 +35,26 @@ read. Relative paths start at the folder of the file.")]
 
 pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let Action::Check { file } = &args.action;
-    let settings = Settings::load(file)?;
-    // What a command would trip over when it runs.
-    if let Some(schema) = settings.schema() {
-        read_schema(&schema)?;
-    }
-    let performance = settings.performance();
-    let number = |of: fn(&Performance) -> Option<u64>| {
-        performance.and_then(of).map(|number| number.to_string())
-    };
-    let url = |role| settings.store(role).map(|url| url.to_string());
-    let path = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
-    let poll = settings
-        .poll_interval()
-        .map(|interval| format!("{}ms", interval.as_millis()));
-    let resolved = [
-        (
-            "producer.dataset",
-            settings
-                .producer
-                .as_ref()
-                .and(settings.dataset(Role::Writer)),
-        ),
-        ("producer.schema", path(settings.schema())),
-        ("producer.store", url(Role::Writer)),
-        (
-            "producer.performance.snapshot_frequency",
-            number(|set| set.snapshot_frequency),
-        ),
-        (
-            "producer.performance.enable_compression",
-            performance
-                .and_then(|set| set.enable_compression)
-                .map(|on| on.to_string()),
-        ),
-        (
-            "producer.performance.inline_blobs",
-            number(|set| set.inline_blobs),
-        ),
-        (
-            "producer.performance.worker_pool_size",
-            number(|set| set.worker_pool_size.map(|threads| threads as u64)),
-        ),
-        (
-            "consumer.dataset",
-            settings
-                .consumer
-                .as_ref()
-                .and(settings.dataset(Role::Reader)),
-        ),
-        (
-            "consumer.store",
-            settings.consumer.as_ref().and(url(Role::Reader)),
-        ),
-        ("consumer.state_dir", path(settings.state_dir())),
-        (
-            "consumer.state_mode",
-            settings.state_mode().map(|mode| format!("{mode:03o}")),
-        ),
-        ("consumer.state_group", settings.state_group()),
-        ("consumer.poll_interval", poll),
-    ];
-    let given = resolved
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)));
+    let checked = check(file, &environment())?;
+    let keys = checked.settings.keys();
     if out.is_json() {
-        let given: serde_json::Map<String, serde_json::Value> = given
-            .map(|(key, value)| (key.to_owned(), value.into()))
-            .collect();
+        let settings: serde_json::Map<String, Value> =
+            keys.into_iter().map(|key| (key.path, key.value)).collect();
+        let (file, notes) = (file.display().to_string(), checked.notes);
         return out
-            .json(&json!({ "file": file.display().to_string(), "ok": true, "settings": given }));
+            .json(&json!({ "file": file, "ok": true, "notes": notes, "settings": settings }));
     }
     out.line(format_args!("ok: {}", file.display()))?;
-    given
-        .into_iter()
-        .try_for_each(|(key, value)| out.line(format_args!("  {key} = {value}")))
+    keys.iter()
+        .try_for_each(|key| out.line(format_args!("  {} = {}", key.path, plain(key))))?;
+    checked.notes.iter().for_each(note);
+    Ok(())
+}
+
+/// The value as one would write it.
+fn plain(key: &Key) -> String {
+    match &key.value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

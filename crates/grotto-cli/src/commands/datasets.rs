@@ -2,12 +2,12 @@
 //!
 //! Owns: a line per dataset. Never: fetches a blob.
 
-use crate::config::Role;
 use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::target::TargetArgs;
 use crate::text::{self, Table};
 use grotto::store::{Dataset, LogEntry, Store};
+use grotto_service::config::Role;
 use serde_json::{Value, json};
 
 /// Lists the datasets of a store

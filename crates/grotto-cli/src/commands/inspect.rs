@@ -2,7 +2,6 @@
 //!
 //! Owns: finding the blob and showing its header. Never: applies it.
 
-use crate::config::{Role, read_text};
 use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::target::{Target, TargetArgs};
@@ -10,6 +9,7 @@ use crate::text::{self, Table, count};
 use grotto::engine::format::blob::{Blob, BlobHeader, Section, SectionKind};
 use grotto::schema::Schema;
 use grotto::store::{BlobKind, Dataset, Source, StoreUrl};
+use grotto_service::config::{Role, read_text};
 use serde_json::{Value, json};
 use std::path::Path;
 

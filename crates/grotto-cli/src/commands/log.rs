@@ -2,12 +2,12 @@
 //!
 //! Owns: how the commit log is shown. Never: fetches a blob.
 
-use crate::config::Role;
 use crate::failure::{Outcome, one_line};
 use crate::output::Out;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::{self, Table};
 use grotto::store::{BlobKind, BlobRef, EntryKind, LogEntry, Outline, Source};
+use grotto_service::config::Role;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 

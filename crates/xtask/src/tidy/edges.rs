@@ -65,7 +65,8 @@ pub(super) const LAYERS: &[(&str, Allowed)] = &[
             "grotto-store",
         ]),
     ),
-    ("grotto-cli", Allowed::Only(&["grotto"])),
+    ("grotto-service", Allowed::Only(&["grotto"])),
+    ("grotto-cli", Allowed::Only(&["grotto", "grotto-service"])),
     ("grotto-sim", Allowed::Any),
     ("xtask", Allowed::Only(&[])),
 ];

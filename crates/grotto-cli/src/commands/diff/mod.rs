@@ -5,7 +5,6 @@
 mod compare;
 mod sorted;
 
-use crate::config::Role;
 use crate::failure::Outcome;
 use crate::output::Out;
 use crate::reader;
@@ -14,6 +13,7 @@ use crate::target::{TargetArgs, nothing_published};
 use crate::text::{self, Table};
 use compare::{Change, Compared};
 use grotto::engine::state::State;
+use grotto_service::config::Role;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -6,7 +6,6 @@ mod condition;
 mod ending;
 mod news;
 
-use crate::config::{self, Role};
 use crate::failure::Outcome;
 use crate::output::{Out, note, note_as_json};
 use crate::place::PlaceArgs;
@@ -15,6 +14,7 @@ use condition::{Condition, Failures};
 use ending::Ending;
 use grotto::consumer::{Consumer, ConsumerBuilder, ErrorKind};
 use grotto::engine::env::Env;
+use grotto_service::config::{Role, parse_duration};
 use news::{MOST_WAITING, News, listener};
 use serde_json::json;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     place: PlaceArgs,
     /// How often to look for news [default: 100ms]
-    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     poll_interval: Option<Duration>,
     /// End once this version, or a newer one, is there
     #[arg(long, value_name = "N")]

@@ -6,7 +6,6 @@
 mod inputs;
 mod report;
 
-use crate::config::{Performance, Role, Settings, read_text};
 use crate::failure::{Failure, Outcome};
 use crate::input::Format;
 use crate::output::{Out, note};
@@ -17,12 +16,11 @@ use grotto::producer::{
 };
 use grotto::schema::Schema;
 use grotto::store::{MAX_INLINE_BYTES, SnapshotEntry, Store, StoreUrl};
-use std::path::{Path, PathBuf};
+use grotto_service::config::{Performance, Role, Settings, read_schema};
+use std::path::PathBuf;
 
 /// How often a publish is tried that others overtake.
 const MOST_TRIES: u32 = 10;
-/// Longest schema text in bytes.
-const MAX_SCHEMA: u64 = 1 << 20;
 
 /// Publishes records as the next version of a dataset
 #[derive(Debug, clap::Args)]
@@ -115,7 +113,8 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let target = args.target.resolve(Role::Writer)?;
     let name = dataset_name(&target)?;
     let schema_file = args.schema.clone().or_else(|| target.settings.schema());
-    let schema = schema_file.as_deref().map(read_schema).transpose()?;
+    let schema = schema_file.as_deref().map(read_schema);
+    let schema = schema.transpose()?;
     let bar = Bar::new("reading", out.is_json());
     let mut tries = if args.no_retry { 1 } else { MOST_TRIES };
     let (producer, published) = loop {
@@ -210,12 +209,6 @@ fn open_store(url: &StoreUrl) -> Outcome<Store> {
     Ok(Store::open_writable(url)?)
 }
 
-/// Reads a schema; every complaint names the file, the line and the column.
-pub(crate) fn read_schema(path: &Path) -> Outcome<Schema> {
-    let text = read_text(path, "schema", MAX_SCHEMA)?;
-    Schema::parse(&text).map_err(|e| Failure::invalid(format!("{}: {e}", path.display())))
-}
-
 fn with_hint(error: grotto::producer::Error, args: &Args, name: &str, missing: bool) -> Failure {
     let lost = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
     let no_schema = error.kind() == ErrorKind::NoSchema;
@@ -254,8 +247,8 @@ fn type_name(args: &Args, schema: &Schema) -> Outcome<Option<String>> {
 }
 
 fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> ProducerBuilder {
-    let default = Performance::default();
-    let config = config.performance().unwrap_or(&default);
+    let config = config.performance();
+    let configured = |of: fn(&Performance) -> u64| config.map(of);
     let mut builder = builder
         .allow_unfenced(args.allow_unfenced)
         .start_over(args.start_over)
@@ -264,17 +257,22 @@ fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> Produce
     if !args.allow_empty && !args.incremental {
         builder = builder.validator(NotEmptied);
     }
-    if let Some(versions) = args.snapshot_every.or(config.snapshot_frequency) {
+    if let Some(versions) = args
+        .snapshot_every
+        .or(configured(|set| set.snapshot_frequency))
+    {
         builder = builder.snapshot_every(versions);
     }
-    let inline = args.inline_blobs.or(config.inline_blobs);
+    let inline = args.inline_blobs.or(configured(|set| set.inline_blobs));
     if let Some(bytes) = inline.and_then(|bytes| usize::try_from(bytes).ok()) {
         builder = builder.inline_blobs(bytes);
     }
-    if let Some(threads) = args.threads.or(config.worker_pool_size) {
+    let threads = configured(|set| set.worker_pool_size);
+    let threads = threads.and_then(|threads| usize::try_from(threads).ok());
+    if let Some(threads) = args.threads.or(threads) {
         builder = builder.threads(threads);
     }
-    match (args.level, config.enable_compression) {
+    match (args.level, config.map(|set| set.enable_compression)) {
         (Some(Level(level)), _) => builder.compression(level),
         (None, Some(false)) => builder.compression(None),
         (None, _) => builder,

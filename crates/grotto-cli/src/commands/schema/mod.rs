@@ -5,12 +5,12 @@
 mod changes;
 mod infer;
 
-use crate::commands::publish::read_schema;
 use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::reader::ReadArgs;
 use crate::text::things;
 use grotto::Schema;
+use grotto_service::config::read_schema;
 use serde_json::json;
 use std::path::PathBuf;
 

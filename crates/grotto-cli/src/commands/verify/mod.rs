@@ -10,7 +10,6 @@ mod promise;
 mod rules;
 mod walk;
 
-use crate::config::Role;
 use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::progress::Bar;
@@ -20,6 +19,7 @@ use faults::Fault;
 use grotto::State;
 use grotto::engine::state::HashSeed;
 use grotto::store::{Dataset, ErrorKind};
+use grotto_service::config::Role;
 use serde_json::json;
 use std::path::PathBuf;
 use walk::Walk;

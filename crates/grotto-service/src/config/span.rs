@@ -2,11 +2,11 @@
 //!
 //! Owns: where the line goes, and which words. Never: reads the file.
 
-/// The line, then what is wrong there.
+/// The line, if there is one, then what is wrong there.
 pub(super) fn complaint(error: &serde_yaml::Error) -> String {
     let text = error.to_string();
     let Some(place) = error.location() else {
-        return text;
+        return words(&text);
     };
     let (line, column) = (place.line(), place.column());
     // The reader appends the place; it belongs in front.
@@ -20,4 +20,5 @@ fn words(text: &str) -> String {
     text.replace("unknown field", "unknown key")
         .replace("duplicate field", "duplicate key")
         .replace("invalid type: ", "wrong type: found ")
+        .replace("found unit value", "found nothing")
 }

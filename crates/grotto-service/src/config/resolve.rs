@@ -1,0 +1,125 @@
+//! From text to settings in force.
+//!
+//! Owns: putting variables of the environment in, completing the entries of `datasets` from their section, and where
+//! relative paths start. Never: judges values that belong together; that is `rules`.
+
+use super::environment::{Environment, overrides};
+use super::producer::{DatasetSettings, ProducerSection};
+use super::unique::Unique;
+use super::{ConsumerSection, ProducerSettings, Settings, span};
+use grotto::StoreUrl;
+use serde::Deserialize;
+use serde_yaml::{Mapping, Value};
+use std::path::{Path, PathBuf};
+
+/// Sections of `producer` that concern the daemon instead of a dataset.
+const OF_THE_DAEMON: [&str; 4] = ["monitoring", "listeners", "security", "datasets"];
+/// Where versions are published unless another store is named.
+const DEFAULT_STORE: &str = "/var/lib/grotto/store";
+
+/// A file as it is written.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    producer: Option<ProducerSection>,
+    consumer: Option<ConsumerSection>,
+}
+
+pub(super) fn resolve(
+    text: &str,
+    folder: &Path,
+    environment: &Environment,
+) -> Result<Settings, String> {
+    let _: Option<Unique> = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
+    // A file with nothing but comments is a configuration without settings.
+    let _: Option<File> = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
+    let mut document: Value = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
+    for given in overrides(environment)? {
+        given.put_into(&mut document)?;
+    }
+    let file: Option<File> = read(document.clone())?;
+    let File { producer, consumer } = file.unwrap_or_default();
+    let producer = producer.map(|section| complete(section, &document, folder));
+    let mut consumer = consumer;
+    if let Some(consumer) = &mut consumer {
+        join(&mut consumer.state_dir, folder);
+        join_store(&mut consumer.store, folder);
+    }
+    Ok(Settings {
+        producer: producer.transpose()?,
+        consumer,
+    })
+}
+
+/// Reads what was read with places before, so that a complaint concerns what was put in.
+fn read<T: for<'de> Deserialize<'de>>(document: Value) -> Result<T, String> {
+    serde_yaml::from_value(document).map_err(|e| span::complaint(&e))
+}
+
+fn complete(
+    section: ProducerSection,
+    document: &Value,
+    folder: &Path,
+) -> Result<ProducerSettings, String> {
+    let written = document.get("producer").and_then(Value::as_mapping);
+    let mut common = written.cloned().unwrap_or_default();
+    let entries = common.get("datasets").cloned();
+    for name in OF_THE_DAEMON {
+        common.remove(name);
+    }
+    let one = |settings: Mapping| {
+        let mut settings: DatasetSettings = read(Value::Mapping(settings))?;
+        place(&mut settings, folder);
+        Ok::<_, String>(settings)
+    };
+    let entries = entries.as_ref().and_then(Value::as_sequence);
+    let listed = entries.into_iter().flatten().map(|entry| {
+        let mut whole = common.clone();
+        lay_over(&mut whole, entry.as_mapping().unwrap_or(&Mapping::new()));
+        one(whole)
+    });
+    let mut security = section.security;
+    join(&mut security.token_file, folder);
+    Ok(ProducerSettings {
+        monitoring: section.monitoring,
+        listeners: section.listeners,
+        security,
+        listed: listed.collect::<Result<_, _>>()?,
+        common: one(common.clone())?,
+    })
+}
+
+/// What `upper` says counts; what it does not say stays.
+fn lay_over(lower: &mut Mapping, upper: &Mapping) {
+    for (key, value) in upper {
+        match (lower.get_mut(key), value) {
+            (Some(Value::Mapping(lower)), Value::Mapping(upper)) => lay_over(lower, upper),
+            _ => {
+                lower.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Relative paths start where the file lies.
+fn place(settings: &mut DatasetSettings, folder: &Path) {
+    let default = || Some(StoreUrl::Local(PathBuf::from(DEFAULT_STORE)));
+    settings.store = settings.store.take().or_else(default);
+    join_store(&mut settings.store, folder);
+    join(&mut settings.schema, folder);
+    join(&mut settings.sources.folder, folder);
+    settings.wal.dir = folder.join(&settings.wal.dir);
+    settings.dead_letter.dir = folder.join(&settings.dead_letter.dir);
+}
+
+fn join(path: &mut Option<PathBuf>, folder: &Path) {
+    if let Some(path) = path {
+        *path = folder.join(&*path);
+    }
+}
+
+fn join_store(store: &mut Option<StoreUrl>, folder: &Path) {
+    if let Some(StoreUrl::Local(path)) = store {
+        *path = folder.join(&*path);
+    }
+}

@@ -1,0 +1,159 @@
+//! Settings that must fit each other.
+//!
+//! Owns: these rules, and naming the key and its place where one is broken. Never: reads a value; what is wrong with
+//! one by itself is said where it is read.
+
+use super::environment::{Environment, variable_of};
+use super::locate::locate;
+use super::{DatasetSettings, ProducerSettings, Settings};
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+/// A rule that settings break.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// The key.
+    path: String,
+    what: String,
+}
+
+impl Broken {
+    /// What is wrong with a key.
+    pub(super) fn new(path: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            what: what.into(),
+        }
+    }
+
+    /// Where the key was set, and what is wrong with it.
+    pub(super) fn complaint(&self, text: &str, environment: &Environment) -> String {
+        let Self { path, what } = self;
+        // An entry of `datasets` has what it does not say from its section.
+        let common = common(path);
+        let mut paths = std::iter::once(path.as_str()).chain(common.as_deref());
+        let place = paths.find_map(|path| {
+            let variable = variable_of(path);
+            if environment.contains_key(&variable) {
+                return Some(format!("environment {variable}: {path}"));
+            }
+            let (line, column) = locate(text, path)?;
+            Some(format!("line {line}, column {column}: {path}"))
+        });
+        match place {
+            Some(place) => format!("{place}: {what}"),
+            None => format!("{path}: {what}, by default"),
+        }
+    }
+}
+
+/// The path of the same key in the section, for an entry of `datasets`.
+fn common(path: &str) -> Option<String> {
+    let (_, rest) = path.strip_prefix("producer.datasets.")?.split_once('.')?;
+    Some(format!("producer.{rest}"))
+}
+
+fn broken(path: impl Into<String>, what: impl Into<String>) -> Result<(), Broken> {
+    Err(Broken::new(path, what))
+}
+
+/// Whether all settings fit each other.
+pub(super) fn check(settings: &Settings) -> Result<(), Broken> {
+    let Some(producer) = &settings.producer else {
+        return Ok(());
+    };
+    check_listener(producer)?;
+    if producer.listed.is_empty() {
+        return check_dataset("producer", &producer.common);
+    }
+    let mut names = BTreeSet::new();
+    for (index, dataset) in producer.listed.iter().enumerate() {
+        let at = format!("producer.datasets.{index}");
+        check_dataset(&at, dataset)?;
+        match &dataset.dataset {
+            None => broken(&at, "expected a key `dataset`, found none")?,
+            Some(name) if !names.insert(name) => broken(
+                format!("{at}.dataset"),
+                format!("expected each dataset once, found {name} again"),
+            )?,
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_listener(producer: &ProducerSettings) -> Result<(), Broken> {
+    let address = producer.listeners.address;
+    if address.is_loopback() || producer.security.token_file.is_some() {
+        return Ok(());
+    }
+    broken(
+        "producer.listeners.address",
+        format!(
+            "expected a loopback address, or a producer.security.token_file as well, found {address}"
+        ),
+    )
+}
+
+fn check_dataset(at: &str, dataset: &DatasetSettings) -> Result<(), Broken> {
+    let batching = &dataset.batching;
+    let pending = batching.max_pending_records;
+    at_most(
+        at,
+        "batching.max_batch_size",
+        batching.max_batch_size,
+        "max_pending_records",
+        pending,
+    )?;
+    at_most(
+        at,
+        "batching.memory_pressure_threshold",
+        batching.memory_pressure_threshold,
+        "max_pending_records",
+        pending,
+    )?;
+    let wal = &dataset.wal;
+    at_most(
+        at,
+        "wal.segment_size",
+        wal.segment_size,
+        "max_size",
+        wal.max_size,
+    )?;
+    if let Some(folder) = &dataset.sources.folder
+        && [&wal.dir, &dataset.dead_letter.dir].contains(&folder)
+    {
+        broken(
+            format!("{at}.sources.folder"),
+            "expected a folder of its own, found one of the daemon's",
+        )?;
+    }
+    match dataset
+        .validation
+        .count_drift
+        .iter()
+        .find(|(_, most)| **most == 0)
+    {
+        Some((name, _)) => broken(
+            format!("{at}.validation.count_drift.{name}"),
+            "expected at least 1 percent, found 0",
+        ),
+        None => Ok(()),
+    }
+}
+
+fn at_most<T: PartialOrd + Display>(
+    at: &str,
+    key: &str,
+    value: T,
+    limit: &str,
+    most: T,
+) -> Result<(), Broken> {
+    if value <= most {
+        return Ok(());
+    }
+    broken(
+        format!("{at}.{key}"),
+        format!("expected at most {limit}, which is {most}, found {value}"),
+    )
+}

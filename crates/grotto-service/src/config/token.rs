@@ -1,0 +1,70 @@
+//! The token that requests must bear.
+//!
+//! Owns: reading it from its file, and comparing it. Never: shows it.
+
+use super::read_text;
+use grotto::{Error, Result};
+use std::fmt;
+use std::path::Path;
+
+/// Shortest token in bytes.
+const SHORTEST: usize = 16;
+/// Longest token file in bytes.
+const LONGEST: u64 = 4096;
+
+/// A secret that whoever has it may use.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl Token {
+    /// Whether a request bears it. Takes the same time wherever they differ, so that nobody finds out byte by byte.
+    #[must_use]
+    pub fn is(&self, given: &str) -> bool {
+        let (ours, given) = (self.0.as_bytes(), given.as_bytes());
+        let differ = ours.iter().zip(given).fold(0, |all, (a, b)| all | (a ^ b));
+        ours.len() == given.len() && std::hint::black_box(differ) == 0
+    }
+}
+
+/// Reads the token in the first line of a file that is for its owner alone.
+///
+/// # Errors
+/// `Invalid` when the file cannot be read, others may read it, or it is no token.
+pub fn read_token(path: &Path) -> Result<Token> {
+    let text = read_text(path, "token file", LONGEST)?;
+    check_private(path)?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    let plain = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if token.len() < SHORTEST || !plain {
+        return Err(Error::invalid(format!(
+            "token file {}: expected a first line of at least {SHORTEST} visible characters without blanks",
+            path.display()
+        )));
+    }
+    Ok(Token(token.to_owned()))
+}
+
+#[cfg(unix)]
+fn check_private(path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = std::fs::metadata(path).map_err(|e| Error::io("read token file", path, e))?;
+    if found.is_file() && found.mode() & 0o077 != 0 {
+        return Err(Error::invalid(format!(
+            "token file {}: expected a file for its owner alone, found mode {:03o}; `chmod 600` it",
+            path.display(),
+            found.mode() & 0o777
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &Path) -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! The daemons of Grotto as libraries.
+//!
+//! Owns: configuration files, and what makes a process of a pipeline: listener, health, reload, signals. Never:
+//! knows what a record or a blob is; that is behind [`grotto`].
+#![forbid(unsafe_code)]
+
+pub mod config;
