@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod append;
 mod clock;
 mod files;
 mod random;
@@ -16,6 +17,7 @@ mod runtime;
 mod threads;
 mod wait;
 
+pub use append::{AppendFile, AppendFiles, SystemFiles};
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use files::{FileLock, FileMark, FileSystem, Locked, Mapped};
 pub use random::{Random, SeededRandom, SystemRandom};

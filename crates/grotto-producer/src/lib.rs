@@ -49,6 +49,7 @@ mod run;
 mod snapshot;
 mod takeover;
 mod validate;
+pub mod wal;
 
 pub use builder::ProducerBuilder;
 pub use csv::CsvText;

@@ -1,0 +1,129 @@
+//! Turns entries over to another schema.
+//!
+//! Owns: which changes of an entry still fit, and what is told of the others. Never: drops one silently.
+//!
+//! Types are matched by name. A record goes by way of JSON, so it fits if a sender could send it today.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use grotto_format::flat::FlatBuilder;
+use grotto_format::json;
+use grotto_format::schema::{Schema, TypeId};
+use serde_json::{Number, Value};
+
+use super::entry::{RejectedChange, WalChange, WalEntry, WalKeyPart};
+
+/// The entry under another schema, and the changes that do not fit it.
+pub(super) fn over(
+    entry: WalEntry,
+    old: &Arc<Schema>,
+    new: &Arc<Schema>,
+) -> (WalEntry, Vec<RejectedChange>) {
+    let (mut changes, mut rejected) = (Vec::with_capacity(entry.changes.len()), Vec::new());
+    for change in &entry.changes {
+        match turned(change, old, new) {
+            Ok(change) => changes.push(change),
+            Err(reason) => rejected.push(reject(change, old, reason)),
+        }
+    }
+    if entry.atomic && !rejected.is_empty() {
+        changes.clear();
+        rejected = reject_all(&entry, old, new);
+    }
+    (WalEntry { changes, ..entry }, rejected)
+}
+
+/// All changes of an atomic entry, of which one at least does not fit.
+fn reject_all(entry: &WalEntry, old: &Schema, new: &Schema) -> Vec<RejectedChange> {
+    let all = entry.changes.iter();
+    all.map(|change| {
+        let reason = turned(change, old, new).err();
+        let reason = reason.unwrap_or_else(|| {
+            "another change of its atomic batch does not fit the schema".to_owned()
+        });
+        reject(change, old, reason)
+    })
+    .collect()
+}
+
+fn turned(change: &WalChange, old: &Schema, new: &Schema) -> Result<WalChange, String> {
+    let name = &old.get(TypeId(change.type_id())).name;
+    let id = new
+        .find(name)
+        .ok_or_else(|| format!("the schema has no type {name} any more"))?;
+    let text = text_of(change, old)?;
+    match change {
+        WalChange::Upsert { position, .. } => {
+            let mut flat = FlatBuilder::new();
+            json::decode(new, id, &text, &mut flat).map_err(|error| error.to_string())?;
+            Ok(WalChange::Upsert {
+                type_id: id.0,
+                position: *position,
+                flat: flat.bytes().to_vec(),
+            })
+        }
+        WalChange::Delete { position, .. } => {
+            let key = json::decode_key(new, id, &text).map_err(|error| error.to_string())?;
+            Ok(WalChange::Delete {
+                type_id: id.0,
+                position: *position,
+                key: key.into_iter().map(WalKeyPart::from).collect(),
+            })
+        }
+    }
+}
+
+/// The record, or the key, in JSON.
+fn text_of(change: &WalChange, schema: &Schema) -> Result<String, String> {
+    match change {
+        WalChange::Upsert { type_id, flat, .. } => {
+            let mut text = String::new();
+            json::encode(schema, TypeId(*type_id), flat, &mut text)
+                .map_err(|error| error.to_string())?;
+            Ok(text)
+        }
+        WalChange::Delete { key, .. } => Ok(match key.as_slice() {
+            [only] => value(only).to_string(),
+            parts => Value::Array(parts.iter().map(value).collect()).to_string(),
+        }),
+    }
+}
+
+fn reject(change: &WalChange, schema: &Schema, reason: String) -> RejectedChange {
+    let type_name = schema.get(TypeId(change.type_id())).name.clone();
+    let text = text_of(change, schema).unwrap_or_else(|error| format!("(unreadable: {error})"));
+    let text = match change {
+        WalChange::Upsert { .. } => text,
+        WalChange::Delete { .. } => {
+            let name = Value::String(type_name.clone());
+            format!("{{\"op\":\"delete\",\"type\":{name},\"key\":{text}}}")
+        }
+    };
+    RejectedChange {
+        type_name,
+        position: change.position(),
+        reason,
+        text,
+    }
+}
+
+/// A part of a key as a sender writes it.
+fn value(part: &WalKeyPart) -> Value {
+    let double = |value: f64| match Number::from_f64(value) {
+        Some(number) => Value::Number(number),
+        None if value.is_nan() => Value::from("NaN"),
+        None if value > 0.0 => Value::from("Infinity"),
+        None => Value::from("-Infinity"),
+    };
+    match part {
+        WalKeyPart::Int(value) => Value::from(*value),
+        WalKeyPart::Long(value) => Value::from(*value),
+        WalKeyPart::Float(value) => double(f64::from(*value)),
+        WalKeyPart::Double(value) => double(*value),
+        WalKeyPart::Boolean(value) => Value::from(*value),
+        WalKeyPart::String(value) => Value::from(value.as_str()),
+        WalKeyPart::Bytes(value) => Value::from(STANDARD.encode(value)),
+    }
+}
