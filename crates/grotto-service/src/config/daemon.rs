@@ -36,12 +36,12 @@ section! {
         max_body_size: Size = Size(16 * MIB), "value::size::<1024, { 1 << 30 }, _>", live;
         /// Longest time until the headers of a request are there.
         header_timeout: Duration = Duration::from_secs(10), "value::duration";
-        /// Longest time until its body is there.
-        body_timeout: Duration = Duration::from_secs(30), "value::duration", live;
+        /// Longest time until its body is there, and in which nobody reads of the answer.
+        body_timeout: Duration = Duration::from_secs(30), "value::duration";
         /// Most connections at once; more wait to be accepted.
-        max_connections: u64 = 256, "value::count::<1, 65_536, _>";
-        /// Most requests with a body at once; more are told to come again.
-        max_requests: u64 = 16, "value::count::<1, 65_536, _>";
+        max_connections: u64 = 1024, "value::count::<1, 65_536, _>";
+        /// Memory of all bodies together: more of them are told to come again.
+        max_body_memory: Size = Size(256 * MIB), "value::size::<{ 64 << 10 }, { 1 << 40 }, _>";
     }
 }
 

@@ -19,10 +19,14 @@ section! {
     Batching {
         /// Most records of a version.
         max_batch_size: u64 = 1000, "value::count::<1, 10_000_000, _>", live;
+        /// Bytes of records at which a version is begun.
+        max_batch_bytes: Size = Size(8 * MIB), "value::size::<1024, { 1 << 30 }, _>", live;
         /// Longest wait of a record for others.
         batch_timeout: Duration = Duration::from_secs(1), "value::duration", live;
         /// Most records in memory that wait for their version; more stay in the write-ahead log only.
         max_pending_records: u64 = 10_000, "value::count::<1, 100_000_000, _>", live;
+        /// Most bytes of records in memory that wait for their version.
+        max_pending_bytes: Size = Size(64 * MIB), "value::size::<1024, { 1 << 40 }, _>", live;
         /// Pending records at which a version is begun without waiting for more.
         memory_pressure_threshold: u64 = 8_000, "value::count::<1, 100_000_000, _>", live;
     }
@@ -48,9 +52,9 @@ section! {
     /// Section `reliability`.
     Reliability {
         /// How often an operation of the store is tried again.
-        max_retry_attempts: u64 = 3, "value::count::<0, 100, _>";
+        max_retry_attempts: u64 = 3, "value::count::<0, 100, _>", live;
         /// Wait before the first of these tries; it doubles.
-        retry_backoff: Duration = Duration::from_secs(1), "value::duration";
+        retry_backoff: Duration = Duration::from_secs(1), "value::duration", live;
         /// Failures in a row that open the circuit breaker.
         circuit_breaker_threshold: u64 = 10, "value::count::<1, 1_000_000, _>";
         /// Time after which an open breaker lets one probe through.
@@ -91,8 +95,10 @@ section! {
     LoadShedding {
         /// Who has to go.
         policy: Shedding = Shedding::Reject, "value::word", live;
-        /// Most batches that wait for room.
-        max_waiting: u64 = 64, "value::count::<1, 1_000_000, _>", live;
+        /// Most records that wait to become durable.
+        max_waiting_records: u64 = 20_000, "value::count::<1, 100_000_000, _>", live;
+        /// Most bytes that wait to become durable.
+        max_waiting_bytes: Size = Size(64 * MIB), "value::size::<1024, { 1 << 40 }, _>", live;
     }
 }
 
@@ -100,11 +106,9 @@ section! {
     /// Section `rate_limit`. No limit unless set.
     RateLimit {
         /// Records a second.
-        records_per_second: Option<u64> = None, "value::some_count::<1, { value::ANY }, _>", live;
+        records_per_second: Option<u64> = None, "value::some_count::<1, 4_000_000_000, _>", live;
         /// Bytes of records a second.
-        bytes_per_second: Option<Size> = None, "value::some_size::<1, { 1 << 50 }, _>", live;
-        /// Seconds' worth that may come at once.
-        burst: Duration = Duration::from_secs(1), "value::duration", live;
+        bytes_per_second: Option<Size> = None, "value::some_size::<1024, { 1 << 40 }, _>", live;
     }
 }
 

@@ -63,6 +63,14 @@ pub(super) fn check(settings: &Settings) -> Result<(), Broken> {
         return Ok(());
     };
     check_listener(producer)?;
+    let listeners = &producer.listeners;
+    at_most(
+        "producer",
+        "listeners.max_body_size",
+        listeners.max_body_size,
+        "max_body_memory",
+        listeners.max_body_memory,
+    )?;
     if producer.listed.is_empty() {
         return check_dataset("producer", &producer.common);
     }
@@ -111,6 +119,13 @@ fn check_dataset(at: &str, dataset: &DatasetSettings) -> Result<(), Broken> {
         batching.memory_pressure_threshold,
         "max_pending_records",
         pending,
+    )?;
+    at_most(
+        at,
+        "batching.max_batch_bytes",
+        batching.max_batch_bytes,
+        "max_pending_bytes",
+        batching.max_pending_bytes,
     )?;
     let wal = &dataset.wal;
     at_most(
