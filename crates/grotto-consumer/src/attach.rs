@@ -47,7 +47,7 @@ impl Attached {
         let follower = Follower::new(Arc::clone(&system), dir, Arc::clone(&env.clock))?;
         let attached = Self::over(&follower, system, env);
         let thread = std::thread::Builder::new().name("grotto-attached".to_owned());
-        let thread = thread.spawn(move || follower.run(|| watch.wait()));
+        let thread = thread.spawn(move || follower.run(|most| watch.wait(most)));
         let thread =
             thread.map_err(|e| Error::unavailable("cannot start a thread").with_source(e))?;
         let thread = Some(thread);

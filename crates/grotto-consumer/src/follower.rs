@@ -4,26 +4,26 @@
 //! when to look; that is for a thread of the host, or a task of a simulation.
 
 use crate::dir::{
-    Current, Image, Looked, Paths, ReadError, Segments, check_exists, look_at, read_current,
-    read_image, verify_one,
+    Current, Image, Paths, ReadError, Segments, check_exists, read_current, read_image,
 };
 use crate::error::{Error, Result};
 use crate::served::Served;
 use crate::watch::{BLIND_INTERVAL, IDLE_INTERVAL, Wake};
+use checks::Checks;
 use grotto_env::{Clock, Env, FileMark, FileSystem};
 use parking_lot::{Condvar, Mutex};
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
+mod checks;
 #[cfg(test)]
 mod tests;
 
-/// How often mapped files are looked at: whether they still are what they were.
-pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two parts of a check: for whoever ends the reader, or runs on the same thread.
+const BREATH: Duration = Duration::from_millis(1);
 
 /// Times that `CURRENT` is read again because what it led to was gone.
 const TRIES: usize = 16;
@@ -50,12 +50,7 @@ pub(crate) struct Follower {
     mark: Option<FileMark>,
     /// Mapped segments of the served state.
     segments: Segments,
-    clock: Arc<dyn Clock>,
-    checked_at: Duration,
-    /// A mapped file that has other bytes than it had.
-    damage: Option<String>,
-    /// Mapped files without their names, whose bytes were right.
-    gone: BTreeSet<u64>,
+    checks: Checks,
     seen: Arc<Seen>,
 }
 
@@ -92,10 +87,7 @@ impl Follower {
             current: image.current,
             mark,
             segments: image.segments,
-            checked_at: clock.monotonic(),
-            clock,
-            damage: None,
-            gone: BTreeSet::new(),
+            checks: Checks::new(clock),
             seen: Arc::new(seen),
         })
     }
@@ -112,10 +104,19 @@ impl Follower {
         &self.paths
     }
 
-    /// Looks whenever `wait` says so, until that ends it.
-    pub(crate) fn run(mut self, mut wait: impl FnMut() -> Wake) {
-        while wait() == Wake::Look {
+    /// Looks whenever `wait` says so, until that ends it. It is told how long it may wait.
+    pub(crate) fn run(mut self, mut wait: impl FnMut(Duration) -> Wake) {
+        while wait(self.patience()) == Wake::Look {
             self.look_again();
+        }
+    }
+
+    /// How long to wait for a change, at most, before the next look.
+    fn patience(&self) -> Duration {
+        if self.checks.is_busy() {
+            BREATH
+        } else {
+            IDLE_INTERVAL
         }
     }
 
@@ -127,11 +128,12 @@ impl Follower {
         told: Option<Arc<Notify>>,
         mut stop: watch::Receiver<()>,
     ) {
-        let interval = match told {
+        let most = match told {
             Some(_) => IDLE_INTERVAL,
             None => BLIND_INTERVAL,
         };
         loop {
+            let interval = most.min(self.patience());
             let change = async {
                 match &told {
                     Some(told) => told.notified().await,
@@ -150,7 +152,8 @@ impl Follower {
         let seen = Arc::clone(&self.seen);
         look_or_note(&seen.trouble, || {
             self.look()?;
-            self.check_files()
+            let system = &*self.system;
+            self.checks.go_on(system, &self.paths, &mut self.segments)
         });
         seen.served.reclaim();
     }
@@ -176,54 +179,6 @@ impl Follower {
         Ok(())
     }
 
-    /// Looks at mapped files, now and then. What was found damaged stays so until other files are served.
-    fn check_files(&mut self) -> Result<()> {
-        let now = self.clock.monotonic();
-        if self.damage.is_none() && now.saturating_sub(self.checked_at) >= CHECK_INTERVAL {
-            self.checked_at = now;
-            let names: Vec<u64> = self.segments.keys().copied().collect();
-            for name in names {
-                match self.check_file(name) {
-                    Ok(()) => {}
-                    Err(ReadError::Refused(error)) => return Err(error),
-                    Err(ReadError::Damaged(reason) | ReadError::Vanished(reason)) => {
-                        // Mapped anew if it is still to be served: then it has to be the right one.
-                        self.segments.remove(&name);
-                        self.damage = Some(reason);
-                        break;
-                    }
-                }
-            }
-        }
-        match &self.damage {
-            None => Ok(()),
-            Some(reason) => Err(Error::corrupt(format!(
-                "what is served is damaged: {reason}"
-            ))),
-        }
-    }
-
-    /// Where the writer has found damage, or somebody removed everything, the names are gone, and only the
-    /// bytes can tell.
-    fn check_file(&mut self, name: u64) -> Result<(), ReadError> {
-        let Some(held) = self.segments.get_mut(&name) else {
-            return Ok(());
-        };
-        match look_at(&*self.system, &self.paths, held)? {
-            Looked::Same => {}
-            Looked::Gone if self.gone.contains(&name) => {}
-            Looked::Gone => {
-                verify_one(&self.paths, held)?;
-                self.gone.insert(name);
-            }
-            Looked::Other(identity) => {
-                verify_one(&self.paths, held)?;
-                held.file.identity = identity;
-            }
-        }
-        Ok(())
-    }
-
     fn serve(&mut self, image: Image) -> Result<()> {
         if image.dataset != self.dataset {
             let dir = self.paths.dir().display();
@@ -234,8 +189,7 @@ impl Follower {
         }
         self.current = image.current;
         self.segments = image.segments;
-        self.damage = None;
-        self.gone.clear();
+        self.checks.forget_findings();
         self.seen.served.replace(Arc::new(image.state));
         *self.seen.turn.lock() += 1;
         self.seen.changed.notify_all();

@@ -32,7 +32,7 @@ pub(crate) use portable::{Stop, Watch};
 mod linux {
     //! inotify for changes, eventfd to stop, poll to wait for both.
 
-    use super::{BLIND_INTERVAL, Duration, IDLE_INTERVAL, Path, Result, Wake};
+    use super::{BLIND_INTERVAL, Duration, Path, Result, Wake};
     use crate::error::Error;
     use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
     use rustix::fd::OwnedFd;
@@ -88,12 +88,11 @@ mod linux {
             self
         }
 
-        /// Waits for a change, a while, or the end.
-        pub(crate) fn wait(&mut self) -> Wake {
-            let interval = if self.inotify.is_some() {
-                IDLE_INTERVAL
-            } else {
-                BLIND_INTERVAL
+        /// Waits for a change, a while that is at most `most`, or the end.
+        pub(crate) fn wait(&mut self, most: Duration) -> Wake {
+            let interval = match self.inotify {
+                Some(_) => most,
+                None => most.min(BLIND_INTERVAL),
             };
             if self.is_stopped_within(interval) {
                 return Wake::Stop;
@@ -168,7 +167,7 @@ mod linux {
 mod portable {
     //! A channel to stop, its timeout to look.
 
-    use super::{BLIND_INTERVAL, Path, Result, Wake};
+    use super::{BLIND_INTERVAL, Duration, Path, Result, Wake};
     use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
     /// Ends a wait for good.
@@ -192,8 +191,8 @@ mod portable {
             Ok((Self(receiver), Stop(sender)))
         }
 
-        pub(crate) fn wait(&mut self) -> Wake {
-            match self.0.recv_timeout(BLIND_INTERVAL) {
+        pub(crate) fn wait(&mut self, most: Duration) -> Wake {
+            match self.0.recv_timeout(most.min(BLIND_INTERVAL)) {
                 Err(RecvTimeoutError::Timeout) => Wake::Look,
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => Wake::Stop,
             }
@@ -212,7 +211,7 @@ mod tests {
         let temp = dir.path().join("CURRENT.tmp");
         std::fs::write(&temp, "x").unwrap();
         std::fs::rename(&temp, dir.path().join("CURRENT")).unwrap();
-        assert_eq!(watch.wait(), Wake::Look);
+        assert_eq!(watch.wait(IDLE_INTERVAL), Wake::Look);
     }
 
     #[test]
@@ -220,7 +219,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut watch, stop) = Watch::new(dir.path()).unwrap();
         stop.stop();
-        assert_eq!(watch.wait(), Wake::Stop);
+        assert_eq!(watch.wait(IDLE_INTERVAL), Wake::Stop);
     }
 
     #[test]
@@ -228,9 +227,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (watch, stop) = Watch::new(dir.path()).unwrap();
         let mut watch = watch.blind();
-        assert_eq!(watch.wait(), Wake::Look);
+        assert_eq!(watch.wait(IDLE_INTERVAL), Wake::Look);
         stop.stop();
-        assert_eq!(watch.wait(), Wake::Stop);
+        assert_eq!(watch.wait(IDLE_INTERVAL), Wake::Stop);
     }
 
     #[test]
@@ -240,11 +239,11 @@ mod tests {
         std::fs::create_dir(&dir).unwrap();
         let (mut watch, _stop) = Watch::new(&dir).unwrap();
         std::fs::remove_dir(&dir).unwrap();
-        assert_eq!(watch.wait(), Wake::Look);
+        assert_eq!(watch.wait(IDLE_INTERVAL), Wake::Look);
         std::fs::create_dir(&dir).unwrap();
         // One look finds out that the old one is gone, another that there is a new one.
         for _ in 0..10 {
-            assert_eq!(watch.wait(), Wake::Look);
+            assert_eq!(watch.wait(IDLE_INTERVAL), Wake::Look);
             if format!("{watch:?}").contains("inotify: Some") {
                 break;
             }

@@ -30,7 +30,7 @@ mod root;
 mod seal;
 mod sums;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trust;
 mod verify;
 
@@ -38,8 +38,8 @@ pub(crate) use check::Soundness;
 pub(crate) use current::Current;
 pub(crate) use files::Paths;
 pub(crate) use host::{Access, HostFiles};
-pub(crate) use read::{Image, ReadError, Segments, check_exists, read_current, read_image};
-pub(crate) use trust::{Looked, look_at, verify_one};
+pub(crate) use read::{Held, Image, ReadError, Segments, check_exists, read_current, read_image};
+pub(crate) use trust::{Looked, look_at, verify_parts};
 pub use verify::DirReport;
 pub(crate) use verify::verify_dir;
 

@@ -16,20 +16,20 @@ use grotto_state::{EncodeOptions, HashSeed, Mode, WriteState};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-const DATASET: &str = "cities";
-const SEED: HashSeed = HashSeed::new([1, 2]);
+pub(crate) const DATASET: &str = "cities";
+pub(crate) const SEED: HashSeed = HashSeed::new([1, 2]);
 
 /// What happens to a directory.
 type Damage = fn(&Path);
 
 /// Produces the deltas of a small dataset.
-struct Source {
+pub(crate) struct Source {
     write: WriteState,
     schema: Arc<Schema>,
 }
 
 impl Source {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }").unwrap();
         Self {
             write: WriteState::new(Arc::new(State::empty(SEED))),
@@ -38,7 +38,7 @@ impl Source {
     }
 
     /// The delta to a version in which `count` cities have names that end in `round`.
-    fn delta(&mut self, count: u64, round: u64) -> Blob {
+    pub(crate) fn delta(&mut self, count: u64, round: u64) -> Blob {
         let mut cycle = self.write.begin(&self.schema, Mode::Full).unwrap();
         let city = self.schema.find("City").unwrap();
         for id in 0..count {

@@ -12,6 +12,7 @@ use crate::dir::files::Paths;
 use crate::dir::read::{Held, ReadError, Segments};
 use crate::dir::root::{Identity, SegmentFile};
 use grotto_env::FileSystem;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -105,18 +106,29 @@ pub(crate) fn look_at(
     })
 }
 
-/// Compares the bytes of a file that is mapped with its checksums.
-pub(crate) fn verify_one(paths: &Paths, held: &Held) -> Result<(), ReadError> {
-    verify(paths, &[held]).map_err(ReadError::Damaged)
+/// Compares parts of a file that is mapped with their checksums. It has no parts past its end.
+pub(crate) fn verify_parts(
+    paths: &Paths,
+    held: &Held,
+    parts: Range<usize>,
+) -> Result<(), ReadError> {
+    let parts = parts.start..parts.end.min(held.file.sums.count());
+    let work_items: Vec<_> = parts.map(|at| (held, at)).collect();
+    compare(paths, &work_items).map_err(ReadError::Damaged)
 }
 
-/// Compares all checksums, on as many threads as the host runs at a time.
+/// Compares all checksums.
 fn verify(paths: &Paths, all: &[&Held]) -> Result<(), String> {
     let parts = |held: &'_ Held| 0..held.file.sums.count();
     let work_items: Vec<(&Held, usize)> = all
         .iter()
         .flat_map(|held| parts(held).map(|at| (*held, at)))
         .collect();
+    compare(paths, &work_items)
+}
+
+/// Compares parts of files with their checksums, on as many threads as the host runs at a time.
+fn compare(paths: &Paths, work_items: &[(&Held, usize)]) -> Result<(), String> {
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some((held, at)) = work_items.get(next.fetch_add(1, Ordering::Relaxed)) {

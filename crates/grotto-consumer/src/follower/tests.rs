@@ -1,5 +1,8 @@
 //! When files are opened, and what is told of a look that failed.
 
+#[cfg(unix)]
+mod parts;
+
 use super::*;
 use crate::attach::Attached;
 use crate::dir::{HostFiles, StateDir};
@@ -160,7 +163,7 @@ fn waking_up_for_nothing_opens_no_file() {
     let seen = follower.seen();
     let opened = counting.counts().0;
     let mut left = 1_000;
-    follower.run(|| {
+    follower.run(|_| {
         left -= 1;
         match left {
             0 => return Wake::Stop,
