@@ -11,6 +11,9 @@ use crate::state::{State, TypeInfo};
 use grotto_format::flat::MAX_DEPTH;
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 
+#[cfg(test)]
+mod tests;
+
 /// Records within records that are followed. No publisher nests as deep.
 const MOST_DEPTH: usize = 2 * MAX_DEPTH;
 
@@ -23,8 +26,13 @@ pub(super) struct Contents<'a> {
     state: &'a State,
     /// By type: its columns by the hash of their names; empty until needed.
     columns: Vec<Vec<usize>>,
-    /// Bytes that may still be written.
+    /// Bytes that may still be written or held.
     room: usize,
+    /// Bytes that were written, and the most that was held at a time besides.
+    #[cfg(test)]
+    written: usize,
+    #[cfg(test)]
+    most_held: usize,
 }
 
 impl<'a> Contents<'a> {
@@ -34,6 +42,10 @@ impl<'a> Contents<'a> {
             state,
             columns: Vec::new(),
             room: 0,
+            #[cfg(test)]
+            written: 0,
+            #[cfg(test)]
+            most_held: 0,
         }
     }
 
@@ -109,6 +121,8 @@ impl<'a> Contents<'a> {
         // gathered, as sets within sets gather at the same time.
         let gathered = elements.len().checked_mul(8)?;
         self.room = self.room.checked_sub(gathered)?;
+        #[cfg(test)]
+        (self.most_held = self.most_held.max(MOST_BYTES - self.room - self.written));
         let ordinals: Vec<u32> = elements.collect();
         let mut entries = Vec::with_capacity(ordinals.len() / types.len());
         for entry in ordinals.chunks(types.len()) {
@@ -152,6 +166,8 @@ impl<'a> Contents<'a> {
 
     fn write(&mut self, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         self.room = self.room.checked_sub(value.len())?;
+        #[cfg(test)]
+        (self.written += value.len());
         out.extend_from_slice(value);
         Some(())
     }

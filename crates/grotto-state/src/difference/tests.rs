@@ -23,7 +23,7 @@ const TEA: &str = r#"{"id":1,"name":"tea","brand":{"code":"A","country":"CN"},"p
     "parts":[{"size":1},{"size":2}],"names":[{"size":3},{"size":4},{"size":5}],
     "prices":[{"key":{"size":6},"value":{"size":7}},{"key":{"size":8},"value":{"size":9}}]}"#;
 
-fn state(schema: &str, seed: u64, lines: &[(&str, &str)]) -> Arc<State> {
+pub(super) fn state(schema: &str, seed: u64, lines: &[(&str, &str)]) -> Arc<State> {
     let schema = Arc::new(Schema::parse(schema).unwrap());
     let empty = State::empty(HashSeed::new([seed, 2]));
     let write = WriteState::new(Arc::new(empty));
@@ -167,7 +167,7 @@ fn a_type_that_one_state_lacks_has_no_records_there() {
     assert_eq!(untold.unwrap().count(), 2);
     let lacking = Difference::new(&empty, &full).records("City", None);
     let message = lacking.err().map(|error| error.to_string());
-    assert!(message.is_some_and(|message| message.starts_with("no type City at version 1")));
+    assert!(message.is_some_and(|message| message.starts_with("version 1: type City is not in")));
 }
 
 #[test]
