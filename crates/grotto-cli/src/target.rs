@@ -4,6 +4,7 @@
 //! Never: reads a record.
 
 use crate::failure::{Failure, Outcome};
+use clap::parser::ValueSource;
 use grotto::store::{Dataset, Store, StoreUrl};
 use grotto_service::config::{Environment, Role, Settings};
 use std::ffi::OsString;
@@ -21,6 +22,40 @@ pub(crate) struct TargetArgs {
     /// Take what is not given here from a configuration file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// Which of the options [`TargetArgs`] stand on the command line itself: one from the environment is a
+/// default, and no contradiction of another one. Comes before them where both are flattened.
+#[derive(Debug, Default)]
+pub(crate) struct Spelled {
+    /// `--store` or `--config`.
+    pub(crate) store: bool,
+    pub(crate) dataset: bool,
+}
+
+impl clap::FromArgMatches for Spelled {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let is_spelled = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        Ok(Self {
+            store: is_spelled("store") || is_spelled("config"),
+            dataset: is_spelled("dataset"),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for Spelled {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
+    }
 }
 
 /// What the options come to.

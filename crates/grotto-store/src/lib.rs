@@ -58,4 +58,5 @@ pub use options::StoreOptions;
 pub use outline::Outline;
 pub use retry::RetryPolicy;
 pub use source::Source;
+pub use sweep::Leftover;
 pub use writer::{CommitFields, MAX_INLINE_BYTES, Uploaded, Writer, WriterOptions};

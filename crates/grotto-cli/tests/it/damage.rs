@@ -32,7 +32,7 @@ pub(crate) fn blobs(bench: &Bench, store: &str, kind: &str) -> Vec<String> {
 fn an_intact_store_is_ok() {
     let bench = three_versions();
     let text = bench.run("verify --store store").ok();
-    let expected = "OK: items, versions 1 to 3, 3 of them commits\n8 blobs of ";
+    let expected = "OK: items, versions 1 to 3, of which 3 are commits\n8 blobs of ";
     assert!(text.starts_with(expected), "{text}");
     assert!(
         text.ends_with(" read, 8 states rebuilt and compared\n"),

@@ -27,4 +27,5 @@ mod state_dir;
 mod stores;
 #[cfg(target_os = "linux")]
 mod syscalls;
+mod verifying;
 mod writers;

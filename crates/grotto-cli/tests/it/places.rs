@@ -211,7 +211,7 @@ fn a_state_directory_is_verified_without_a_store_and_while_it_is_kept() {
     std::fs::rename(bench.path("store"), bench.path("away")).unwrap();
     let said = bench.run("verify --state-dir state").ok();
     assert!(
-        said.starts_with("OK: state with items at version 1\n1 files of "),
+        said.starts_with("OK: state with items at version 1\n1 file of "),
         "{said}"
     );
     let path = alter(&bench);

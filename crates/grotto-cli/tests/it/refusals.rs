@@ -118,7 +118,7 @@ fn a_type_that_the_schema_does_not_have_is_refused() {
     check(
         GOOD,
         "--type Itm",
-        "error: type Itm is not in the schema: expected one of Item\n",
+        "error: type Itm is not in the schema: expected Item\n",
     );
 }
 
@@ -279,7 +279,7 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
     let complaint = bench.run("get --store store Itm 1").refused(2);
     assert_eq!(
         complaint,
-        "error: type Itm is not in the schema: expected one of Item\n"
+        "error: type Itm is not in the schema: expected Item\n"
     );
     let complaint = bench.run("get --store store Item x").refused(2);
     assert_eq!(

@@ -93,6 +93,18 @@ async fn the_sweep_removes_old_staged_files_and_nothing_else() {
         place("cities/delta/odd#"),
         place("towns/delta/x.delta#1"),
     ];
+    let entry = place("cities/log/00000000000000000009.json#12");
+    let found = dataset.leftovers().await.unwrap();
+    let found = found.iter().map(|left| (left.name.display(), left.bytes));
+    let found: Vec<String> = found
+        .map(|(name, bytes)| format!("{name} {bytes}"))
+        .collect();
+    let expected = [
+        "delta/00000000000000000009-1-ab.delta#1 4",
+        "log/00000000000000000009.json#12 4",
+    ];
+    assert_eq!(found, expected);
+    std::fs::remove_file(entry).unwrap();
     let modified = std::fs::metadata(&staged).unwrap().modified().unwrap();
     let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap();
     let hour = Duration::from_secs(3600);
@@ -114,4 +126,5 @@ async fn sweeping_a_store_in_memory_does_nothing() {
     let dataset = crate::kit::memory();
     let removed = dataset.sweep_leftovers(Duration::ZERO).await.unwrap();
     assert!(removed.is_empty());
+    assert!(dataset.leftovers().await.unwrap().is_empty());
 }

@@ -4,7 +4,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output::Out;
-use crate::text::{bytes, count};
+use crate::text::{bytes, count, things};
 use grotto::consumer::{Consumer, DirReport};
 use serde_json::json;
 use std::path::Path;
@@ -12,8 +12,14 @@ use std::path::Path;
 const HINT: &str = "whoever keeps the directory drops what is damaged and loads it again from the store, as the next \
                     command with --state-dir and --store does";
 
-pub(super) fn verify(dir: &Path, out: &mut Out) -> Outcome<()> {
+pub(super) fn verify(dir: &Path, dataset: Option<&str>, out: &mut Out) -> Outcome<()> {
     let report = Consumer::verify_dir(dir)?;
+    if let Some(expected) = dataset.filter(|name| *name != report.dataset) {
+        let (shown, found) = (dir.display(), &report.dataset);
+        return Err(Failure::invalid(format!(
+            "state directory {shown}: expected dataset {expected}, found {found}"
+        )));
+    }
     print(dir, &report, out)?;
     let Some(first) = report.damage.first() else {
         return Ok(());
@@ -47,8 +53,8 @@ fn print(dir: &Path, report: &DirReport, out: &mut Out) -> Outcome<()> {
     out.line(format_args!(
         "{verdict}: {shown} with {name} at version {version}"
     ))?;
-    let (files, length) = (count(report.files), bytes(report.bytes));
-    out.line(format_args!("{files} files of {length} read and compared"))?;
+    let (files, length) = (things(report.files, "file"), bytes(report.bytes));
+    out.line(format_args!("{files} of {length} read and compared"))?;
     if report.changed > 0 {
         out.line(format_args!(
             "files that are copies, or whose mode, owner, time or links were changed: {}; their bytes are right",

@@ -13,8 +13,8 @@ mod walk;
 use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::progress::Bar;
-use crate::target::{TargetArgs, nothing_published};
-use crate::text::{bytes, count};
+use crate::target::{Spelled, TargetArgs, nothing_published};
+use crate::text::{bytes, count, things};
 use faults::Fault;
 use grotto::State;
 use grotto::engine::state::HashSeed;
@@ -34,13 +34,15 @@ Examples:
 Walks the log, reads every blob that it names, and rebuilds every version forward by deltas, back by
 reverse deltas, and from each snapshot. All ways must give what the log says of the version: checksums,
 schema and counts. Entries must keep the rules that every writer keeps, from one to the next.
-The exit code is 0 only if all of it holds. Blobs that nothing refers to are leftovers of writers
-that died; they harm nobody and are only reported.
+The exit code is 0 only if all of it holds. Blobs that nothing refers to and files that end in # and a number
+are leftovers of writers that died; they harm nobody and are only reported.
 
-With --state-dir it needs no store: it reads every byte of what that folder holds and names the parts of
-files that do not hold what was written there. It changes nothing, and another process may keep the
+With --state-dir it needs no store and takes none: it reads every byte of what that folder holds and names
+the parts of files that do not hold what was written there. It changes nothing, and another process may keep the
 folder meanwhile.")]
 pub(crate) struct Args {
+    #[command(flatten)]
+    spelled: Spelled,
     #[command(flatten)]
     target: TargetArgs,
     /// Check the state in this folder instead of the store
@@ -56,7 +58,12 @@ fn empty(dataset: &Dataset) -> State {
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     if let Some(dir) = &args.state_dir {
-        return directory::verify(dir, out);
+        if args.spelled.store {
+            let message = "--state-dir checks a folder without its store: expected no --store and no --config";
+            return Err(Failure::invalid(message).hint("to check the store, leave --state-dir out"));
+        }
+        let dataset = args.target.dataset.as_deref();
+        return directory::verify(dir, dataset.filter(|_| args.spelled.dataset), out);
     }
     let target = args.target.resolve(Role::Reader)?;
     let dataset = target.open().await?;
@@ -67,7 +74,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     }
     walk.forward().await?;
     walk.back().await?;
-    let orphans = orphans::find(&target.url, dataset.name(), walk.named_blobs())?;
+    let orphans = orphans::find(&target.url, &dataset, walk.named_blobs()).await?;
     let found = walk.finish();
     report(dataset.name(), &found, &orphans, out)?;
     match found.faults.first() {
@@ -101,7 +108,8 @@ fn report(dataset: &str, found: &Found, orphans: &orphans::Orphans, out: &mut Ou
             "dataset": dataset, "ok": faults.is_empty(), "faults": faults,
             "first_version": found.first, "last_version": found.last, "commits": found.commits,
             "blobs": found.blobs, "bytes": found.bytes, "states_compared": found.states,
-            "orphans": orphans.names, "orphan_bytes": orphans.bytes,
+            "orphans": orphans.blobs.names, "orphan_bytes": orphans.blobs.bytes,
+            "unfinished": orphans.unfinished.names, "unfinished_bytes": orphans.unfinished.bytes,
             "announcements_without_entry": found.unborne,
         }));
     }
@@ -114,12 +122,18 @@ fn report(dataset: &str, found: &Found, orphans: &orphans::Orphans, out: &mut Ou
         "DAMAGED"
     };
     out.line(format_args!(
-        "{verdict}: {dataset}, versions {} to {}, {} of them commits",
-        found.first, found.last, found.commits
+        "{verdict}: {dataset}, versions {} to {}, of which {}",
+        found.first,
+        found.last,
+        match found.commits {
+            1 => "1 is a commit".to_owned(),
+            several => format!("{} are commits", count(several)),
+        }
     ))?;
-    let (blobs, length, states) = (count(found.blobs), bytes(found.bytes), count(found.states));
+    let (blobs, states) = (things(found.blobs, "blob"), things(found.states, "state"));
+    let length = bytes(found.bytes);
     out.line(format_args!(
-        "{blobs} blobs of {length} read, {states} states rebuilt and compared"
+        "{blobs} of {length} read, {states} rebuilt and compared"
     ))?;
     for version in &found.unborne {
         out.line(format_args!(
@@ -127,16 +141,7 @@ fn report(dataset: &str, found: &Found, orphans: &orphans::Orphans, out: &mut Ou
              another state: the end of the log was lost once (ignored by all)"
         ))?;
     }
-    if !orphans.names.is_empty() {
-        let (number, length) = (orphans.names.len(), bytes(orphans.bytes));
-        out.line(format_args!(
-            "{number} blobs of {length} that no version refers to (left by writers that died):"
-        ))?;
-        orphans
-            .names
-            .iter()
-            .try_for_each(|name| out.line(format_args!("  {name}")))?;
-    }
+    orphans.print(out)?;
     out.flush()
 }
 
