@@ -4,6 +4,7 @@
 //! whether something is an error.
 
 use grotto::ErrorKind;
+use grotto::engine::format::schema::NoSuchType;
 use serde_json::json;
 use std::error::Error as StdError;
 use std::io::Write as _;
@@ -261,6 +262,12 @@ fn plain(error: &std::io::Error) -> String {
 pub(crate) fn one_line(text: &str) -> String {
     let visible = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(visible).collect()
+}
+
+impl From<NoSuchType> for Failure {
+    fn from(error: NoSuchType) -> Self {
+        grotto::Error::from(error).into()
+    }
 }
 
 impl From<grotto::Error> for Failure {

@@ -188,30 +188,20 @@ pub(crate) fn top_level(schema: &Schema) -> Vec<TypeId> {
     schema.ids().filter(|id| schema.is_top_level(*id)).collect()
 }
 
-/// What to say of a type that is not in the schema, whose types are these.
-pub(crate) fn no_such_type(name: &str, types: &str) -> Failure {
-    Failure::invalid(match types {
-        "" => format!("type {name} is not in the schema, which has no types yet"),
-        types => format!("type {name} is not in the schema: expected one of {types}"),
-    })
-}
-
 /// The type of this name, or without a name the only one whose records stand by themselves.
 pub(crate) fn choose_type(schema: &Schema, name: Option<&str>) -> Outcome<TypeId> {
-    let names = |ids: &[TypeId]| {
-        let names: Vec<&str> = ids.iter().map(|id| schema.get(*id).name.as_str()).collect();
-        names.join(", ")
-    };
     if let Some(name) = name {
-        let all: Vec<TypeId> = schema.ids().collect();
-        return schema
-            .find(name)
-            .ok_or_else(|| no_such_type(name, &names(&all)));
+        return Ok(schema.require(name)?);
     }
     match top_level(schema).as_slice() {
         [only] => Ok(*only),
+        [] => Err(Failure::invalid(
+            "no type given, and the schema has no types yet",
+        )),
         several => {
-            let message = format!("no type given: expected one of {}", names(several));
+            let name = |id: &TypeId| schema.get(*id).name.as_str();
+            let names: Vec<&str> = several.iter().map(name).collect();
+            let message = format!("no type given: expected one of {}", names.join(", "));
             Err(Failure::invalid(message).hint("choose one with --type"))
         }
     }

@@ -4,7 +4,6 @@
 //! Never publishes.
 
 use crate::guard::told;
-use crate::ndjson::find_type;
 use crate::notes::Notes;
 use crate::run::{Filled, Form};
 use crate::{AnyError, Error, Result};
@@ -103,7 +102,7 @@ impl FullCycle {
     /// When its key was added before; the cycle cannot be published then. Records are taken in on
     /// several threads, so this may be told by a later call, or by the end of the cycle.
     pub fn add_json(&mut self, type_name: &str, text: &str, position: u64) -> Result<()> {
-        let id = find_type(self.schema(), type_name)?;
+        let id = self.schema().require(type_name)?;
         let mut flat = std::mem::take(&mut self.flat);
         let schema = Arc::clone(self.schema());
         let place = (self.cycle.source(), position);
@@ -209,7 +208,7 @@ impl Transaction {
     /// # Errors
     /// When the text is not a record of the type.
     pub fn add_json(&mut self, type_name: &str, text: &str, position: u64) -> Result<()> {
-        let id = find_type(&self.schema, type_name)?;
+        let id = self.schema.require(type_name)?;
         let mut flat = FlatBuilder::new();
         decode_json(&self.schema, id, text, (&self.source, position), &mut flat)?;
         self.records.push((id, flat.bytes().to_vec(), position));
@@ -266,7 +265,7 @@ impl IncrementalCycle {
     /// # Errors
     /// When the text is not a record of the type; the cycle may go on.
     pub fn upsert_json(&mut self, type_name: &str, text: &str, position: u64) -> Result<()> {
-        let id = find_type(self.schema(), type_name)?;
+        let id = self.schema().require(type_name)?;
         let mut flat = std::mem::take(&mut self.flat);
         let schema = Arc::clone(self.schema());
         let place = (self.cycle.source(), position);
@@ -318,7 +317,7 @@ impl IncrementalCycle {
     /// # Errors
     /// As [`delete`](Self::delete), and when the key is not of the fields of the type's.
     pub fn delete_from<K: Key>(&mut self, type_name: &str, key: K) -> Result<bool> {
-        let id = find_type(self.schema(), type_name)?;
+        let id = self.schema().require(type_name)?;
         self.records += 1;
         Ok(self.cycle.delete(id, key, self.records)?)
     }

@@ -18,7 +18,6 @@ use grotto_format::flat::FlatBuilder;
 use grotto_format::json::{self, JsonError};
 use grotto_format::schema::{Schema, TypeId};
 use grotto_state::{KeyValue, Mode};
-pub(crate) use line::find_type;
 use line::{change, record};
 use places::{Place, Places};
 use std::collections::BTreeMap;
@@ -161,7 +160,7 @@ fn decode(
     } = input;
     let id = match type_name.as_str() {
         "" => None,
-        name => Some(find_type(schema, name)?),
+        name => Some(schema.require(name)?),
     };
     let source = Source {
         name: &source_name,

@@ -251,19 +251,8 @@ impl State {
     }
 
     pub(crate) fn position_of(&self, name: &str) -> StateResult<TypeId> {
-        self.schema.find(name).ok_or_else(|| {
-            let names: Vec<&str> = self
-                .schema
-                .types()
-                .iter()
-                .map(|t| t.name.as_str())
-                .collect();
-            StateError::Invalid(format!(
-                "no type {name} at version {}: expected one of {}",
-                self.version,
-                names.join(", ")
-            ))
-        })
+        let found = self.schema.require(name);
+        found.map_err(|error| StateError::Invalid(format!("version {}: {error}", self.version)))
     }
 
     /// Whether a read met bytes that contradict each other; such a state should be loaded again.

@@ -11,7 +11,7 @@ use crate::write::{Cycle, Mode, WriteState, show_position};
 use grotto_error::{Error, Result};
 use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
-use grotto_format::schema::{Schema, TypeId};
+use grotto_format::schema::Schema;
 use std::sync::Arc;
 
 /// Keys are hashed alike in every run, so that a test that fails fails again.
@@ -166,7 +166,7 @@ impl Filling {
 
     fn json(&mut self, type_name: &str, lines: &str) -> Result<()> {
         let schema = Arc::clone(self.cycle.schema());
-        let id = type_id(&schema, type_name)?;
+        let id = schema.require(type_name)?;
         let source = format!("the JSON of {type_name},");
         self.cycle.set_source(&source);
         for (number, line) in (1..).zip(lines.lines()) {
@@ -181,14 +181,4 @@ impl Filling {
         }
         Ok(())
     }
-}
-
-fn type_id(schema: &Schema, name: &str) -> Result<TypeId> {
-    schema.find(name).ok_or_else(|| {
-        let names: Vec<&str> = schema.types().iter().map(|ty| ty.name.as_str()).collect();
-        Error::invalid(format!(
-            "no type {name}: expected one of {}",
-            names.join(", ")
-        ))
-    })
 }

@@ -13,6 +13,7 @@ mod evolve_tests;
 pub(crate) mod nearest;
 mod parse;
 mod print;
+mod require;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod through;
 pub use declare::{Declaration, DeclaredField, DeclaredKind, Name};
 pub use evolve::{Evolution, Incompatible, TypeChange, evolve};
 pub use parse::{MAX_TEXT, SchemaError};
+pub use require::NoSuchType;
 pub use resolve::{MAX_FIELDS, MAX_KEY_PATHS, MAX_NAME, MAX_TYPES};
 
 use std::collections::HashMap;
@@ -208,7 +210,7 @@ impl Schema {
             .unwrap_or(NONE)
     }
 
-    /// The position of a type by name.
+    /// The position of a type by name; [`require`](Self::require) says what is there instead.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<TypeId> {
         self.by_name.get(name).copied()

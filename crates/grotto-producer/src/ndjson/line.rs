@@ -26,22 +26,14 @@ pub(super) fn record(
 fn untyped(schema: &Schema) -> Error {
     let top_level = schema.ids().filter(|id| schema.is_top_level(*id));
     let names: Vec<&str> = top_level.map(|id| schema.get(id).name.as_str()).collect();
+    let known = match names.is_empty() {
+        true => "but the schema has no types yet".to_owned(),
+        false => format!("one of {}", names.join(", ")),
+    };
     Error::invalid(format!(
         "expected a line that names its type, such as {{\"op\":\"upsert\",\"type\":…,\"record\":…}}, or a type for \
-         all lines, one of {}",
-        names.join(", ")
+         all lines, {known}"
     ))
-}
-
-/// The type of a name.
-pub(crate) fn find_type(schema: &Schema, name: &str) -> Result<TypeId> {
-    schema.find(name).ok_or_else(|| {
-        let names: Vec<&str> = schema.types().iter().map(|t| t.name.as_str()).collect();
-        Error::invalid(format!(
-            "no type {name}: expected one of {}",
-            names.join(", ")
-        ))
-    })
 }
 
 /// A change with its operation spelled out.
@@ -79,7 +71,7 @@ pub(super) fn change(
         }
     };
     let id = match operation.type_name {
-        Some(name) => Some(find_type(schema, name)?),
+        Some(name) => Some(schema.require(name)?),
         None => id,
     };
     match (operation.op, operation.record, operation.key) {

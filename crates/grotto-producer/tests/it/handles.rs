@@ -60,7 +60,10 @@ async fn an_error_of_this_library_stays_what_it_is() {
     });
     let refused = refused.await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
-    assert!(refused.message().starts_with("no type Town"), "{refused}");
+    assert!(
+        refused.message().starts_with("version 0: type Town is not"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

@@ -196,7 +196,7 @@ fn json_lines_are_records_and_name_their_line_where_they_are_not() {
         .build();
     assert_eq!(
         unknown.expect_err("refused").to_string(),
-        "no type Cost: expected one of Price"
+        "type Cost is not in the schema: expected Price"
     );
 }
 

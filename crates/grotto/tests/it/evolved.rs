@@ -120,7 +120,7 @@ fn a_type_that_the_dataset_lacks_is_refused() {
     let error = state.get::<City>(1).expect_err("no such type");
     assert_eq!(
         error.to_string(),
-        "no type City at version 1: expected one of A"
+        "version 1: type City is not in the schema: expected A"
     );
 }
 

@@ -96,22 +96,12 @@ fn types(before: &State, after: &State, wanted: Option<&str>) -> Outcome<BTreeSe
     };
     let mut names = of(before);
     names.extend(of(after));
-    match wanted {
-        None => Ok(names),
-        Some(name)
-            if before
-                .schema()
-                .find(name)
-                .or(after.schema().find(name))
-                .is_some() =>
-        {
-            Ok(BTreeSet::from([name.to_owned()]))
-        }
-        Some(name) => {
-            let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            Err(records::no_such_type(name, &names))
-        }
-    }
+    let Some(name) = wanted else {
+        return Ok(names);
+    };
+    let after = after.schema().require(name);
+    before.schema().find(name).map_or(after, Ok)?;
+    Ok(BTreeSet::from([name.to_owned()]))
 }
 
 fn show(type_name: &str, change: &Change<'_>, out: &mut Out) -> Outcome<()> {
