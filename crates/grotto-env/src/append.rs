@@ -3,12 +3,14 @@
 //! Owns: the [`AppendFiles`] trait and its versions: [`SystemFiles`] for a host, and for tests
 //! [`ForgetfulFiles`], which loses what was not synced. Never: knows what is in a file.
 
+mod forgetful;
 mod system;
 
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 
+pub use forgetful::{FileOperation, ForgetfulFiles};
 pub use system::SystemFiles;
 
 use crate::Locked;

@@ -17,7 +17,7 @@ mod runtime;
 mod threads;
 mod wait;
 
-pub use append::{AppendFile, AppendFiles, SystemFiles};
+pub use append::{AppendFile, AppendFiles, FileOperation, ForgetfulFiles, SystemFiles};
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use files::{FileLock, FileMark, FileSystem, Locked, Mapped};
 pub use random::{Random, SeededRandom, SystemRandom};

@@ -2,17 +2,21 @@
 //!
 //! Owns: which changes of an entry still fit, and what is told of the others. Never: drops one silently.
 //!
-//! Types are matched by name. A record goes by way of JSON, so it fits if a sender could send it today.
+//! Types are matched by name. A record goes by way of JSON, so it fits if a sender could send it today, but for
+//! fields that the new schema lacks: they are left out, as from the state itself.
+
+mod prune;
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use grotto_format::flat::FlatBuilder;
+use grotto_format::flat::{FlatBuilder, FlatError};
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
 use serde_json::{Number, Value};
 
+use self::prune::Prune;
 use super::entry::{RejectedChange, WalChange, WalEntry, WalKeyPart};
 
 /// The entry under another schema, and the changes that do not fit it.
@@ -53,9 +57,13 @@ fn turned(change: &WalChange, old: &Schema, new: &Schema) -> Result<WalChange, S
     let id = new
         .find(name)
         .ok_or_else(|| format!("the schema has no type {name} any more"))?;
-    let text = text_of(change, old)?;
     match change {
-        WalChange::Upsert { position, .. } => {
+        WalChange::Upsert {
+            type_id,
+            position,
+            flat,
+        } => {
+            let text = pruned(TypeId(*type_id), flat, old, new).map_err(|e| e.to_string())?;
             let mut flat = FlatBuilder::new();
             json::decode(new, id, &text, &mut flat).map_err(|error| error.to_string())?;
             Ok(WalChange::Upsert {
@@ -65,6 +73,7 @@ fn turned(change: &WalChange, old: &Schema, new: &Schema) -> Result<WalChange, S
             })
         }
         WalChange::Delete { position, .. } => {
+            let text = text_of(change, old)?;
             let key = json::decode_key(new, id, &text).map_err(|error| error.to_string())?;
             Ok(WalChange::Delete {
                 type_id: id.0,
@@ -73,6 +82,14 @@ fn turned(change: &WalChange, old: &Schema, new: &Schema) -> Result<WalChange, S
             })
         }
     }
+}
+
+/// A record in JSON, without the fields that the new schema lacks.
+fn pruned(id: TypeId, flat: &[u8], old: &Schema, new: &Schema) -> Result<String, FlatError> {
+    let (mut kept, mut text) = (FlatBuilder::new(), String::new());
+    Prune { old, new }.record(id, flat, 0, &mut kept)?;
+    json::encode(old, id, kept.bytes(), &mut text)?;
+    Ok(text)
 }
 
 /// The record, or the key, in JSON.
