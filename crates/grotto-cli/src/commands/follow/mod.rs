@@ -55,8 +55,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
-    // First of all, so that a signal during a long start ends it in good order too.
-    let mut ending = Ending::new()?;
     let target = args.target.resolve(Role::Reader)?;
     let dataset = target.open().await?;
     let env = Env::system();
@@ -67,13 +65,18 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let builder = Consumer::builder(dataset.name(), dataset.store().clone())
         .on_refresh(move |refresh| listener(News::of(refresh)));
     let builder = args.set(builder, &target, failures)?;
+    // Before the start, which may take long; before that there is nothing to put in order.
+    let mut ending = Ending::new()?;
     let started = tokio::select! {
         started = builder.start() => started,
         () = ending.asked() => return Ok(()),
     };
     let consumer = match started {
         Err(error) if error.kind() == ErrorKind::NoDataset => {
-            return Err(nothing_published(dataset.name(), &target).await);
+            return tokio::select! {
+                failure = nothing_published(dataset.name(), &target) => Err(failure),
+                () = ending.asked() => Ok(()),
+            };
         }
         started => started?,
     };
@@ -86,7 +89,11 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         condition,
     };
     follower.follow(&env, &mut ending, out).await?;
-    follower.consumer.shutdown().await;
+    tokio::select! {
+        () = follower.consumer.shutdown() => {}
+        // Who asks twice does not wait for a refresh that hangs.
+        () = ending.asked() => {}
+    }
     Ok(())
 }
 
