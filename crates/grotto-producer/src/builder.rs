@@ -16,7 +16,7 @@ use grotto_store::{Dataset, ErrorKind, LogEntry, Store, WriterOptions};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// zstd level of blobs: the best ratio that still compresses at the speed a cycle needs.
@@ -26,9 +26,12 @@ const DEFAULT_SNAPSHOT_EVERY: u64 = 25;
 const DEFAULT_INLINE_BYTES: usize = 8 << 10;
 
 /// Settings of a producer; see [`Producer::builder`](crate::Producer::builder).
+#[derive(Clone)]
 pub struct ProducerBuilder {
     pub(crate) name: String,
     pub(crate) store: Store,
+    /// Counted over all producers that are opened from this.
+    pub(crate) metrics: Metrics,
     pub(crate) schema: Option<Schema>,
     /// Structs that the schema is made of, where it is not given.
     declared: Option<Declarations>,
@@ -45,19 +48,32 @@ impl fmt::Debug for ProducerBuilder {
     }
 }
 
-/// What a running producer needs of its settings.
+/// What a running producer needs of its settings. Clones share what may change while it runs.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) level: Option<i32>,
-    pub(crate) snapshot_every: u64,
+    snapshot_every: Arc<AtomicU64>,
     pub(crate) threads: usize,
     /// Longest wait of a shutdown.
     pub(crate) patience: Duration,
-    pub(crate) validators: Vec<Box<dyn Validator>>,
+    pub(crate) validators: Vec<Arc<dyn Validator>>,
+}
+
+impl Settings {
+    /// Commits between snapshots.
+    pub(crate) fn snapshot_every(&self) -> u64 {
+        self.snapshot_every.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_snapshot_every(&self, commits: u64) {
+        self.snapshot_every.store(commits, Ordering::Relaxed);
+    }
 }
 
 impl ProducerBuilder {
     pub(crate) fn new(name: String, store: Store) -> Self {
         Self {
+            metrics: Metrics::new(&name),
             name,
             store,
             schema: None,
@@ -71,7 +87,7 @@ impl ProducerBuilder {
             segments: SegmentOptions::default(),
             settings: Settings {
                 level: Some(DEFAULT_LEVEL),
-                snapshot_every: DEFAULT_SNAPSHOT_EVERY,
+                snapshot_every: Arc::new(AtomicU64::new(DEFAULT_SNAPSHOT_EVERY)),
                 threads: default_threads(),
                 patience: Duration::from_secs(30),
                 validators: Vec::new(),
@@ -112,7 +128,7 @@ impl ProducerBuilder {
     /// Versions that only fence do not count. Default 25; 0 never writes one by itself.
     #[must_use]
     pub fn snapshot_every(mut self, commits: u64) -> Self {
-        self.settings.snapshot_every = commits;
+        self.settings.snapshot_every = Arc::new(AtomicU64::new(commits));
         self
     }
 
@@ -164,7 +180,7 @@ impl ProducerBuilder {
     /// Adds a validator; all of them must pass.
     #[must_use]
     pub fn validator(mut self, validator: impl Validator + 'static) -> Self {
-        self.settings.validators.push(Box::new(validator));
+        self.settings.validators.push(Arc::new(validator));
         self
     }
 
@@ -183,6 +199,26 @@ impl ProducerBuilder {
         self
     }
 
+    /// Makes the schema of the declared structs, unless one was given.
+    fn declare_schema(&mut self) -> Result<()> {
+        if let (None, Some(declared)) = (&self.schema, self.declared.take()) {
+            self.schema = Some(declared.schema()?);
+        }
+        Ok(())
+    }
+
+    /// The schema that was given or declared.
+    pub(crate) fn take_schema(&mut self) -> Result<Schema> {
+        self.declare_schema()?;
+        self.schema.take().ok_or_else(|| {
+            let message = format!(
+                "dataset {}: expected a schema of what is submitted",
+                self.name
+            );
+            Error::new(ErrorKind::NoSchema, message)
+        })
+    }
+
     /// Becomes the producer of the dataset: takes over, unless lazy, and restores the newest version. A producer whose schema cannot follow
     /// that of the dataset does not take over: it could never publish.
     ///
@@ -193,9 +229,7 @@ impl ProducerBuilder {
     /// newest version.
     pub async fn open(mut self) -> Result<Producer> {
         grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
-        if let (None, Some(declared)) = (&self.schema, self.declared.take()) {
-            self.schema = Some(declared.schema()?);
-        }
+        self.declare_schema()?;
         let env = self.store.env().clone();
         let Taken {
             writer,
@@ -219,7 +253,7 @@ impl ProducerBuilder {
         let snapshot_at = commits_at(writer.dataset(), head.as_ref(), newest).await?;
         let mut write = WriteState::new(Arc::new(state)).with_segments(self.segments);
         write.skip_to(writer.next_version() - 1);
-        let metrics = Metrics::new(&self.name);
+        let metrics = self.metrics;
         let shared = Shared {
             name: self.name,
             writer,

@@ -318,8 +318,27 @@ impl IncrementalCycle {
     /// As [`delete`](Self::delete), and when the key is not of the fields of the type's.
     pub fn delete_from<K: Key>(&mut self, type_name: &str, key: K) -> Result<bool> {
         let id = self.schema().require(type_name)?;
+        self.delete_of(id, key)
+    }
+
+    /// The same of a type by its number.
+    pub(crate) fn delete_of<K: Key>(&mut self, id: TypeId, key: K) -> Result<bool> {
         self.records += 1;
         Ok(self.cycle.delete(id, key, self.records)?)
+    }
+
+    /// Says how far a source was read, which is worth no version by itself.
+    pub(crate) fn set_rider(&mut self, source: &str, position: u64) {
+        self.notes.riders.insert(source.to_owned(), position);
+    }
+
+    /// What the cycle was filled with.
+    pub(crate) fn filled(self) -> Filled {
+        Filled {
+            cycle: self.cycle,
+            records: self.records,
+            notes: self.notes,
+        }
     }
 
     /// Applies all changes that `fill` makes, or, when it fails, none of them.
@@ -347,10 +366,6 @@ impl IncrementalCycle {
     }
 
     fn close(self, filled: Result<()>) -> Result<Filled> {
-        filled.map(|()| Filled {
-            cycle: self.cycle,
-            records: self.records,
-            notes: self.notes,
-        })
+        filled.map(|()| self.filled())
     }
 }

@@ -44,9 +44,7 @@ impl Metrics {
 
     /// Adds the metrics to a registry, labelled with the dataset.
     pub fn register(&self, registry: &mut Registry) {
-        let label = (Cow::Borrowed("dataset"), Cow::Owned(self.dataset.clone()));
-        let registry = registry.sub_registry_with_prefix("grotto_producer");
-        let registry = registry.sub_registry_with_label(label);
+        let registry = self.sub_registry(registry);
         let counters = [
             (
                 "records",
@@ -91,11 +89,23 @@ impl Metrics {
     pub fn text(&self) -> String {
         let mut registry = Registry::default();
         self.register(&mut registry);
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        if encode(&mut text, &registry).is_err() {
-            tracing::error!(dataset = self.dataset, "metrics do not encode");
-        }
-        text
+        text_of(&registry, &self.dataset)
     }
+
+    /// Where metrics of the dataset go.
+    pub(crate) fn sub_registry<'r>(&self, registry: &'r mut Registry) -> &'r mut Registry {
+        let label = (Cow::Borrowed("dataset"), Cow::Owned(self.dataset.clone()));
+        let registry = registry.sub_registry_with_prefix("grotto_producer");
+        registry.sub_registry_with_label(label)
+    }
+}
+
+/// A registry in the OpenMetrics text format.
+pub(crate) fn text_of(registry: &Registry, dataset: &str) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    if encode(&mut text, registry).is_err() {
+        tracing::error!(dataset, "metrics do not encode");
+    }
+    text
 }

@@ -18,7 +18,8 @@ use grotto_format::flat::FlatBuilder;
 use grotto_format::json::{self, JsonError};
 use grotto_format::schema::{Schema, TypeId};
 use grotto_state::{KeyValue, Mode};
-use line::{change, record};
+pub(crate) use line::change;
+use line::record;
 use places::{Place, Places};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -76,7 +77,7 @@ struct Line {
     change: Change,
 }
 
-enum Change {
+pub(crate) enum Change {
     /// Span of the flat record.
     Record(TypeId, std::ops::Range<usize>),
     Delete(TypeId, Vec<json::KeyPart>),

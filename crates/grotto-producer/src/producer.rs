@@ -211,8 +211,11 @@ impl Producer {
         Ok(core.take_settled())
     }
 
-    pub(crate) fn advance(&self, core: &mut Core, encoded: Encoded) {
-        core.write.advance(encoded);
+    pub(crate) fn advance(&self, core: &mut Core, encoded: Encoded, ahead: Option<WriteState>) {
+        match ahead {
+            Some(ahead) => core.write = ahead,
+            None => core.write.advance(encoded),
+        }
         *self.shared.state.lock() = Arc::clone(core.write.state());
         let version = i64::try_from(core.write.state().version()).unwrap_or(i64::MAX);
         self.shared.metrics.version.set(version);
@@ -242,6 +245,11 @@ impl Producer {
         self.check_running()?;
         self.shared.writer.claim().await?;
         Arc::clone(&self.shared).write_snapshot(self.state()).await
+    }
+
+    /// Writes a snapshot every so many commits from now on; 0 never writes one by itself.
+    pub fn set_snapshot_every(&self, commits: u64) {
+        self.shared.settings.set_snapshot_every(commits);
     }
 
     /// What this producer counts, to be added to a registry of the caller's.

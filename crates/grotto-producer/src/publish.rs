@@ -9,7 +9,7 @@ use crate::notes::Notes;
 use crate::producer::{Core, Producer};
 use crate::run::Worked;
 use crate::{Error, Result};
-use grotto_state::{Counts, Encoded};
+use grotto_state::{Counts, Encoded, WriteState};
 use grotto_store::{BlobRef, CommitFields, EntryBlobs, ErrorKind, Uploaded};
 use std::fmt;
 use std::sync::Arc;
@@ -78,6 +78,7 @@ pub struct Times {
 pub(crate) struct Pending {
     /// `None` where only positions and tags moved.
     pub(crate) encoded: Option<Encoded>,
+    ahead: Option<WriteState>,
     pub(crate) fields: CommitFields,
     /// What is told once it is known to be in the log.
     published: Published,
@@ -106,9 +107,11 @@ impl Producer {
     async fn prepare(&self, core: &Core, worked: Worked) -> Result<Option<Pending>> {
         let Worked {
             encoded,
+            ahead,
             records,
             notes,
             mut times,
+            ..
         } = worked;
         let Some(mut encoded) = encoded else {
             return self.prepare_notes(core, notes, records, times).await;
@@ -134,6 +137,7 @@ impl Producer {
         };
         Ok(Some(Pending {
             encoded: Some(encoded),
+            ahead,
             fields,
             published,
             uploaded,
@@ -168,13 +172,14 @@ impl Producer {
             settled: Vec::new(),
         };
         let fields = CommitFields {
-            sources: notes.positions,
+            sources: notes.all_positions(),
             tags: notes.tags,
             positions_only: true,
             ..CommitFields::default()
         };
         Ok(Some(Pending {
             encoded: None,
+            ahead: None,
             fields,
             published,
             uploaded: self.shared.env.clock.monotonic(),
@@ -223,6 +228,7 @@ impl Producer {
         };
         let Pending {
             encoded,
+            ahead,
             fields,
             mut published,
             uploaded,
@@ -230,7 +236,7 @@ impl Producer {
         let moved = encoded.is_some();
         if let Some(encoded) = encoded {
             core.starts_over = false;
-            self.advance(core, encoded);
+            self.advance(core, encoded, ahead);
         }
         let times = &mut published.times;
         times.commit = self.shared.env.clock.monotonic() - uploaded;
@@ -313,7 +319,7 @@ fn fields(
         state_checksum: encoded.next.checksum(),
         types: encoded.next.summary(),
         schema_hash: encoded.next.schema_hash(),
-        sources: notes.positions,
+        sources: notes.all_positions(),
         tags: notes.tags,
         positions_only: false,
     }

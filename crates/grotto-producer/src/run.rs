@@ -9,7 +9,8 @@ use crate::producer::{Core, Producer, Shared};
 use crate::publish::{Published, Times};
 use crate::validate::{Candidate, refused};
 use crate::{AnyError, Error, Result};
-use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, Promise};
+use grotto_format::Schema;
+use grotto_state::{Cycle, EncodeOptions, Encoded, Mode, Promise, State, WriteState};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,14 @@ use tokio::sync::OwnedMutexGuard;
 
 /// What users hand to a cycle, in messages.
 pub(crate) const CLOSURE: &str = "the closure that fills the cycle";
+
+/// Why there is nothing to publish.
+pub(crate) enum Trouble {
+    /// The records, or some of them.
+    Records(Error),
+    /// The version that they make, or something else.
+    Version(Error),
+}
 
 /// How a kind of cycle begins and ends.
 pub(crate) struct Form<C> {
@@ -36,7 +45,11 @@ pub(crate) struct Filled {
 
 /// What the CPU part of a cycle gives.
 pub(crate) struct Worked {
+    /// The state it began with.
+    pub(crate) before: Arc<State>,
     pub(crate) encoded: Option<Encoded>,
+    /// What the committed state will be, where that is known because the next cycle begins there already.
+    pub(crate) ahead: Option<WriteState>,
     pub(crate) records: u64,
     pub(crate) notes: Notes,
     pub(crate) times: Times,
@@ -88,7 +101,7 @@ impl Producer {
     }
 
     /// Waits for the turn of a cycle; one that cannot begin has failed.
-    async fn enter(&self, mode: Mode) -> Result<OwnedMutexGuard<Core>> {
+    pub(crate) async fn enter(&self, mode: Mode) -> Result<OwnedMutexGuard<Core>> {
         let entered = self.prepare_core(mode).await;
         entered.inspect_err(|_| self.count_failed())
     }
@@ -130,7 +143,7 @@ impl Producer {
     {
         let shared = Arc::clone(&self.shared);
         let work = move || {
-            let worked = filled(&core).and_then(|filled| shared.encode(&core, filled, began));
+            let worked = filled(&core).and_then(|filled| shared.encode(filled, began));
             (core, worked)
         };
         let outcome = match self.shared.env.blocking(work).await {
@@ -150,7 +163,7 @@ impl Producer {
         self.shared.metrics.failed_cycles.inc();
     }
 
-    fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.shared.env.clock.monotonic()
     }
 }
@@ -171,40 +184,61 @@ impl Shared {
     }
 
     fn begin<C>(&self, core: &Core, form: &Form<C>) -> Result<C> {
-        let cycle = core.write.begin(&core.schema, form.mode)?;
+        self.begin_on(&core.write, &core.schema, form)
+    }
+
+    pub(crate) fn begin_on<C>(
+        &self,
+        write: &WriteState,
+        schema: &Arc<Schema>,
+        form: &Form<C>,
+    ) -> Result<C> {
+        let cycle = write.begin(schema, form.mode)?;
         Ok((form.open)(cycle, self.settings.threads))
     }
 
     /// Encodes, checks and validates.
-    fn encode(&self, core: &Core, filled: Filled, began: Duration) -> Result<Worked> {
+    pub(crate) fn encode(&self, filled: Filled, began: Duration) -> Result<Worked> {
+        self.metrics.records.inc_by(filled.records);
+        self.validated(self.finish(filled, began)?)
+    }
+
+    /// Encodes and checks.
+    pub(crate) fn finish(&self, filled: Filled, began: Duration) -> Result<Worked> {
         let Filled {
             cycle,
             records,
             notes,
         } = filled;
-        self.metrics.records.inc_by(records);
         let populated = self.env.clock.monotonic();
-        let version = core.write.state().version() + 1;
-        let encoded = cycle.finish(&self.options(version))?;
-        if let Some(encoded) = &encoded {
-            self.validate(core, encoded)?;
-        }
+        let before = Arc::clone(cycle.before());
+        let encoded = cycle.finish(&self.options(before.version() + 1))?;
         let times = Times {
             populate: populated - began,
             encode: self.env.clock.monotonic() - populated,
             ..Times::default()
         };
         Ok(Worked {
+            before,
             encoded,
+            ahead: None,
             records,
             notes,
             times,
         })
     }
 
-    fn validate(&self, core: &Core, encoded: &Encoded) -> Result<()> {
+    /// What a cycle made, if all validators let it pass.
+    pub(crate) fn validated(&self, worked: Worked) -> Result<Worked> {
+        if let Some(encoded) = &worked.encoded {
+            self.validate(&worked.before, encoded)?;
+        }
+        Ok(worked)
+    }
+
+    fn validate(&self, before: &State, encoded: &Encoded) -> Result<()> {
         let candidate = Candidate {
-            before: core.write.state(),
+            before,
             after: &encoded.next,
             ordinals: &encoded.changes,
             counts: &encoded.counts,

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 impl Producer {
     /// Starts a snapshot of the version just committed when it is due and none is being written.
     pub(crate) fn start_snapshot_if_due(&self, core: &Core) -> bool {
-        let every = self.shared.settings.snapshot_every;
+        let every = self.shared.settings.snapshot_every();
         let state = core.write.state();
         let last = self.shared.last_snapshot.load(Ordering::Acquire);
         let due = last == 0 || self.shared.commits() >= last.saturating_add(every);

@@ -59,4 +59,4 @@ pub use shape::Shape;
 pub use state::State;
 pub use typed::{Declarations, Encoder, OwnedRef, RecordRef, RecordType, Typed};
 pub use view::{Field, ListIter, ListView, MapIter, MapView, View};
-pub use write::{Counts, Cycle, Encoded, Mode, Savepoint, WriteState, show_position};
+pub use write::{Admission, Counts, Cycle, Encoded, Mode, Savepoint, WriteState, show_position};

@@ -6,6 +6,7 @@
 //! failures.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use grotto_env::Clock;
@@ -67,6 +68,8 @@ pub struct CircuitBreaker {
     inner: Mutex<Inner>,
     /// What went wrong last.
     reason: Mutex<String>,
+    /// Times that it opened.
+    trips: AtomicU64,
 }
 
 impl CircuitBreaker {
@@ -77,7 +80,13 @@ impl CircuitBreaker {
             options,
             inner: Mutex::new(Inner::Closed { failures: 0 }),
             reason: Mutex::default(),
+            trips: AtomicU64::new(0),
         }
+    }
+
+    /// How often it opened, failed probes included.
+    pub fn trips(&self) -> u64 {
+        self.trips.load(Ordering::Relaxed)
     }
 
     /// The state now; an open breaker whose time is over reports half-open.
@@ -167,7 +176,10 @@ impl CircuitBreaker {
             Inner::Closed { failures } if failures + 1 < self.options.failures => Inner::Closed {
                 failures: failures + 1,
             },
-            Inner::Closed { .. } | Inner::HalfOpen { .. } => Inner::Open { until },
+            Inner::Closed { .. } | Inner::HalfOpen { .. } => {
+                self.trips.fetch_add(1, Ordering::Relaxed);
+                Inner::Open { until }
+            }
             open @ Inner::Open { .. } => open,
         };
     }
@@ -208,8 +220,9 @@ mod tests {
         assert!(call(&breaker, None), "a success starts the count again");
         assert!(call(&breaker, DOWN) && call(&breaker, DOWN));
         assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(breaker.trips(), 0);
         assert!(call(&breaker, DOWN));
-        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!((breaker.state(), breaker.trips()), (BreakerState::Open, 1));
         let refusal = breaker.try_pass().unwrap_err();
         assert_eq!(refusal.kind(), ErrorKind::Unavailable);
         assert!(refusal.message().ends_with("scripted"), "{refusal}");
@@ -242,6 +255,7 @@ mod tests {
         (0..3).for_each(|_| assert!(call(&breaker, DOWN)));
         clock.advance(Duration::from_secs(11));
         assert!(call(&breaker, DOWN));
+        assert_eq!(breaker.trips(), 2);
         clock.advance(Duration::from_secs(9));
         assert!(!call(&breaker, None));
         clock.advance(Duration::from_secs(1));

@@ -1,13 +1,13 @@
 //! One object store: small operations with deadlines, and errors that say what to do.
 //!
-//! Owns: opening a backend, time limits, the mapping of the backend's answers. Never: knows the
-//! layout of a dataset.
+//! Owns: opening a backend, time limits, the mapping of the backend's answers. Never: knows a dataset's layout.
 
-use std::fmt;
-use std::future::Future;
-use std::path::{Path as FsPath, PathBuf};
-use std::sync::Arc;
-
+use crate::breaker::{BreakerState, CircuitBreaker};
+use crate::confirm::Confirm;
+use crate::error::{Error, Result, from_host, from_store};
+use crate::folder::{Folder, FolderSync, SystemSync, create_root};
+use crate::location::StoreUrl;
+use crate::options::StoreOptions;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use grotto_env::Env;
@@ -16,13 +16,10 @@ use object_store::path::Path;
 use object_store::{
     Error as ObjectError, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
-
-use crate::breaker::{BreakerState, CircuitBreaker};
-use crate::confirm::Confirm;
-use crate::error::{Error, Result, from_host, from_store};
-use crate::folder::{Folder, FolderSync, SystemSync, create_root};
-use crate::location::StoreUrl;
-use crate::options::StoreOptions;
+use std::fmt;
+use std::future::Future;
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
 
 /// An open store. Cheap to clone; all clones share one backend.
 #[derive(Clone)]
@@ -130,6 +127,11 @@ impl Store {
     /// How it waits and tries again.
     pub fn options(&self) -> &StoreOptions {
         &self.options
+    }
+
+    /// How often the breaker opened.
+    pub fn breaker_trips(&self) -> u64 {
+        self.breaker.as_ref().map_or(0, |breaker| breaker.trips())
     }
 
     /// What the breaker does with the next call; closed where there is none.

@@ -107,7 +107,7 @@ pub use grotto_store as store;
 
 pub use grotto_consumer::{Attached, Consumer};
 pub use grotto_format::schema::{self, Schema};
-pub use grotto_producer::Producer;
+pub use grotto_producer::{Pipeline, PipelineOptions, Producer};
 pub use grotto_state::{
     Declarations, Encoder, Field, Key, KeyValue, NoKey, OwnedRef, Record, RecordRef, RecordType,
     State, Typed, View,

@@ -49,7 +49,7 @@ struct Operation<'a> {
     key: Option<&'a RawValue>,
 }
 
-pub(super) fn change(
+pub(crate) fn change(
     line: &[u8],
     builder: &mut FlatBuilder,
     schema: &Schema,

@@ -44,6 +44,7 @@ pub use codec::{MAX_KEY, MAX_POSITIONS, MAX_SOURCE};
 pub use entry::{ReadEntry, RejectedChange, WalChange, WalEntry, WalKeyPart};
 pub use open::{Damage, Recovery};
 pub use options::WalOptions;
+pub(crate) use turn::reject;
 
 use crate::{Error, Result};
 use append::Writer;
@@ -79,6 +80,16 @@ impl Wal {
     /// Bytes of all files of the log.
     pub fn bytes(&self) -> u64 {
         self.index.lock().bytes()
+    }
+
+    /// How it is kept.
+    pub fn options(&self) -> &WalOptions {
+        &self.options
+    }
+
+    /// Bytes that are left of the disk budget.
+    pub fn room(&self) -> u64 {
+        self.options.max_bytes.saturating_sub(self.bytes())
     }
 
     /// Whether so many more bytes are within the disk budget.

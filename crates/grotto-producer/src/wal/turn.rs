@@ -108,7 +108,8 @@ fn text_of(change: &WalChange, schema: &Schema) -> Result<String, String> {
     }
 }
 
-fn reject(change: &WalChange, schema: &Schema, reason: String) -> RejectedChange {
+/// A change that cannot be applied, with what a sender would send to try it again.
+pub(crate) fn reject(change: &WalChange, schema: &Schema, reason: String) -> RejectedChange {
     let type_name = schema.get(TypeId(change.type_id())).name.clone();
     let text = text_of(change, schema).unwrap_or_else(|error| format!("(unreadable: {error})"));
     let text = match change {

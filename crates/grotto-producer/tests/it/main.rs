@@ -16,6 +16,7 @@ mod handles;
 mod interrupted;
 mod kit;
 mod lines;
+mod pipeline;
 mod positions;
 mod restore;
 mod schemas;

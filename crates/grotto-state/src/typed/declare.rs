@@ -14,7 +14,7 @@ use std::collections::HashMap;
 /// ```ignore
 /// let schema = Declarations::new().with::<City>().with::<Country>().schema()?;
 /// ```
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Declarations {
     list: Vec<Declaration>,
     /// What each name stands for, to tell a type met again from another one of its name.

@@ -4,6 +4,7 @@
 //! rolling it back.
 
 use super::Children;
+use super::admission::{check_changeable, check_top_level};
 use super::as_is::Compared;
 use super::bulk::Bulk;
 use super::flatkey::{FlatKey, key_bytes};
@@ -205,18 +206,10 @@ impl Cycle {
                 self.mode
             )));
         }
-        let name = &self.schema.get(id).name;
-        if !self.is_top_level(id) {
-            return Err(StateError::Invalid(format!(
-                "type {name} has no primary key and other types refer to it: its records come with those that refer to them"
-            )));
+        match mode {
+            Mode::Full => check_top_level(&self.schema, id, self.is_top_level(id)),
+            Mode::Incremental => check_changeable(&self.schema, id, self.is_top_level(id)),
         }
-        if mode == Mode::Incremental && self.schema.get(id).key().is_none() {
-            return Err(StateError::Invalid(format!(
-                "type {name} has no primary key: only full-state cycles can change it"
-            )));
-        }
-        Ok(())
     }
 
     /// Full cycles: adds a record in flat form. `position` is its number in the source.

@@ -7,6 +7,7 @@
 //! **Invariant:** between cycles, the content index holds exactly the live records of unkeyed types
 //! and every reference count equals the number of references from live records.
 
+mod admission;
 mod alloc;
 mod as_is;
 mod bits;
@@ -28,6 +29,7 @@ mod stage;
 mod staging;
 mod table;
 
+pub use admission::Admission;
 pub use cycle::{Cycle, Mode, Savepoint};
 pub use finish::{Counts, Encoded};
 pub use sources::show_position;
@@ -63,8 +65,8 @@ impl Children {
     }
 }
 
-/// The committed state of a producer.
-#[derive(Debug)]
+/// The committed state of a producer. A copy shares all that neither it nor the original changes.
+#[derive(Clone, Debug)]
 pub struct WriteState {
     state: Arc<State>,
     segments: SegmentOptions,
@@ -143,9 +145,20 @@ impl WriteState {
 
     /// Makes the outcome of a cycle the committed state, after its log entry was created.
     pub fn advance(&mut self, encoded: Encoded) {
-        let Encoded { next, advance, .. } = encoded;
         // A cycle that is still held keeps what it began with: then this copies what changes, no more.
-        let mut old = Arc::unwrap_or_clone(std::mem::take(&mut self.children));
+        let children = Arc::unwrap_or_clone(std::mem::take(&mut self.children));
+        *self = self.after(children, &encoded);
+    }
+
+    /// What [`advance`](Self::advance) will make of this once the log entry is created: the next cycle can begin
+    /// there before. Both share all that the cycle did not change.
+    #[must_use]
+    pub fn ahead(&self, encoded: &Encoded) -> Self {
+        self.after(Vec::clone(&self.children), encoded)
+    }
+
+    fn after(&self, mut old: Vec<Children>, encoded: &Encoded) -> Self {
+        let (next, advance) = (&encoded.next, &encoded.advance);
         let mut children = Vec::with_capacity(advance.len());
         for (position, advance) in advance.iter().enumerate() {
             let id = TypeId(position as u16);
@@ -163,13 +176,16 @@ impl WriteState {
             }
             of_type.by_content.reserve(advance.remember.len());
             for (ordinal, hash) in &advance.remember {
-                let rehash = |ordinal| value_hash(&next, id, ordinal);
+                let rehash = |ordinal| value_hash(next, id, ordinal);
                 of_type.by_content.insert(*hash, *ordinal, rehash);
             }
             children.push(of_type);
         }
-        self.children = Arc::new(children);
-        self.state = next;
+        Self {
+            state: Arc::clone(next),
+            segments: self.segments,
+            children: Arc::new(children),
+        }
     }
 }
 

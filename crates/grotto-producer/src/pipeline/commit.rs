@@ -1,0 +1,213 @@
+//! Making submissions durable.
+//!
+//! Owns: group commit, and what a repeated submission is. Never: publishes.
+
+use super::inner::{Inner, Phase};
+use super::letters::{self, Letter};
+use super::queue::Queued;
+use super::room::Submission;
+use crate::wal::WalEntry;
+use crate::{Error, ErrorKind, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Bytes of a group: large enough that a sync pays, small enough that nobody waits long for others.
+const GROUP_BYTES: usize = 4 << 20;
+
+/// Submissions of one group.
+struct Group {
+    /// Those that go into the log, in order.
+    fresh: Vec<Submission>,
+    /// Those whose key is known: with the entry, or with the position in `fresh`.
+    repeated: Vec<(Submission, Known)>,
+}
+
+#[derive(Clone, Copy)]
+enum Known {
+    Entry(u64),
+    InGroup(usize),
+}
+
+/// Makes submissions durable until the pipeline ends.
+pub(super) async fn run(inner: Arc<Inner>) {
+    while let Some(group) = inner.next_group().await {
+        inner.commit_group(group).await;
+        inner.room.lock().settled();
+    }
+    inner.queue_filled.notify_one();
+}
+
+impl Inner {
+    /// Waits for submissions; `None` when none will come.
+    async fn next_group(&self) -> Option<Vec<Submission>> {
+        loop {
+            if self.phase() >= Phase::Ended {
+                return None;
+            }
+            let group = self.room.lock().take_group(self.group_bytes());
+            if !group.is_empty() {
+                self.room_freed.notify_waiters();
+                return Some(group);
+            }
+            if self.phase() == Phase::Draining && self.room.lock().is_idle() {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                () = self.reached(Phase::Ended) => {}
+                () = self.room_filled.notified() => {}
+            }
+        }
+    }
+
+    /// Bytes of the next group: never more than the log has room for. Without a log, what is acknowledged has to
+    /// have room in memory.
+    fn group_bytes(&self) -> Option<usize> {
+        match self.wal() {
+            Some(wal) => {
+                let room = usize::try_from(wal.room()).unwrap_or(usize::MAX);
+                (room > 0).then_some(GROUP_BYTES.min(room))
+            }
+            None => {
+                let batching = self.options.lock().batching;
+                let fits = self.queue.lock().has_room(1, 0, &batching);
+                fits.then_some(GROUP_BYTES)
+            }
+        }
+    }
+
+    async fn commit_group(self: &Arc<Self>, submissions: Vec<Submission>) {
+        let group = self.sort(submissions);
+        let entries: Vec<Arc<WalEntry>> =
+            group.fresh.iter().map(|s| Arc::clone(&s.entry)).collect();
+        let of_refused = |s: &Submission| -> Vec<Letter> {
+            s.refused
+                .iter()
+                .map(|refused| letters::of_refused(&s.entry, refused))
+                .collect()
+        };
+        let letters = group.fresh.iter().flat_map(of_refused).collect();
+        let inner = Arc::clone(self);
+        let append = move || {
+            // Whoever sent what was refused is told so, whether or not this works.
+            _ = inner.bury(letters);
+            inner.append(&entries)
+        };
+        let first = match self.env.blocking(append).await {
+            Ok(first) => first,
+            Err(error) => Err(Error::internal(format!("the log stopped: {error}"))),
+        };
+        match first {
+            Ok(first) => self.acknowledge(group, first),
+            Err(error) if error.kind() == ErrorKind::Overloaded => self.wait_for_room(group).await,
+            Err(error) => self.refuse(group, &error),
+        }
+    }
+
+    /// The log is full: all who were to go into it wait until something of it is published.
+    async fn wait_for_room(&self, group: Group) {
+        let freed = self.room_freed.notified();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        let repeated = group.repeated.into_iter().map(|(submission, _)| submission);
+        self.room
+            .lock()
+            .put_in_front(group.fresh.into_iter().chain(repeated));
+        self.log_is_full.store(true, Ordering::Release);
+        tokio::select! {
+            biased;
+            () = self.reached(Phase::Ended) => {}
+            () = freed => {}
+        }
+        self.log_is_full.store(false, Ordering::Release);
+    }
+
+    /// Tells those apart that were sent before.
+    fn sort(&self, submissions: Vec<Submission>) -> Group {
+        let mut group = Group {
+            fresh: Vec::with_capacity(submissions.len()),
+            repeated: Vec::new(),
+        };
+        let wal = self.wal();
+        let mut keys: HashMap<String, usize> = HashMap::new();
+        for submission in submissions {
+            let Some(key) = submission.entry.key.clone() else {
+                group.fresh.push(submission);
+                continue;
+            };
+            let in_log = wal.as_ref().and_then(|wal| wal.known_key(&key));
+            let known = in_log.map(Known::Entry);
+            match known.or_else(|| keys.get(&key).copied().map(Known::InGroup)) {
+                Some(known) => group.repeated.push((submission, known)),
+                None => {
+                    keys.insert(key, group.fresh.len());
+                    group.fresh.push(submission);
+                }
+            }
+        }
+        group
+    }
+
+    /// Appends to the log; the number of the first entry.
+    fn append(&self, entries: &[Arc<WalEntry>]) -> Result<u64> {
+        match self.wal() {
+            Some(wal) if !entries.is_empty() => Ok(*wal.append(entries)?.start()),
+            None if self.is_logged() => Err(self.ended()),
+            _ => Ok(self.queue.lock().last() + 1),
+        }
+    }
+
+    fn acknowledge(&self, group: Group, first: u64) {
+        let (batching, only_here) = (self.options.lock().batching, !self.is_logged());
+        let now = self.env.clock.monotonic();
+        {
+            let mut queue = self.queue.lock();
+            let spills = queue.spills;
+            for (number, submission) in (first..).zip(&group.fresh) {
+                let queued = Queued {
+                    number,
+                    entry: Arc::clone(&submission.entry),
+                    rejected: Arc::default(),
+                    arrived: submission.arrived,
+                };
+                queue.push(queued, &batching, only_here);
+            }
+            self.metrics.spilled.inc_by(queue.spills - spills);
+        }
+        self.queue_filled.notify_one();
+        for (submission, known) in group.repeated {
+            self.metrics.repeated.inc();
+            let number = match known {
+                Known::Entry(number) => number,
+                Known::InGroup(position) => first + position as u64,
+            };
+            _ = submission.reply.send(Ok(number));
+        }
+        for (number, submission) in (first..).zip(group.fresh) {
+            let waited = now.saturating_sub(submission.arrived);
+            self.metrics.to_durable.observe(waited.as_secs_f64());
+            self.metrics
+                .acknowledged
+                .inc_by(submission.records() as u64);
+            // Who does not wait for the answer has submitted all the same.
+            _ = submission.reply.send(Ok(number));
+        }
+    }
+
+    fn refuse(&self, group: Group, error: &Error) {
+        self.metrics.wal_failures.inc();
+        tracing::warn!(dataset = self.name, %error, "submissions could not be made durable");
+        for (submission, known) in group.repeated {
+            let told = match known {
+                Known::Entry(number) => Ok(number),
+                Known::InGroup(_) => Err(error.clone()),
+            };
+            _ = submission.reply.send(told);
+        }
+        for submission in group.fresh {
+            self.metrics.refused.inc_by(submission.records() as u64);
+            _ = submission.reply.send(Err(error.clone()));
+        }
+    }
+}

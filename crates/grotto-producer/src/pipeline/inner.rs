@@ -1,0 +1,247 @@
+//! What the tasks of a pipeline share.
+//!
+//! Owns: where the pipeline is in its life, its condition, and what it says of itself. Never: takes in or
+//! publishes.
+
+use super::limiter::Limiter;
+use super::metrics::PipelineMetrics;
+use super::options::PipelineOptions;
+use super::progress::Progress;
+use super::publish::Command;
+use super::queue::Queue;
+use super::room::Room;
+use super::status::{Condition, PipelineStatus, State};
+use crate::builder::ProducerBuilder;
+use crate::dead_letter::DeadLetters;
+use crate::wal::Wal;
+use crate::{Error, Producer, Published, Result};
+use grotto_env::Env;
+use grotto_state::Admission;
+use grotto_store::BreakerState;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, broadcast, mpsc, watch};
+
+/// Ends the tasks of a pipeline with the last handle to it.
+pub(super) struct Running(pub(super) Arc<Inner>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.set_phase(Phase::Ended);
+    }
+}
+
+/// Where a pipeline is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Running,
+    Draining,
+    Ended,
+    /// No task runs any more, and the log is free.
+    Closed,
+}
+
+/// What all tasks of a pipeline share.
+pub(super) struct Inner {
+    pub(super) name: String,
+    /// What the numbers of the log's entries are positions of; `None` without a log.
+    pub(super) source: Option<Arc<str>>,
+    pub(super) env: Env,
+    pub(super) builder: ProducerBuilder,
+    pub(super) admission: Admission,
+    pub(super) options: Mutex<PipelineOptions>,
+    pub(super) limiter: Mutex<Arc<Limiter>>,
+    /// Gone when the pipeline has ended, so that the next one can have it.
+    pub(super) wal: Mutex<Option<Arc<Wal>>>,
+    pub(super) dead_letters: Option<Arc<DeadLetters>>,
+    pub(super) metrics: PipelineMetrics,
+    pub(super) phase: watch::Sender<Phase>,
+
+    pub(super) room: Mutex<Room>,
+    /// Somebody came into the room, or there is more room behind it.
+    pub(super) room_filled: Notify,
+    /// Somebody left the room, or the log has room again.
+    pub(super) room_freed: Notify,
+    /// Somebody who left the room found the log full, and waits.
+    pub(super) log_is_full: AtomicBool,
+
+    pub(super) queue: Mutex<Queue>,
+    pub(super) queue_filled: Notify,
+    /// Entries up to here are wanted at once.
+    pub(super) flush: AtomicU64,
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+
+    pub(super) progress: Mutex<Progress>,
+    pub(super) published: broadcast::Sender<Arc<Published>>,
+    pub(super) state: Mutex<State>,
+    pub(super) producer: Mutex<Option<Producer>>,
+    /// The last entry whose number a log entry names.
+    pub(super) committed: AtomicU64,
+}
+
+impl Inner {
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Moves on in life; never back.
+    pub(super) fn set_phase(&self, phase: Phase) {
+        let moved = self.phase.send_if_modified(|present| {
+            let moves = *present < phase;
+            *present = phase.max(*present);
+            moves
+        });
+        if moved {
+            self.set_condition(Condition::Ended, None);
+            self.room_filled.notify_one();
+            self.room_freed.notify_waiters();
+            self.queue_filled.notify_one();
+        }
+    }
+
+    /// Waits until the pipeline is in this phase, or further.
+    pub(super) async fn reached(&self, phase: Phase) {
+        // The sender lives as long as this.
+        _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+
+    /// Waits so long, unless the pipeline ends.
+    pub(super) async fn pause(&self, time: Duration) {
+        tokio::select! {
+            biased;
+            () = self.reached(Phase::Ended) => {}
+            () = self.env.sleep(time) => {}
+        }
+    }
+
+    /// Changes the condition, unless the pipeline has failed or ended for good, and says so once.
+    pub(super) fn set_condition(&self, condition: Condition, reason: Option<String>) {
+        let condition = match self.phase() {
+            Phase::Running => condition,
+            // It goes on publishing, or trying to.
+            Phase::Draining => Condition::Draining,
+            Phase::Ended | Phase::Closed => Condition::Ended,
+        };
+        let now_ms = self.env.clock.wall_ms();
+        if !self.state.lock().set(condition, reason.clone(), now_ms) {
+            return;
+        }
+        let dataset = &self.name;
+        match reason {
+            Some(reason) => tracing::warn!(dataset, %condition, reason, "the pipeline changed"),
+            None => tracing::info!(dataset, %condition, "the pipeline changed"),
+        }
+    }
+
+    pub(super) fn ended(&self) -> Error {
+        if let Some(error) = &self.state.lock().failure {
+            return error.clone();
+        }
+        Error::unavailable(format!("the pipeline of dataset {} has ended", self.name))
+    }
+
+    pub(super) fn not_open(&self) -> Error {
+        let reason = self.state.lock().reason.clone();
+        let reason = reason.unwrap_or_else(|| "the dataset is being opened".to_owned());
+        Error::unavailable(reason)
+    }
+
+    pub(super) async fn published(&self, number: u64) -> Result<u64> {
+        let told = self.progress.lock().wait(number);
+        told.await.map_err(|_| self.ended())?
+    }
+
+    /// Tells all who wait that nothing more comes.
+    pub(super) fn end_all(&self, error: &Error) {
+        for submission in self.room.lock().clear() {
+            _ = submission.reply.send(Err(error.clone()));
+        }
+        self.progress.lock().end(error.clone());
+        self.room_freed.notify_waiters();
+    }
+
+    /// Nothing more can be done, and somebody has to look at it.
+    pub(super) fn fail(&self, error: &Error) {
+        tracing::error!(dataset = self.name, %error, "the pipeline stops");
+        self.state.lock().fail(error, self.env.clock.wall_ms());
+        self.end_all(error);
+    }
+
+    /// Acknowledged entries that no log entry covers.
+    pub(super) fn left(&self) -> u64 {
+        match self.is_logged() {
+            true => {
+                let last = self.queue.lock().last();
+                last.saturating_sub(self.committed.load(Ordering::Acquire))
+            }
+            false => 0,
+        }
+    }
+
+    pub(super) fn wal(&self) -> Option<Arc<Wal>> {
+        self.wal.lock().clone()
+    }
+
+    /// Whether there is, or was, a write-ahead log.
+    pub(super) fn is_logged(&self) -> bool {
+        self.source.is_some()
+    }
+
+    pub(super) fn status(&self) -> PipelineStatus {
+        let now = self.env.clock.monotonic();
+        let (waiting_records, waiting_bytes) = {
+            let room = self.room.lock();
+            (room.records(), room.bytes())
+        };
+        let producer = self.producer.lock().clone();
+        let wal = self.wal();
+        let wal_failed = wal.as_ref().and_then(|wal| wal.failed());
+        let state = self.state.lock();
+        let queue = self.queue.lock();
+        let lag = queue
+            .oldest()
+            .map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        PipelineStatus {
+            dataset: self.name.clone(),
+            condition: state.condition,
+            reasons: state.reason.iter().cloned().chain(wal_failed).collect(),
+            since_ms: state.since_ms,
+            version: producer
+                .map(|producer| producer.version())
+                .filter(|version| *version > 0),
+            published_ms: state.published_ms,
+            waiting_records,
+            waiting_bytes,
+            pending_entries: queue.entries(),
+            pending_records: queue.records(),
+            pending_bytes: queue.bytes(),
+            spilled: queue.spilled().is_some(),
+            lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+            wal_bytes: wal.map(|wal| wal.bytes()),
+            failures: state.failures,
+            breaker: self.builder.store.breaker(),
+        }
+    }
+
+    /// Sets the gauges to what is now.
+    pub(super) fn sample(&self) {
+        let status = self.status();
+        let metrics = &self.metrics;
+        metrics.waiting_records.set(status.waiting_records as i64);
+        metrics.pending_records.set(status.pending_records as i64);
+        metrics.pending_bytes.set(status.pending_bytes as i64);
+        metrics.pending_entries.set(status.pending_entries as i64);
+        metrics.wal_bytes.set(status.wal_bytes.unwrap_or(0) as i64);
+        metrics.wal_lag.set(self.left() as i64);
+        metrics
+            .breaker_trips
+            .set(self.builder.store.breaker_trips() as i64);
+        metrics.breaker.set(match status.breaker {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        });
+    }
+}

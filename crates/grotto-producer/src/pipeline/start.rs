@@ -1,0 +1,198 @@
+//! Starting a pipeline.
+//!
+//! Owns: opening the log and the dead letters, and the tasks, which it starts again when they panic. Never:
+//! waits for the store.
+
+use super::commit;
+use super::inner::{Inner, Phase, Running};
+use super::publish::{AFTER_PANIC, Command};
+use super::{Pipeline, PipelineOptions};
+use super::{limiter::Limiter, metrics::PipelineMetrics, status::State};
+use crate::builder::ProducerBuilder;
+use crate::dead_letter::{DeadLetterOptions, DeadLetters};
+use crate::wal::Wal;
+use crate::{Error, ErrorKind, Result};
+use grotto_env::{AppendFiles, SystemFiles};
+use grotto_format::Schema;
+use grotto_state::Admission;
+use parking_lot::Mutex;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
+
+/// Versions that a slow subscriber may be behind.
+const REMEMBERED_VERSIONS: usize = 256;
+
+/// Settings of a pipeline; see [`ProducerBuilder::pipeline`].
+pub struct PipelineBuilder {
+    builder: ProducerBuilder,
+    options: PipelineOptions,
+    files: Arc<dyn AppendFiles>,
+    dead_letters: Option<(PathBuf, DeadLetterOptions)>,
+}
+
+impl fmt::Debug for PipelineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PipelineBuilder({:?})", self.builder)
+    }
+}
+
+impl ProducerBuilder {
+    /// A pipeline that takes submissions in and publishes them, instead of a producer whose cycles the caller
+    /// runs.
+    #[must_use]
+    pub fn pipeline(self, options: PipelineOptions) -> PipelineBuilder {
+        PipelineBuilder {
+            builder: self,
+            options,
+            files: Arc::new(SystemFiles),
+            dead_letters: None,
+        }
+    }
+}
+
+impl PipelineBuilder {
+    /// Keeps what cannot be applied in files of this folder. Without one it is only logged.
+    #[must_use]
+    pub fn dead_letters(mut self, folder: impl Into<PathBuf>, options: DeadLetterOptions) -> Self {
+        self.dead_letters = Some((folder.into(), options));
+        self
+    }
+
+    /// Another file system for the log and the dead letters: for tests and simulations.
+    #[must_use]
+    pub fn files(mut self, files: Arc<dyn AppendFiles>) -> Self {
+        self.files = files;
+        self
+    }
+
+    /// Starts the pipeline. It takes submissions in at once; the store is asked in the background, for as long as
+    /// it takes.
+    ///
+    /// # Errors
+    /// `NoSchema` when none was given; `Invalid` when declared structs make no schema, or there is no tokio runtime
+    /// with timers around the call; `Busy` when another process has the log; `Corrupt` when the log is damaged
+    /// before its end; `Unavailable` when the disk does not answer.
+    pub async fn start(mut self) -> Result<Pipeline> {
+        grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
+        let schema = Arc::new(self.builder.take_schema()?);
+        self.builder = self.builder.schema(Schema::clone(&schema));
+        let env = self.builder.store.env().clone();
+        let (wal, dead_letters) = self.open_files(&schema).await?;
+        let (commands, to_obey) = mpsc::unbounded_channel();
+        let clock = Arc::clone(&env.clock);
+        let inner = Arc::new(Inner {
+            name: self.builder.name.clone(),
+            source: wal.as_ref().map(|wal| format!("wal:{}", wal.id()).into()),
+            admission: Admission::new(schema),
+            limiter: Mutex::new(Arc::new(Limiter::new(self.options.rate, clock))),
+            options: Mutex::new(self.options),
+            builder: self.builder,
+            wal: Mutex::new(wal),
+            dead_letters,
+            metrics: PipelineMetrics::new(),
+            phase: watch::Sender::new(Phase::Running),
+            room: Mutex::default(),
+            room_filled: Notify::new(),
+            room_freed: Notify::new(),
+            log_is_full: AtomicBool::new(false),
+            queue: Mutex::default(),
+            queue_filled: Notify::new(),
+            flush: AtomicU64::new(0),
+            commands,
+            progress: Mutex::default(),
+            published: broadcast::Sender::new(REMEMBERED_VERSIONS),
+            state: Mutex::new(State::new(env.clock.wall_ms())),
+            producer: Mutex::new(None),
+            committed: AtomicU64::new(0),
+            env,
+        });
+        if let Some(wal) = inner.wal() {
+            // Known before the store is: what is appended from now on comes behind it.
+            inner.queue.lock().begin(0, wal.last());
+        }
+        inner.start_tasks(to_obey);
+        Ok(Pipeline {
+            _running: Arc::new(Running(Arc::clone(&inner))),
+            inner,
+        })
+    }
+
+    async fn open_files(
+        &self,
+        schema: &Arc<Schema>,
+    ) -> Result<(Option<Arc<Wal>>, Option<Arc<DeadLetters>>)> {
+        let env = self.builder.store.env().clone();
+        let (files, schema) = (Arc::clone(&self.files), Arc::clone(schema));
+        let (folder, options) = (self.options.wal_dir.clone(), self.options.wal.clone());
+        let (letters, random) = (self.dead_letters.clone(), Arc::clone(&env.random));
+        let open = move || -> Result<_> {
+            let wal = match folder {
+                Some(folder) => {
+                    let nonce = || random.nonce();
+                    let (wal, recovery) =
+                        Wal::open(Arc::clone(&files), &folder, &schema, options, nonce)?;
+                    tracing::info!(?recovery, folder = %folder.display(), "write-ahead log opened");
+                    Some(Arc::new(wal))
+                }
+                None => None,
+            };
+            let letters =
+                letters.map(|(folder, options)| DeadLetters::open(files, &folder, options));
+            Ok((wal, letters.transpose()?.map(Arc::new)))
+        };
+        let opened = env.blocking(open).await;
+        opened.map_err(|e| Error::internal(format!("opening the write-ahead log stopped: {e}")))?
+    }
+}
+
+impl Inner {
+    fn start_tasks(self: &Arc<Self>, to_obey: mpsc::UnboundedReceiver<Command>) {
+        let commands = Arc::new(tokio::sync::Mutex::new(to_obey));
+        let inner = Arc::clone(self);
+        let publishing = Arc::clone(self).survive("publishing", move || {
+            let (inner, commands) = (Arc::clone(&inner), Arc::clone(&commands));
+            async move {
+                // A store that does not answer must not hold up the end. What was begun is settled by the next
+                // start.
+                tokio::select! {
+                    biased;
+                    () = inner.reached(Phase::Ended) => {}
+                    () = Arc::clone(&inner).publish_all(&commands) => {}
+                }
+            }
+        });
+        let inner = Arc::clone(self);
+        let taking_in =
+            Arc::clone(self).survive("taking in", move || commit::run(Arc::clone(&inner)));
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::join!(publishing, taking_in);
+            inner.end_all(&inner.ended());
+            *inner.wal.lock() = None;
+            inner.set_phase(Phase::Closed);
+        });
+    }
+
+    /// Runs a task until it ends by itself. A panic of it is a defect; what is acknowledged is on the disk, so it
+    /// is said aloud and the task begins again.
+    async fn survive<F>(self: Arc<Self>, what: &'static str, task: impl Fn() -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        while let Err(error) = tokio::spawn(task()).await {
+            if !error.is_panic() {
+                // The runtime goes down.
+                return;
+            }
+            self.metrics.panics.inc();
+            tracing::error!(dataset = self.name, %error, "{what} panicked and begins again");
+            self.queue.lock().untake();
+            self.room.lock().settled();
+            self.pause(AFTER_PANIC).await;
+        }
+    }
+}

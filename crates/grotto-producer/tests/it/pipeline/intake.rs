@@ -1,0 +1,173 @@
+//! Tests of what a pipeline takes in, and what it says to those who submit.
+
+use super::{Bench, city, put};
+use grotto_producer::{ErrorKind, Pipeline};
+
+fn refused_line(pipeline: &Pipeline, line: &[u8]) -> String {
+    let mut batch = pipeline.batch();
+    let error = batch.add_line(line, Some("City"), 7).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(batch.is_empty());
+    error.to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_are_records_or_changes_and_what_is_neither_is_refused() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    let mut batch = pipeline.batch();
+    for line in [
+        r#"{"id":1,"name":"Bern"}"#,
+        r#"{"op":"upsert","type":"City","record":{"id":2,"name":"Basel"}}"#,
+        r#"{"op":"delete","key":1}"#,
+        "  ",
+    ] {
+        batch.add_line(line.as_bytes(), Some("City"), 1).unwrap();
+    }
+    assert_eq!(batch.len(), 3);
+    pipeline
+        .submit(batch)
+        .await
+        .unwrap()
+        .published()
+        .await
+        .unwrap();
+    assert_eq!(bench.published().await, [(2, "Basel".into())]);
+
+    let said = refused_line(&pipeline, br#"{"id":"one"}"#);
+    assert!(
+        said.contains("City.id") && said.contains("expected long"),
+        "{said}"
+    );
+    let said = refused_line(&pipeline, br#"{"op":"delete","key":"x"}"#);
+    assert!(said.contains("expected"), "{said}");
+    refused_line(&pipeline, b"\xff\xfe");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_key_again_is_the_same_submission() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    let keyed = |id, name, key: &str| {
+        let mut batch = city(&pipeline, id, name);
+        batch.set_key(key).unwrap();
+        batch
+    };
+    // Within one group, and later.
+    let mut first = pipeline.submit(keyed(1, "Bern", "k")).await.unwrap();
+    let mut second = pipeline.submit(keyed(1, "Basel", "k")).await.unwrap();
+    assert_eq!(
+        first.durable().await.unwrap(),
+        second.durable().await.unwrap()
+    );
+    first.published().await.unwrap();
+    let mut third = pipeline.submit(keyed(1, "Chur", "k")).await.unwrap();
+    assert_eq!(third.durable().await.unwrap(), 1);
+    assert_eq!(third.published().await.unwrap(), 1);
+    drop(pipeline);
+    let pipeline = bench.start_again().await;
+    let mut batch = city(&pipeline, 1, "Genf");
+    batch.set_key("k").unwrap();
+    assert_eq!(
+        pipeline
+            .submit(batch)
+            .await
+            .unwrap()
+            .durable()
+            .await
+            .unwrap(),
+        1
+    );
+    put(&pipeline, 2, "Sion").await.published().await.unwrap();
+    assert_eq!(
+        bench.published().await,
+        [(1, "Bern".into()), (2, "Sion".into())]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_batches_and_bad_keys_are_refused() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    let error = pipeline.submit(pipeline.batch()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let mut batch = city(&pipeline, 1, "Bern");
+    assert!(batch.set_key("").is_err() && batch.set_key(&"k".repeat(256)).is_err());
+    batch.set_key(&"k".repeat(255)).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn positions_of_sources_are_committed_with_their_records() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    let mut batch = city(&pipeline, 1, "Bern");
+    batch.set_position("file:a", 42);
+    pipeline
+        .submit(batch)
+        .await
+        .unwrap()
+        .published()
+        .await
+        .unwrap();
+    // Also where no record changes.
+    let mut batch = city(&pipeline, 1, "Bern");
+    batch.set_position("file:a", 99);
+    pipeline
+        .submit(batch)
+        .await
+        .unwrap()
+        .published()
+        .await
+        .unwrap();
+    let positions = pipeline.producer().unwrap().positions();
+    assert_eq!(positions.get("file:a"), Some(&99));
+    assert!(
+        positions
+            .iter()
+            .any(|(name, entry)| name.starts_with("wal:") && *entry == 2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_shutdown_nothing_is_taken_in() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    let mut last = pipeline.submit(city(&pipeline, 1, "Bern")).await.unwrap();
+    let drained = pipeline.shutdown().await;
+    assert_eq!((drained.left, drained.version), (0, Some(1)));
+    assert_eq!(
+        last.published().await.unwrap(),
+        1,
+        "what was on its way is published"
+    );
+    let error = pipeline
+        .submit(city(&pipeline, 2, "Basel"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        pipeline
+            .try_submit(city(&pipeline, 2, "x"))
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Unavailable
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_log_a_submission_is_durable_when_it_is_published() {
+    let bench = Bench::new();
+    let mut options = bench.options();
+    options.wal_dir = None;
+    options.batching.max_pending_records = 2;
+    options.waiting.max_records = 2;
+    let pipeline = bench.start(options).await;
+    let mut acks = Vec::new();
+    for id in 1..=20 {
+        acks.push(pipeline.submit(city(&pipeline, id, "x")).await.unwrap());
+    }
+    for ack in &mut acks {
+        ack.durable().await.unwrap();
+    }
+    assert_eq!(bench.published().await.len(), 20);
+}
