@@ -148,6 +148,9 @@ impl Store {
         let listing =
             self.reading(|| self.limited("list", "/", 0, self.objects.list_with_delimiter(None)));
         let folders = listing.await?.common_prefixes;
+        if folders.is_empty() {
+            self.check_root().await?;
+        }
         let mut names: Vec<String> = folders
             .iter()
             .filter_map(|folder| folder.filename().map(str::to_owned))
@@ -296,6 +299,9 @@ impl Store {
                 let next = self.limited("list", prefix.as_ref(), 0, listing.try_next());
                 match next.await? {
                     Some(meta) => paths.push(meta.location),
+                    None if paths.is_empty() => {
+                        return self.check_root().await.map(|()| (paths, true));
+                    }
                     None => return Ok((paths, true)),
                 }
             }
@@ -331,7 +337,7 @@ impl Store {
         }))
     }
 
-    /// "Not found" is only an answer while the store is there: an unmounted folder would otherwise
+    /// "Not found" and "nothing there" are only answers while the store is there: an unmounted folder would otherwise
     /// look like a dataset without news, forever.
     async fn check_root(&self) -> Result<()> {
         let Some(root) = self.root.as_ref() else {

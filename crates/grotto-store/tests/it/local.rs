@@ -128,3 +128,24 @@ async fn sweeping_a_store_in_memory_does_nothing() {
     assert!(removed.is_empty());
     assert!(dataset.leftovers().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_store_whose_folder_is_gone_has_no_empty_lists() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let url = StoreUrl::Local(folder.clone());
+    let store = Store::open_writable(&url).unwrap();
+    let dataset = Dataset::open(store.clone(), "cities").unwrap();
+    assert!(store.datasets().await.unwrap().is_empty());
+    assert!(dataset.list_versions(1..=9).await.unwrap().is_empty());
+    std::fs::remove_dir(&folder).unwrap();
+    for error in [
+        store.datasets().await.unwrap_err(),
+        dataset.list_versions(1..=9).await.unwrap_err(),
+        dataset.snapshot_entries().await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        let expected = format!("store folder {} is gone or not readable", folder.display());
+        assert_eq!(error.message(), expected);
+    }
+}
