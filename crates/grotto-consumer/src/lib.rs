@@ -71,7 +71,7 @@ mod watch;
 pub use attach::Attached;
 pub use builder::ConsumerBuilder;
 pub use consumer::Consumer;
-pub use dir::DirReport;
+pub use dir::{DirReport, is_state_mode};
 pub use error::{Error, ErrorKind, Result};
 pub use grotto_state::{Change, State, TypeChanges};
 pub use listeners::ListenerHandle;

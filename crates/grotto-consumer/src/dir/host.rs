@@ -6,6 +6,7 @@ mod access;
 mod folder;
 
 pub(crate) use access::Access;
+pub use access::is_state_mode;
 
 use folder::{Folder, Purpose};
 use grotto_env::{FileLock, FileMark, FileSystem, Locked, Mapped};

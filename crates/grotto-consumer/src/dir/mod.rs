@@ -37,6 +37,7 @@ mod verify;
 pub(crate) use check::Soundness;
 pub(crate) use current::Current;
 pub(crate) use files::Paths;
+pub use host::is_state_mode;
 pub(crate) use host::{Access, HostFiles};
 pub(crate) use read::{Held, Image, ReadError, Segments, check_exists, read_current, read_image};
 pub(crate) use trust::{Looked, look_at, verify_parts};

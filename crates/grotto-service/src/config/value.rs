@@ -4,6 +4,7 @@
 //! Never: sets a default.
 
 use bytesize::ByteSize;
+use grotto::consumer::is_state_mode;
 use grotto::store::{MAX_INLINE_BYTES, StoreUrl};
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -155,7 +156,7 @@ pub(super) fn mode<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D
 pub fn folder_mode(text: &str) -> Result<u32, String> {
     let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..b'8').contains(&b));
     match u32::from_str_radix(text, 8) {
-        Ok(mode) if octal && mode & 0o700 == 0o700 && mode & !0o755 == 0 => Ok(mode),
+        Ok(mode) if octal && is_state_mode(mode) => Ok(mode),
         _ => Err(format!(
             "expected the mode of a folder that its owner alone may write to, such as 700, 750 or 755, found {text:?}"
         )),

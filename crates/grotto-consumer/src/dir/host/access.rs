@@ -2,6 +2,12 @@
 //!
 //! Owns: modes and group of what is made there. Never: lets anybody but the owner write.
 
+/// Whether a state directory may have this mode: its owner may do everything there, and others at most read.
+#[must_use]
+pub fn is_state_mode(mode: u32) -> bool {
+    mode & 0o700 == 0o700 && mode & !0o755 == 0
+}
+
 /// Mode and group of folders and files that are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Access {
@@ -24,7 +30,7 @@ impl Access {
     /// Refuses a mode that keeps the owner out or lets others write.
     pub(crate) fn check(self) -> Result<(), String> {
         match self.mode {
-            Some(mode) if mode & 0o700 != 0o700 || mode & !0o755 != 0 => Err(format!(
+            Some(mode) if !is_state_mode(mode) => Err(format!(
                 "mode of a state directory: expected 0700 and what others may read, such as 0750 or 0755, found {mode:04o}"
             )),
             _ => Ok(()),

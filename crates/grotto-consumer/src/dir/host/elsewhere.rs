@@ -6,6 +6,7 @@
 mod access;
 
 pub(crate) use access::Access;
+pub use access::is_state_mode;
 
 use grotto_env::{FileMark, FileSystem, Locked, Mapped};
 use std::io;
