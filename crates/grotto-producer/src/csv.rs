@@ -6,27 +6,24 @@
 //! A record comes out on the line on which it begins in the file, so that messages about lines are about those of
 //! the file.
 
+mod header;
 mod lines;
 
 use crate::{Error, Result};
 use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 use grotto_format::json::MAX_TEXT;
 use grotto_format::schema::{FieldType, Schema, TypeId};
+use header::Beginning;
 use lines::Lined;
-use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
+use std::io::{self, BufReader, Chain, Cursor, Read};
 
-/// How far the header is looked through for what separates its cells.
-const LONGEST_HEADER: u64 = 64 << 10;
 /// Longest row in bytes: a quote that is never closed takes in all that follows.
 const LONGEST_ROW: u64 = MAX_TEXT as u64;
-/// What may separate cells; the first one where there are equally many.
-const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
-
 /// The NDJSON of a text of comma-separated values: give it to [`NdjsonInput`](crate::NdjsonInput) as the reader.
 ///
 /// The first line names fields of the type, in any order; fields without a column are null, and so is what an empty
-/// cell stands for. Cells are separated by commas, semicolons or tabs, whichever the header has most of; cells with
-/// a separator, a quote or a line break are quoted. Booleans are `true` and `false`, or `1` and `0`. A cell of a field
+/// cell stands for. Cells are separated by commas, semicolons or tabs, whichever the header has most of outside of
+/// quotes; cells with a separator, a quote or a line break are quoted. Empty lines count for nothing. Booleans are `true` and `false`, or `1` and `0`. A cell of a field
 /// that refers to a record of a single value is that value; records, lists and maps have no place in a cell.
 ///
 /// ```
@@ -92,35 +89,35 @@ impl<R: Read> CsvText<R> {
         Self::with_columns(input, |_| Ok(Form::Any))
     }
 
-    fn with_columns(input: R, form_of: impl Fn(&str) -> Result<Form>) -> Result<Self> {
+    fn with_columns(input: R, form_of: impl Fn(&str) -> Result<Form, String>) -> Result<Self> {
         let mut input = BufReader::new(input);
-        let mut header = Vec::new();
-        let beginning = input
-            .by_ref()
-            .take(LONGEST_HEADER)
-            .read_until(b'\n', &mut header);
-        beginning.map_err(unreadable)?;
-        let delimiter = delimiter(&header);
+        let beginning = Beginning::read(&mut input).map_err(unreadable)?;
+        let delimiter = beginning.delimiter();
+        let whole = Cursor::new(beginning.bytes).chain(input);
         let mut rows = ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(true)
-            .from_reader(Lined::new(Cursor::new(header).chain(input), LONGEST_ROW));
-        let header = rows.headers().map_err(|e| unreadable(plain(e, 1)))?;
+            .from_reader(Lined::new(whole, LONGEST_ROW));
+        let header = rows.headers().map_err(|e| unreadable(plain(e, 1)))?.clone();
+        let byte = header.position().map_or(0, csv::Position::byte);
+        let line = rows.get_mut().line_from(byte);
         let mut columns: Vec<Column> = Vec::with_capacity(header.len());
         for name in header.iter().map(str::trim) {
+            let refused = |what: String| Error::invalid(format!("line {line}{what}"));
             if name.is_empty() {
                 let number = columns.len() + 1;
-                let message = format!(
-                    "line 1: expected a name for each column, found none for number {number}"
-                );
-                return Err(Error::invalid(message));
+                return Err(refused(format!(
+                    ": expected a name for each column, found none for number {number}"
+                )));
             }
             let json = serde_json::to_vec(name).map_err(|e| Error::internal(e.to_string()))?;
             if columns.iter().any(|before| before.name == json) {
-                let message = format!("line 1: expected each column once, found {name:?} twice");
-                return Err(Error::invalid(message));
+                return Err(refused(format!(
+                    ": expected each column once, found {name:?} twice"
+                )));
             }
-            let form = form_of(name)?;
+            let form =
+                form_of(name).map_err(|what| refused(format!(", column {name:?}: {what}")))?;
             columns.push(Column { name: json, form });
         }
         if columns.is_empty() {
@@ -234,7 +231,8 @@ fn is_in_range(word: &str) -> bool {
     }
 }
 
-fn form_of(schema: &Schema, type_id: TypeId, name: &str) -> Result<Form> {
+/// How the cells of a column are written; an error says what is wrong with its name.
+fn form_of(schema: &Schema, type_id: TypeId, name: &str) -> Result<Form, String> {
     let ty = schema.get(type_id);
     let Some(position) = ty.object().and_then(|object| object.position(name)) else {
         let fields: Vec<&str> = ty
@@ -243,19 +241,15 @@ fn form_of(schema: &Schema, type_id: TypeId, name: &str) -> Result<Form> {
             .map(|field| field.name.as_str())
             .collect();
         let fields = fields.join(", ");
-        return Err(Error::invalid(format!(
-            "line 1, column {name:?}: expected a field of {}: {fields}",
-            ty.name
-        )));
+        return Err(format!("expected a field of {}: {fields}", ty.name));
     };
     let field = &ty.fields()[position];
     let scalar = match field.ty {
         FieldType::Reference(to) => schema.get(to).wrapped().ok_or_else(|| {
             let to = &schema.get(to).name;
-            Error::invalid(format!(
-                "line 1, column {name:?}: expected a field of one value, found a reference to {to}: \
-                 such records come as NDJSON"
-            ))
+            format!(
+                "expected a field of one value, found a reference to {to}: such records come as NDJSON"
+            )
         })?,
         scalar => scalar,
     };
@@ -264,14 +258,6 @@ fn form_of(schema: &Schema, type_id: TypeId, name: &str) -> Result<Form> {
         FieldType::Int | FieldType::Long | FieldType::Float | FieldType::Double => Form::Number,
         FieldType::String | FieldType::Bytes | FieldType::Reference(_) => Form::Text,
     })
-}
-
-/// What the header has most of.
-fn delimiter(header: &[u8]) -> u8 {
-    let count = |delimiter: &u8| header.iter().filter(|byte| *byte == delimiter).count();
-    // The last of equals is the largest: backwards, so that the first one is.
-    let most = DELIMITERS.into_iter().rev().max_by_key(count);
-    most.unwrap_or(b',')
 }
 
 fn unreadable(error: io::Error) -> Error {

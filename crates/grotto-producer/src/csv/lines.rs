@@ -1,7 +1,9 @@
 //! Which line of a text a byte is on.
 //!
-//! Owns: counting the lines of what is read through it, and the longest row. The CSV parser's own count is one short where lines end with
-//! two characters, and takes empty lines before a row for its beginning.
+//! Owns: counting the lines of what is read through it, and the longest row. The CSV parser's own count is
+//! one short where lines end with two characters, and takes empty lines before a row for its beginning.
+//!
+//! Lines end as they do for the parser: with a line feed, a carriage return, or both.
 
 use super::RowError;
 use std::collections::VecDeque;
@@ -15,6 +17,8 @@ pub(super) struct Lined<R> {
     offset: u64,
     /// Whether the line that is being read holds anything yet but its end.
     blank: bool,
+    /// Whether the last byte was a carriage return: a line feed may follow that ends the same line.
+    returned: bool,
     /// Offsets of line ends, and whether their lines hold nothing.
     ends: VecDeque<(u64, bool)>,
     /// Line of the last byte that was asked for, from 1.
@@ -32,6 +36,7 @@ impl<R> Lined<R> {
             inner,
             offset: 0,
             blank: true,
+            returned: false,
             ends: VecDeque::new(),
             line: 1,
         }
@@ -49,16 +54,22 @@ impl<R> Lined<R> {
 
     fn note(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            match byte {
-                b'\n' => {
-                    self.ends.push_back((self.offset, self.blank));
-                    self.blank = true;
+            let before = std::mem::replace(&mut self.returned, *byte == b'\r');
+            if *byte == b'\n' {
+                self.end_line(self.offset);
+            } else {
+                if before {
+                    self.end_line(self.offset - 1);
                 }
-                b'\r' => {}
-                _ => self.blank = false,
+                self.blank &= *byte == b'\r';
             }
             self.offset += 1;
         }
+    }
+
+    fn end_line(&mut self, at: u64) {
+        self.ends.push_back((at, self.blank));
+        self.blank = true;
     }
 }
 

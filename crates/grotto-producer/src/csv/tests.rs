@@ -38,7 +38,8 @@ fn what_is_no_value_of_its_field_is_left_to_the_decoder_as_text() {
 #[test]
 fn a_record_stands_on_the_line_on_which_it_begins() {
     let text = "id,name\n1,\"two\nlines\"\n\n\n2,b\n3,c";
-    for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = text.replace('\n', end);
         let read = read(&text).unwrap();
         let lines: Vec<&str> = read.split('\n').collect();
         let expected = [
@@ -147,4 +148,33 @@ fn text_that_is_none_is_refused_by_its_line() {
     let error = reader.read_to_end(&mut out).unwrap_err();
     assert_eq!(error.to_string(), "line 3: expected utf-8 text");
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn lines_before_the_header_hold_nothing_and_are_counted() {
+    let text = "\n\r\nid;name\n1;a\n";
+    assert_eq!(read(text).unwrap(), "\n\n\n{\"id\":1,\"name\":\"a\"}\n");
+    let expected = "line 3, column \"nmae\": expected a field of Item";
+    assert!(refusal("\n\nid,nmae\n").starts_with(expected));
+    assert!(refusal("\nid,id\n").starts_with("line 2: expected each column once"));
+}
+
+#[test]
+fn a_lone_carriage_return_ends_a_line() {
+    assert_eq!(
+        read("id,name\r1,a\r2,b").unwrap(),
+        "\n{\"id\":1,\"name\":\"a\"}\n{\"id\":2,\"name\":\"b\"}\n"
+    );
+    assert_eq!(
+        refusal("id,name\r1,a\r2,b,c\r"),
+        "line 3: expected 2 cells as in the first line, found 3"
+    );
+    // From a source that parts a carriage return from the line feed that follows.
+    let bytes = "id,name\r\n1,a\r\n2,b,c\r\n".as_bytes().chunks(1);
+    let drop_by_drop = bytes.fold(Box::new(io::empty()) as Box<dyn Read>, |before, byte| {
+        Box::new(before.chain(byte))
+    });
+    let mut rows = CsvText::untyped(drop_by_drop).unwrap();
+    let error = rows.read_to_string(&mut String::new()).unwrap_err();
+    assert!(error.to_string().starts_with("line 3: "), "{error}");
 }
