@@ -202,8 +202,26 @@ impl<'s> Value<'_, 's, '_> {
         if written {
             Ok(true)
         } else {
-            Err(self.mismatch(None))
+            Err(self.no_scalar())
         }
+    }
+
+    /// A scalar where there is none. A record may have had one field when the text was written, and stood as
+    /// its value.
+    fn no_scalar<E: Error>(self) -> E {
+        let ty = self.record_type().filter(|_| self.depth > 0);
+        let Some((name, [first, _, ..])) = ty.map(|ty| (&ty.name, ty.fields())) else {
+            return self.mismatch(None);
+        };
+        let first = &first.name;
+        self.context.refuse(Problem {
+            expected: format!(
+                "an object of type {name}, such as {{\"{first}\":…}}, as only records of a single field may \
+                 stand as its value"
+            ),
+            found: None,
+            anchor: Anchor::Token,
+        })
     }
 
     /// Reads the elements of a list or set.

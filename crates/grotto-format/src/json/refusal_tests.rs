@@ -50,7 +50,8 @@ fn a_wrong_type_names_field_expected_found_and_column() {
     );
     field_refused(
         "\"twin\":5",
-        "field City.twin: expected an object of type City, found number 5 (column 23)",
+        "field City.twin: expected an object of type City, such as {\"geonameid\":…}, as only records of a single \
+         field may stand as its value, found number 5 (column 23)",
     );
     field_refused(
         "\"flag\":\"*\"",
