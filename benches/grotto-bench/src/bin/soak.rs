@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// As the binary `grotto` does: gives memory back that threads free, which the allocator of glibc keeps for each of them. Set up in
-/// `.cargo/config.toml`; figures in `docs/operating.md`.
+/// `.cargo/config.toml`; figures in `docs/operating/memory.md`.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

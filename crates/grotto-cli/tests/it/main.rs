@@ -13,6 +13,7 @@ mod editions;
 mod follow;
 mod inline;
 mod kit;
+mod links;
 mod looking;
 mod manual;
 mod newcomer;

@@ -61,7 +61,8 @@ fn there_is_a_page_for_every_command_without_leftovers() {
 #[test]
 fn the_exit_codes_of_the_notes_are_those_of_the_help() {
     let help = Bench::new().run("--help").ok();
-    let notes = std::fs::read_to_string(crate::kit::repository("docs/operating.md")).unwrap();
+    let notes =
+        std::fs::read_to_string(crate::kit::repository("docs/operating/exit-codes.md")).unwrap();
     let codes = help
         .lines()
         .skip_while(|line| *line != "Exit codes:")

@@ -123,22 +123,3 @@ fn dots_stand_for_anything() {
     assert!(matches(&["a", "…", "d"], &["a", "b", "c", "d"]));
     assert!(!matches(&["a"], &["a", "b"]));
 }
-
-#[test]
-fn what_the_readme_points_to_exists() {
-    for page in ["README.md", "deploy/README.md"] {
-        let page = repository(page);
-        let text = std::fs::read_to_string(&page).unwrap();
-        let links = text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next());
-        for link in links.filter(|link| !link.starts_with("http")) {
-            assert!(
-                page.parent().unwrap().join(link).exists(),
-                "{}: {link}",
-                page.display()
-            );
-        }
-    }
-}
