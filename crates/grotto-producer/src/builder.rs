@@ -241,12 +241,11 @@ impl ProducerBuilder {
             Some(schema) => Arc::new(schema),
             None if head.is_some() && !starts_over => Arc::clone(state.schema()),
             None => {
-                let found = if starts_over {
-                    "begins anew"
-                } else {
-                    "is empty"
+                let why = match starts_over {
+                    true => "begins anew",
+                    false => "has no version yet to take one from",
                 };
-                let message = format!("dataset {} {found}: expected a schema", self.name);
+                let message = format!("no schema given, and dataset {} {why}", self.name);
                 return Err(Error::new(ErrorKind::NoSchema, message));
             }
         };

@@ -59,7 +59,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     if out.is_json() {
         return all.iter().try_for_each(|listed| out.json(&line(listed)));
     }
-    let mut table = Table::new(2, &["dataset", "newest (UTC)", "version", "records"]);
+    let mut table = Table::new(2, &["dataset", "newest (UTC)", "version", "all records"]);
     for Listed { name, head } in &all {
         let cells = match head {
             Ok(head) => [

@@ -174,9 +174,13 @@ fn resolve(schema: &Schema, start: TypeId, path: &str) -> Outcome<(Vec<u16>, Fie
             (FieldType::Reference(to), Some(_)) => at = to,
             (FieldType::Reference(to), None) => {
                 let Some(leaf) = schema.get(to).wrapped() else {
-                    let name = &schema.get(to).name;
+                    let ty = schema.get(to);
+                    let (kind, name) = (ty.kind_name(), &ty.name);
+                    let instead = ty.fields().first().map_or_else(String::new, |field| {
+                        format!(": name one of its fields, such as {path}.{}", field.name)
+                    });
                     return Err(Failure::invalid(format!(
-                        "--where {path}: expected a plain value, found type {name}"
+                        "--where {path}: expected a plain value, found {kind} {name}{instead}"
                     )));
                 };
                 steps.push(0);
@@ -306,7 +310,12 @@ mod tests {
         );
         check_refused(
             "tags=x",
-            "--where tags: expected a plain value, found type ListOfString",
+            "--where tags: expected a plain value, found list ListOfString",
+        );
+        check_refused(
+            "country=x",
+            "--where country: expected a plain value, found object Country: name one of its fields, such as \
+             country.code",
         );
         check_refused("id.x=1", "--where id.x: id is long and has no fields");
         check_refused(

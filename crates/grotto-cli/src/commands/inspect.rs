@@ -19,7 +19,6 @@ use std::path::Path;
 Examples:
   grotto inspect ./store/cities/delta/00000000000000000003-1-5f0c….delta
   grotto inspect --store ./store --dataset cities delta/00000000000000000003-1-5f0c….delta
-
   grotto inspect --store ./store --dataset cities log/00000000000000000003.json#delta
 
 `grotto log --json` prints the names of the blobs; one with a # rides in the log entry.")]

@@ -2,6 +2,7 @@
 //!
 //! Owns: how the commit log is shown. Never: fetches a blob.
 
+use super::changes::{Change, changes};
 use crate::failure::{Outcome, one_line};
 use crate::output::Out;
 use crate::target::{TargetArgs, nothing_published};
@@ -11,12 +12,18 @@ use grotto_service::config::Role;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Types whose changes have a place in a line.
+const MOST_CHANGES: usize = 3;
+
 /// Lists the versions of a dataset, oldest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   grotto log --store ./store --dataset cities
   grotto log --store ./store --dataset cities --limit 5 --json
+
+The changes of a version are by how many records of a type there are more or fewer than before; `changed` is
+a type with as many records as before, some of them others. `grotto diff` tells which.
 
 A fence is the version at which a writer takes over; the records stay as they were, and only --all lists it.")]
 pub(crate) struct Args {
@@ -40,7 +47,10 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let first = args
         .limit
         .map_or(1, |limit| newest.saturating_sub(limit) + 1);
-    let entries = dataset.outlines(first..=newest).await?;
+    // One more, for what the first one changed.
+    let mut entries = dataset.outlines(first.saturating_sub(1)..=newest).await?;
+    let changes = changes(&entries);
+    entries.retain(|told| told.entry().version >= first);
     let damaged = damaged(&versions, first, &entries);
     let snapshots: BTreeMap<u64, BlobRef> = dataset
         .snapshot_entries()
@@ -51,9 +61,10 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let is_shown = |told: &Outline| args.all || told.entry().kind != EntryKind::Fence;
     let (entries, fences): (Vec<Outline>, Vec<Outline>) = entries.into_iter().partition(is_shown);
     if out.is_json() {
-        entries
-            .iter()
-            .try_for_each(|told| out.json(&line(told, snapshots.get(&told.entry().version))))?;
+        entries.iter().try_for_each(|told| {
+            let version = told.entry().version;
+            out.json(&line(told, snapshots.get(&version), changes.get(&version)))
+        })?;
         return damaged
             .iter()
             .try_for_each(|version| out.json(&json!({ "version": version, "kind": "damaged" })));
@@ -65,7 +76,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     };
     let name = dataset.name();
     out.line(format_args!("{name}: {shown}, newest {newest}{left_out}\n"))?;
-    let table = table(&entries, &snapshots);
+    let table = table(&entries, &snapshots, &changes);
     table.lines().try_for_each(|line| out.line(line))?;
     damaged.iter().try_for_each(|version| {
         out.line(format_args!("version {version}: its log entry is damaged"))
@@ -73,7 +84,11 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
 }
 
 /// A line for each version. Positions and tags have columns only where some version has any.
-fn table(outlines: &[Outline], snapshots: &BTreeMap<u64, BlobRef>) -> Table {
+fn table(
+    outlines: &[Outline],
+    snapshots: &BTreeMap<u64, BlobRef>,
+    changes: &BTreeMap<u64, Vec<Change>>,
+) -> Table {
     let entries = || outlines.iter().map(Outline::entry);
     let mut notes: Vec<(&str, Notes)> = Vec::new();
     if entries().any(|entry| !entry.sources.is_empty()) {
@@ -82,10 +97,8 @@ fn table(outlines: &[Outline], snapshots: &BTreeMap<u64, BlobRef>) -> Table {
     if entries().any(|entry| !entry.tags.is_empty()) {
         notes.push(("tags", |entry| pairs(&entry.tags)));
     }
-    let figures = [
-        "version", "epoch", "delta", "reverse", "snapshot", "records",
-    ];
-    let mut names = vec!["kind", "time (UTC)", "writer"];
+    let figures = ["epoch", "delta", "reverse", "snapshot", "all records"];
+    let mut names = vec!["version", "kind", "time (UTC)", "writer", "changes"];
     names.extend(notes.iter().map(|(name, _)| name));
     let left = names.len();
     names.extend(figures);
@@ -93,15 +106,30 @@ fn table(outlines: &[Outline], snapshots: &BTreeMap<u64, BlobRef>) -> Table {
     for outline in outlines {
         let entry = outline.entry();
         let mut cells = vec![
+            entry.version.to_string(),
             kind(entry).to_owned(),
             text::date(entry.time_ms),
             one_line(&entry.writer),
+            shown(changes.get(&entry.version).map_or(&[], Vec::as_slice)),
         ];
         cells.extend(notes.iter().map(|(_, show)| show(entry)));
         cells.extend(figures_of(outline, snapshots.get(&entry.version)));
         table.row(cells);
     }
     table
+}
+
+/// The largest changes of a version, in a few words.
+fn shown(changes: &[Change]) -> String {
+    let mut words: Vec<String> = changes
+        .iter()
+        .take(MOST_CHANGES)
+        .map(Change::to_string)
+        .collect();
+    if changes.len() > MOST_CHANGES {
+        words.push(format!("{} types more", changes.len() - MOST_CHANGES));
+    }
+    words.join(", ")
 }
 
 /// What a column of notes shows of a version.
@@ -128,13 +156,12 @@ fn kind(entry: &LogEntry) -> &'static str {
     }
 }
 
-fn figures_of(outline: &Outline, snapshot: Option<&BlobRef>) -> [String; 6] {
+fn figures_of(outline: &Outline, snapshot: Option<&BlobRef>) -> [String; 5] {
     let entry = outline.entry();
     let size = |length: Option<u64>| length.map_or_else(|| "–".to_owned(), text::bytes);
     let delta = outline.blob(BlobKind::Delta).map(Source::length);
     let reverse = outline.blob(BlobKind::Reverse).map(Source::length);
     [
-        entry.version.to_string(),
         entry.epoch.to_string(),
         size(delta),
         size(reverse),
@@ -143,8 +170,15 @@ fn figures_of(outline: &Outline, snapshot: Option<&BlobRef>) -> [String; 6] {
     ]
 }
 
-fn line(outline: &Outline, snapshot: Option<&BlobRef>) -> serde_json::Value {
+fn line(
+    outline: &Outline,
+    snapshot: Option<&BlobRef>,
+    changes: Option<&Vec<Change>>,
+) -> serde_json::Value {
     let entry = outline.entry();
+    let difference = |change: &Change| (change.type_name.clone(), change.records);
+    let changes: Option<BTreeMap<String, i64>> =
+        changes.map(|changes| changes.iter().map(difference).collect());
     json!({
         "version": entry.version,
         "kind": kind(entry),
@@ -155,6 +189,7 @@ fn line(outline: &Outline, snapshot: Option<&BlobRef>) -> serde_json::Value {
         "state_checksum": format!("{:016x}", entry.state_checksum),
         "schema_hash": format!("{:016x}", entry.schema_hash),
         "types": entry.types,
+        "changes": changes,
         "sources": entry.sources,
         "tags": entry.tags,
         "delta": outline.blob(BlobKind::Delta).map(blob),

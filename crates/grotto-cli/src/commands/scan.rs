@@ -20,6 +20,9 @@ Examples:
   grotto scan --store ./store --dataset cities City --where 'name~^San ' --fields name,population
   grotto scan --store ./store --dataset cities City --limit 10 --after 9
 
+`--where field=null` finds records without a value there: the field is null, or on the way to it a record
+is, as in `address.street=null`. A field of records that stand as their single value is null where that value is.
+
 With --json each line is {\"ordinal\":…,\"record\":…}.")]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -245,3 +245,81 @@ fn two_inputs_cannot_share_the_standard_input() {
     let expected = "--input: expected the standard input once, found it more often";
     assert!(refused.contains(expected), "{refused}");
 }
+
+#[test]
+fn null_is_what_has_no_value_at_the_end_of_a_path() {
+    let bench = Bench::new();
+    let schema = "Shop @PrimaryKey(id) { long id; Owner owner; Name name; }
+        Owner { string first; string last; } Name { string value; }";
+    bench.write("shop.schema", schema);
+    let lines = [
+        r#"{"id":1,"owner":{"first":"A","last":"B"},"name":"x"}"#,
+        r#"{"id":2,"owner":{"first":"A"},"name":{"value":null}}"#,
+        r#"{"id":3}"#,
+    ];
+    bench.write("shops.ndjson", &lines.join("\n"));
+    let publish =
+        "publish --store s --dataset shops --schema shop.schema --type Shop --input shops.ndjson";
+    bench.run(publish).ok();
+    for (filter, expected) in [
+        ("owner.last=null", vec![2, 3]),
+        ("owner.last!=null", vec![1]),
+        ("owner.first=null", vec![3]),
+        ("name=null", vec![2, 3]),
+        ("name.value=null", vec![2, 3]),
+        ("name!=null", vec![1]),
+    ] {
+        let line = format!("scan --store s Shop --fields id --where {filter} --json");
+        let found = bench.run(&line).values();
+        let found: Vec<_> = found
+            .iter()
+            .map(|line| line["record"]["id"].clone())
+            .collect();
+        assert_eq!(found, expected, "{filter}");
+    }
+}
+
+#[test]
+fn log_tells_how_the_counts_of_each_version_differ_from_those_before() {
+    let bench = Bench::new();
+    bench.write(
+        "two.schema",
+        "A @PrimaryKey(id) { long id; string v; } B @PrimaryKey(id) { long id; }",
+    );
+    let publish = |lines: &[(char, u32, &str)]| {
+        let of = |name: char| -> String {
+            let lines = lines.iter().filter(|line| line.0 == name);
+            lines
+                .map(|(_, id, v)| match *v {
+                    "" => format!("{{\"id\":{id}}}\n"),
+                    v => format!("{{\"id\":{id},\"v\":\"{v}\"}}\n"),
+                })
+                .collect()
+        };
+        bench.write("a.ndjson", &of('A'));
+        bench.write("b.ndjson", &of('B'));
+        let line = "publish --store s --dataset d --schema two.schema --input A=a.ndjson --input B=b.ndjson";
+        bench.run(&format!("{line} --allow-empty")).ok();
+    };
+    publish(&[('A', 1, "x"), ('B', 1, ""), ('B', 2, "")]);
+    publish(&[('A', 1, "y"), ('B', 1, ""), ('B', 2, "")]);
+    publish(&[('A', 1, "y"), ('A', 2, "y"), ('A', 3, "y"), ('B', 2, "")]);
+    let log = bench.run("log --store s").ok();
+    let lines: Vec<&str> = log.lines().skip(3).collect();
+    for (line, expected) in lines
+        .iter()
+        .zip(["  B +2, A +1  ", "  A changed  ", "  A +2, B -1  "])
+    {
+        assert!(line.contains(expected), "{log}");
+    }
+    assert_eq!(lines.len(), 3, "{log}");
+    // The one before the first that is shown is known.
+    let last = bench.run("log --store s --limit 1 --json").values();
+    assert_eq!(last.len(), 1);
+    assert_eq!(last[0]["changes"], serde_json::json!({"A": 2, "B": -1}));
+    // That of a version whose parent is lost is not.
+    bench.damages();
+    std::fs::remove_file(bench.path("s/d/log/00000000000000000002.json")).unwrap();
+    let last = bench.run("log --store s --limit 1 --json").values();
+    assert_eq!(last[0]["changes"], serde_json::Value::Null);
+}

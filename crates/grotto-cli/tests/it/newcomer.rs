@@ -58,7 +58,7 @@ fn from_an_empty_folder_to_versions_and_back_in_time() {
     // Without a schema it says how to get one, and the command it names works as it stands.
     assert_eq!(
         bench.run(publish).refused(2),
-        "error: dataset books is empty: expected a schema\n\
+        "error: no schema given, and dataset books has no version yet to take one from\n\
          hint: `grotto schema infer books.ndjson > books.schema` writes one; read it, then give it with \
          --schema books.schema\n"
     );
@@ -79,7 +79,7 @@ fn from_an_empty_folder_to_versions_and_back_in_time() {
          \x20 type    records  added  removed  modified\n\
          \x20 Book          3      3        0         0\n\
          \x20 Author        3      3        0         0\n\
-         delta … B, snapshot of version 1 … B\n\
+         delta … B, snapshot of version 1: … B\n\
          read … ms, encode … ms, upload … ms, commit … ms\n"
     );
     assert_eq!(

@@ -305,7 +305,11 @@ fn log_shows_positions_and_tags_where_there_are_any() {
         .split_whitespace()
         .map(str::to_owned)
         .collect();
-    assert_eq!(names[4..7], ["positions", "tags", "version"], "{text}");
+    assert_eq!(
+        names[5..9],
+        ["changes", "positions", "tags", "epoch"],
+        "{text}"
+    );
     let last = text.lines().last().unwrap();
     assert!(
         last.contains("  feed=7, wal=42  reason=a b [31m  "),

@@ -205,7 +205,7 @@ fn an_empty_schema_and_a_missing_one_are_refused() {
         .refused(2);
     assert_eq!(
         complaint,
-        "error: dataset items is empty: expected a schema\n\
+        "error: no schema given, and dataset items has no version yet to take one from\n\
          hint: `grotto schema infer input.ndjson > items.schema` writes one; read it, then give it with --schema \
          items.schema\n"
     );

@@ -339,3 +339,82 @@ fn schemas_are_compared_with_what_a_dataset_can_follow() {
         "{refused}"
     );
 }
+
+#[test]
+fn whole_numbers_that_a_double_rounds_are_told_of() {
+    let bench = Bench::new();
+    let (exact, rounded) = (1_u64 << 53, (1_u64 << 53) + 1);
+    for (whole, is_told) in [
+        (exact, false),
+        (rounded, true),
+        (i64::MAX.unsigned_abs(), true),
+    ] {
+        let lines = format!(
+            "{{\"id\":1,\"n\":0.5,\"l\":[1.5]}}\n{{\"id\":2,\"n\":{whole},\"l\":[{whole}]}}\n"
+        );
+        bench.write("in.ndjson", &lines);
+        let inferred = bench.run("schema infer in.ndjson --type T");
+        assert!(inferred.out.contains("double n;"), "{}", inferred.out);
+        let note = |path: &str| {
+            format!(
+                "note: T.{path} has fractions, and on line 2 a whole number that a double rounds: text would keep it\n"
+            )
+        };
+        for path in ["n", "l[]"] {
+            assert_eq!(
+                inferred.err.contains(&note(path)),
+                is_told,
+                "{whole}: {}",
+                inferred.err
+            );
+        }
+    }
+    // Without a fraction nothing is rounded.
+    bench.write("in.ndjson", &format!("{{\"id\":1,\"n\":{rounded}}}\n"));
+    let inferred = bench.run("schema infer in.ndjson --type T");
+    assert!(inferred.out.contains("long n;"), "{}", inferred.out);
+    assert_eq!(inferred.err.lines().count(), 1, "{}", inferred.err);
+}
+
+#[test]
+fn a_name_that_no_schema_has_is_refused_with_one_that_would_do() {
+    let bench = Bench::new();
+    bench.write("in.ndjson", "{\"id\":1,\"$ref\":2}\n");
+    let refused = bench.run("schema infer in.ndjson --type T").refused(2);
+    assert!(
+        refused.starts_with(
+            "error: in.ndjson: field T.$ref: expected a name of letters, digits and _, at most "
+        ),
+        "{refused}"
+    );
+    assert!(
+        refused.ends_with("rename it in the input, such as to _ref\n"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn input_of_a_type_that_gained_a_second_field_says_why_it_is_refused() {
+    let bench = Bench::new();
+    bench.write(
+        "one.schema",
+        "Item @PrimaryKey(id) { long id; Tag tag; } Tag { string name; }",
+    );
+    bench.write(
+        "two.schema",
+        "Item @PrimaryKey(id) { long id; Tag tag; } Tag { string name; int rank; }",
+    );
+    bench.write("in.ndjson", "{\"id\":1,\"tag\":\"new\"}\n");
+    let publish = "publish --store s --dataset d --input in.ndjson --type Item --schema";
+    bench.run(&format!("{publish} one.schema")).ok();
+    let refused = bench.run(&format!("{publish} two.schema")).refused(2);
+    assert!(
+        refused.contains(
+            "field Item.tag: expected an object of type Tag, such as {\"name\":…}, as only records of a single \
+             field may stand as its value, found string \"new\""
+        ),
+        "{refused}"
+    );
+    bench.write("in.ndjson", "{\"id\":1,\"tag\":{\"name\":\"new\"}}\n");
+    bench.run(&format!("{publish} two.schema")).ok();
+}

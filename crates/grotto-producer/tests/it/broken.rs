@@ -180,6 +180,6 @@ async fn a_new_dataset_without_a_schema_is_told_from_other_errors() {
     assert_eq!(error.kind(), ErrorKind::NoSchema);
     assert_eq!(
         error.message(),
-        "dataset cities is empty: expected a schema"
+        "no schema given, and dataset cities has no version yet to take one from"
     );
 }

@@ -42,7 +42,7 @@ pub(super) fn published(
     }
     if let Some(snapshot) = snapshot {
         blobs.push_str(&format!(
-            ", snapshot of version {} {}",
+            ", snapshot of version {}: {}",
             snapshot.version,
             bytes(snapshot.blob.length)
         ));
@@ -78,7 +78,7 @@ pub(super) fn unchanged(
     snapshot.map_or(Ok(()), |snapshot| {
         let length = text::bytes(snapshot.blob.length);
         out.line(format_args!(
-            "snapshot of version {} {length}",
+            "snapshot of version {}: {length}",
             snapshot.version
         ))
     })

@@ -121,14 +121,14 @@ fn report(dataset: &str, found: &Found, orphans: &orphans::Orphans, out: &mut Ou
     } else {
         "DAMAGED"
     };
+    let (first, last) = (found.first, found.last);
+    let commits = match found.commits {
+        all if all == last - first + 1 => String::new(),
+        1 => ", of which 1 is a commit".to_owned(),
+        several => format!(", of which {} are commits", count(several)),
+    };
     out.line(format_args!(
-        "{verdict}: {dataset}, versions {} to {}, of which {}",
-        found.first,
-        found.last,
-        match found.commits {
-            1 => "1 is a commit".to_owned(),
-            several => format!("{} are commits", count(several)),
-        }
+        "{verdict}: {dataset}, versions {first} to {last}{commits}"
     ))?;
     let (blobs, states) = (things(found.blobs, "blob"), things(found.states, "state"));
     let length = bytes(found.bytes);

@@ -54,9 +54,6 @@ impl Candidates {
             && !self
                 .seen
                 .insert(self.hasher.hash_one(format!("{values:?}")))
-            && !self
-                .seen
-                .insert(self.hasher.hash_one(format!("{values:?}")))
     }
 
     /// Takes the top-level fields of one more record in: fields that it lacks, that are null or that hold a value

@@ -57,8 +57,9 @@ impl Types {
             if !is_name(field) {
                 return Err(format!(
                     "field {}: expected a name of letters, digits and _, at most {MAX_NAME} of them, as schemas have \
-                     them: rename it in the input",
-                    shortened(&path)
+                     them: rename it in the input, such as to {}",
+                    shortened(&path),
+                    name_like(field)
                 ));
             }
             let ty = self.field(name, field, shape, &path)?;
@@ -85,7 +86,10 @@ impl Types {
             }
             Kind::Boolean => "boolean".to_owned(),
             Kind::Whole => "long".to_owned(),
-            Kind::Real => "double".to_owned(),
+            Kind::Real => {
+                self.note_rounding(shape, path);
+                "double".to_owned()
+            }
             Kind::Text => "string".to_owned(),
             Kind::List(_) | Kind::Object(_) => self.reference(parent, field, shape, path)?,
         })
@@ -121,8 +125,20 @@ impl Types {
             }
             Kind::Boolean => Ok(self.wrapper("Boolean", "boolean")),
             Kind::Whole => Ok(self.wrapper("Long", "long")),
-            Kind::Real => Ok(self.wrapper("Double", "double")),
+            Kind::Real => {
+                self.note_rounding(shape, path);
+                Ok(self.wrapper("Double", "double"))
+            }
             Kind::Text | Kind::Unknown => Ok(self.wrapper("String", "string")),
+        }
+    }
+
+    fn note_rounding(&mut self, shape: &Shape, path: &str) {
+        if shape.unexact > 0 {
+            let line = shape.unexact;
+            self.notes.push(format!(
+                "{path} has fractions, and on line {line} a whole number that a double rounds: text would keep it"
+            ));
         }
     }
 
@@ -176,6 +192,16 @@ pub(super) fn is_name(text: &str) -> bool {
     begins && text.len() <= MAX_NAME && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// A name that a schema may have, as near to another one as can be.
+fn name_like(text: &str) -> String {
+    let good = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = text.chars().map(good).take(MAX_NAME - 1).collect();
+    match is_name(&name) {
+        true => name,
+        false => format!("_{name}"),
+    }
+}
+
 /// The path of a field whose name may be of any length, as a message shows it.
 fn shortened(path: &str) -> String {
     match path.char_indices().nth(80) {
@@ -219,6 +245,22 @@ pub(super) fn singular(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_no_schema_has_becomes_one_like_it() {
+        for (text, expected) in [
+            ("$schema", "_schema"),
+            ("first name", "first_name"),
+            ("2nd", "_2nd"),
+            ("größe", "gr__e"),
+            ("", "_"),
+        ] {
+            assert_eq!(name_like(text), expected, "{text}");
+        }
+        for text in ["1".repeat(MAX_NAME), "ab".repeat(MAX_NAME)] {
+            assert!(is_name(&name_like(&text)), "{text}");
+        }
+    }
 
     #[test]
     fn a_file_or_field_gives_a_type_its_name() {

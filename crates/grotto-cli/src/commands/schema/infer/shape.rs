@@ -20,6 +20,13 @@ pub(super) struct Shape {
     decided: u64,
     /// Which object of its place had the value seen last, from 1.
     object: u64,
+    /// Line of the first whole number that a double would round; 0 if there is none.
+    pub(super) unexact: u64,
+}
+
+/// Whether a double holds a whole number as it is.
+fn is_exact(value: i64) -> bool {
+    i128::from(value as f64 as i64) == i128::from(value) && value != i64::MAX
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +113,12 @@ impl Shape {
         }
         self.values += 1;
         self.unite(Kind::of(value), rules)?;
+        if let Json::Whole(whole) = value
+            && self.unexact == 0
+            && !is_exact(*whole)
+        {
+            self.unexact = rules.line;
+        }
         match (&mut self.kind, value) {
             (Kind::List(element), Json::List(values)) => values
                 .iter()
