@@ -2,6 +2,8 @@
 //!
 //! Owns: opening a backend, time limits, the mapping of the backend's answers. Never: knows a dataset's layout.
 
+mod listing;
+
 use crate::breaker::{BreakerState, CircuitBreaker};
 use crate::confirm::Confirm;
 use crate::error::{Error, Result, from_host, from_store};
@@ -9,7 +11,6 @@ use crate::folder::{Folder, FolderSync, SystemSync, create_root};
 use crate::location::StoreUrl;
 use crate::options::StoreOptions;
 use bytes::Bytes;
-use futures::TryStreamExt;
 use grotto_env::Env;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -140,25 +141,6 @@ impl Store {
         breaker.map_or(BreakerState::Closed, |breaker| breaker.state())
     }
 
-    /// Names of the folders at the top of the store, sorted: one per dataset.
-    ///
-    /// # Errors
-    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
-    pub async fn datasets(&self) -> Result<Vec<String>> {
-        let listing =
-            self.reading(|| self.limited("list", "/", 0, self.objects.list_with_delimiter(None)));
-        let folders = listing.await?.common_prefixes;
-        if folders.is_empty() {
-            self.check_root().await?;
-        }
-        let mut names: Vec<String> = folders
-            .iter()
-            .filter_map(|folder| folder.filename().map(str::to_owned))
-            .collect();
-        names.sort();
-        Ok(names)
-    }
-
     /// The clock and randomness it uses.
     pub fn env(&self) -> &Env {
         &self.env
@@ -272,42 +254,6 @@ impl Store {
             }
         };
         self.limited("delete", path.as_ref(), 0, delete).await
-    }
-
-    /// The paths below `prefix` that sort after `after`, in no order. The deadline is that of each
-    /// answer on the way: a long listing takes as long as it goes on.
-    pub(crate) async fn list(&self, prefix: &Path, after: Option<&Path>) -> Result<Vec<Path>> {
-        let (paths, _) = self.list_some(prefix, after, usize::MAX).await?;
-        Ok(paths)
-    }
-
-    /// The same, but no more than `most` of them, whichever the store names first; and whether these
-    /// are all.
-    pub(crate) async fn list_some(
-        &self,
-        prefix: &Path,
-        after: Option<&Path>,
-        most: usize,
-    ) -> Result<(Vec<Path>, bool)> {
-        let list = || async {
-            let mut listing = match after {
-                Some(after) => self.objects.list_with_offset(Some(prefix), after),
-                None => self.objects.list(Some(prefix)),
-            };
-            let mut paths = Vec::new();
-            while paths.len() < most {
-                let next = self.limited("list", prefix.as_ref(), 0, listing.try_next());
-                match next.await? {
-                    Some(meta) => paths.push(meta.location),
-                    None if paths.is_empty() => {
-                        return self.check_root().await.map(|()| (paths, true));
-                    }
-                    None => return Ok((paths, true)),
-                }
-            }
-            Ok((paths, false))
-        };
-        self.reading(list).await
     }
 
     fn open_folder(path: &FsPath, sync: Arc<dyn FolderSync>) -> Result<Self> {

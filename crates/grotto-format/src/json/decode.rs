@@ -5,11 +5,10 @@
 
 use std::fmt::Formatter;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::error::JsonError;
+use super::scalar::{Scalar, write};
 use super::{MAX_TEXT, map, object};
 use crate::flat::{FlatBuilder, MAX_DEPTH};
 use crate::schema::{FieldType, Schema, TypeId, TypeKind, TypeSchema};
@@ -124,16 +123,6 @@ pub(super) struct Value<'c, 's, 'b> {
     /// Number of records around this one.
     pub(super) depth: usize,
     pub(super) nullable: bool,
-}
-
-/// A value without structure.
-enum Scalar<'t> {
-    Integer(i64),
-    /// An integer beyond `i64`.
-    Large(u64),
-    Float(f64),
-    Boolean(bool),
-    Text(&'t str),
 }
 
 impl<'de> DeserializeSeed<'de> for Value<'_, '_, '_> {
@@ -341,65 +330,5 @@ fn expected_record(schema: &Schema, ty: &TypeSchema) -> String {
             format!("an object of type {}", ty.name)
         }
         (TypeKind::Map { .. }, _) => format!("an array of entries of type {}", ty.name),
-    }
-}
-
-/// Writes a scalar as a value of type `ty`; `false` if it is none.
-#[inline]
-fn write(builder: &mut FlatBuilder, ty: FieldType, scalar: &Scalar<'_>) -> bool {
-    match (ty, scalar) {
-        (FieldType::Int, Scalar::Integer(value)) => match i32::try_from(*value) {
-            Ok(value) => builder.int(value),
-            Err(_) => return false,
-        },
-        (FieldType::Long, Scalar::Integer(value)) => builder.long(*value),
-        (FieldType::Boolean, Scalar::Boolean(value)) => builder.boolean(*value),
-        (FieldType::String, Scalar::Text(value)) => builder.var(value.as_bytes()),
-        (FieldType::Bytes, Scalar::Text(value)) => match STANDARD.decode(value) {
-            Ok(value) => builder.var(&value),
-            Err(_) => return false,
-        },
-        (FieldType::Double, scalar) => match double(scalar) {
-            Some(value) => builder.double(value),
-            None => return false,
-        },
-        (FieldType::Float, scalar) => match float(scalar) {
-            Some(value) => builder.float(value),
-            None => return false,
-        },
-        _ => return false,
-    }
-    true
-}
-
-fn double(scalar: &Scalar<'_>) -> Option<f64> {
-    match scalar {
-        Scalar::Float(value) => Some(*value),
-        Scalar::Integer(value) => Some(*value as f64),
-        Scalar::Large(value) => Some(*value as f64),
-        Scalar::Text(text) => not_finite(text),
-        Scalar::Boolean(_) => None,
-    }
-}
-
-fn float(scalar: &Scalar<'_>) -> Option<f32> {
-    let value = match scalar {
-        // Straight from the integer: by way of a double it would be rounded twice.
-        Scalar::Integer(value) => *value as f32,
-        Scalar::Large(value) => *value as f32,
-        Scalar::Float(value) => *value as f32,
-        Scalar::Text(text) => return not_finite(text).map(|value| value as f32),
-        Scalar::Boolean(_) => return None,
-    };
-    value.is_finite().then_some(value)
-}
-
-/// The numbers that JSON cannot write.
-pub(super) fn not_finite(text: &str) -> Option<f64> {
-    match text {
-        "NaN" => Some(f64::NAN),
-        "Infinity" => Some(f64::INFINITY),
-        "-Infinity" => Some(f64::NEG_INFINITY),
-        _ => None,
     }
 }

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::decode::not_finite;
 use super::error::shortened;
+use super::scalar::not_finite;
 use crate::schema::{FieldPath, FieldType, Schema, TypeId};
 
 /// Longest text of a key, in bytes.

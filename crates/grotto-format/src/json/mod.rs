@@ -26,6 +26,7 @@ mod map;
 mod object;
 #[cfg(test)]
 mod refusal_tests;
+mod scalar;
 #[cfg(test)]
 mod tests;
 
