@@ -10,13 +10,14 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::process::{output, run_with};
 
 /// The targets, each with a folder of examples to begin with, where there is one.
-const TARGETS: [(&str, Option<&str>); 6] = [
+const TARGETS: [(&str, Option<&str>); 7] = [
     ("blob", Some("docs/format/vectors/blobs")),
     ("apply", None),
     ("root", None),
     ("schema", None),
     ("json", None),
     ("log", Some("docs/format/vectors")),
+    ("wal", None),
 ];
 const FOLDER: &str = "crates/grotto-sim/fuzz";
 const SECONDS: u64 = 60;

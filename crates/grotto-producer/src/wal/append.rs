@@ -11,7 +11,7 @@ use grotto_format::Schema;
 use super::begin::Copied;
 use super::frame::{GROUP_HEADER, GroupHeader, GroupKind, MAX_FRAME, MAX_GROUP, push_frame};
 use super::index::add_mark;
-use super::scan::Mark;
+use super::scan::{MAX_NUMBER, Mark};
 use super::{Wal, WalEntry, WalOptions, codec};
 use crate::{Error, ErrorKind, Result};
 
@@ -89,6 +89,9 @@ impl Wal {
             None => self.begin(&writer.schema, None)?,
         };
         let first = self.last() + 1;
+        if first + group.entries.len() as u64 > MAX_NUMBER {
+            return Err(Error::internal("a write-ahead log has no more numbers"));
+        }
         let header = GroupHeader {
             kind: GroupKind::Entries,
             // Both are limited by the limit of a group.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Most keys that a window may hold, so that all of them fit a frame.
-const MOST: usize = 100_000;
+pub(super) const MAX_REMEMBERED: usize = 100_000;
 
 #[derive(Debug)]
 pub(super) struct Keys {
@@ -24,7 +24,7 @@ const AROUND: u64 = 12;
 impl Keys {
     pub(super) fn new(most: usize) -> Self {
         Self {
-            most: most.min(MOST),
+            most: most.min(MAX_REMEMBERED),
             order: VecDeque::new(),
             entries: HashMap::new(),
             text: 0,

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 20;
 
-/// Largest number of a group's first entry: no count leads from it to the end of the numbers.
+/// Entry numbers are below this.
 pub(super) const MAX_NUMBER: u64 = 1 << 62;
 
 /// A place between two frames or groups.
@@ -128,8 +128,8 @@ impl<'f> Scan<'f> {
                 self.at.number, header.first
             ));
         }
-        if header.first > MAX_NUMBER {
-            return Err(format!("expected an entry number of at most {MAX_NUMBER}"));
+        if header.first + u64::from(header.count) > MAX_NUMBER {
+            return Err(format!("expected entry numbers below {MAX_NUMBER}"));
         }
         let least = u64::from(header.count) * FRAME_HEADER as u64;
         let left = self.length - self.at.offset - GROUP_HEADER as u64;

@@ -107,7 +107,7 @@ impl Walk<'_> {
         let bytes = bytes.map_err(|error| Error::io("read", self.path, error))?;
         let decoded = SegmentHeader::decode(&bytes);
         let (header, taken) = decoded.map_err(|what| self.corrupt(0, &what))?;
-        if header.first != self.first || !(1..=MAX_NUMBER).contains(&header.first) {
+        if header.first != self.first || !(1..MAX_NUMBER).contains(&header.first) {
             let what = format!("expected the segment of entry {}", self.first);
             return Err(self.corrupt(0, &what));
         }

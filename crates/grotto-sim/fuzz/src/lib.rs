@@ -13,10 +13,12 @@ pub(crate) mod engine;
 mod hostile;
 mod original;
 mod root;
+mod wal;
 
 pub use edit::Edits;
 pub use original::{LATER, SCHEMA};
 pub use root::RootEdits;
+pub use wal::WalEdits;
 
 use grotto_format::blob::Blob;
 use grotto_format::checksum;
