@@ -100,6 +100,7 @@ impl Letter {
             type_name: self.type_name,
             reason: self.reason,
             text: self.text,
+            ..DeadLetter::default()
         }
     }
 }

@@ -173,6 +173,9 @@ impl Inner {
             tokio::join!(publishing, taking_in);
             inner.end_all(&inner.ended());
             *inner.wal.lock() = None;
+            if let Some(letters) = &inner.dead_letters {
+                letters.close();
+            }
             inner.set_phase(Phase::Closed);
         });
     }
