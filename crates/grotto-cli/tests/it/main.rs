@@ -28,5 +28,6 @@ mod state_dir;
 mod stores;
 #[cfg(target_os = "linux")]
 mod syscalls;
+mod units;
 mod verifying;
 mod writers;

@@ -54,7 +54,7 @@ pub fn read_token(path: &Path) -> Result<Token> {
 fn check_private(path: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let found = std::fs::metadata(path).map_err(|e| Error::io("read token file", path, e))?;
-    if found.is_file() && found.mode() & 0o077 != 0 {
+    if found.is_file() && !is_private(found.mode(), found.uid(), found.gid()) {
         return Err(Error::invalid(format!(
             "token file {}: expected a file for its owner alone, found mode {:03o}; `chmod 600` it",
             path.display(),
@@ -64,7 +64,43 @@ fn check_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether nobody reads a file but its owner. Credentials that systemd hands over may be root's with an access
+/// list that names the user of the unit: its bits show as those of the group, which is root's own.
+#[cfg(unix)]
+fn is_private(mode: u32, owner: u32, group: u32) -> bool {
+    let is_credential = owner == 0 && group == 0;
+    mode & 0o077 == 0 || (is_credential && mode & 0o777 == 0o440)
+}
+
 #[cfg(not(unix))]
 fn check_private(_: &Path) -> Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_for_its_owner_alone_or_a_credential_of_systemd() {
+        for (mode, owner, group, expected) in [
+            (0o600, 1000, 1000, true),
+            (0o400, 1000, 1000, true),
+            (0o400, 0, 0, true),
+            // With an access list.
+            (0o440, 0, 0, true),
+            (0o440, 1000, 1000, false),
+            (0o440, 0, 1000, false),
+            (0o440, 1000, 0, false),
+            (0o640, 0, 0, false),
+            (0o460, 0, 0, false),
+            (0o450, 0, 0, false),
+            (0o444, 0, 0, false),
+            (0o644, 1000, 1000, false),
+        ] {
+            let mode = 0o100_000 | mode;
+            let found = is_private(mode, owner, group);
+            assert_eq!(found, expected, "{mode:o} {owner} {group}");
+        }
+    }
 }
