@@ -118,11 +118,25 @@ pub enum EntryKind {
     Positions,
 }
 
+/// What a commit did to the records of a type, by its writer's account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordChanges {
+    /// Records without a predecessor of the same key.
+    pub added: u64,
+    /// Records that went without a successor of the same key.
+    pub removed: u64,
+    /// Records whose key stayed and that say something else.
+    pub modified: u64,
+}
+
 /// What a type holds at a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeSummary {
     /// Its records.
     pub records: u64,
+    /// What became of its records by the commit that made the state; `None` if nothing did. For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<RecordChanges>,
     /// Its share of the state checksum: the sum over its records.
     #[serde(with = "sealed::hex_u64")]
     pub checksum: u64,

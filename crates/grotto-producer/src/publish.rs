@@ -317,7 +317,7 @@ fn fields(
         blobs,
         snapshot,
         state_checksum: encoded.next.checksum(),
-        types: encoded.next.summary(),
+        types: encoded.summary(),
         schema_hash: encoded.next.schema_hash(),
         sources: notes.all_positions(),
         tags: notes.tags,

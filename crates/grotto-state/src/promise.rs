@@ -66,12 +66,13 @@ impl Promise {
 }
 
 impl State {
-    /// Records and checksum of each type, by its name: what a log entry tells of a state.
+    /// Records and checksum of each type, by its name: what a log entry tells of a state, whatever led to it.
     #[must_use]
     pub fn summary(&self) -> BTreeMap<String, TypeSummary> {
         let names = self.schema().types().iter().map(|ty| ty.name.clone());
         let types = self.types.iter().map(|ty| TypeSummary {
             records: ty.live,
+            changed: None,
             checksum: ty.checksum,
         });
         names.zip(types).collect()

@@ -50,7 +50,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use folder::{FolderSync, SystemSync};
 pub use grotto_format::log::{
     BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, InlineBlobs, LeaderHint, Link, Links,
-    LogEntry, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs, TypeSummary,
+    LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs,
+    TypeSummary,
 };
 pub use location::StoreUrl;
 pub use object::Store;

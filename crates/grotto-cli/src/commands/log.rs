@@ -2,12 +2,11 @@
 //!
 //! Owns: how the commit log is shown. Never: fetches a blob.
 
-use super::changes::{Change, changes};
 use crate::failure::{Outcome, one_line};
 use crate::output::Out;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::{self, Table};
-use grotto::store::{BlobKind, BlobRef, EntryKind, LogEntry, Outline, Source};
+use grotto::store::{BlobKind, BlobRef, EntryKind, LogEntry, Outline, RecordChanges, Source};
 use grotto_service::config::Role;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +21,8 @@ Examples:
   grotto log --store ./store --dataset cities
   grotto log --store ./store --dataset cities --limit 5 --json
 
-The changes of a version are by how many records of a type there are more or fewer than before; `changed` is
-a type with as many records as before, some of them others. `grotto diff` tells which.
+The changes of a version are how many records of a type it added (+), removed (-) and modified (~), of the
+types with most of them; `grotto diff` tells which. All records are those of all types together.
 
 A fence is the version at which a writer takes over; the records stay as they were, and only --all lists it.")]
 pub(crate) struct Args {
@@ -47,10 +46,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let first = args
         .limit
         .map_or(1, |limit| newest.saturating_sub(limit) + 1);
-    // One more, for what the first one changed.
-    let mut entries = dataset.outlines(first.saturating_sub(1)..=newest).await?;
-    let changes = changes(&entries);
-    entries.retain(|told| told.entry().version >= first);
+    let entries = dataset.outlines(first..=newest).await?;
     let damaged = damaged(&versions, first, &entries);
     let snapshots: BTreeMap<u64, BlobRef> = dataset
         .snapshot_entries()
@@ -61,10 +57,9 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let is_shown = |told: &Outline| args.all || told.entry().kind != EntryKind::Fence;
     let (entries, fences): (Vec<Outline>, Vec<Outline>) = entries.into_iter().partition(is_shown);
     if out.is_json() {
-        entries.iter().try_for_each(|told| {
-            let version = told.entry().version;
-            out.json(&line(told, snapshots.get(&version), changes.get(&version)))
-        })?;
+        entries
+            .iter()
+            .try_for_each(|told| out.json(&line(told, snapshots.get(&told.entry().version))))?;
         return damaged
             .iter()
             .try_for_each(|version| out.json(&json!({ "version": version, "kind": "damaged" })));
@@ -76,7 +71,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     };
     let name = dataset.name();
     out.line(format_args!("{name}: {shown}, newest {newest}{left_out}\n"))?;
-    let table = table(&entries, &snapshots, &changes);
+    let table = table(&entries, &snapshots);
     table.lines().try_for_each(|line| out.line(line))?;
     damaged.iter().try_for_each(|version| {
         out.line(format_args!("version {version}: its log entry is damaged"))
@@ -84,11 +79,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
 }
 
 /// A line for each version. Positions and tags have columns only where some version has any.
-fn table(
-    outlines: &[Outline],
-    snapshots: &BTreeMap<u64, BlobRef>,
-    changes: &BTreeMap<u64, Vec<Change>>,
-) -> Table {
+fn table(outlines: &[Outline], snapshots: &BTreeMap<u64, BlobRef>) -> Table {
     let entries = || outlines.iter().map(Outline::entry);
     let mut notes: Vec<(&str, Notes)> = Vec::new();
     if entries().any(|entry| !entry.sources.is_empty()) {
@@ -110,7 +101,7 @@ fn table(
             kind(entry).to_owned(),
             text::date(entry.time_ms),
             one_line(&entry.writer),
-            shown(changes.get(&entry.version).map_or(&[], Vec::as_slice)),
+            changes(entry),
         ];
         cells.extend(notes.iter().map(|(_, show)| show(entry)));
         cells.extend(figures_of(outline, snapshots.get(&entry.version)));
@@ -119,17 +110,41 @@ fn table(
     table
 }
 
-/// The largest changes of a version, in a few words.
-fn shown(changes: &[Change]) -> String {
-    let mut words: Vec<String> = changes
-        .iter()
-        .take(MOST_CHANGES)
-        .map(Change::to_string)
-        .collect();
-    if changes.len() > MOST_CHANGES {
-        words.push(format!("{} types more", changes.len() - MOST_CHANGES));
+/// What a commit changed, most first: `City +2 -1 ~12`. Nothing of an entry that passes a state on.
+fn changes(entry: &LogEntry) -> String {
+    let changed = entry.types.iter();
+    let changed = changed.filter_map(|(name, ty)| Some((name, ty.changed?)));
+    let is_commit = entry.kind == EntryKind::Commit;
+    let mut changed: Vec<(&String, RecordChanges)> = changed.filter(|_| is_commit).collect();
+    let all = |changed: &RecordChanges| {
+        let RecordChanges {
+            added,
+            removed,
+            modified,
+        } = changed;
+        added.saturating_add(*removed).saturating_add(*modified)
+    };
+    changed.sort_by_key(|(_, changed)| std::cmp::Reverse(all(changed)));
+    let mut words: Vec<String> = changed.iter().take(MOST_CHANGES).map(of_type).collect();
+    if changed.len() > MOST_CHANGES {
+        words.push(text::things((changed.len() - MOST_CHANGES) as u64, "type") + " more");
     }
     words.join(", ")
+}
+
+fn of_type((name, changed): &(&String, RecordChanges)) -> String {
+    let RecordChanges {
+        added,
+        removed,
+        modified,
+    } = changed;
+    let mut text = (*name).clone();
+    for (sign, number) in [("+", added), ("-", removed), ("~", modified)] {
+        if *number > 0 {
+            text.push_str(&format!(" {sign}{}", text::count(*number)));
+        }
+    }
+    text
 }
 
 /// What a column of notes shows of a version.
@@ -170,15 +185,8 @@ fn figures_of(outline: &Outline, snapshot: Option<&BlobRef>) -> [String; 5] {
     ]
 }
 
-fn line(
-    outline: &Outline,
-    snapshot: Option<&BlobRef>,
-    changes: Option<&Vec<Change>>,
-) -> serde_json::Value {
+fn line(outline: &Outline, snapshot: Option<&BlobRef>) -> serde_json::Value {
     let entry = outline.entry();
-    let difference = |change: &Change| (change.type_name.clone(), change.records);
-    let changes: Option<BTreeMap<String, i64>> =
-        changes.map(|changes| changes.iter().map(difference).collect());
     json!({
         "version": entry.version,
         "kind": kind(entry),
@@ -189,7 +197,6 @@ fn line(
         "state_checksum": format!("{:016x}", entry.state_checksum),
         "schema_hash": format!("{:016x}", entry.schema_hash),
         "types": entry.types,
-        "changes": changes,
         "sources": entry.sources,
         "tags": entry.tags,
         "delta": outline.blob(BlobKind::Delta).map(blob),

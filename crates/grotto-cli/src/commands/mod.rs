@@ -2,7 +2,6 @@
 //!
 //! Owns: which code runs for which command. Never: the work itself.
 
-mod changes;
 pub(crate) mod config;
 pub(crate) mod datasets;
 pub(crate) mod demo;

@@ -4,8 +4,8 @@ use crate::kit::{Bench, SCHEMA};
 use grotto::Schema;
 use grotto::producer::{FullCycle, Producer};
 use grotto::store::{
-    CommitFields, Dataset, LogEntry, SnapshotEntry, SnapshotRef, Store, StoreUrl, Writer,
-    WriterOptions,
+    CommitFields, Dataset, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, Store, StoreUrl,
+    Writer, WriterOptions,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -155,6 +155,30 @@ fn commits_are_counted_and_nothing_else_is() {
         9,
         |entry| entry.commits = 4,
         "expected commits 5, one for each so far, found 4",
+    );
+}
+
+#[test]
+fn the_records_of_a_type_are_those_before_with_what_changed() {
+    let bent = Bent::new();
+    let item = |entry: &mut LogEntry, added, removed| {
+        let item = entry.types.get_mut("Item").unwrap();
+        let changed = RecordChanges {
+            added,
+            removed,
+            modified: 0,
+        };
+        item.changed = Some(changed);
+    };
+    bent.check(
+        3,
+        |entry| item(entry, 2, 1),
+        "type Item: 3 records before, 2 added and 1 removed do not make 3",
+    );
+    bent.check(
+        2,
+        |entry| item(entry, 0, 4),
+        "type Item: 3 records before, 0 added and 4 removed do not make 3",
     );
 }
 

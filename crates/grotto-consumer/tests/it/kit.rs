@@ -105,7 +105,7 @@ impl Publisher {
         let step = self.step(version, encoded.delta.clone(), reverse).await;
         let fields = CommitFields {
             blobs: Some(step),
-            types: encoded.next.summary(),
+            types: encoded.summary(),
             state_checksum: encoded.next.checksum(),
             schema_hash: encoded.next.schema_hash(),
             ..CommitFields::default()

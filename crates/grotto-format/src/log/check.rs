@@ -3,7 +3,7 @@
 //! Owns: the checks of log entries and of blob names, for writers and readers alike. Never: IO.
 //! Spec: `docs/format/spec.md`, section "Commit log".
 
-use super::{BlobKind, BlobRef, EntryKind, LogEntry, LogError, MAX_VERSION};
+use super::{BlobKind, BlobRef, EntryKind, LogEntry, LogError, MAX_VERSION, RecordChanges};
 
 /// A field and what is wrong with it.
 pub(super) type Fault = (&'static str, String);
@@ -14,6 +14,7 @@ impl LogEntry {
     pub(super) fn check(&self) -> Result<(), LogError> {
         self.check_numbers()
             .and_then(|()| self.check_versions())
+            .and_then(|()| self.check_changes())
             .and_then(|()| self.check_snapshot())
             .and_then(|()| self.links.check(self.state_version, self.epoch))
             .and_then(|()| self.check_own_link())
@@ -62,6 +63,30 @@ impl LogEntry {
         }
         if self.nonce.is_empty() {
             return Err(("nonce", "expected a value, found none".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Those that were added or modified are among the records there are.
+    fn check_changes(&self) -> Result<(), Fault> {
+        for (name, ty) in &self.types {
+            let Some(changed) = ty.changed else {
+                continue;
+            };
+            let (added, modified, records) = (changed.added, changed.modified, ty.records);
+            let fits = changed != RecordChanges::default()
+                && added
+                    .checked_add(modified)
+                    .is_some_and(|all| all <= records);
+            if !fits {
+                let removed = changed.removed;
+                return Err((
+                    "types",
+                    format!(
+                        "{added} added, {removed} removed and {modified} modified do not fit {records} records of {name}"
+                    ),
+                ));
+            }
         }
         Ok(())
     }

@@ -64,6 +64,7 @@ fn entry() -> LogEntry {
 
 fn summary(records: u64) -> TypeSummary {
     TypeSummary {
+        changed: None,
         records,
         checksum: u64::MAX,
     }
@@ -431,4 +432,34 @@ fn the_control_documents_come_back_and_refuse_altered_bytes() {
 fn names_carry_version_epoch_and_nonce() {
     let name = BlobKind::Reverse.blob_name(42, 7, "f00");
     assert_eq!(name, "reverse/00000000000000000042-7-f00.reverse");
+}
+
+#[test]
+fn changes_that_do_not_fit_the_records_are_refused() {
+    let changed = |added: u64, removed: u64, modified: u64| {
+        let mut entry = entry();
+        let changed = RecordChanges {
+            added,
+            removed,
+            modified,
+        };
+        entry.types.get_mut("City").unwrap().changed = Some(changed);
+        entry
+    };
+    for right in [changed(3, 9, 4), changed(0, 1, 0), changed(0, 0, 7)] {
+        assert_eq!(LogEntry::decode(&right.encode().unwrap()).unwrap(), right);
+    }
+    for (wrong, words) in [
+        (changed(0, 0, 0), "0 added, 0 removed and 0 modified"),
+        (changed(4, 0, 4), "4 added, 0 removed and 4 modified"),
+        (changed(u64::MAX, 1, 1), "18446744073709551615 added"),
+    ] {
+        let refusal = refused(&wrong);
+        assert!(refusal.starts_with("log entry: field types: "), "{refusal}");
+        assert!(refusal.contains(words), "{refusal}");
+        assert!(
+            refusal.ends_with("do not fit 7 records of City"),
+            "{refusal}"
+        );
+    }
 }

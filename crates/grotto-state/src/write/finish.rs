@@ -13,7 +13,9 @@ use crate::segment::{HeapSeal, SegmentOptions};
 use crate::state::State;
 use grotto_format::Limits;
 use grotto_format::blob::Blob;
+use grotto_format::log::{RecordChanges, TypeSummary};
 use grotto_format::schema::TypeId;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Records of one type, and what a cycle did to them.
@@ -29,6 +31,32 @@ pub struct Counts {
     pub removed: u64,
     /// Records whose key stayed and whose content changed (keyed types).
     pub modified: u64,
+}
+
+impl Counts {
+    /// What the log tells of it; `None` where nothing changed.
+    fn changed(&self) -> Option<RecordChanges> {
+        let changed = RecordChanges {
+            added: self.added,
+            removed: self.removed,
+            modified: self.modified,
+        };
+        (changed != RecordChanges::default()).then_some(changed)
+    }
+}
+
+impl Encoded {
+    /// What a log entry tells of the types: how they are, and what the cycle did to them.
+    #[must_use]
+    pub fn summary(&self) -> BTreeMap<String, TypeSummary> {
+        let mut types = self.next.summary();
+        for counts in &self.counts {
+            if let Some(summary) = types.get_mut(&counts.type_name) {
+                summary.changed = counts.changed();
+            }
+        }
+        types
+    }
 }
 
 /// Outcome of a cycle that changed something: not yet published, not yet committed.

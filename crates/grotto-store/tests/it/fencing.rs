@@ -22,6 +22,7 @@ async fn a_fence_raises_the_epoch_and_carries_the_state_forward() {
     let first = acquire(&dataset, "a").await;
     let mut filled = fields(&first, "x").await.unwrap();
     let cities = TypeSummary {
+        changed: None,
         records: 3,
         checksum: 9,
     };

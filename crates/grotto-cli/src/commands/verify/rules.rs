@@ -153,6 +153,7 @@ impl Broken {
         let Some(own) = entry.own_link() else {
             return;
         };
+        self.changes(before, entry);
         self.same(
             "a step that begins at version",
             before.state_version,
@@ -175,6 +176,23 @@ impl Broken {
             self.0.push(format!(
                 "its link to version {version} is not that of the version before"
             ));
+        }
+    }
+
+    /// What is there is what was there, with what came and without what went.
+    fn changes(&mut self, before: &LogEntry, entry: &LogEntry) {
+        for (name, ty) in &entry.types {
+            let changed = ty.changed.unwrap_or_default();
+            let records = before.types.get(name).map_or(0, |ty| ty.records);
+            let expected = records
+                .checked_add(changed.added)
+                .and_then(|all| all.checked_sub(changed.removed));
+            self.unless(expected == Some(ty.records), || {
+                let (added, removed, found) = (changed.added, changed.removed, ty.records);
+                format!(
+                    "type {name}: {records} records before, {added} added and {removed} removed do not make {found}"
+                )
+            });
         }
     }
 

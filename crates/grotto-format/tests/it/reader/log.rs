@@ -182,10 +182,25 @@ pub(crate) struct Entry {
     pub(crate) state_checksum: u64,
     /// Records and checksum by type.
     pub(crate) types: BTreeMap<String, (u64, u64)>,
+    /// Records added, removed and modified, of types that changed.
+    pub(crate) changed: BTreeMap<String, [u64; 3]>,
     pub(crate) schema_hash: u64,
     pub(crate) sources: BTreeMap<String, u64>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) signature: Option<String>,
+}
+
+/// What a commit did to the records of its types.
+fn changes(types: &Json) -> BTreeMap<String, [u64; 3]> {
+    let mut changes = BTreeMap::new();
+    for (name, changed) in types.map(|of| of.optional("changed").map(numbers)) {
+        changes.extend(changed.map(|changed| (name, changed)));
+    }
+    changes
+}
+
+fn numbers(changed: &Json) -> [u64; 3] {
+    ["added", "removed", "modified"].map(|name| changed.get(name).number())
 }
 
 impl Entry {
@@ -218,6 +233,7 @@ impl Entry {
             types: json
                 .get("types")
                 .map(|of| (of.get("records").number(), of.get("checksum").hex(16))),
+            changed: changes(json.get("types")),
             schema_hash: json.get("schema_hash").hex(16),
             sources: json.get("sources").map(Json::number),
             tags: json.get("tags").map(|tag| tag.text().to_owned()),
@@ -243,6 +259,11 @@ impl Entry {
                 assert!(self.blobs.is_none());
             }
             other => panic!("an entry of kind {other}"),
+        }
+        for (name, changed) in &self.changed {
+            let [added, removed, modified] = *changed;
+            assert!(added > 0 || removed > 0 || modified > 0);
+            assert!(added.checked_add(modified).unwrap() <= self.types[name].0);
         }
         let named = self.snapshot.as_ref().map_or(0, |named| named.0);
         assert!(named <= self.version);

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use grotto_format::checksum;
 use grotto_format::log::{
     BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, FORMAT, InlineBlobs, LeaderHint, Link,
-    Links, LogEntry, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs, TypeSummary,
+    Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs,
+    TypeSummary,
 };
 use std::collections::BTreeMap;
 
@@ -25,7 +26,11 @@ fn stored(version: u64) -> Stored {
 }
 
 fn summary(records: u64, checksum: u64) -> TypeSummary {
-    TypeSummary { records, checksum }
+    TypeSummary {
+        records,
+        changed: None,
+        checksum,
+    }
 }
 
 /// The fourth version: a fence lies between its state and that of version 1.
@@ -73,7 +78,18 @@ fn commit() -> LogEntry {
         links: Links(vec![first, own]),
         state_checksum: 0x0123_4567_89ab_cdef,
         types: BTreeMap::from([
-            ("Film".into(), summary(3, 0x0123_4567_89ab_cdef)),
+            ("Director".into(), summary(7, 0x0100_0000_0000_0000)),
+            (
+                "Film".into(),
+                TypeSummary {
+                    changed: Some(RecordChanges {
+                        added: 1,
+                        removed: 20,
+                        modified: 2,
+                    }),
+                    ..summary(3, 0x0023_4567_89ab_cdef)
+                },
+            ),
             ("Studio".into(), summary(0, 0)),
         ]),
         schema_hash: u64::MAX,

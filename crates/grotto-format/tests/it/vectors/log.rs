@@ -51,6 +51,10 @@ fn by_crate(entry: &LogEntry) -> Entry {
         EntryKind::Positions => "positions",
     };
     let types = entry.types.clone().into_iter();
+    let changed = entry.types.clone().into_iter().filter_map(|(name, ty)| {
+        let changed = ty.changed?;
+        Some((name, [changed.added, changed.removed, changed.modified]))
+    });
     let snapshot = entry.snapshot.clone();
     Entry {
         dataset: entry.dataset.clone(),
@@ -71,6 +75,7 @@ fn by_crate(entry: &LogEntry) -> Entry {
         types: types
             .map(|(name, ty)| (name, (ty.records, ty.checksum)))
             .collect(),
+        changed: changed.collect(),
         schema_hash: entry.schema_hash,
         sources: entry.sources.clone(),
         tags: entry.tags.clone(),
@@ -162,6 +167,14 @@ fn both_readers_accept_what_the_specification_lets_vary() {
         ("\"dataset\":\"films\"", "\"d\\u0061taset\":\"f\\u0069lms\""),
         ("\"note\":\"a", "\"note\":\"\\ud83c\\udfac\\/"),
         ("{\"length\":1004", "{\"later\":{},\"length\":1004"),
+        (
+            "\"Studio\":{\"records\":0",
+            "\"Studio\":{\"changed\":null,\"records\":0",
+        ),
+        (
+            "\"removed\":20,\"modified\":2",
+            "\"removed\":18446744073709551615,\"modified\":0",
+        ),
     ] {
         found_by_both(to, &altered(&commit, from, to));
     }
@@ -192,7 +205,7 @@ fn both_readers_refuse_an_entry_whose_seal_is_wrong() {
         ("upper case", upper),
         (
             "a space",
-            text.replace(",\"checksum\":\"6", ", \"checksum\":\"6"),
+            format!("{}, \"checksum\":\"{digits}", &body[..body.len() - 13]) + "\"}",
         ),
         ("a line end", format!("{text}\n")),
         ("torn", text[..text.len() - 1].to_owned()),
@@ -280,6 +293,13 @@ fn both_readers_refuse_an_entry_that_contradicts_itself() {
             "\"reverse\":null,\"x\":{\"length\"",
         ),
         ("\"nonce\":\"5f0c3a00\"", "\"nonce\":\"5f0c3a01\""),
+        ("\"added\":1,", "\"added\":2,"),
+        ("\"added\":1,", "\"added\":18446744073709551615,"),
+        ("\"added\":1,", ""),
+        (
+            "\"added\":1,\"removed\":20,\"modified\":2",
+            "\"added\":0,\"removed\":0,\"modified\":0",
+        ),
     ] {
         refused_by_both(to, &altered(&commit, from, to));
     }
