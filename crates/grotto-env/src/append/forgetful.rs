@@ -97,16 +97,23 @@ impl ForgetfulFiles {
         self.0.lock().capacity = bytes;
     }
 
+    /// Bytes of all files.
+    pub fn used(&self) -> u64 {
+        self.0.lock().used()
+    }
+
     /// Ends the process and starts another one: locks are free, what was written is there, no fault is planned.
     pub fn restart(&self) {
         self.0.lock().restart();
     }
 
-    /// The host goes down and comes up again: of what was not synced, any part is lost.
-    pub fn reboot(&self) {
+    /// The host goes down and comes up again: of what was not synced, any part is lost. Tells of how many files
+    /// and changes of names something was.
+    pub fn reboot(&self) -> u64 {
         let mut disk = self.0.lock();
-        disk.lose();
+        let lost = disk.lose();
         disk.restart();
+        lost
     }
 
     /// Puts bytes in place of those of a file, durably, as somebody with a shell could.
@@ -224,17 +231,18 @@ impl AppendFiles for ForgetfulFiles {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Locked> {
-        let locked = self.whole(FileOperation::Create, |disk| {
+        let (number, process) = self.whole(FileOperation::Create, |disk| {
             let number = match disk.number(path) {
                 Ok(number) => number,
                 Err(_) => disk.create(path)?,
             };
-            let is_ours = disk.locked.insert(number);
-            Ok(is_ours.then_some((number, disk.process)))
+            Ok((number, disk.process))
         })?;
-        Ok(match locked {
-            None => Locked::Theirs("another process".to_owned()),
-            Some((number, process)) => Locked::Ours(Box::new(Lock {
+        // An attempt that failed holds nothing.
+        let is_ours = self.0.lock().locked.insert(number);
+        Ok(match is_ours {
+            false => Locked::Theirs("another process".to_owned()),
+            true => Locked::Ours(Box::new(Lock {
                 disk: Arc::clone(&self.0),
                 path: path.to_owned(),
                 number,

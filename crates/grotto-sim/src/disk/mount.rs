@@ -13,6 +13,7 @@ use grotto_env::{FileLock, FileMark, FileSystem, Locked, Mapped};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::append::Held;
 use super::{Disk, File, Files};
 use crate::fault::Fault;
 
@@ -20,20 +21,22 @@ use crate::fault::Fault;
 const FAILING: u64 = 4;
 
 /// A disk, for one process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mount {
-    disk: Arc<Disk>,
+    pub(super) disk: Arc<Disk>,
     /// Tells it from the mounts of other processes.
     id: u64,
-    status: Arc<Mutex<Status>>,
+    pub(super) status: Arc<Mutex<Status>>,
 }
 
 #[derive(Debug, Default)]
-struct Status {
+pub(super) struct Status {
     dead: bool,
     dies_in: Option<u64>,
     /// Numbers of files that this process has locked.
     locked: BTreeSet<u64>,
+    /// Locks of this process on folders of files that only grow.
+    pub(super) logs: Held,
 }
 
 #[derive(Debug)]
@@ -82,6 +85,7 @@ impl Mount {
     pub(crate) fn die(&self) {
         let mut status = self.status.lock();
         status.dead = true;
+        self.disk.logs.release(std::mem::take(&mut status.logs));
         let mut files = self.disk.files.lock();
         for number in std::mem::take(&mut status.locked) {
             files.locked.remove(&number);
@@ -89,7 +93,7 @@ impl Mount {
     }
 
     /// `true` if the process dies in this operation, which then does at most a part of its work.
-    fn enter(&self) -> io::Result<bool> {
+    pub(super) fn enter(&self) -> io::Result<bool> {
         let mut status = self.status.lock();
         if status.dead {
             return Err(io::Error::other("the process is dead"));
@@ -102,7 +106,7 @@ impl Mount {
         Ok(false)
     }
 
-    fn end(&self) -> io::Error {
+    pub(super) fn end(&self) -> io::Error {
         self.disk.note("the process dies");
         self.die();
         io::Error::other("the process is dead")
@@ -126,7 +130,7 @@ impl Mount {
         done
     }
 
-    fn fail_at_times(&self, fault: Fault, path: &Path) -> io::Result<()> {
+    pub(super) fn fail_at_times(&self, fault: Fault, path: &Path) -> io::Result<()> {
         let fails = self.disk.files.lock().fails;
         if fails && self.disk.dice.chance(FAILING) {
             self.disk.suffer(fault, path);

@@ -164,7 +164,7 @@ impl Disk {
             .ok_or_else(|| ErrorKind::NotFound.into())
     }
 
-    fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         let named = self
             .names
             .values()
@@ -222,11 +222,13 @@ impl Disk {
     }
 
     /// Loses what was not synced: some times all of it, some times none, some times any part.
-    pub(super) fn lose(&mut self) {
-        let kept = self.below(3);
+    pub(super) fn lose(&mut self) -> u64 {
+        let (kept, mut lost) = (self.below(3), 0);
         for change in std::mem::take(&mut self.changes) {
             if kept == 1 || (kept == 2 && self.toss()) {
                 change.apply(&mut self.synced_names);
+            } else {
+                lost += 1;
             }
         }
         self.names = self.synced_names.clone();
@@ -234,9 +236,10 @@ impl Disk {
         files.retain(|number, _| self.names.values().any(|named| named == number));
         for file in files.values_mut() {
             let (how, at) = (self.below(4), self.below(file.bytes.len() + 1));
-            file.lose(how, at);
+            lost += u64::from(file.lose(how, at));
         }
         self.files = files;
+        lost
     }
 }
 
@@ -280,8 +283,9 @@ impl File {
         bytes
     }
 
-    /// What is left when the host goes down: what was synced, all, or all before or behind a place.
-    fn lose(&mut self, how: usize, at: usize) {
+    /// What is left when the host goes down: what was synced, all, or all before or behind a place. Tells whether
+    /// that is less than there was.
+    fn lose(&mut self, how: usize, at: usize) -> bool {
         let all = self.with_holes();
         let from = self.dirty.as_ref().map(|dirty| dirty.start);
         let left = match (how, from) {
@@ -295,10 +299,12 @@ impl File {
                 left
             }
         };
+        let is_less = left != self.bytes;
         *self = Self {
             bytes: left.clone(),
             synced: left,
             ..Self::default()
         };
+        is_less
     }
 }

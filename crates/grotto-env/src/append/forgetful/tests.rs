@@ -29,9 +29,10 @@ fn what_is_synced_stays_and_a_part_of_the_rest_goes() {
         files.sync_folder(Path::new(FOLDER)).unwrap();
         a.append(b"3456").unwrap();
         assert_eq!(all(&files, "a").unwrap(), b"123456");
-        files.reboot();
+        let lost = files.reboot();
         let left = all(&files, "a").unwrap();
         assert!(left.starts_with(b"12"), "{left:?}");
+        assert_eq!(lost, u64::from(left != b"123456"));
         seen.insert(left);
     }
     for left in [&b"12"[..], b"123456", b"1234", b"12\0\x0056"] {
@@ -107,4 +108,17 @@ fn a_dead_process_does_nothing_more_and_has_no_lock() {
         files.lock(&file("LOCK")).unwrap(),
         Locked::Theirs(_)
     ));
+}
+
+#[test]
+fn a_lock_that_failed_is_not_held() {
+    for seed in 0..10 {
+        let files = disk(seed);
+        files.fail_next(FileOperation::Create, 0);
+        assert!(files.lock(&file("LOCK")).is_err());
+        assert!(matches!(
+            files.lock(&file("LOCK")).unwrap(),
+            Locked::Ours(_)
+        ));
+    }
 }
