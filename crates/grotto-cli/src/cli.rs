@@ -4,8 +4,8 @@
 //! their code, in `commands`.
 
 use crate::commands::{
-    config, datasets, demo, diff, export, follow, get, inspect, log, manual, publish, scan, schema,
-    verify,
+    config, datasets, demo, diff, export, follow, get, inspect, log, manual, producer, publish,
+    scan, schema, verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -46,6 +46,13 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Command {
+    /// Whether it runs until it is told to end.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self, Self::Producer(_))
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -53,6 +60,8 @@ pub(crate) enum Command {
     Demo(demo::Args),
     /// Publish records as the next version of a dataset
     Publish(publish::Args),
+    /// Take records in by HTTP, file or pipe and publish them: the producer daemon
+    Producer(producer::Args),
     /// Print the record with a primary key
     Get(get::Args),
     /// Print records in the order in which they are stored

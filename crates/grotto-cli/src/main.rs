@@ -19,6 +19,7 @@ mod text;
 
 use clap::Parser as _;
 use failure::Failure;
+use grotto_service::LogControl;
 use output::Out;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -34,9 +35,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    start_log();
     let json = cli.json;
-    match run(cli) {
+    let log = match start_log(cli.command.is_daemon()) {
+        Ok(log) => log,
+        Err(failure) => return failure.report(json),
+    };
+    match run(cli, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(json),
     }
@@ -64,27 +68,36 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// One thread drives everything; libraries bring their own for heavy work. A pool of threads would
-/// only make short commands slower to start.
-fn run(cli: cli::Cli) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+/// One thread drives a command; libraries bring their own for heavy work. A pool of threads would only make short
+/// commands slower to start; a daemon has connections to answer meanwhile.
+fn run(cli: cli::Cli, log: LogControl) -> Result<(), Failure> {
+    let mut runtime = match cli.command.is_daemon() {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime
         .enable_all()
         .build()
         .map_err(|e| Failure::internal(format!("cannot start the runtime: {e}")))?;
     let mut out = Out::stdout(cli.json);
-    runtime.block_on(commands::run(cli.command, &mut out))?;
+    runtime.block_on(commands::run(cli.command, log, &mut out))?;
     out.flush()
 }
 
-/// Logs go to the standard error stream; `GROTTO_LOG=debug` shows more than errors.
-fn start_log() {
+/// Logs go to the standard error stream; `GROTTO_LOG=debug` shows more than errors. A daemon logs what its
+/// configuration says unless the variable is set.
+fn start_log(daemon: bool) -> Result<LogControl, Failure> {
+    let variable = std::env::var("GROTTO_LOG").ok();
+    if daemon {
+        return Ok(grotto_service::start_log(variable)?);
+    }
     let filter = tracing_subscriber::EnvFilter::builder()
-        .with_env_var("GROTTO_LOG")
         .with_default_directive(tracing_subscriber::filter::LevelFilter::ERROR.into())
-        .from_env_lossy();
+        .parse_lossy(variable.unwrap_or_default());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    Ok(LogControl::none())
 }

@@ -62,6 +62,17 @@ impl Place {
     }
 }
 
+/// Who this is, for those who read logs: the host and the number of the process.
+pub(crate) fn host_and_process() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() {
+        "unknown host"
+    } else {
+        host.trim()
+    };
+    format!("{host}:{}", std::process::id())
+}
+
 /// The number of a group, which may be given by its name in `/etc/group`.
 fn number_of_group(group: &str) -> Outcome<u32> {
     if let Ok(number) = group.parse() {

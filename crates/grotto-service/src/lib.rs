@@ -5,3 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod http;
+mod logs;
+mod metrics;
+mod process;
+pub mod producer;
+mod sources;
+mod supervise;
+
+pub use logs::{LogControl, start_log};

@@ -118,6 +118,7 @@ pub use grotto_store::{Store, StoreUrl};
 /// they change with any version, and nothing outside of this project needs them to publish, follow or read.
 pub mod engine {
     pub use grotto_env as env;
+    pub use grotto_error::panic_text;
     pub use grotto_format as format;
     pub use grotto_state as state;
 }

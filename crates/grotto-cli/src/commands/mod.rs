@@ -13,6 +13,7 @@ pub(crate) mod get;
 pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod manual;
+pub(crate) mod producer;
 pub(crate) mod publish;
 pub(crate) mod scan;
 pub(crate) mod schema;
@@ -21,12 +22,14 @@ pub(crate) mod verify;
 use crate::cli::Command;
 use crate::failure::Outcome;
 use crate::output::Out;
+use grotto_service::LogControl;
 
 /// Runs a command.
-pub(crate) async fn run(command: Command, out: &mut Out) -> Outcome<()> {
+pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Outcome<()> {
     match command {
         Command::Demo(args) => demo::run(&args, out).await,
         Command::Datasets(args) => datasets::run(&args, out).await,
+        Command::Producer(args) => producer::run(&args, log, out).await,
         Command::Publish(args) => publish::run(&args, out).await,
         Command::Get(args) => get::run(&args, out).await,
         Command::Scan(args) => scan::run(&args, out).await,

@@ -7,6 +7,8 @@
 
 mod configuration;
 mod crash;
+#[cfg(unix)]
+mod daemon;
 mod damage;
 mod editions;
 #[cfg(unix)]

@@ -32,6 +32,12 @@ pub(super) fn variable_of(path: &str) -> String {
     format!("GROTTO_{}", path.replace('.', "_").to_uppercase())
 }
 
+/// The variable that sets a key, if there is such a key.
+pub(crate) fn variable(path: &str) -> Option<String> {
+    let variable = variable_of(path);
+    (path_of(&variable)? == path).then_some(variable)
+}
+
 /// All keys that variables set.
 pub(super) fn overrides(environment: &Environment) -> Result<Vec<Override>, String> {
     let ours = environment

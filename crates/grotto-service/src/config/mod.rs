@@ -30,6 +30,7 @@ pub use check::{Checked, check, read_schema};
 pub use consumer::ConsumerSection;
 pub use daemon::{Listeners, LogLevel, Monitoring, Security};
 pub use environment::Environment;
+pub(crate) use environment::variable;
 pub use producer::{
     Batching, DatasetSettings, DeadLetter, Durability, LoadShedding, Performance, RateLimit,
     Reliability, Shedding, Sources, Stdin, Validation, Wal,

@@ -38,7 +38,7 @@ section! {
         /// Threads that decode and encode.
         worker_pool_size: u64 = 5, "value::count::<1, 1024, _>";
         /// Longest time of one operation of the store.
-        write_timeout: Duration = Duration::from_secs(30), "value::duration", live;
+        write_timeout: Duration = Duration::from_secs(30), "value::duration";
         /// Versions between snapshots; 0 for none.
         snapshot_frequency: u64 = 25, "value::count::<0, 1_000_000_000, _>", live;
         /// zstd level 3; without, blobs are stored as they are.
@@ -52,9 +52,9 @@ section! {
     /// Section `reliability`.
     Reliability {
         /// How often an operation of the store is tried again.
-        max_retry_attempts: u64 = 3, "value::count::<0, 100, _>", live;
+        max_retry_attempts: u64 = 3, "value::count::<0, 100, _>";
         /// Wait before the first of these tries; it doubles.
-        retry_backoff: Duration = Duration::from_secs(1), "value::duration", live;
+        retry_backoff: Duration = Duration::from_secs(1), "value::duration";
         /// Failures in a row that open the circuit breaker.
         circuit_breaker_threshold: u64 = 10, "value::count::<1, 1_000_000, _>";
         /// Time after which an open breaker lets one probe through.

@@ -100,10 +100,18 @@ pub(super) fn count<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
     value.deserialize_u64(Count(MIN, MAX))
 }
 
+/// A number, or nothing.
 pub(super) fn some_count<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
     value: D,
 ) -> Result<Option<u64>, D::Error> {
-    count::<MIN, MAX, D>(value).map(Some)
+    struct Within<const MIN: u64, const MAX: u64>(u64);
+    impl<'de, const MIN: u64, const MAX: u64> serde::Deserialize<'de> for Within<MIN, MAX> {
+        fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+            count::<MIN, MAX, D>(value).map(Self)
+        }
+    }
+    let given: Option<Within<MIN, MAX>> = serde::Deserialize::deserialize(value)?;
+    Ok(given.map(|Within(count)| count))
 }
 
 pub(super) fn port<'de, D: Deserializer<'de>>(value: D) -> Result<u16, D::Error> {
@@ -236,10 +244,18 @@ pub(super) fn size<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
     }))
 }
 
+/// A size, or nothing.
 pub(super) fn some_size<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
     value: D,
 ) -> Result<Option<Size>, D::Error> {
-    size::<MIN, MAX, D>(value).map(Some)
+    struct Within<const MIN: u64, const MAX: u64>(Size);
+    impl<'de, const MIN: u64, const MAX: u64> serde::Deserialize<'de> for Within<MIN, MAX> {
+        fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+            size::<MIN, MAX, D>(value).map(Self)
+        }
+    }
+    let given: Option<Within<MIN, MAX>> = serde::Deserialize::deserialize(value)?;
+    Ok(given.map(|Within(size)| size))
 }
 
 /// A value that is one of few words.

@@ -9,6 +9,7 @@ mod report;
 use crate::failure::{Failure, Outcome};
 use crate::input::Format;
 use crate::output::{Out, note};
+use crate::place::host_and_process;
 use crate::progress::Bar;
 use crate::target::{Target, TargetArgs};
 use grotto::producer::{
@@ -252,7 +253,7 @@ fn settings(args: &Args, config: &Settings, builder: ProducerBuilder) -> Produce
     let mut builder = builder
         .allow_unfenced(args.allow_unfenced)
         .start_over(args.start_over)
-        .writer_id(writer(args));
+        .writer_id(args.writer.clone().unwrap_or_else(host_and_process));
     // Who deletes the last record by its key means it.
     if !args.allow_empty && !args.incremental {
         builder = builder.validator(NotEmptied);
@@ -296,16 +297,4 @@ impl Validator for NotEmptied {
             "expected records, found none where there were {before}; --allow-empty removes them all"
         )))
     }
-}
-
-fn writer(args: &Args) -> String {
-    args.writer.clone().unwrap_or_else(|| {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = if host.trim().is_empty() {
-            "unknown host"
-        } else {
-            host.trim()
-        };
-        format!("{host}:{}", std::process::id())
-    })
 }

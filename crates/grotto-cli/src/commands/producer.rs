@@ -1,0 +1,81 @@
+//! `grotto producer`: the daemon that takes records in and publishes them.
+//!
+//! Owns: what a person at a terminal sees of it. Never: what it does; that is `grotto-service`.
+
+use crate::failure::Outcome;
+use crate::output::Out;
+use crate::place::host_and_process;
+use crate::target::environment;
+use crate::text::{bytes, count, duration};
+use grotto::producer::Published;
+use grotto_service::LogControl;
+use grotto_service::producer::{Start, run as run_daemon};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Takes records in and publishes them, until it is told to end
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  grotto config check cities.yaml
+  grotto producer --config cities.yaml
+  curl -H 'content-type: application/x-ndjson' --data-binary @cities.ndjson \\
+      http://127.0.0.1:8081/v1/datasets/cities/records
+
+A record is acknowledged once it is in the write-ahead log on the disk, and published with others soon after. The
+daemon listens on the loopback address only, unless the configuration names another one and a token; /openapi.json
+describes what it answers, /ready says whether it is well, /metrics what it did.
+
+SIGHUP reads the configuration again: batch sizes, limits, the frequency of snapshots and the log level may change,
+and a file that changes anything else is refused whole. SIGTERM publishes what is acknowledged and ends.")]
+pub(crate) struct Args {
+    /// Configuration file with a section `producer`
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Who publishes, for those who read the log of the store [default: host and process]
+    #[arg(long, value_name = "NAME")]
+    writer: Option<String>,
+}
+
+pub(crate) async fn run(args: &Args, log: LogControl, out: &Out) -> Outcome<()> {
+    let json = out.is_json();
+    let start = Start {
+        path: args.config.clone(),
+        environment: environment(),
+        log,
+        writer: args.writer.clone().unwrap_or_else(host_and_process),
+        on_publish: Some(Arc::new(move |dataset, published| {
+            let line = match json {
+                true => line_of_json(dataset, published),
+                false => line_of(dataset, published),
+            };
+            // Nobody may be reading; the log tells of every version too.
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        })),
+    };
+    Ok(run_daemon(start).await?)
+}
+
+/// `cities version 7: 1,200 records, delta 40.3 kB, 12 ms`
+fn line_of(dataset: &str, published: &Published) -> String {
+    let times = &published.times;
+    let total = times.populate + times.encode + times.upload + times.commit;
+    let (version, records) = (published.version, published.records);
+    format!(
+        "{dataset} version {version}: {} records, delta {}, {}",
+        count(records),
+        bytes(published.delta_bytes),
+        duration(total)
+    )
+}
+
+fn line_of_json(dataset: &str, published: &Published) -> String {
+    serde_json::json!({
+        "dataset": dataset,
+        "version": published.version,
+        "records": published.records,
+        "delta_bytes": published.delta_bytes,
+    })
+    .to_string()
+}

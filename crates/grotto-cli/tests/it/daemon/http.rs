@@ -1,0 +1,275 @@
+//! What the daemon answers.
+
+use super::kit::{Daemon, configure, published, records};
+use crate::kit::Bench;
+use serde_json::json;
+use std::io::Write as _;
+
+const RECORDS: &str = "/v1/datasets/items/records";
+
+#[test]
+fn records_are_published_and_can_be_read() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 10ms}\n");
+    let mut daemon = Daemon::start(&bench);
+    let told = daemon.accepted("?wait=published", &records(1..4));
+    assert_eq!(
+        (&told["accepted"], &told["dataset"]),
+        (&json!(3), &json!("items"))
+    );
+    let version = told["version"].as_u64().unwrap();
+    let line = daemon.logged("published");
+    assert_eq!(
+        (&line["dataset"], &line["version"]),
+        (&json!("items"), &json!(version))
+    );
+    assert_eq!(published(&bench), [1, 2, 3]);
+    // Changes that say what they are, of a type that is named.
+    let changes = "{\"op\":\"delete\",\"key\":2}\n\n{\"op\":\"upsert\",\"record\":{\"id\":9}}\n";
+    let told = daemon.accepted("?wait=published&type=Item", changes);
+    assert_eq!(told["accepted"], 2);
+    assert_eq!(published(&bench), [1, 3, 9]);
+    let status = daemon.get("/v1/datasets/items/status").ok();
+    assert_eq!(status["version"], told["version"]);
+    assert_eq!(
+        (&status["condition"], &status["pending_records"]),
+        (&json!("running"), &json!(0))
+    );
+}
+
+#[test]
+fn csv_and_packed_bodies_are_taken_in() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 10ms}\n");
+    let daemon = Daemon::start(&bench);
+    let path = format!("{RECORDS}?wait=published");
+    let csv = b"id,name\n1,\"a\nb\"\nx,c\n2,d\n";
+    let told = daemon
+        .ask(
+            "POST",
+            &path,
+            &["content-type: text/csv; charset=utf-8"],
+            csv,
+        )
+        .ok();
+    assert_eq!(
+        (&told["accepted"], &told["refused"][0]["line"]),
+        (&json!(2), &json!(4))
+    );
+    let ndjson = zstd::encode_all(records(3..5).as_bytes(), 3).unwrap();
+    let told = daemon
+        .ask("POST", &path, &["content-encoding: zstd"], &ndjson)
+        .ok();
+    assert_eq!(told["accepted"], 2);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(records(5..7).as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let told = daemon
+        .ask("POST", &path, &["content-encoding: gzip"], &gzip)
+        .ok();
+    assert_eq!(told["accepted"], 2);
+    assert_eq!(published(&bench), [1, 2, 3, 4, 5, 6]);
+    let form = ["content-type: application/x-www-form-urlencoded"];
+    let (code, message) = daemon.ask("POST", &path, &form, b"{}").refused(415);
+    assert!(
+        code == "unsupported" && message.contains("-H 'content-type"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_atomic_request_is_taken_in_whole_or_not_at_all() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 10ms}\n");
+    let daemon = Daemon::start(&bench);
+    let mixed = format!("{}{{\"id\":\"x\"}}\n{}", records(1..3), records(3..5));
+    let path = format!("{RECORDS}?atomic=true&wait=published");
+    let told = daemon.post(&path, mixed.as_bytes());
+    let (code, message) = told.refused(422);
+    assert_eq!(code, "invalid");
+    assert!(
+        message.starts_with("line 3: ") && message.contains("nothing was taken in"),
+        "{message}"
+    );
+    assert_eq!(told.json()["error"]["line"], 3);
+    daemon.accepted("?atomic=true&wait=published", &records(7..9));
+    assert_eq!(published(&bench), [7, 8]);
+    let letters = daemon.get("/v1/datasets/items/dead-letters").ok();
+    assert_eq!(letters["dead_letters"], json!([]), "who sends it is told");
+}
+
+#[test]
+fn a_request_that_is_sent_again_under_its_key_counts_once() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 1h}\n");
+    let daemon = Daemon::start(&bench);
+    let key = ["idempotency-key: order-7"];
+    let first = daemon
+        .ask("POST", RECORDS, &key, records(1..3).as_bytes())
+        .ok();
+    let again = daemon
+        .ask("POST", RECORDS, &key, records(1..3).as_bytes())
+        .ok();
+    assert_eq!(first["entry"], again["entry"]);
+    let other = daemon
+        .ask(
+            "POST",
+            RECORDS,
+            &["idempotency-key: order-8"],
+            b"{\"id\":3}",
+        )
+        .ok();
+    assert_ne!(first["entry"], other["entry"]);
+    // Also after the end of the process.
+    daemon.kill();
+    let daemon = Daemon::start(&bench);
+    let again = daemon
+        .ask("POST", RECORDS, &key, records(1..3).as_bytes())
+        .ok();
+    assert_eq!(first["entry"], again["entry"]);
+    let long = format!("idempotency-key: {}", "k".repeat(256));
+    daemon
+        .ask("POST", RECORDS, &[&long], b"{\"id\":1}")
+        .refused(422);
+}
+
+#[test]
+fn a_full_cycle_leaves_exactly_its_records() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 10ms}\n");
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("?wait=published", &records(1..10));
+    let cycle = "/v1/datasets/items/cycle";
+    let told = daemon.post(cycle, records(5..12).as_bytes()).ok();
+    assert_eq!(told["records"], 7);
+    assert_eq!(published(&bench), [5, 6, 7, 8, 9, 10, 11]);
+    let told = daemon.post(cycle, records(5..12).as_bytes()).ok();
+    assert_eq!(told["unchanged"], true);
+    let (code, message) = daemon.post(cycle, b"{\"id\":1}\n{\"id\":1}\n").refused(422);
+    assert_eq!(code, "invalid");
+    assert!(message.contains("duplicate key 1"), "{message}");
+    assert_eq!(published(&bench).len(), 7);
+    let snapshot = daemon.post("/v1/datasets/items/snapshot", b"").ok();
+    assert!(
+        snapshot["version"].as_u64() >= told["version"].as_u64(),
+        "{snapshot}"
+    );
+}
+
+#[test]
+fn settings_that_may_change_do_and_others_are_refused_by_name() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 1h}\n");
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("", &records(1..3));
+    let (code, message) = daemon
+        .post(
+            "/v1/settings",
+            b"{\"producer.batching.batch_timeout\":\"10ms\",\"producer.wal.fsync\":false}",
+        )
+        .refused(422);
+    assert_eq!(code, "invalid");
+    assert!(
+        message.contains("a restart is needed to change producer.wal.fsync"),
+        "{message}"
+    );
+    let settings = daemon.get("/v1/settings").ok();
+    assert_eq!(
+        settings["settings"]["producer.batching.batch_timeout"],
+        "1h"
+    );
+    for wrong in [
+        "{\"producer.batching.batch_timeout\":\"soon\"}",
+        "{\"producer.batching.none\":1}",
+        "{\"producer.batching.max_batch_size\":99999999}",
+    ] {
+        daemon.post("/v1/settings", wrong.as_bytes()).refused(422);
+    }
+    daemon.post("/v1/settings", b"[1]").refused(400);
+    let told = daemon
+        .post(
+            "/v1/settings",
+            b"{\"producer.batching.batch_timeout\":\"10ms\"}",
+        )
+        .ok();
+    let change = json!({ "key": "producer.batching.batch_timeout", "from": "1h", "to": "10ms" });
+    assert_eq!(told["changed"], json!([change]));
+    // What waited for an hour is published.
+    let flushed = daemon.accepted("?wait=published", &records(3..4));
+    assert!(flushed["version"].is_u64(), "{flushed}");
+    assert_eq!(published(&bench), [1, 2, 3]);
+    let told = daemon.post("/v1/reload", b"").ok();
+    assert_eq!(told["changed"][0]["to"], "1h", "the file counts again");
+}
+
+#[test]
+fn health_metrics_and_the_description_are_served() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 10ms}\n");
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("?wait=published", &records(1..4));
+    assert_eq!(daemon.get("/health").ok()["status"], "ok");
+    let ready = daemon.get("/ready").ok();
+    assert_eq!(
+        (&ready["status"], &ready["datasets"][0]["condition"]),
+        (&json!("ready"), &json!("running"))
+    );
+    let metrics = daemon.get("/metrics");
+    assert!(
+        metrics.head.contains("application/openmetrics-text"),
+        "{}",
+        metrics.head
+    );
+    for sample in [
+        "grotto_producer_acknowledged_records_total{dataset=\"items\"} 3\n",
+        "grotto_producer_submission_to_published_seconds_count{dataset=\"items\"}",
+        "grotto_producer_process_memory_bytes ",
+        "grotto_producer_http_requests_total{status=\"2xx\"}",
+    ] {
+        assert!(metrics.body.contains(sample), "{sample}: {}", metrics.body);
+    }
+    assert!(metrics.body.ends_with("# EOF\n"));
+    let described = daemon.get("/openapi.json").ok();
+    assert!(
+        described["openapi"].as_str().unwrap().starts_with("3."),
+        "{described}"
+    );
+    for (method, path, status, code) in [
+        ("GET", "/", 404, "not_found"),
+        ("GET", "/v1/datasets/none/status", 404, "not_found"),
+        ("GET", RECORDS, 405, "method_not_allowed"),
+        ("POST", "/v1/datasets/items/records?wiat=1", 400, "invalid"),
+        ("POST", "/v1/datasets/%ff/records", 400, "invalid"),
+        ("POST", RECORDS, 400, "invalid"),
+    ] {
+        let told = daemon.ask(method, path, &[], b"");
+        assert_eq!(told.refused(status).0, code, "{path}");
+    }
+}
+
+#[test]
+fn beyond_loopback_a_token_is_asked_for() {
+    let bench = Bench::with_schema();
+    let token = "  security: {token_file: token}\n  listeners: {address: 0.0.0.0}\n";
+    configure(&bench, token);
+    bench.write("token", "0123456789abcdef\n");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(bench.path("token"), mode).unwrap();
+    }
+    let mut daemon = Daemon::start(&bench);
+    daemon.address = std::net::SocketAddr::from(([127, 0, 0, 1], daemon.address.port()));
+    assert_eq!(daemon.get("/health").status, 200);
+    assert_eq!(daemon.get("/metrics").refused(401).0, "unauthorized");
+    assert_eq!(
+        daemon.post(RECORDS, b"{\"id\":1}").refused(401).0,
+        "unauthorized"
+    );
+    let bearer = ["authorization: Bearer 0123456789abcdef"];
+    daemon.ask("POST", RECORDS, &bearer, b"{\"id\":1}").ok();
+    configure(&bench, "  listeners: {address: 0.0.0.0}\n");
+    let refused = bench.run("producer --config c.yaml").refused(2);
+    assert!(refused.contains("token_file"), "{refused}");
+}

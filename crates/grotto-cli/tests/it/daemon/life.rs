@@ -1,0 +1,165 @@
+//! Starts, reloads, ends, and ends without a word.
+
+use super::kit::{Daemon, configure, published, records};
+use crate::kit::Bench;
+use serde_json::json;
+
+#[test]
+fn what_is_acknowledged_is_published_at_the_end() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 1h}\n");
+    let mut daemon = Daemon::start(&bench);
+    daemon.accepted("", &records(1..100));
+    daemon.signal("TERM");
+    let ended = daemon.logged("dataset ended");
+    assert_eq!(
+        (&ended["left"], &ended["dataset"]),
+        (&json!(0), &json!("items"))
+    );
+    daemon.logged("ended");
+    assert_eq!(daemon.ended(), 0);
+    assert_eq!(published(&bench), (1..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_acknowledged_survives_the_end_of_the_process_once() {
+    let bench = Bench::with_schema();
+    configure(
+        &bench,
+        "  batching: {batch_timeout: 20ms, max_batch_size: 10}\n",
+    );
+    let mut sent = 0;
+    for _ in 0..5 {
+        let daemon = Daemon::start(&bench);
+        for _ in 0..20 {
+            daemon.accepted("", &records(sent..sent + 7));
+            sent += 7;
+        }
+        daemon.kill();
+    }
+    configure(&bench, "");
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("?wait=published", &records(sent..sent + 1));
+    assert_eq!(published(&bench), (0..=sent).collect::<Vec<_>>());
+    // Nothing is applied again that a version has.
+    let before = daemon.get("/v1/datasets/items/status").ok()["version"].clone();
+    daemon.kill();
+    let daemon = Daemon::start(&bench);
+    let after = daemon.accepted("?wait=published", "{\"op\":\"delete\",\"key\":0}\n");
+    assert!(after["version"].as_u64() > before.as_u64());
+    assert_eq!(published(&bench), (1..=sent).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_hangup_takes_over_what_may_change_and_nothing_of_a_file_that_may_not() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 1h}\n");
+    let mut daemon = Daemon::start(&bench);
+    daemon.accepted("", &records(1..3));
+    configure(
+        &bench,
+        "  batching: {batch_timeout: 10ms}\n  wal: {fsync: false}\n",
+    );
+    // The file has the section twice now.
+    daemon.signal("HUP");
+    let refused = daemon.logged("configuration not taken over");
+    let error = refused["error"].as_str().unwrap();
+    assert!(error.contains("duplicate key `wal`"), "{error}");
+    configure(
+        &bench,
+        "  batching: {batch_timeout: 10ms}\n  performance: {worker_pool_size: 2}\n",
+    );
+    daemon.signal("HUP");
+    let refused = daemon.logged("configuration not taken over");
+    let error = refused["error"].as_str().unwrap();
+    assert!(
+        error.contains("a restart is needed to change producer.performance.worker_pool_size"),
+        "{error}"
+    );
+    let settings = daemon.get("/v1/settings").ok();
+    assert_eq!(
+        settings["settings"]["producer.batching.batch_timeout"],
+        "1h"
+    );
+    configure(&bench, "  batching: {batch_timeout: 10ms}\n");
+    daemon.signal("HUP");
+    let change = daemon.logged("setting changed");
+    assert_eq!(
+        (&change["key"], &change["to"]),
+        (
+            &json!("producer.batching.batch_timeout"),
+            &json!("\"10ms\"")
+        )
+    );
+    daemon.logged("published");
+    assert_eq!(published(&bench), [1, 2]);
+}
+
+#[test]
+fn datasets_of_a_daemon_do_not_harm_each_other() {
+    let bench = Bench::with_schema();
+    bench.write(
+        "c.yaml",
+        "
+producer:
+  schema: item.schema
+  store: store
+  wal: {dir: wal}
+  dead_letter: {dir: dead}
+  monitoring: {health_check_port: 0}
+  batching: {batch_timeout: 10ms}
+  datasets:
+    - dataset: items
+    - dataset: broken
+      wal: {dir: item.schema}
+    - dataset: others
+",
+    );
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("?wait=published", &records(1..3));
+    let told = daemon.post(
+        "/v1/datasets/others/records?wait=published",
+        records(5..6).as_bytes(),
+    );
+    assert_eq!(told.ok()["accepted"], 1);
+    let told = daemon.post("/v1/datasets/broken/records", records(5..6).as_bytes());
+    assert_eq!(told.refused(503).0, "unavailable");
+    assert_eq!(published(&bench), [1, 2]);
+    let ready = daemon.get("/ready").ok();
+    assert_eq!(ready["status"], "degraded");
+    assert_eq!(
+        (
+            &ready["datasets"][0]["dataset"],
+            &ready["datasets"][0]["condition"]
+        ),
+        (&json!("broken"), &json!("failed"))
+    );
+    let metrics = daemon.get("/metrics").body;
+    let family = "# TYPE grotto_producer_acknowledged_records counter\n";
+    assert_eq!(metrics.matches(family).count(), 1);
+}
+
+#[test]
+fn what_cannot_start_says_why_and_ends() {
+    let bench = Bench::with_schema();
+    configure(&bench, "");
+    let daemon = Daemon::start(&bench);
+    // The log belongs to the other one.
+    let second = bench.run("producer --config c.yaml");
+    assert_eq!(second.code, 9, "{}", second.err);
+    assert!(second.err.contains("error: "), "{}", second.err);
+    daemon.kill();
+    bench.write("item.schema", "Item {");
+    let refused = bench.run("producer --config c.yaml");
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.err.contains("item.schema: schema line 1"),
+        "{}",
+        refused.err
+    );
+    let refused = bench.run("producer --config none.yaml").refused(2);
+    assert!(
+        refused.contains("none.yaml: it does not exist"),
+        "{refused}"
+    );
+}

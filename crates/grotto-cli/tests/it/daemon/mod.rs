@@ -1,0 +1,7 @@
+//! The producer daemon, as it is run: its HTTP side, its sources, its signals.
+
+mod hostile;
+mod http;
+mod kit;
+mod life;
+mod sources;

@@ -1,0 +1,169 @@
+//! Bodies of requests.
+//!
+//! Owns: reading and unpacking one within limits of size, time and the memory that all bodies may take together.
+//! Never: knows what is in one.
+
+use super::answer::Refusal;
+use super::encoding::Packing;
+use axum::body::Body;
+use axum::http::StatusCode;
+use flate2::read::MultiGzDecoder;
+use grotto::engine::env::Env;
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Memory is counted in pieces of this size, as most of a body is in one.
+const PIECE: usize = 16 << 10;
+/// Wait that is advised when there is no memory: bodies are gone soon.
+const SOON: Duration = Duration::from_secs(1);
+/// Windows of up to 8 MiB: what all levels but the last few need.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Memory that all bodies may take together.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory(Arc<Semaphore>);
+
+impl Memory {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let pieces = usize::try_from(bytes).unwrap_or(usize::MAX) / PIECE;
+        Self(Arc::new(Semaphore::new(
+            pieces.clamp(1, Semaphore::MAX_PERMITS),
+        )))
+    }
+}
+
+/// Limits of one body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits {
+    /// Bytes, as it comes and unpacked.
+    pub(crate) max_bytes: usize,
+    /// Time until it is there.
+    pub(crate) timeout: Duration,
+}
+
+/// A body, and the memory that it takes while it lives.
+#[derive(Debug)]
+pub(crate) struct Held {
+    bytes: Vec<u8>,
+    max_bytes: usize,
+    memory: Memory,
+    taken: Option<OwnedSemaphorePermit>,
+    counted: usize,
+}
+
+impl Held {
+    fn new(memory: &Memory, max_bytes: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            max_bytes,
+            memory: memory.clone(),
+            taken: None,
+            counted: 0,
+        }
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn add(&mut self, more: &[u8]) -> Result<(), Refusal> {
+        let length = self.bytes.len() + more.len();
+        if length > self.max_bytes {
+            return Err(too_large(self.max_bytes));
+        }
+        let pieces = length.saturating_sub(self.counted).div_ceil(PIECE);
+        if pieces > 0 {
+            let wanted = u32::try_from(pieces).unwrap_or(u32::MAX);
+            let taken = Arc::clone(&self.memory.0).try_acquire_many_owned(wanted);
+            let taken = taken.map_err(|_| {
+                Refusal::overloaded("too much is being sent at once: no memory for more", SOON)
+            })?;
+            self.counted += pieces * PIECE;
+            match &mut self.taken {
+                Some(all) => all.merge(taken),
+                none => *none = Some(taken),
+            }
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(())
+    }
+}
+
+fn too_large(max_bytes: usize) -> Refusal {
+    let message = format!(
+        "expected a body of at most {max_bytes} bytes, found more: send it in parts, or raise \
+         producer.listeners.max_body_size"
+    );
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with("limit", max_bytes)
+}
+
+/// Reads a body and unpacks it.
+pub(crate) async fn read(
+    body: Body,
+    packing: Packing,
+    limits: BodyLimits,
+    memory: &Memory,
+    env: &Env,
+) -> Result<Held, Refusal> {
+    if body.size_hint().lower() > limits.max_bytes as u64 {
+        return Err(too_large(limits.max_bytes));
+    }
+    let held = Held::new(memory, limits.max_bytes);
+    let read = env.within(limits.timeout, collect(body, held)).await;
+    let packed = read.map_err(|_| {
+        let message = format!(
+            "expected the body within {} ms, found less of it",
+            limits.timeout.as_millis()
+        );
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    })??;
+    if packing == Packing::None {
+        return Ok(packed);
+    }
+    let work = move || unpack(&packed, packing);
+    let unpacked = env.blocking(work).await;
+    unpacked.map_err(|e| {
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("unpacking stopped: {e}"),
+        )
+    })?
+}
+
+async fn collect(mut body: Body, mut held: Held) -> Result<Held, Refusal> {
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|e| Refusal::invalid(format!("the body could not be read: {e}")))?;
+        if let Ok(data) = frame.into_data() {
+            held.add(&data)?;
+        }
+    }
+    Ok(held)
+}
+
+fn unpack(packed: &Held, packing: Packing) -> Result<Held, Refusal> {
+    let broken = |e: std::io::Error| Refusal::invalid(format!("the body does not unpack: {e}"));
+    let mut reader: Box<dyn Read + '_> = match packing {
+        Packing::None => Box::new(packed.bytes()),
+        Packing::Gzip => Box::new(MultiGzDecoder::new(packed.bytes())),
+        Packing::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(packed.bytes()).map_err(broken)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(broken)?;
+            Box::new(decoder)
+        }
+    };
+    let mut unpacked = Held::new(&packed.memory, packed.max_bytes);
+    let mut piece = vec![0; PIECE];
+    loop {
+        match reader.read(&mut piece).map_err(broken)? {
+            0 => return Ok(unpacked),
+            length => unpacked.add(&piece[..length])?,
+        }
+    }
+}

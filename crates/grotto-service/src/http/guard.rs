@@ -1,0 +1,184 @@
+//! What every request goes through.
+//!
+//! Owns: its identifier, whether it may come in, its line in the log, and that a panic ends it alone. Never: what
+//! the request is about.
+
+use super::answer::Refusal;
+use crate::config::Token;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use axum::middleware::Next;
+use grotto::engine::env::Env;
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tracing::Instrument as _;
+
+/// The header of identifiers.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest identifier that a sender may choose.
+const LONGEST_ID: usize = 64;
+
+/// What the guard needs to know.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    env: Env,
+    /// What requests must bear, unless they may come without.
+    token: Option<Token>,
+    /// Paths that need no token: they tell whether the process is well, and nothing else.
+    open: &'static [&'static str],
+    /// The beginning of the identifiers of this process.
+    prefix: u64,
+    count: AtomicU64,
+    counts: Counts,
+}
+
+/// How many requests there were, by how they ended.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    classes: [AtomicU64; 6],
+    unauthorized: AtomicU64,
+}
+
+impl Counts {
+    /// Requests whose status began with this digit.
+    pub(crate) fn of_class(&self, digit: usize) -> u64 {
+        let class = self.classes.get(digit);
+        class.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, status: StatusCode) {
+        if let Some(count) = self.classes.get(usize::from(status.as_u16() / 100)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            self.unauthorized.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Guard {
+    pub(crate) fn new(env: Env, token: Option<Token>, open: &'static [&'static str]) -> Self {
+        let prefix = env.random.next_u64();
+        Self {
+            env,
+            token,
+            open,
+            prefix,
+            count: AtomicU64::new(0),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The identifier of a request: the sender's, if it is one.
+    fn identifier(&self, headers: &HeaderMap) -> String {
+        let given = headers
+            .get(REQUEST_ID)
+            .and_then(|value| value.to_str().ok());
+        if let Some(given) = given.filter(|text| is_identifier(text)) {
+            return given.to_owned();
+        }
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        format!("{:08x}-{number}", self.prefix & 0xffff_ffff)
+    }
+
+    fn admits(&self, path: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+        let Some(token) = self.token.as_ref().filter(|_| !self.open.contains(&path)) else {
+            return Ok(());
+        };
+        let given = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(bearer);
+        match given {
+            Some(given) if token.is(given) => Ok(()),
+            Some(_) => Err(unauthorized("the token is another one")),
+            None => Err(unauthorized(
+                "expected a header `Authorization: Bearer TOKEN`",
+            )),
+        }
+    }
+}
+
+/// The token of an authorization header.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| token.trim())
+}
+
+fn is_identifier(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(plain)
+}
+
+fn unauthorized(message: &str) -> Refusal {
+    Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+}
+
+/// Takes a request through.
+pub(crate) async fn pass(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let id = guard.identifier(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = tracing::info_span!("request", request_id = id, %method, path);
+    let begun = guard.env.clock.monotonic();
+    let answer = async {
+        let admitted = guard.admits(&path, request.headers());
+        let answer = match admitted {
+            Ok(()) => next.run(request).await,
+            Err(refusal) => axum::response::IntoResponse::into_response(refusal),
+        };
+        let answer = finish(answer, &id);
+        let status = answer.status();
+        guard.counts.note(status);
+        let ms = (guard.env.clock.monotonic() - begun).as_millis();
+        match status.is_server_error() {
+            true => tracing::warn!(status = status.as_u16(), ms, "request failed"),
+            false => tracing::debug!(status = status.as_u16(), ms, "request"),
+        }
+        answer
+    };
+    answer.instrument(span).await
+}
+
+/// Writes what was refused, and names the request.
+fn finish(mut answer: Response<Body>, id: &str) -> Response<Body> {
+    if let Some(refusal) = answer.extensions_mut().remove::<Refusal>() {
+        if refusal.status.is_server_error() {
+            tracing::warn!(
+                code = refusal.code,
+                reason = refusal.message,
+                "request refused"
+            );
+        }
+        answer = refusal.answer(id);
+    }
+    let headers = answer.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if answer.status() == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    }
+    answer
+}
+
+/// The answer to a request whose handler panicked; the panic itself is in the log.
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    axum::response::IntoResponse::into_response(Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "this is a defect of grotto; please report it with the log of the daemon",
+    ))
+}

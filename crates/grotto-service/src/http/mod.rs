@@ -1,0 +1,13 @@
+//! The HTTP side of a daemon.
+//!
+//! Owns: connections, what every request goes through, bodies, and the form of answers. Never: decides what a
+//! request means; the daemons do, with rules of their own.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod encoding;
+pub(crate) mod guard;
+mod patient;
+pub(crate) mod server;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! What operators ask for by HTTP.
+//!
+//! Owns: the endpoints for status, cycles, snapshots, settings, health and metrics. Never: takes single records
+//! in.
+
+use super::daemon::Daemon;
+use super::health::{Readiness, judge};
+use super::intake::{Named, Parameters, name_of, query_of, read, version_told};
+use super::lines::cycle_lines;
+use crate::config::{Change, Key};
+use crate::http::answer::{Answer, Refusal, done, json_answer, text_answer};
+use crate::http::body::{self, BodyLimits};
+use crate::http::encoding::Packing;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::StatusCode;
+use grotto::producer::pipeline::PipelineStatus;
+use grotto::store::BreakerState;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Longest body of a request that changes settings.
+const MAX_SETTINGS: usize = 64 << 10;
+/// What Prometheus calls the format.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The description of this interface.
+pub(super) const OPENAPI: &str = include_str!("../../../../docs/api/producer.json");
+
+/// `GET /health`: whether the process answers, which this does.
+pub(crate) async fn health(State(daemon): State<Arc<Daemon>>) -> Answer {
+    let uptime = daemon.env.clock.monotonic() - daemon.begun;
+    done(&json!({ "status": "ok", "uptime_seconds": uptime.as_secs() }))
+}
+
+/// `GET /ready`: whether records are taken in, and what is wrong.
+pub(crate) async fn ready(State(daemon): State<Arc<Daemon>>) -> Answer {
+    let views = daemon.views();
+    let readiness = judge(&views);
+    let datasets: Vec<Value> = views
+        .iter()
+        .map(|view| {
+            json!({
+                "dataset": view.dataset,
+                "condition": view.condition.to_string(),
+                "reasons": view.reasons,
+            })
+        })
+        .collect();
+    let status = match readiness {
+        Readiness::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        Readiness::Ready | Readiness::Degraded => StatusCode::OK,
+    };
+    Ok(json_answer(
+        status,
+        &json!({ "status": readiness.word(), "datasets": datasets }),
+    ))
+}
+
+/// `GET /metrics`
+pub(crate) async fn metrics(State(daemon): State<Arc<Daemon>>) -> Answer {
+    Ok(text_answer(StatusCode::OK, OPENMETRICS, daemon.metrics()?))
+}
+
+/// `GET /openapi.json`
+pub(crate) async fn openapi() -> Answer {
+    Ok(text_answer(
+        StatusCode::OK,
+        "application/json",
+        OPENAPI.to_owned(),
+    ))
+}
+
+/// `GET /v1/datasets`
+pub(crate) async fn datasets(State(daemon): State<Arc<Daemon>>) -> Answer {
+    let all: Vec<Value> = daemon
+        .views()
+        .iter()
+        .map(|view| json!({ "dataset": view.dataset, "condition": view.condition.to_string() }))
+        .collect();
+    done(&json!({ "datasets": all }))
+}
+
+/// `GET /v1/datasets/{dataset}/status`
+pub(crate) async fn status(State(daemon): State<Arc<Daemon>>, path: Named) -> Answer {
+    let name = name_of(path)?;
+    let kept = daemon.dataset(&name)?;
+    let view = kept.view();
+    let mut told = Map::new();
+    told.insert("dataset".to_owned(), name.clone().into());
+    told.insert("condition".to_owned(), view.condition.to_string().into());
+    told.insert("reasons".to_owned(), view.reasons.into());
+    if let Ok(pipeline) = &kept.pipeline {
+        told.extend(figures(&pipeline.status()));
+        if let Some(letters) = pipeline.dead_letters() {
+            told.insert("dead_letters".to_owned(), letters.count().into());
+        }
+    }
+    done(&told.into())
+}
+
+fn figures(status: &PipelineStatus) -> Map<String, Value> {
+    let figures = json!({
+        "since_ms": status.since_ms,
+        "version": status.version,
+        "published_ms": status.published_ms,
+        "waiting_records": status.waiting_records,
+        "waiting_bytes": status.waiting_bytes,
+        "pending_entries": status.pending_entries,
+        "pending_records": status.pending_records,
+        "pending_bytes": status.pending_bytes,
+        "spilled": status.spilled,
+        "lag_ms": status.lag_ms,
+        "wal_bytes": status.wal_bytes,
+        "failures": status.failures,
+        "breaker": match status.breaker {
+            BreakerState::Closed => "closed",
+            BreakerState::HalfOpen => "half-open",
+            BreakerState::Open => "open",
+        },
+    });
+    match figures {
+        Value::Object(figures) => figures,
+        _ => Map::new(),
+    }
+}
+
+/// `POST /v1/datasets/{dataset}/cycle`: exactly the records of the body are the next version.
+pub(crate) async fn cycle(
+    State(daemon): State<Arc<Daemon>>,
+    path: Named,
+    query: Result<Query<Parameters>, QueryRejection>,
+    request: Request,
+) -> Answer {
+    let (name, parameters) = (name_of(path)?, query_of(query)?);
+    let (kept, pipeline) = daemon.pipeline(&name)?;
+    let (form, held) = read(&daemon, request).await?;
+    let type_name = parameters.type_name();
+    let type_name = type_name.or_else(|| kept.default_type.clone());
+    let schema = Arc::clone(pipeline.schema());
+    let fill = move |full: &mut grotto::producer::FullCycle| {
+        Ok(cycle_lines(
+            full,
+            &schema,
+            held.bytes(),
+            form,
+            type_name.as_deref(),
+        )?)
+    };
+    match pipeline.run_full(fill).await? {
+        Some(published) => done(&version_told(&name, &published)),
+        None => done(&json!({
+            "dataset": name,
+            "version": pipeline.status().version,
+            "unchanged": true,
+        })),
+    }
+}
+
+/// `POST /v1/datasets/{dataset}/flush`: publishes what is acknowledged.
+pub(crate) async fn flush(State(daemon): State<Arc<Daemon>>, path: Named) -> Answer {
+    let name = name_of(path)?;
+    let (_, pipeline) = daemon.pipeline(&name)?;
+    let flushed = daemon
+        .env
+        .within(super::intake::MOST_PATIENCE, pipeline.flush());
+    let version = flushed.await.map_err(|_| {
+        let message = "not published in time: it is acknowledged and will be published later";
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    })??;
+    done(&json!({ "dataset": name, "version": version }))
+}
+
+/// `POST /v1/datasets/{dataset}/snapshot`
+pub(crate) async fn snapshot(State(daemon): State<Arc<Daemon>>, path: Named) -> Answer {
+    let name = name_of(path)?;
+    let (_, pipeline) = daemon.pipeline(&name)?;
+    let written = pipeline.snapshot().await?;
+    done(&json!({ "dataset": name, "version": written.version, "bytes": written.blob.length }))
+}
+
+/// `GET /v1/settings`
+pub(crate) async fn settings(State(daemon): State<Arc<Daemon>>) -> Answer {
+    let keys = daemon.live.settings().keys();
+    let live: Vec<&str> = keys
+        .iter()
+        .filter(|key| key.live)
+        .map(|key| key.path.as_str())
+        .collect();
+    let settings: Map<String, Value> = keys
+        .iter()
+        .map(|Key { path, value, .. }| (path.clone(), value.clone()))
+        .collect();
+    done(&json!({ "settings": settings, "may_change": live }))
+}
+
+/// `POST /v1/settings`: changes what may change, until the next reload.
+pub(crate) async fn change(State(daemon): State<Arc<Daemon>>, request: Request) -> Answer {
+    let limits = BodyLimits {
+        max_bytes: MAX_SETTINGS,
+        ..daemon.body_limits()?
+    };
+    let body = request.into_body();
+    let held = body::read(body, Packing::None, limits, &daemon.memory, &daemon.env).await?;
+    let keys: Settings = serde_json::from_slice(held.bytes())
+        .map_err(|e| Refusal::invalid(format!("expected an object of settings: {e}")))?;
+    let changes = daemon.change(&keys.0)?;
+    done(&json!({ "changed": told(&changes) }))
+}
+
+/// Values by the paths of their keys.
+#[derive(Deserialize)]
+struct Settings(Map<String, Value>);
+
+/// `POST /v1/reload`: reads the configuration file again.
+pub(crate) async fn reload(State(daemon): State<Arc<Daemon>>) -> Answer {
+    let changes = daemon.reload()?;
+    done(&json!({ "changed": told(&changes) }))
+}
+
+fn told(changes: &[Change]) -> Vec<Value> {
+    let one = |change: &Change| json!({ "key": change.path, "from": change.from, "to": change.to });
+    changes.iter().map(one).collect()
+}

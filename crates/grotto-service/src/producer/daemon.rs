@@ -1,0 +1,178 @@
+//! What the parts of a running daemon share.
+//!
+//! Owns: the datasets, the configuration in force, limits of bodies. Never: starts or ends anything.
+
+use super::health::View;
+use super::kept::Kept;
+use super::live::Live;
+use super::open::adjustments;
+use crate::config::{Change, ProducerSettings, Settings};
+use crate::http::answer::Refusal;
+use crate::http::body::{BodyLimits, Memory};
+use crate::http::guard::Guard;
+use crate::logs::LogControl;
+use crate::metrics::merge;
+use crate::process::resources;
+use grotto::engine::env::Env;
+use grotto::producer::pipeline::Pipeline;
+use grotto::{Error, Result};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A running daemon.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    pub(crate) env: Env,
+    pub(crate) datasets: BTreeMap<String, Kept>,
+    pub(crate) live: Live,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) memory: Memory,
+    pub(crate) log: LogControl,
+    /// Monotonic time of the start.
+    pub(crate) begun: Duration,
+}
+
+impl Daemon {
+    /// A dataset by its name.
+    pub(crate) fn dataset(&self, name: &str) -> Result<&Kept, Refusal> {
+        self.datasets.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.datasets.keys().map(String::as_str).collect();
+            Refusal::not_found(format!(
+                "no dataset {name:?} here: expected one of {}",
+                known.join(", ")
+            ))
+        })
+    }
+
+    /// The pipeline of a dataset.
+    pub(crate) fn pipeline(&self, name: &str) -> Result<(&Kept, &Pipeline), Refusal> {
+        let kept = self.dataset(name)?;
+        match &kept.pipeline {
+            Ok(pipeline) => Ok((kept, pipeline)),
+            Err(error) => Err(Error::unavailable(format!(
+                "dataset {name} did not start: {}",
+                error.message()
+            ))
+            .into()),
+        }
+    }
+
+    /// The pipelines that run.
+    pub(crate) fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
+        let kept = self.datasets.values();
+        kept.filter_map(|kept| kept.pipeline.as_ref().ok())
+    }
+
+    /// How all datasets are.
+    pub(crate) fn views(&self) -> Vec<View> {
+        self.datasets.values().map(Kept::view).collect()
+    }
+
+    /// The settings of the daemon.
+    pub(crate) fn settings(&self) -> Result<ProducerSettings> {
+        let settings = self.live.settings().producer;
+        settings.ok_or_else(|| Error::internal("the configuration lost its section `producer`"))
+    }
+
+    /// Limits of a body.
+    pub(crate) fn body_limits(&self) -> Result<BodyLimits> {
+        let listeners = self.settings()?.listeners;
+        Ok(BodyLimits {
+            max_bytes: usize::try_from(listeners.max_body_size.0).unwrap_or(usize::MAX),
+            timeout: listeners.body_timeout,
+        })
+    }
+
+    /// Reads the configuration again.
+    pub(crate) fn reload(&self) -> Result<Vec<Change>> {
+        let changes = self.live.reload(|settings| self.apply(settings))?;
+        tell_changes(&changes);
+        Ok(changes)
+    }
+
+    /// Changes settings until the next reload.
+    pub(crate) fn change(&self, keys: &Map<String, Value>) -> Result<Vec<Change>> {
+        let changes = self.live.change(keys, |settings| self.apply(settings))?;
+        tell_changes(&changes);
+        Ok(changes)
+    }
+
+    fn apply(&self, settings: &Settings) -> Result<()> {
+        let producer = settings.producer.as_ref();
+        let producer =
+            producer.ok_or_else(|| Error::invalid("expected a section `producer`, found none"))?;
+        self.log.set(producer.monitoring.log_level.as_str())?;
+        for dataset in producer.datasets() {
+            let name = dataset.dataset.as_deref().unwrap_or_default();
+            let kept = self.datasets.get(name);
+            if let Some(Ok(pipeline)) = kept.map(|kept| &kept.pipeline) {
+                pipeline.adjust(adjustments(dataset));
+            }
+        }
+        Ok(())
+    }
+
+    /// The metrics of all datasets and of the process, in the OpenMetrics text format.
+    pub(crate) fn metrics(&self) -> Result<String> {
+        let detailed = self.settings()?.monitoring.enable_detailed_metrics;
+        let mut texts: Vec<String> = self.pipelines().map(Pipeline::metrics_text).collect();
+        texts.push(self.own_metrics());
+        Ok(merge(&texts, detailed))
+    }
+
+    fn own_metrics(&self) -> String {
+        let found = resources();
+        let uptime = (self.env.clock.monotonic() - self.begun).as_secs_f64();
+        let mut text = String::new();
+        let gauges: [(&str, &str, &str, f64); 5] = [
+            (
+                "process_memory_bytes",
+                "bytes",
+                "Resident memory",
+                found.memory_bytes as f64,
+            ),
+            (
+                "process_peak_memory_bytes",
+                "bytes",
+                "Largest resident memory so far",
+                found.peak_memory_bytes as f64,
+            ),
+            (
+                "process_open_files",
+                "",
+                "Open files",
+                found.open_files as f64,
+            ),
+            ("process_threads", "", "Threads", found.threads as f64),
+            ("uptime_seconds", "seconds", "Time since the start", uptime),
+        ];
+        for (name, unit, help, value) in gauges {
+            let name = format!("grotto_producer_{name}");
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge");
+            if !unit.is_empty() {
+                let _ = writeln!(text, "# UNIT {name} {unit}");
+            }
+            let _ = writeln!(text, "{name} {value}");
+        }
+        let name = "grotto_producer_http_requests";
+        let _ = writeln!(
+            text,
+            "# HELP {name} Requests, by class of status.\n# TYPE {name} counter"
+        );
+        for class in 2..=5 {
+            let count = self.guard.counts().of_class(class);
+            let _ = writeln!(text, "{name}_total{{status=\"{class}xx\"}} {count}");
+        }
+        text
+    }
+}
+
+fn tell_changes(changes: &[Change]) {
+    for Change { path, from, to } in changes {
+        tracing::info!(key = path, %from, %to, "setting changed");
+    }
+}

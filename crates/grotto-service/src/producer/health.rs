@@ -1,0 +1,105 @@
+//! Whether a daemon is well.
+//!
+//! Owns: the decision, from what its datasets say. Never: asks them.
+
+use grotto::producer::pipeline::Condition;
+
+/// What a dataset says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) dataset: String,
+    pub(crate) condition: Condition,
+    pub(crate) reasons: Vec<String>,
+}
+
+/// Whether records are taken in, and published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// Everywhere.
+    Ready,
+    /// Records are taken in somewhere, and something is wrong.
+    Degraded,
+    /// Nowhere are records taken in.
+    NotReady,
+}
+
+impl Readiness {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::NotReady => "not ready",
+        }
+    }
+}
+
+/// Decides. A daemon whose store is down goes on taking records in, so that it is not to be taken out of service.
+pub(crate) fn judge(views: &[View]) -> Readiness {
+    let takes = |view: &&View| {
+        use Condition as C;
+        matches!(view.condition, C::Opening | C::Running | C::Degraded)
+    };
+    if !views.iter().any(|view| takes(&view)) {
+        return Readiness::NotReady;
+    }
+    let well = |view: &View| view.condition == Condition::Running && view.reasons.is_empty();
+    match views.iter().all(well) {
+        true => Readiness::Ready,
+        false => Readiness::Degraded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(conditions: &[(Condition, &[&str])]) -> Readiness {
+        let views: Vec<View> = conditions
+            .iter()
+            .map(|(condition, reasons)| View {
+                dataset: "d".to_owned(),
+                condition: *condition,
+                reasons: reasons.iter().map(ToString::to_string).collect(),
+            })
+            .collect();
+        judge(&views)
+    }
+
+    #[test]
+    fn all_datasets_have_to_be_well_for_a_daemon_to_be_ready() {
+        use Condition as C;
+        assert_eq!(
+            judged(&[(C::Running, &[]), (C::Running, &[])]),
+            Readiness::Ready
+        );
+        for other in [C::Opening, C::Degraded, C::Failed, C::Draining] {
+            assert_eq!(
+                judged(&[(C::Running, &[]), (other, &[])]),
+                Readiness::Degraded
+            );
+        }
+        let reason: &[&str] = &["the log could not be synced"];
+        assert_eq!(judged(&[(C::Running, reason)]), Readiness::Degraded);
+    }
+
+    #[test]
+    fn a_daemon_is_ready_for_records_while_its_store_is_down() {
+        assert_eq!(
+            judged(&[(Condition::Degraded, &["store"])]),
+            Readiness::Degraded
+        );
+        assert_eq!(judged(&[(Condition::Opening, &[])]), Readiness::Degraded);
+    }
+
+    #[test]
+    fn a_daemon_that_takes_nothing_in_is_not_ready() {
+        use Condition as C;
+        for condition in [C::Failed, C::Draining, C::Ended] {
+            assert_eq!(
+                judged(&[(condition, &[]), (C::Failed, &[])]),
+                Readiness::NotReady
+            );
+        }
+        assert_eq!(judged(&[]), Readiness::NotReady);
+    }
+}

@@ -1,0 +1,59 @@
+//! A dataset that the daemon keeps.
+//!
+//! Owns: its pipeline, or why there is none: one that does not start leaves the others alone. Never: knows HTTP.
+
+use super::health::View;
+use super::lines::only_type;
+use crate::config::{DatasetSettings, Durability};
+use grotto::Error;
+use grotto::producer::pipeline::{Condition, Pipeline};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// A dataset.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) name: String,
+    /// The pipeline, or why it did not start.
+    pub(crate) pipeline: Result<Pipeline, Error>,
+    /// Texts that are decoded at once.
+    pub(crate) decoders: Arc<Semaphore>,
+    /// Type of lines that name none.
+    pub(crate) default_type: Option<String>,
+    /// Where a record must be before it is acknowledged.
+    pub(crate) durability: Durability,
+}
+
+impl Kept {
+    pub(crate) fn new(
+        name: &str,
+        settings: &DatasetSettings,
+        pipeline: Result<Pipeline, Error>,
+    ) -> Self {
+        let threads = usize::try_from(settings.performance.worker_pool_size).unwrap_or(1);
+        let schema = pipeline.as_ref().ok().map(|pipeline| pipeline.schema());
+        let only = schema.and_then(|schema| only_type(schema));
+        Self {
+            name: name.to_owned(),
+            decoders: Arc::new(Semaphore::new(threads)),
+            default_type: settings.sources.default_type.clone().or(only),
+            durability: settings.wal.durability,
+            pipeline,
+        }
+    }
+
+    pub(crate) fn view(&self) -> View {
+        let (condition, reasons) = match &self.pipeline {
+            Ok(pipeline) => {
+                let status = pipeline.status();
+                (status.condition, status.reasons)
+            }
+            Err(error) => (Condition::Failed, vec![error.message().to_owned()]),
+        };
+        View {
+            dataset: self.name.clone(),
+            condition,
+            reasons,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The life of a producer daemon.
+//!
+//! Owns: the order of start and end, and obeying signals meanwhile. Never: knows what a request is about.
+
+use super::daemon::Daemon;
+use super::kept::Kept;
+use super::live::{Live, Origin};
+use super::open::{name, open};
+use super::routes::{OPEN, router};
+use super::telling::{OnPublish, tell_figures, tell_versions};
+use crate::config::{Environment, ProducerSettings, read_token};
+use crate::http::body::Memory;
+use crate::http::guard::Guard;
+use crate::http::server::{self, Limits};
+use crate::logs::LogControl;
+use crate::sources;
+use crate::supervise::{self, Request, Signals};
+use grotto::engine::env::Env;
+use grotto::producer::pipeline::Pipeline;
+use grotto::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Longest time that requests under way may take once no more are accepted.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// How a daemon starts.
+pub struct Start {
+    /// Configuration file.
+    pub path: PathBuf,
+    /// Variables of the environment: those named `GROTTO_PRODUCER_…` win over the file.
+    pub environment: Environment,
+    /// The log, whose level the configuration sets.
+    pub log: LogControl,
+    /// Who publishes, for those who read the log of a store.
+    pub writer: String,
+    /// Is told of every version, besides the log.
+    pub on_publish: Option<OnPublish>,
+}
+
+impl std::fmt::Debug for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Start({})", self.path.display())
+    }
+}
+
+/// Runs a daemon until it is told to end by SIGTERM or SIGINT: what is acknowledged is published then, for as long
+/// as `producer.reliability.shutdown_timeout` says; the rest is published after the next start.
+///
+/// # Errors
+/// `Invalid` when the configuration is wrong; the first reason when no dataset starts; `Busy` when the port is
+/// taken.
+pub async fn run(start: Start) -> Result<()> {
+    // A signal that comes while all is being opened is not lost.
+    let mut signals = Signals::catch()?;
+    let env = Env::system();
+    let live = Live::load(Origin {
+        path: start.path,
+        environment: start.environment,
+    })?;
+    let settings = live.settings().producer;
+    let settings =
+        settings.ok_or_else(|| Error::invalid("expected a section `producer`, found none"))?;
+    start.log.set(settings.monitoring.log_level.as_str())?;
+    // Taken before anything else is opened: two daemons of one configuration end here.
+    let listener = listen(&settings).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| Error::internal(format!("the listener has no address: {e}")))?;
+    let daemon = assemble(&env, live, &settings, &start.writer, start.log).await?;
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    for pipeline in daemon.pipelines() {
+        tasks.spawn(tell_versions(pipeline.clone(), start.on_publish.clone()));
+    }
+    tasks.spawn(tell_figures(Arc::clone(&daemon)));
+    tasks.spawn(feed_watchdog(env.clone()));
+    sources::start(&daemon, &settings, &stopped, &mut tasks);
+    let served = tokio::spawn(server::serve(
+        listener,
+        router(&daemon),
+        limits(&settings),
+        env.clone(),
+        stopped,
+        LAST_ANSWERS,
+    ));
+    tracing::info!(address = %address, "listening");
+    supervise::tell_ready("taking records in");
+    obey(&daemon, &mut signals).await;
+    end(&daemon, &mut signals, &stop, served).await
+}
+
+async fn listen(settings: &ProducerSettings) -> Result<TcpListener> {
+    let (address, port) = (
+        settings.listeners.address,
+        settings.monitoring.health_check_port,
+    );
+    let refused = |error: std::io::Error| {
+        let message = format!("cannot listen on {address} port {port}: {error}");
+        let busy = error.kind() == std::io::ErrorKind::AddrInUse;
+        match busy {
+            true => Error::new(grotto::ErrorKind::Busy, message),
+            false => Error::invalid(message),
+        }
+    };
+    let listener = TcpListener::bind((address, port)).await.map_err(refused)?;
+    Ok(listener)
+}
+
+fn limits(settings: &ProducerSettings) -> Limits {
+    let listeners = &settings.listeners;
+    Limits {
+        max_connections: usize::try_from(listeners.max_connections).unwrap_or(usize::MAX),
+        header_timeout: listeners.header_timeout,
+        write_timeout: listeners.body_timeout,
+    }
+}
+
+/// Starts every dataset; those that fail leave the others alone.
+async fn assemble(
+    env: &Env,
+    live: Live,
+    settings: &ProducerSettings,
+    writer: &str,
+    log: LogControl,
+) -> Result<Arc<Daemon>> {
+    let token = settings.security.token_file.as_deref();
+    let token = token.map(read_token).transpose()?;
+    let mut datasets = BTreeMap::new();
+    for dataset in settings.datasets() {
+        let name = name(dataset)?;
+        let pipeline = open(dataset, writer).await;
+        if let Err(error) = &pipeline {
+            tracing::error!(dataset = name, %error, "the dataset does not start");
+        }
+        datasets.insert(name.to_owned(), Kept::new(name, dataset, pipeline));
+    }
+    if datasets.values().all(|kept| kept.pipeline.is_err()) {
+        let first = datasets.into_values().find_map(|kept| kept.pipeline.err());
+        return Err(first.unwrap_or_else(|| Error::invalid("expected a dataset, found none")));
+    }
+    Ok(Arc::new(Daemon {
+        begun: env.clock.monotonic(),
+        guard: Arc::new(Guard::new(env.clone(), token, OPEN)),
+        memory: Memory::new(settings.listeners.max_body_memory.0),
+        env: env.clone(),
+        datasets,
+        live,
+        log,
+    }))
+}
+
+/// Obeys signals until one asks for the end.
+async fn obey(daemon: &Daemon, signals: &mut Signals) {
+    while let Request::Reload = signals.next().await {
+        supervise::tell_reloading();
+        match daemon.reload() {
+            Ok(changes) => tracing::info!(changes = changes.len(), "configuration read again"),
+            Err(error) => tracing::error!(%error, "configuration not taken over"),
+        }
+        supervise::tell_ready("taking records in");
+    }
+}
+
+/// Accepts nothing more, publishes what is acknowledged, and ends. A second request to end is obeyed at once.
+async fn end(
+    daemon: &Daemon,
+    signals: &mut Signals,
+    stop: &watch::Sender<bool>,
+    served: tokio::task::JoinHandle<()>,
+) -> Result<()> {
+    let timeout = |pipeline: &Pipeline| {
+        let settings = daemon.settings().ok();
+        let found = settings.and_then(|settings| {
+            let mut all = settings.datasets().iter();
+            let own = all.find(|one| one.dataset.as_deref() == Some(pipeline.dataset()));
+            own.map(|own| own.reliability.shutdown_timeout)
+        });
+        found.unwrap_or(LAST_ANSWERS)
+    };
+    let patience = daemon.pipelines().map(timeout).max().unwrap_or_default();
+    supervise::tell_stopping(patience + 2 * LAST_ANSWERS);
+    tracing::info!("ending: publishing what is acknowledged");
+    // Whoever watches has nobody left to tell.
+    let _ = stop.send(true);
+    let mut draining = JoinSet::new();
+    for pipeline in daemon.pipelines() {
+        let pipeline = pipeline.clone();
+        draining.spawn(async move {
+            let drained = pipeline.shutdown().await;
+            (pipeline.dataset().to_owned(), drained)
+        });
+    }
+    let drain = async {
+        while let Some(drained) = draining.join_next().await {
+            match drained {
+                Ok((dataset, drained)) => {
+                    let (left, version) = (drained.left, drained.version);
+                    tracing::info!(dataset, left, version, "dataset ended");
+                }
+                Err(error) => tracing::error!(%error, "ending a dataset failed"),
+            }
+        }
+        if let Err(error) = served.await {
+            tracing::error!(%error, "serving ended early");
+        }
+    };
+    tokio::select! {
+        () = drain => tracing::info!("ended"),
+        _ = second(signals) => tracing::warn!("ended at once; what is acknowledged is in the log"),
+    }
+    Ok(())
+}
+
+/// The next request to end.
+async fn second(signals: &mut Signals) {
+    while signals.next().await == Request::Reload {}
+}
+
+/// Tells the service manager that tasks get their turn.
+async fn feed_watchdog(env: Env) {
+    let Some(interval) = supervise::watchdog_interval() else {
+        return;
+    };
+    loop {
+        supervise::tell_watchdog();
+        env.sleep(interval).await;
+    }
+}

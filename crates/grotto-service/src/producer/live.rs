@@ -1,0 +1,129 @@
+//! The configuration of a daemon that runs.
+//!
+//! Owns: where it comes from, what an operator changed since, and taking over a new one whole or not at all.
+//! Never: changes a pipeline itself.
+
+use crate::config::{Change, Environment, Settings, changes, read_text, variable};
+use grotto::{Error, Result};
+use parking_lot::Mutex;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Longest configuration file in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) path: PathBuf,
+    pub(crate) environment: Environment,
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(crate) struct Live {
+    origin: Origin,
+    present: Mutex<Present>,
+}
+
+#[derive(Debug)]
+struct Present {
+    settings: Settings,
+    /// Text that the settings were read from: what an operator changes is laid over it.
+    text: String,
+    /// Keys that an operator changed since, as variables.
+    changed: Environment,
+}
+
+impl Live {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn load(origin: Origin) -> Result<Self> {
+        let text = read_text(&origin.path, "configuration", MAX_BYTES)?;
+        let settings = parse(&origin, &text, &origin.environment)?;
+        Ok(Self {
+            origin,
+            present: Mutex::new(Present {
+                settings,
+                text,
+                changed: Environment::new(),
+            }),
+        })
+    }
+
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> Settings {
+        self.present.lock().settings.clone()
+    }
+
+    /// Reads the file again; what an operator changed since is forgotten. What changed, once `apply` has taken the new
+    /// settings over.
+    ///
+    /// # Errors
+    /// When the file is wrong, or keys changed that need a restart; nothing changes then.
+    pub(crate) fn reload(
+        &self,
+        apply: impl FnOnce(&Settings) -> Result<()>,
+    ) -> Result<Vec<Change>> {
+        let text = read_text(&self.origin.path, "configuration", MAX_BYTES)?;
+        let settings = parse(&self.origin, &text, &self.origin.environment)?;
+        self.take_over(settings, text, Environment::new(), apply)
+    }
+
+    /// Changes keys, such as `producer.batching.max_batch_size`, until the next reload.
+    ///
+    /// # Errors
+    /// When a key is unknown, a value is wrong, or a key needs a restart; nothing changes then.
+    pub(crate) fn change(
+        &self,
+        keys: &serde_json::Map<String, Value>,
+        apply: impl FnOnce(&Settings) -> Result<()>,
+    ) -> Result<Vec<Change>> {
+        let (text, mut changed) = {
+            let present = self.present.lock();
+            (present.text.clone(), present.changed.clone())
+        };
+        for (path, value) in keys {
+            let variable = variable(path).ok_or_else(|| {
+                Error::invalid(format!(
+                    "{path}: expected the path of a setting, such as producer.batching.max_batch_size"
+                ))
+            })?;
+            let text = match value {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            changed.insert(variable, text);
+        }
+        let mut environment = self.origin.environment.clone();
+        environment.extend(changed.clone());
+        let settings = parse(&self.origin, &text, &environment)?;
+        self.take_over(settings, text, changed, apply)
+    }
+
+    fn take_over(
+        &self,
+        settings: Settings,
+        text: String,
+        changed: Environment,
+        apply: impl FnOnce(&Settings) -> Result<()>,
+    ) -> Result<Vec<Change>> {
+        let mut present = self.present.lock();
+        let changes = changes(&present.settings, &settings)?;
+        apply(&settings)?;
+        *present = Present {
+            settings,
+            text,
+            changed,
+        };
+        Ok(changes)
+    }
+}
+
+fn parse(origin: &Origin, text: &str, environment: &Environment) -> Result<Settings> {
+    let folder = origin.path.parent().unwrap_or(std::path::Path::new(""));
+    Settings::parse(text, folder, environment)
+        .map_err(|complaint| Error::invalid(format!("{}: {complaint}", origin.path.display())))
+}

@@ -1,0 +1,21 @@
+//! The producer daemon.
+//!
+//! Owns: its life: start, reload, drain, end. Never: takes records in itself; its sources and its HTTP side do.
+
+mod admin;
+mod daemon;
+mod dead;
+mod health;
+mod intake;
+mod kept;
+mod life;
+mod lines;
+mod live;
+mod open;
+mod routes;
+mod telling;
+
+pub(crate) use daemon::Daemon;
+pub use life::{Start, run};
+pub(crate) use lines::take;
+pub use telling::OnPublish;

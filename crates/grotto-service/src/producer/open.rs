@@ -1,0 +1,187 @@
+//! From settings to a pipeline.
+//!
+//! Owns: which setting becomes which option of the library. Never: keeps a pipeline.
+
+use crate::config::{DatasetSettings, Durability, Shedding, read_schema};
+use grotto::producer::dead_letter::DeadLetterOptions;
+use grotto::producer::pipeline::{
+    self, Adjustments, Batching, Pipeline, PipelineOptions, RateLimit, Waiting,
+};
+use grotto::producer::wal::WalOptions;
+use grotto::producer::{MinimumCount, ProducerBuilder, RecordCountDrift};
+use grotto::store::{BreakerOptions, RetryPolicy, StoreOptions};
+use grotto::{Error, Producer, Result, Store};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Longest wait between tries.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// zstd level of blobs that are compressed.
+const LEVEL: i32 = 3;
+
+/// Starts the pipeline of a dataset.
+///
+/// # Errors
+/// `Invalid` when the settings name no dataset or schema, and those of the pipeline's start.
+pub(crate) async fn open(settings: &DatasetSettings, writer: &str) -> Result<Pipeline> {
+    let name = name(settings)?;
+    let missing = |key: &str| {
+        Error::invalid(format!(
+            "dataset {name}: expected a key `{key}`, found none"
+        ))
+    };
+    let schema = read_schema(
+        settings
+            .schema
+            .as_deref()
+            .ok_or_else(|| missing("schema"))?,
+    )?;
+    let url = settings.store.as_ref().ok_or_else(|| missing("store"))?;
+    let store = Store::open_writable(url)?.with_options(store_options(settings));
+    let builder = Producer::builder(name, store)
+        .schema(schema)
+        .writer_id(writer);
+    let letters = DeadLetterOptions {
+        max_bytes: settings.dead_letter.max_size.0,
+        ..DeadLetterOptions::default()
+    };
+    configure(builder, settings)
+        .pipeline(options(settings, name))
+        .dead_letters(settings.dead_letter.dir.join(name), letters)
+        .start()
+        .await
+}
+
+/// The name of the dataset.
+pub(crate) fn name(settings: &DatasetSettings) -> Result<&str> {
+    settings
+        .dataset
+        .as_deref()
+        .ok_or_else(|| Error::invalid("expected a key `producer.dataset`, found none"))
+}
+
+fn configure(mut builder: ProducerBuilder, settings: &DatasetSettings) -> ProducerBuilder {
+    let performance = &settings.performance;
+    builder = builder
+        .snapshot_every(performance.snapshot_frequency)
+        .compression(performance.enable_compression.then_some(LEVEL))
+        .inline_blobs(count(performance.inline_blobs))
+        .threads(count(performance.worker_pool_size))
+        .shutdown_timeout(settings.reliability.shutdown_timeout);
+    for (type_name, minimum) in &settings.validation.minimum_count {
+        builder = builder.validator(MinimumCount {
+            type_name: type_name.clone(),
+            minimum: *minimum,
+        });
+    }
+    for (type_name, percent) in &settings.validation.count_drift {
+        builder = builder.validator(RecordCountDrift {
+            type_name: Some(type_name.clone()),
+            max_percent: *percent as f64,
+        });
+    }
+    builder
+}
+
+fn store_options(settings: &DatasetSettings) -> StoreOptions {
+    let reliability = &settings.reliability;
+    let default = StoreOptions::default();
+    let tries = number(reliability.max_retry_attempts).saturating_add(1);
+    let retries = |policy: RetryPolicy| RetryPolicy {
+        tries,
+        first_delay: reliability.retry_backoff,
+        max_delay: policy.max_delay.max(reliability.retry_backoff),
+    };
+    StoreOptions {
+        deadline: settings.performance.write_timeout,
+        reads: retries(default.reads),
+        writes: retries(default.writes),
+        breaker: Some(BreakerOptions {
+            failures: number(reliability.circuit_breaker_threshold),
+            open_for: reliability.circuit_breaker_reset,
+            ..BreakerOptions::default()
+        }),
+        ..default
+    }
+}
+
+fn options(settings: &DatasetSettings, name: &str) -> PipelineOptions {
+    let wal = &settings.wal;
+    PipelineOptions {
+        // Without a log, what is acknowledged is in a version.
+        wal_dir: (wal.durability == Durability::Host).then(|| wal.dir.join(name)),
+        wal: WalOptions {
+            segment_bytes: wal.segment_size.0,
+            max_bytes: wal.max_size.0,
+            sync: wal.fsync,
+            ..WalOptions::default()
+        },
+        batching: batching(settings),
+        waiting: waiting(settings),
+        rate: rate(settings),
+        retry: RetryPolicy {
+            tries: number(settings.reliability.max_retry_attempts).saturating_add(1),
+            first_delay: settings.reliability.retry_backoff,
+            max_delay: MAX_DELAY.max(settings.reliability.retry_backoff),
+        },
+        drain_timeout: settings.reliability.shutdown_timeout,
+    }
+}
+
+/// What may change while the pipeline runs.
+pub(crate) fn adjustments(settings: &DatasetSettings) -> Adjustments {
+    Adjustments {
+        batching: Some(batching(settings)),
+        waiting: Some(waiting(settings)),
+        rate: Some(rate(settings)),
+        snapshot_every: Some(settings.performance.snapshot_frequency),
+        drain_timeout: Some(settings.reliability.shutdown_timeout),
+        ..Adjustments::default()
+    }
+}
+
+fn batching(settings: &DatasetSettings) -> Batching {
+    let batching = &settings.batching;
+    Batching {
+        max_batch_size: count(batching.max_batch_size),
+        max_batch_bytes: count(batching.max_batch_bytes.0),
+        batch_timeout: batching.batch_timeout,
+        max_pending_records: count(batching.max_pending_records),
+        max_pending_bytes: count(batching.max_pending_bytes.0),
+        memory_pressure_threshold: count(batching.memory_pressure_threshold),
+    }
+}
+
+fn waiting(settings: &DatasetSettings) -> Waiting {
+    let shedding = &settings.load_shedding;
+    Waiting {
+        max_records: count(shedding.max_waiting_records),
+        max_bytes: count(shedding.max_waiting_bytes.0),
+        shedding: match shedding.policy {
+            Shedding::Reject => pipeline::Shedding::Reject,
+            Shedding::DropOldestUnacknowledged => pipeline::Shedding::DropOldestUnacknowledged,
+            Shedding::ByPriority => pipeline::Shedding::ByPriority,
+        },
+    }
+}
+
+fn rate(settings: &DatasetSettings) -> RateLimit {
+    let limit = &settings.rate_limit;
+    let kib = limit.bytes_per_second.map(|bytes| bytes.0 >> 10);
+    RateLimit {
+        records_per_second: limit.records_per_second.and_then(non_zero),
+        kib_per_second: kib.and_then(non_zero),
+    }
+}
+
+fn non_zero(value: u64) -> Option<NonZeroU32> {
+    NonZeroU32::new(number(value))
+}
+
+fn number(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn count(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}

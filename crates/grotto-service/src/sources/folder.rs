@@ -1,0 +1,171 @@
+//! A folder whose files are taken in.
+//!
+//! Owns: which file is next, how far it was read, and moving it away when it was. Never: reads a file that is not
+//! complete: a file comes into the folder by a rename, under a name that does not begin with a dot.
+//!
+//! Files are read one after the other, in the order of their names, and moved to `done` below the folder when all of
+//! a file is durable, or to `refused` when it cannot be read. With each piece goes which file it is of and how many
+//! lines of it were read, so that one file at most is begun, and reading goes on where it ended.
+
+use super::text::{File, Piece};
+use super::{Feed, Origin};
+use grotto::{Error, Result};
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Source that says which file is being read.
+const FILE: &str = "folder.file";
+/// Source that says how many of its lines were read.
+const LINE: &str = "folder.line";
+/// Wait after a failure of the disk or the pipeline.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// How far the file was read that was begun last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    file: u64,
+    line: u64,
+}
+
+/// Takes files in until the daemon ends.
+pub(super) async fn watch(mut feed: Feed, folder: PathBuf, interval: impl Fn() -> Duration) {
+    let Ok(positions) = feed.positions().await else {
+        return;
+    };
+    let position = |name: &str| positions.get(name).copied().unwrap_or(0);
+    let mut place = Place {
+        file: position(FILE),
+        line: position(LINE),
+    };
+    loop {
+        let wait = match take_all(&mut feed, &folder, &mut place).await {
+            Ok(()) => interval(),
+            Err(_) if *feed.stopped.borrow() => return,
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "files are not taken in");
+                AFTER_FAILURE
+            }
+        };
+        if feed.pause(wait).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn take_all(feed: &mut Feed, folder: &Path, place: &mut Place) -> Result<()> {
+    let listed = folder.to_owned();
+    for path in blocking(feed, move || files(&listed)).await? {
+        take_file(feed, folder, &path, place).await?;
+    }
+    Ok(())
+}
+
+/// The files of a folder that are complete, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let refused = |e| Error::io("list", folder, e);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(refused)? {
+        let entry = entry.map_err(refused)?;
+        let name = entry.file_name();
+        let hidden = name.to_string_lossy().starts_with('.');
+        if !hidden && entry.file_type().map_err(refused)?.is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+async fn take_file(feed: &mut Feed, folder: &Path, path: &Path, place: &mut Place) -> Result<()> {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let (schema, type_name) = (feed.pipeline.schema().clone(), feed.default_type.clone());
+    let (opened, began_at) = (path.to_owned(), *place);
+    let open = move || -> Result<(u64, Result<File>)> {
+        let found = std::fs::metadata(&opened).map_err(|e| Error::io("look at", &opened, e))?;
+        let file = identity(&opened, &found);
+        let pieces = File::open(&opened, &schema, type_name.as_deref()).and_then(|mut pieces| {
+            if began_at.file == file {
+                pieces.pass(began_at.line)?;
+            }
+            Ok(pieces)
+        });
+        Ok((file, pieces))
+    };
+    let (file, pieces) = blocking(feed, open).await?;
+    let mut pieces = match pieces {
+        Ok(pieces) => pieces,
+        Err(error) => return set_aside(feed, folder, path, &error).await,
+    };
+    if place.file != file {
+        *place = Place { file, line: 0 };
+    }
+    loop {
+        let (read, next) = blocking(feed, move || {
+            let next = pieces.next();
+            Ok((pieces, next))
+        })
+        .await?;
+        pieces = read;
+        let piece: Piece = match next {
+            Ok(Some(piece)) => piece,
+            Ok(None) => break,
+            Err(error) => return set_aside(feed, folder, path, &error).await,
+        };
+        let line = place.line + piece.lines;
+        let origin = Origin {
+            source: name.clone(),
+            positions: vec![(FILE, file), (LINE, line)],
+        };
+        feed.submit(piece, origin).await?;
+        place.line = line;
+    }
+    tracing::info!(file = name, lines = place.line, "file taken in");
+    move_to(feed, folder, "done", path).await
+}
+
+/// A file that cannot be read stops none behind it.
+async fn set_aside(feed: &Feed, folder: &Path, path: &Path, error: &Error) -> Result<()> {
+    tracing::error!(file = %path.display(), %error, "file refused");
+    move_to(feed, folder, "refused", path).await
+}
+
+async fn move_to(feed: &Feed, folder: &Path, below: &str, path: &Path) -> Result<()> {
+    let (target, path) = (folder.join(below), path.to_owned());
+    let name = path.file_name().unwrap_or_default().to_owned();
+    blocking(feed, move || {
+        std::fs::create_dir_all(&target).map_err(|e| Error::io("create", &target, e))?;
+        std::fs::rename(&path, target.join(name)).map_err(|e| Error::io("move", &path, e))
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    feed: &Feed,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = feed.env.blocking(work).await;
+    done.map_err(|e| Error::internal(format!("reading stopped: {e}")))?
+}
+
+/// A number for a file that another file of the same name does not have: of its name, length and time.
+fn identity(path: &Path, found: &Metadata) -> u64 {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let modified = found
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = modified.map_or(0, |time| time.as_nanos());
+    // FNV-1a: a fixed specification, as the number outlives this process. Never 0, which is no file.
+    let text = format!("{name}\n{}\n{modified}", found.len());
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix).max(1)
+}

@@ -1,0 +1,159 @@
+//! Where records come from beside HTTP.
+//!
+//! Owns: starting the sources of every dataset, and handing pieces of text to a pipeline together with how far their
+//! source was read. Never: loses its place: it is committed with the records.
+
+mod folder;
+mod stdin;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use crate::config::{ProducerSettings, Stdin};
+use crate::http::encoding::Form;
+use crate::producer::{Daemon, take};
+use grotto::engine::env::Env;
+use grotto::producer::pipeline::Pipeline;
+use grotto::{Error, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use text::Piece;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Wait between looks at whether the store has answered.
+const UNTIL_OPEN: Duration = Duration::from_millis(50);
+
+/// Starts the sources of all datasets.
+pub(crate) fn start(
+    daemon: &Arc<Daemon>,
+    settings: &ProducerSettings,
+    stopped: &watch::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) {
+    for dataset in settings.datasets() {
+        let name = dataset.dataset.as_deref().unwrap_or_default();
+        let Some(kept) = daemon.datasets.get(name) else {
+            continue;
+        };
+        let Ok(pipeline) = &kept.pipeline else {
+            continue;
+        };
+        let feed = Feed {
+            env: daemon.env.clone(),
+            pipeline: pipeline.clone(),
+            default_type: kept.default_type.clone(),
+            stopped: stopped.clone(),
+        };
+        if let Some(folder) = &dataset.sources.folder {
+            let (daemon, name) = (Arc::clone(daemon), name.to_owned());
+            let interval = move || poll_interval(&daemon, &name);
+            tasks.spawn(folder::watch(feed.clone(), folder.clone(), interval));
+        }
+        match dataset.sources.stdin {
+            Stdin::None => {}
+            Stdin::Stream => {
+                tasks.spawn(stdin::read(feed, false));
+            }
+            Stdin::Replay => {
+                tasks.spawn(stdin::read(feed, true));
+            }
+        }
+    }
+}
+
+/// How often a folder is looked at, which may change.
+fn poll_interval(daemon: &Daemon, name: &str) -> Duration {
+    let settings = daemon.settings().ok();
+    let found = settings.and_then(|settings| {
+        let mut all = settings.datasets().iter();
+        let own = all.find(|one| one.dataset.as_deref() == Some(name));
+        own.map(|own| own.sources.poll_interval)
+    });
+    found.unwrap_or(Duration::from_secs(1))
+}
+
+/// Hands text to a pipeline.
+#[derive(Clone, Debug)]
+pub(crate) struct Feed {
+    env: Env,
+    pipeline: Pipeline,
+    default_type: Option<String>,
+    stopped: watch::Receiver<bool>,
+}
+
+/// Where a piece of text comes from.
+#[derive(Clone, Debug)]
+struct Origin {
+    /// For messages.
+    source: String,
+    /// How far its source was read with it.
+    positions: Vec<(&'static str, u64)>,
+}
+
+impl Feed {
+    /// How far sources were read, once all that was acknowledged before is published.
+    async fn positions(&mut self) -> Result<BTreeMap<String, u64>> {
+        let producer = loop {
+            if let Some(producer) = self.pipeline.producer() {
+                break producer;
+            }
+            self.pause(UNTIL_OPEN).await?;
+        };
+        let flushed = tokio::select! {
+            flushed = self.pipeline.flush() => flushed.map(|_| ()),
+            () = stopped(&mut self.stopped) => Err(ending()),
+        };
+        flushed?;
+        Ok(producer.positions())
+    }
+
+    /// Waits, unless the daemon ends.
+    async fn pause(&mut self, time: Duration) -> Result<()> {
+        tokio::select! {
+            biased;
+            () = stopped(&mut self.stopped) => Err(ending()),
+            () = self.env.sleep(time) => Ok(()),
+        }
+    }
+
+    /// Submits a piece and waits until it is durable. What is refused becomes dead letters.
+    async fn submit(&mut self, piece: Piece, origin: Origin) -> Result<()> {
+        let mut batch = self.pipeline.batch();
+        batch.set_source(&origin.source);
+        for (name, position) in &origin.positions {
+            batch.set_position(name, *position);
+        }
+        let type_name = self.default_type.clone();
+        let decode = move || -> Result<_> {
+            let form = Form::Ndjson;
+            let first = piece.first_line;
+            let lines = take(&mut batch, &piece.bytes, form, type_name.as_deref(), first)?;
+            for refused in lines.refused {
+                batch.refuse(refused.line, refused.text, refused.error);
+            }
+            Ok(batch)
+        };
+        let decoded = self.env.blocking(decode).await;
+        let batch = decoded.map_err(|e| Error::internal(format!("decoding stopped: {e}")))??;
+        if batch.is_empty() && batch.refused().is_empty() && origin.positions.is_empty() {
+            return Ok(());
+        }
+        let mut ack = tokio::select! {
+            biased;
+            () = stopped(&mut self.stopped) => return Err(ending()),
+            ack = self.pipeline.submit(batch) => ack?,
+        };
+        ack.durable().await.map(|_| ())
+    }
+}
+
+/// Waits until the daemon ends.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn ending() -> Error {
+    Error::unavailable("the daemon ends")
+}

@@ -1,0 +1,83 @@
+//! Tests of text in pieces; the daemon's tests are about sources.
+
+use super::text::{File, Pieces};
+use grotto::Schema;
+use std::io::{BufReader, Read, Write as _};
+
+/// Gives its parts one by one, as a pipe does.
+struct Parts(Vec<&'static str>);
+
+impl Read for Parts {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.is_empty() {
+            return Ok(0);
+        }
+        let part = self.0.remove(0).as_bytes();
+        buffer[..part.len()].copy_from_slice(part);
+        Ok(part.len())
+    }
+}
+
+#[test]
+fn lines_that_are_there_do_not_wait_for_others() {
+    let parts = Parts(vec!["a\nb\nc", "c\n", "d\n", "e"]);
+    let mut pieces = Pieces::new(BufReader::new(parts));
+    let mut found = Vec::new();
+    while let Some(piece) = pieces.next_available().unwrap() {
+        let text = String::from_utf8(piece.bytes).unwrap();
+        found.push((text, piece.first_line, piece.lines));
+    }
+    let expected = [("a\nb\n", 1, 2), ("cc\n", 3, 1), ("d\n", 4, 1), ("e", 5, 1)];
+    assert_eq!(
+        found,
+        expected.map(|(text, first, lines)| (text.to_owned(), first, lines))
+    );
+}
+
+#[test]
+fn pieces_are_whole_lines_of_bounded_number() {
+    let text: String = (1..=2_500).map(|n| format!("{n}\n")).collect();
+    let mut pieces = Pieces::new(text.as_bytes());
+    let mut found = Vec::new();
+    while let Some(piece) = pieces.next().unwrap() {
+        assert!(piece.bytes.ends_with(b"\n"));
+        found.push((piece.first_line, piece.lines));
+    }
+    assert_eq!(found, [(1, 1000), (1001, 1000), (2001, 500)]);
+}
+
+#[test]
+fn reading_goes_on_behind_lines_that_were_taken_in() {
+    let mut pieces = Pieces::new("1\n\n3\n4".as_bytes());
+    pieces.pass(2).unwrap();
+    let piece = pieces.next().unwrap().unwrap();
+    assert_eq!(
+        (piece.bytes.as_slice(), piece.first_line),
+        (b"3\n4".as_slice(), 3)
+    );
+    assert!(Pieces::new("1\n".as_bytes()).pass(2).is_err());
+    assert!(Pieces::new("1\n".as_bytes()).pass(1).is_ok());
+}
+
+#[test]
+fn files_are_read_in_the_form_that_their_names_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }").unwrap();
+    let read = |name: &str, bytes: &[u8], type_name| -> grotto::Result<String> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let piece = File::open(&path, &schema, type_name)?.next()?.unwrap();
+        Ok(String::from_utf8(piece.bytes).unwrap())
+    };
+    let (ndjson, csv) = ("{\"id\":1}\n", "id,name\n1,Bern\n");
+    let zstd = zstd::encode_all(ndjson.as_bytes(), 3).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(csv.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    assert_eq!(read("a.ndjson", ndjson.as_bytes(), None).unwrap(), ndjson);
+    assert_eq!(read("a.ndjson.zst", &zstd, None).unwrap(), ndjson);
+    let converted = "\n{\"id\":1,\"name\":\"Bern\"}\n";
+    assert_eq!(read("a.csv.gz", &gzip, Some("City")).unwrap(), converted);
+    assert!(read("a.csv", csv.as_bytes(), None).is_err(), "of no type");
+    assert!(read("a.ndjson.gz", b"no gzip", None).is_err());
+}
