@@ -21,7 +21,7 @@ Examples:
   grotto inspect --store ./store --dataset cities delta/00000000000000000003-1-5f0c….delta
   grotto inspect --store ./store --dataset cities log/00000000000000000003.json#delta
 
-`grotto log --json` prints the names of the blobs; one with a # rides in the log entry.")]
+`grotto log --json` prints the names of the blobs; one with a # is kept in the log entry itself.")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,

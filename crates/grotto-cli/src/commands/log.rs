@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Only the newest N versions, fences counted
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Fences too
+    /// List fences too
     #[arg(long)]
     all: bool,
 }

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Most records to print
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Start behind this ordinal
+    /// Start after this ordinal, the position of a record that --json shows
     #[arg(long, value_name = "ORDINAL")]
     after: Option<u32>,
     /// Only records whose field compares so: = != < <= > >= with a value, or ~ with a regular expression; may be

@@ -29,7 +29,7 @@ Examples:
   grotto diff --store ./store --dataset cities 5 6 --json | jq 'select(.change == \"removed\")'
   grotto diff --store ./store --dataset cities 5 6 --summary
 
-Fields of one side only are shown as null on the other.")]
+A field that only one of the versions has is shown as null in the other.")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArgs,

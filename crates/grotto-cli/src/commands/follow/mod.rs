@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// End once this version, or a newer one, is there
     #[arg(long, value_name = "N")]
     until: Option<u64>,
-    /// Wait for a dataset that nobody has published to yet, instead of taking the name for mistyped
+    /// Wait for a dataset that nobody has published to yet, instead of ending with an error
     #[arg(long)]
     wait: bool,
 }

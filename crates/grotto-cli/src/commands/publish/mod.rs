@@ -65,7 +65,7 @@ pub(crate) struct Args {
     /// The input holds changes; everything else stays
     #[arg(long)]
     incremental: bool,
-    /// Write a snapshot of the version, due or not
+    /// Write a snapshot of this version, even if none is due
     #[arg(long)]
     snapshot: bool,
     /// Commits between snapshots; 0 for none [default: 25]
@@ -74,8 +74,8 @@ pub(crate) struct Args {
     /// zstd level of the blobs, or none [default: 3]
     #[arg(long, value_name = "LEVEL", value_parser = level, allow_hyphen_values = true)]
     level: Option<Level>,
-    /// Bytes of a delta and its way back that still ride in the log entry, which saves a small version two
-    /// objects; 0 for files of their own, at most 262144 [default: 8192]
+    /// Most bytes of a delta and its reverse that the log entry itself keeps, instead of two objects; 0 for none,
+    /// at most 262144 [default: 8192]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(..=MAX_INLINE_BYTES as u64))]
     inline_blobs: Option<u64>,
     /// Threads that decode and encode [default: one per processor]
@@ -84,7 +84,7 @@ pub(crate) struct Args {
     /// End with exit code 7 when another writer is first, instead of publishing on top of its version
     #[arg(long)]
     no_retry: bool,
-    /// Publish a full input without records, which removes all there are
+    /// Accept a full input without records, which removes all records
     #[arg(long)]
     allow_empty: bool,
     /// When blobs of the newest version are damaged or gone: begin anew with this full input
@@ -93,7 +93,7 @@ pub(crate) struct Args {
     /// Who publishes, for those who read the log [default: host and process]
     #[arg(long, value_name = "NAME")]
     writer: Option<String>,
-    /// Publish also to a store that cannot keep two writers apart; only where there is one for sure
+    /// Publish even to a store that cannot keep two writers apart; safe only with a single writer
     #[arg(long)]
     allow_unfenced: bool,
 }
