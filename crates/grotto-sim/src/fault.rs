@@ -56,6 +56,8 @@ faults! {
     Paused: "writer paused and resumed",
     CrashedWriter: "writer crashed",
     CrashedReader: "reader crashed",
+    CrashedPipeline: "pipeline crashed",
+    FailedLog: "operation on a write-ahead log failed",
     DroppedCall: "caller stopped waiting",
     FullDisk: "disk full",
     FailedWrite: "write to disk failed halfway",

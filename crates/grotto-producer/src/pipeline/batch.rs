@@ -202,10 +202,12 @@ impl Batch {
     /// Notes something that was sent and is not part of the batch: it becomes a dead letter when the batch is
     /// submitted.
     pub fn refuse(&mut self, position: u64, text: impl Into<String>, error: Error) {
+        let text = text.into();
+        self.bytes += text.len() + OVERHEAD;
         self.refused.push(Refused {
             position,
             error,
-            text: text.into(),
+            text,
         });
     }
 
@@ -262,7 +264,11 @@ const OVERHEAD: usize = 48;
 
 /// Bytes of an entry in memory, about.
 pub(super) fn weight(entry: &WalEntry) -> usize {
-    entry.changes.iter().map(change_weight).sum::<usize>() + OVERHEAD
+    let of_position = |source: &String| source.len() + OVERHEAD;
+    let positions: usize = entry.positions.keys().map(of_position).sum();
+    let key = entry.key.as_ref().map_or(0, String::len);
+    let changes: usize = entry.changes.iter().map(change_weight).sum();
+    changes + positions + key + entry.source.len() + OVERHEAD
 }
 
 fn change_weight(change: &WalChange) -> usize {

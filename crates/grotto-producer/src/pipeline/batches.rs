@@ -4,15 +4,13 @@
 //! is done about a failure; what was taken and not published is taken again.
 
 use super::inner::Inner;
-use super::publish::Command;
+use super::publish::{Command, Next};
 use super::work::{Batched, Cycled, work};
-use crate::cycle::IncrementalCycle;
 use crate::producer::Core;
-use crate::run::Trouble;
+use crate::run::{Trouble, Worked};
 use crate::wal::Wal;
 use crate::{Error, Producer, Published, Result};
 use grotto_env::Stopped;
-use grotto_format::Schema;
 use grotto_state::{Mode, WriteState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,13 +24,28 @@ impl Inner {
         producer: &Producer,
         commands: Option<&mpsc::UnboundedReceiver<Command>>,
     ) -> Result<()> {
+        let published = self.publish_in_turn(producer, commands).await;
+        if published.is_err() {
+            producer.shared.metrics.failed_cycles.inc();
+            // What was taken is to be taken again.
+            self.queue.lock().untake();
+        }
+        published
+    }
+
+    async fn publish_in_turn(
+        self: &Arc<Self>,
+        producer: &Producer,
+        commands: Option<&mpsc::UnboundedReceiver<Command>>,
+    ) -> Result<()> {
         let mut core = producer.enter(Mode::Incremental).await?;
         // A commit that had no answer may have turned out to be in the log.
-        self.note_committed(producer);
-        let Some(batched) = self.take_batch(&core) else {
+        self.note_committed(producer).await;
+        let Some(batched) = self.take_batch() else {
             return Ok(());
         };
-        let mut next = Some(self.cycle_on(producer, &core, batched).await?);
+        let write = core.write.clone();
+        let mut next = Some(self.cycle_on(producer, write, batched).await?);
         while let Some((batched, cycled)) = next.take() {
             let goes_on = commands.is_some_and(mpsc::UnboundedReceiver::is_empty);
             next = self
@@ -51,34 +64,23 @@ impl Inner {
         cycled: Cycled,
         goes_on: bool,
     ) -> Result<Option<(Batched, Cycled)>> {
-        let Cycled {
-            mut worked,
-            letters,
-            failed,
-        } = cycled;
-        let inner = Arc::clone(self);
-        let buried = self.env.blocking(move || inner.bury(letters)).await;
-        buried.map_err(|e| Error::internal(format!("dead letters stopped: {e}")))??;
-        let schema = Arc::clone(&batched.schema);
-        worked.ahead = worked
-            .encoded
-            .as_ref()
-            .map(|encoded| core.write.ahead(encoded));
+        let worked = self.settle_refusals(cycled).await?;
         let ahead = worked.ahead.clone().filter(|_| goes_on);
+        producer.shared.metrics.records.inc_by(worked.records);
         let (began, done) = (producer.now(), Notify::new());
-        self.metrics.active_writes.inc();
+        self.metrics.active_writes.set(1);
         let publish = async {
             let published = producer.publish(core, worked).await;
             done.notify_one();
             published
         };
-        let (published, next) =
-            tokio::join!(publish, self.next_ahead(producer, ahead, schema, &done));
-        self.metrics.active_writes.dec();
+        let (published, next) = tokio::join!(publish, self.next_ahead(producer, ahead, &done));
+        self.metrics.active_writes.set(0);
         let published = published?;
         let took = producer.now().saturating_sub(began);
         self.metrics.write.observe(took.as_secs_f64());
-        self.note_published(producer, &batched, failed, published.as_ref());
+        self.note_published(producer, &batched, published.as_ref())
+            .await;
         match next {
             Some(Ok(next)) => Ok(Some(next)),
             // The next try tells what is wrong with it.
@@ -90,43 +92,61 @@ impl Inner {
         }
     }
 
+    /// Writes the dead letters of a batch before its version is committed. They stay dead letters then, also if
+    /// the version has to be tried again and more could be applied.
+    async fn settle_refusals(self: &Arc<Self>, cycled: Cycled) -> Result<Worked> {
+        let Cycled {
+            worked,
+            letters,
+            refused,
+            failed,
+        } = cycled;
+        if !letters.is_empty() {
+            let inner = Arc::clone(self);
+            let buried = self.env.blocking(move || inner.bury(letters)).await;
+            buried.map_err(|e| Error::internal(format!("dead letters stopped: {e}")))??;
+            self.buried.lock().extend(refused);
+        }
+        let mut progress = self.progress.lock();
+        for (number, error) in failed {
+            progress.fail(number, error);
+        }
+        Ok(worked)
+    }
+
     /// Encodes the next batch on the state that the last one will lead to, if it becomes due before that is
     /// published.
     async fn next_ahead(
         self: &Arc<Self>,
         producer: &Producer,
         ahead: Option<WriteState>,
-        schema: Arc<Schema>,
         done: &Notify,
     ) -> Option<Result<(Batched, Cycled), Error>> {
         let ahead = ahead?;
+        // Not given up when the upload ends first: what was read would have to be read again.
+        self.refill().await.ok()?;
         tokio::select! {
             biased;
             () = done.notified() => return None,
-            due = self.when_due() => due?,
+            next = self.when_due() => match next {
+                Ok(Next::Batch) => {}
+                _ => return None,
+            },
         }
-        let batched = self.take_under(&schema)?;
-        let shared = Arc::clone(&producer.shared);
-        let began = producer.now();
-        let cycled = move || {
-            let begin = || shared.begin_on(&ahead, &batched.schema, &IncrementalCycle::FORM);
-            let cycled = work(&shared, &batched, began, &begin);
-            (batched, cycled)
-        };
-        Some(self.finish_cycle(self.env.blocking(cycled).await))
+        let batched = self.take_batch()?;
+        Some(self.cycle_on(producer, ahead, batched).await)
     }
 
     async fn cycle_on(
         self: &Arc<Self>,
         producer: &Producer,
-        core: &Core,
+        write: WriteState,
         batched: Batched,
     ) -> Result<(Batched, Cycled)> {
-        let (shared, write) = (Arc::clone(&producer.shared), core.write.clone());
+        let shared = Arc::clone(&producer.shared);
         let began = producer.now();
         let cycled = move || {
-            let begin = || shared.begin_on(&write, &batched.schema, &IncrementalCycle::FORM);
-            let cycled = work(&shared, &batched, began, &begin);
+            let cycled = work(&shared, &write, &batched, began);
             (batched, cycled)
         };
         self.finish_cycle(self.env.blocking(cycled).await)
@@ -143,11 +163,7 @@ impl Inner {
         }
     }
 
-    fn take_batch(&self, core: &Core) -> Option<Batched> {
-        self.take_under(&core.schema)
-    }
-
-    fn take_under(&self, schema: &Arc<Schema>) -> Option<Batched> {
+    fn take_batch(&self) -> Option<Batched> {
         let batching = self.options.lock().batching;
         let mut queue = self.queue.lock();
         if queue.is_pressed(&batching) {
@@ -155,68 +171,87 @@ impl Inner {
         }
         let entries = queue.take(&batching);
         drop(queue);
-        (!entries.is_empty()).then(|| Batched {
+        let (first, last) = (entries.first()?.number, entries.last()?.number);
+        let buried = self.buried.lock();
+        let of_batch = buried.range((first, None)..=(last, Some(usize::MAX)));
+        Some(Batched {
             entries,
             source: self.source.clone(),
             commit_position: self.log_is_long(),
-            schema: Arc::clone(schema),
+            unwritten: self.unwritten.lock().clone(),
+            buried: of_batch
+                .map(|(name, error)| (*name, error.clone()))
+                .collect(),
+            schema: Arc::clone(self.admission.schema()),
         })
     }
 
     /// Whether positions are worth a version without a change: the log could not be cut otherwise.
     fn log_is_long(&self) -> bool {
-        let of = |wal: Arc<Wal>| wal.bytes() > wal.options().segment_bytes.saturating_mul(2);
+        let of = |wal: Arc<Wal>| {
+            let options = wal.options();
+            let half = options.max_bytes / 2;
+            wal.bytes() > half.min(options.segment_bytes.saturating_mul(2))
+        };
         self.wal().is_some_and(of)
     }
 
     /// Forgets what is committed.
-    pub(super) fn note_committed(self: &Arc<Self>, producer: &Producer) {
+    pub(super) async fn note_committed(&self, producer: &Producer) {
         let committed = self.committed_by(producer);
         if !self.is_logged() || committed <= self.committed.fetch_max(committed, Ordering::AcqRel) {
             return;
         }
         self.forget(committed, producer.version());
-        let inner = Arc::clone(self);
-        self.spawn_release(inner, committed);
+        self.release(committed).await;
     }
 
-    fn note_published(
-        self: &Arc<Self>,
+    async fn note_published(
+        &self,
         producer: &Producer,
         batched: &Batched,
-        failed: Vec<(u64, Error)>,
         published: Option<&Published>,
     ) {
-        {
-            let mut progress = self.progress.lock();
-            for (number, error) in failed {
-                progress.fail(number, error);
-            }
-        }
-        self.note_committed(producer);
+        self.note_positions(batched, published);
+        self.note_committed(producer).await;
         if let Some(last) = batched.entries.last() {
             // Also where nothing changed, so that no version was needed.
             self.forget(last.number, producer.version());
         }
         self.metrics.batches.inc();
-        if let Some(published) = published {
-            self.announce(published);
+        match published {
+            Some(published) => self.announce(published),
+            None => _ = producer.shared.metrics.quiet_cycles.inc(),
         }
         if let Some(first) = batched.entries.first() {
             let took = producer.now().saturating_sub(first.arrived);
             self.metrics.flush.observe(took.as_secs_f64());
+        }
+        self.recovered();
+    }
+
+    /// Keeps positions of sources that no version has yet.
+    fn note_positions(&self, batched: &Batched, published: Option<&Published>) {
+        let mut unwritten = self.unwritten.lock();
+        if published.is_some() {
+            return unwritten.clear();
+        }
+        for queued in &batched.entries {
+            unwritten.extend(queued.entry.positions.clone());
         }
     }
 
     fn forget(&self, through: u64, version: u64) {
         let now = self.env.clock.monotonic();
         for queued in self.queue.lock().commit(through) {
-            self.metrics
-                .batched
-                .inc_by(queued.entry.changes.len() as u64);
+            let records = queued.entry.changes.len() as u64;
+            self.metrics.batched.inc_by(records);
             let took = now.saturating_sub(queued.arrived);
             self.metrics.to_published.observe(took.as_secs_f64());
         }
+        self.buried
+            .lock()
+            .retain(|(number, _), _| *number > through);
         self.progress.lock().advance(through, version);
         if !self.is_logged() {
             // There is room for more in memory.
@@ -226,22 +261,23 @@ impl Inner {
 
     pub(super) fn announce(&self, published: &Published) {
         self.state.lock().published_ms = Some(self.env.clock.wall_ms());
+        for earlier in &published.settled {
+            _ = self.published.send(Arc::new(earlier.clone()));
+        }
         // Nobody may listen.
         _ = self.published.send(Arc::new(published.clone()));
     }
 
     /// Gives the disk back what is committed.
-    fn spawn_release(&self, inner: Arc<Self>, committed: u64) {
+    async fn release(&self, committed: u64) {
         let Some(wal) = self.wal() else {
             return;
         };
-        let env = self.env.clone();
-        tokio::spawn(async move {
-            let released = env.blocking(move || wal.release(committed)).await;
-            if let Ok(Err(error)) = released {
-                tracing::warn!(dataset = inner.name, %error, "the write-ahead log could not be cut");
-            }
-            inner.room_freed.notify_waiters();
-        });
+        let released = self.env.blocking(move || wal.release(committed)).await;
+        if let Ok(Err(error)) = released {
+            tracing::warn!(dataset = self.name, %error, "the write-ahead log could not be cut");
+        }
+        self.room_freed.notify_waiters();
+        self.room_filled.notify_one();
     }
 }

@@ -9,8 +9,10 @@ use super::room::Submission;
 use crate::wal::WalEntry;
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::sync::futures::Notified;
 
 /// Bytes of a group: large enough that a sync pays, small enough that nobody waits long for others.
 const GROUP_BYTES: usize = 4 << 20;
@@ -27,6 +29,20 @@ struct Group {
 enum Known {
     Entry(u64),
     InGroup(usize),
+}
+
+/// What was refused, once: who has to wait for room comes again.
+fn take_letters(submissions: &mut [Submission]) -> Vec<Letter> {
+    let mut found = Vec::new();
+    for submission in submissions {
+        let refused = std::mem::take(&mut submission.refused);
+        found.extend(
+            refused
+                .iter()
+                .map(|r| letters::of_refused(&submission.entry, r)),
+        );
+    }
+    found
 }
 
 /// Makes submissions durable until the pipeline ends.
@@ -77,17 +93,15 @@ impl Inner {
         }
     }
 
-    async fn commit_group(self: &Arc<Self>, submissions: Vec<Submission>) {
+    async fn commit_group(self: &Arc<Self>, mut submissions: Vec<Submission>) {
+        // Before looking whether there is room: what is freed after it must not be missed.
+        let freed = self.room_freed.notified();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        let letters = take_letters(&mut submissions);
         let group = self.sort(submissions);
         let entries: Vec<Arc<WalEntry>> =
             group.fresh.iter().map(|s| Arc::clone(&s.entry)).collect();
-        let of_refused = |s: &Submission| -> Vec<Letter> {
-            s.refused
-                .iter()
-                .map(|refused| letters::of_refused(&s.entry, refused))
-                .collect()
-        };
-        let letters = group.fresh.iter().flat_map(of_refused).collect();
         let inner = Arc::clone(self);
         let append = move || {
             // Whoever sent what was refused is told so, whether or not this works.
@@ -100,21 +114,22 @@ impl Inner {
         };
         match first {
             Ok(first) => self.acknowledge(group, first),
-            Err(error) if error.kind() == ErrorKind::Overloaded => self.wait_for_room(group).await,
+            Err(error) if error.kind() == ErrorKind::Overloaded => {
+                self.wait_for_room(group, freed).await;
+            }
             Err(error) => self.refuse(group, &error),
         }
     }
 
     /// The log is full: all who were to go into it wait until something of it is published.
-    async fn wait_for_room(&self, group: Group) {
-        let freed = self.room_freed.notified();
-        tokio::pin!(freed);
-        freed.as_mut().enable();
+    async fn wait_for_room(&self, group: Group, freed: Pin<&mut Notified<'_>>) {
         let repeated = group.repeated.into_iter().map(|(submission, _)| submission);
         self.room
             .lock()
             .put_in_front(group.fresh.into_iter().chain(repeated));
         self.log_is_full.store(true, Ordering::Release);
+        // Positions may have to be committed before the log can be cut.
+        self.queue_filled.notify_one();
         tokio::select! {
             biased;
             () = self.reached(Phase::Ended) => {}

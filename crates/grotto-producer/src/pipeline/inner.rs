@@ -11,6 +11,7 @@ use super::publish::Command;
 use super::queue::Queue;
 use super::room::Room;
 use super::status::{Condition, PipelineStatus, State};
+use super::work::Buried;
 use crate::builder::ProducerBuilder;
 use crate::dead_letter::DeadLetters;
 use crate::wal::Wal;
@@ -19,10 +20,11 @@ use grotto_env::Env;
 use grotto_state::Admission;
 use grotto_store::BreakerState;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc};
 
 /// Ends the tasks of a pipeline with the last handle to it.
 pub(super) struct Running(pub(super) Arc<Inner>);
@@ -57,7 +59,8 @@ pub(super) struct Inner {
     pub(super) wal: Mutex<Option<Arc<Wal>>>,
     pub(super) dead_letters: Option<Arc<DeadLetters>>,
     pub(super) metrics: PipelineMetrics,
-    pub(super) phase: watch::Sender<Phase>,
+    pub(super) phase: Mutex<Phase>,
+    pub(super) phase_changed: Notify,
 
     pub(super) room: Mutex<Room>,
     /// Somebody came into the room, or there is more room behind it.
@@ -79,32 +82,44 @@ pub(super) struct Inner {
     pub(super) producer: Mutex<Option<Producer>>,
     /// The last entry whose number a log entry names.
     pub(super) committed: AtomicU64,
+    /// What became a dead letter and is behind what is published: it stays one, whatever the next try could do.
+    pub(super) buried: Mutex<Buried>,
+    /// Positions of entries that changed nothing and were worth no version before the first one.
+    pub(super) unwritten: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Inner {
     pub(super) fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        *self.phase.lock()
     }
 
     /// Moves on in life; never back.
     pub(super) fn set_phase(&self, phase: Phase) {
-        let moved = self.phase.send_if_modified(|present| {
-            let moves = *present < phase;
-            *present = phase.max(*present);
-            moves
-        });
-        if moved {
-            self.set_condition(Condition::Ended, None);
-            self.room_filled.notify_one();
-            self.room_freed.notify_waiters();
-            self.queue_filled.notify_one();
+        {
+            let mut present = self.phase.lock();
+            if *present >= phase {
+                return;
+            }
+            *present = phase;
         }
+        self.set_condition(Condition::Ended, None);
+        self.phase_changed.notify_waiters();
+        self.room_filled.notify_one();
+        self.room_freed.notify_waiters();
+        self.queue_filled.notify_one();
     }
 
     /// Waits until the pipeline is in this phase, or further.
     pub(super) async fn reached(&self, phase: Phase) {
-        // The sender lives as long as this.
-        _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+        loop {
+            let changed = self.phase_changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.phase() >= phase {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Waits so long, unless the pipeline ends.
@@ -155,7 +170,7 @@ impl Inner {
 
     /// Tells all who wait that nothing more comes.
     pub(super) fn end_all(&self, error: &Error) {
-        for submission in self.room.lock().clear() {
+        for submission in self.room.lock().close() {
             _ = submission.reply.send(Err(error.clone()));
         }
         self.progress.lock().end(error.clone());
@@ -169,15 +184,10 @@ impl Inner {
         self.end_all(error);
     }
 
-    /// Acknowledged entries that no log entry covers.
-    pub(super) fn left(&self) -> u64 {
-        match self.is_logged() {
-            true => {
-                let last = self.queue.lock().last();
-                last.saturating_sub(self.committed.load(Ordering::Acquire))
-            }
-            false => 0,
-        }
+    /// Acknowledged entries that a restart would read again.
+    pub(super) fn uncommitted(&self) -> u64 {
+        let last = self.queue.lock().last();
+        last.saturating_sub(self.committed.load(Ordering::Acquire))
     }
 
     pub(super) fn wal(&self) -> Option<Arc<Wal>> {
@@ -234,7 +244,7 @@ impl Inner {
         metrics.pending_bytes.set(status.pending_bytes as i64);
         metrics.pending_entries.set(status.pending_entries as i64);
         metrics.wal_bytes.set(status.wal_bytes.unwrap_or(0) as i64);
-        metrics.wal_lag.set(self.left() as i64);
+        metrics.wal_lag.set(self.uncommitted() as i64);
         metrics
             .breaker_trips
             .set(self.builder.store.breaker_trips() as i64);

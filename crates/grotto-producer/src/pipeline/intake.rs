@@ -10,6 +10,7 @@ use super::options::Shedding;
 use super::room::{Offered, Submission};
 use crate::wal::Wal;
 use crate::{Error, ErrorKind, Result};
+use futures::FutureExt;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,6 +33,11 @@ enum Durable {
     Known(Result<u64>),
 }
 
+/// A task that had the submission ended without an answer.
+fn lost() -> Error {
+    Error::unavailable("the acknowledgement was lost: the submission may be durable or not")
+}
+
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pipeline of {}", self.name)
@@ -47,7 +53,7 @@ impl Ack {
     /// could not be synced may still be published. `Overloaded` when it was given up for others.
     pub async fn durable(&mut self) -> Result<u64> {
         if let Durable::Waiting(told) = &mut self.durable {
-            let mut told = told.await.unwrap_or_else(|_| Err(self.inner.ended()));
+            let mut told = told.await.unwrap_or_else(|_| Err(lost()));
             if let (Ok(number), false) = (&told, self.inner.is_logged()) {
                 // What is in memory only is not durable before it is published.
                 let number = *number;
@@ -59,6 +65,11 @@ impl Ack {
             Durable::Known(known) => known.clone(),
             Durable::Waiting(_) => Err(Error::internal("the acknowledgement was lost")),
         }
+    }
+
+    /// What [`published`](Self::published) would give if it need not wait.
+    pub fn try_published(&mut self) -> Option<Result<u64>> {
+        self.published().now_or_never()
     }
 
     /// Waits until the submission is published: a version that has it.
@@ -105,16 +116,21 @@ impl Pipeline {
         let inner = &self.inner;
         inner.check(&batch)?;
         loop {
-            let Err(wait) = inner.limiter().take_records(batch.len()) else {
+            let Err(wait) = inner
+                .limiter()
+                .take_records(batch.len() + batch.refused.len())
+            else {
                 break;
             };
             inner.pause(wait).await;
+            inner.check_open()?;
         }
         loop {
             let Err(wait) = inner.limiter().take_bytes(batch.bytes()) else {
                 break;
             };
             inner.pause(wait).await;
+            inner.check_open()?;
         }
         let (records, bytes) = (batch.len(), batch.bytes());
         let (submission, ack) = inner.submission(batch);
@@ -127,6 +143,9 @@ impl Pipeline {
             let limits = inner.options.lock().waiting;
             {
                 let mut room = inner.room.lock();
+                if room.is_closed() {
+                    return Err(inner.ended());
+                }
                 if room.fits(records, bytes, &limits) && inner.log_has_room(room.bytes() + bytes) {
                     room.push(submission);
                     break;
@@ -146,7 +165,7 @@ impl Pipeline {
         let inner = &self.inner;
         inner.check(&batch)?;
         let limiter = inner.limiter();
-        let passed = limiter.take_records(batch.len());
+        let passed = limiter.take_records(batch.len() + batch.refused.len());
         let passed = passed.and_then(|()| limiter.take_bytes(batch.bytes()));
         let records = batch.len();
         if let Err(wait) = passed {
@@ -166,6 +185,7 @@ impl Pipeline {
         let offered = inner.room.lock().offer(submission, &limits);
         match offered {
             Offered::Taken(shed) => inner.give_up(shed),
+            Offered::Refused(_) if inner.room.lock().is_closed() => return Err(inner.ended()),
             Offered::Refused(submission) => {
                 inner.metrics.refused.inc_by(submission.records() as u64);
                 let message = format!("dataset {}: too much waits to be written", inner.name);
@@ -185,17 +205,9 @@ impl Inner {
     fn check(&self, batch: &Batch) -> Result<()> {
         self.check_open()?;
         batch.check()?;
-        let Some(most) = self.wal().map(|wal| wal.options().max_entry_bytes) else {
-            return Ok(());
-        };
-        if weight(&batch.entry) as u64 > most {
-            return Err(Error::invalid(format!(
-                "a batch of {} records and {} bytes: expected at most {most} bytes",
-                batch.len(),
-                batch.bytes()
-            )));
-        }
-        Ok(())
+        let bytes = weight(&batch.entry) as u64;
+        self.wal()
+            .map_or(Ok(()), |wal| wal.check(&batch.entry, bytes))
     }
 
     /// Refuses submissions to a pipeline that takes none.

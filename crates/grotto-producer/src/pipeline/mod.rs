@@ -226,7 +226,11 @@ impl Pipeline {
             producer.shutdown().await;
         }
         Drained {
-            left: inner.left(),
+            left: if inner.is_logged() {
+                inner.queue.lock().entries()
+            } else {
+                0
+            },
             version: producer.map(|producer| producer.version()),
         }
     }

@@ -19,6 +19,8 @@ pub(super) struct Progress {
     /// Entries of which nothing could be applied.
     failed: BTreeMap<u64, Error>,
     waiting: BTreeMap<u64, Vec<oneshot::Sender<Result<u64>>>>,
+    /// The version that was there when publishing began.
+    base: u64,
     /// Nothing more is published.
     ended: Option<Error>,
 }
@@ -50,15 +52,18 @@ impl Progress {
         }
         let later = self.versions.partition_point(|(last, _)| *last < number);
         let version = self.versions.get(later).or(self.versions.back());
-        Ok(version.map_or(0, |(_, version)| *version))
+        Ok(version.map_or(self.base, |(_, version)| *version))
     }
 
     /// Notes that nothing of an entry could be applied.
     pub(super) fn fail(&mut self, number: u64, error: Error) {
         self.failed.insert(number, error);
-        if self.failed.len() > REMEMBERED {
-            self.failed.pop_first();
-        }
+    }
+
+    /// Publishing begins with a version that has the entries up to `through`.
+    pub(super) fn begin(&mut self, through: u64, version: u64) {
+        self.base = version;
+        self.advance(through, version);
     }
 
     /// Notes that entries up to `through` are in `version`.
@@ -76,6 +81,10 @@ impl Progress {
             for waiter in waiters {
                 _ = waiter.send(self.outcome(number));
             }
+        }
+        // Only those who waited must be told; who asks late may be told that it is published.
+        while self.failed.len() > REMEMBERED {
+            self.failed.pop_first();
         }
     }
 
@@ -118,6 +127,28 @@ mod tests {
             progress.advance(n, n + 100);
         }
         assert_eq!(ask(&mut progress, 1).unwrap().unwrap(), 106);
+    }
+
+    #[test]
+    fn all_who_waited_for_what_failed_are_told() {
+        let mut progress = Progress::default();
+        let last = 2 * REMEMBERED as u64;
+        let waiting: Vec<_> = (1..=last).map(|number| progress.wait(number)).collect();
+        (1..=last).for_each(|number| progress.fail(number, Error::invalid("refused")));
+        progress.advance(last, 1);
+        assert!(
+            waiting
+                .into_iter()
+                .all(|mut told| told.try_recv().unwrap().is_err())
+        );
+        assert!(progress.failed.len() <= REMEMBERED);
+    }
+
+    #[test]
+    fn what_was_there_before_is_in_the_version_of_the_beginning() {
+        let mut progress = Progress::default();
+        progress.begin(0, 7);
+        assert_eq!(ask(&mut progress, 0).unwrap().unwrap(), 7);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use super::Condition;
 use super::inner::{Inner, Phase};
-use super::queue::{Due, Queued};
+use super::queue::{Due, Queued, Refill};
+use crate::cycle::IncrementalCycle;
 use crate::{AnyError, Error, ErrorKind, FullCycle, Producer, Published, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,17 @@ pub(super) enum Command {
         fill: Fill,
         reply: oneshot::Sender<Result<Option<Published>>>,
     },
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// To publish a batch.
+    Batch,
+    /// To commit how far the log was read, so that it can be cut.
+    Position,
+    /// Nothing: all is published, and nothing more comes.
+    Drained,
 }
 
 /// How publishing with one producer ended.
@@ -59,10 +71,9 @@ impl Inner {
         commands: &tokio::sync::Mutex<mpsc::UnboundedReceiver<Command>>,
     ) {
         let mut commands = commands.lock().await;
-        while let Some(producer) = self.open().await {
+        while let Some(producer) = self.open(&mut commands).await {
             *self.producer.lock() = Some(producer.clone());
-            let ended = self.publish_with(&producer, &mut commands).await;
-            match ended {
+            match self.publish_with(&producer, &mut commands).await {
                 Ok(Ended::Done) => break,
                 Ok(Ended::Reopen(error)) => {
                     self.failed_once(&error);
@@ -79,17 +90,16 @@ impl Inner {
     }
 
     /// Becomes the producer of the dataset, however long that takes; `None` when the pipeline ends before.
-    async fn open(&self) -> Option<Producer> {
+    async fn open(&self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Option<Producer> {
         loop {
+            while let Ok(Command::Full { reply, .. }) = commands.try_recv() {
+                // Who asked may be gone.
+                _ = reply.send(Err(self.not_open()));
+            }
             if self.phase() >= Phase::Ended {
                 return None;
             }
-            let opened = tokio::select! {
-                biased;
-                () = self.reached(Phase::Ended) => return None,
-                opened = self.builder.clone().open() => opened,
-            };
-            match opened {
+            match self.builder.clone().open().await {
                 Ok(producer) => return Some(producer),
                 Err(error) => {
                     self.failed_once(&error.at("opening the dataset"));
@@ -124,28 +134,27 @@ impl Inner {
         producer: &Producer,
         commands: &mut mpsc::UnboundedReceiver<Command>,
     ) -> Result<Ended> {
-        self.resume(producer);
-        let mut healthy = true;
+        match self.resume(producer).await {
+            Err(error) if remedy(&error) == Remedy::Again => return Ok(Ended::Reopen(error)),
+            resumed => resumed?,
+        }
         loop {
-            if healthy {
-                self.state.lock().failures = 0;
-                self.set_condition(Condition::Running, None);
-            }
             let done = tokio::select! {
                 biased;
                 () = self.reached(Phase::Ended) => return Ok(Ended::Done),
                 Some(command) = commands.recv() => self.obey(producer, command).await,
-                due = self.when_due() => match due {
-                    Some(()) => self.publish_batch(producer, Some(commands)).await,
-                    None => return Ok(Ended::Done),
+                next = self.when_due() => match next {
+                    Ok(Next::Batch) => self.publish_batch(producer, Some(commands)).await,
+                    Ok(Next::Position) => self.publish_position(producer).await,
+                    Ok(Next::Drained) => return Ok(Ended::Done),
+                    // A log that lacks what was acknowledged is for a person to look at.
+                    Err(error) if error.kind() == ErrorKind::Corrupt => return Err(error),
+                    Err(error) => Err(error),
                 },
             };
             let Err(error) = done else {
-                healthy = true;
                 continue;
             };
-            healthy = false;
-            self.queue.lock().untake();
             match remedy(&error) {
                 Remedy::Stop => return Err(error),
                 Remedy::Reopen => return Ok(Ended::Reopen(error)),
@@ -158,46 +167,72 @@ impl Inner {
     }
 
     /// Goes on where the newest version says that this log was read to.
-    fn resume(&self, producer: &Producer) {
+    ///
+    /// # Errors
+    /// When the log is not the one that the version tells of.
+    async fn resume(&self, producer: &Producer) -> Result<()> {
         let Some(wal) = self.wal() else {
             // What is in memory is all there is.
             self.queue.lock().untake();
-            return;
+            self.progress.lock().begin(0, producer.version());
+            return self.opened();
         };
-        let committed = self.committed_by(producer);
+        let settling = Arc::clone(&wal);
+        // Reading behind the end makes durable what an earlier process could not be sure of.
+        let settled = self
+            .env
+            .blocking(move || settling.read(settling.last() + 1, 1))
+            .await;
+        settled.map_err(|error| Error::internal(format!("the log stopped: {error}")))??;
+        let (committed, last) = (self.committed_by(producer), wal.last());
+        if committed > last {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "the write-ahead log ends with entry {last}, and version {} has its entries up to {committed}: \
+                     it is older than the dataset; move its folder away to begin a new one",
+                    producer.version()
+                ),
+            ));
+        }
         self.committed.fetch_max(committed, Ordering::AcqRel);
-        self.queue.lock().begin(committed, wal.last());
-        self.progress.lock().advance(committed, producer.version());
+        self.unwritten.lock().clear();
+        self.queue.lock().begin(committed, last);
+        self.progress.lock().begin(committed, producer.version());
+        self.opened()
+    }
+
+    /// It can be published from now on, unless something is wrong with what there is.
+    fn opened(&self) -> Result<()> {
+        if self.state.lock().failures == 0 || self.queue.lock().is_empty() {
+            self.recovered();
+        }
+        Ok(())
+    }
+
+    /// All is well.
+    pub(super) fn recovered(&self) {
+        self.state.lock().failures = 0;
+        self.set_condition(Condition::Running, None);
     }
 
     pub(super) fn committed_by(&self, producer: &Producer) -> u64 {
         let positions = producer.positions();
         let source = self.source.as_deref();
-        source
-            .and_then(|source| positions.get(source))
-            .copied()
-            .unwrap_or(0)
+        let committed = source.and_then(|source| positions.get(source));
+        committed.copied().unwrap_or(0)
     }
 
-    /// Waits until a batch is due; `None` when none will be.
-    pub(super) async fn when_due(self: &Arc<Self>) -> Option<()> {
+    /// Waits until there is something to do.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(super) async fn when_due(&self) -> Result<Next> {
         loop {
-            self.refill().await;
-            let batching = self.options.lock().batching;
-            let flush = self.flush.load(Ordering::Acquire) > self.progress.lock().through();
-            let draining = self.phase() >= Phase::Draining;
-            let due = self.queue.lock().due(&batching, flush || draining);
-            let time = match due {
-                Due::Now => return Some(()),
-                Due::Never if draining && self.is_drained() => return None,
-                Due::Never => None,
-                Due::At(time) => {
-                    let now = self.env.clock.monotonic();
-                    match time.checked_sub(now).filter(|left| !left.is_zero()) {
-                        Some(left) => Some(left),
-                        None => return Some(()),
-                    }
-                }
+            self.refill().await?;
+            let time = match self.due_now() {
+                Ok(next) => return Ok(next),
+                Err(time) => time,
             };
             let timer = async {
                 match time {
@@ -213,40 +248,91 @@ impl Inner {
         }
     }
 
+    /// What there is to do now, or when to look again.
+    fn due_now(&self) -> Result<Next, Option<Duration>> {
+        let batching = self.options.lock().batching;
+        let through = self.progress.lock().through();
+        let flush = self.flush.load(Ordering::Acquire) > through;
+        let draining = self.phase() >= Phase::Draining;
+        let due = self.queue.lock().due(&batching, flush || draining);
+        match due {
+            Due::Now => Ok(Next::Batch),
+            Due::Never if draining && self.is_drained() => Ok(Next::Drained),
+            Due::Never if self.is_held_up(through) => Ok(Next::Position),
+            Due::Never => Err(None),
+            Due::At(time) => {
+                let now = self.env.clock.monotonic();
+                let left = time.checked_sub(now).filter(|left| !left.is_zero());
+                left.map_or(Ok(Next::Batch), |left| Err(Some(left)))
+            }
+        }
+    }
+
+    /// Whether the log is full of entries that changed nothing.
+    fn is_held_up(&self, through: u64) -> bool {
+        self.log_is_full.load(Ordering::Acquire) && self.committed.load(Ordering::Acquire) < through
+    }
+
+    /// Commits how far the log was read.
+    async fn publish_position(&self, producer: &Producer) -> Result<()> {
+        let through = self.progress.lock().through();
+        if let Some(source) = self.source.clone() {
+            let fill = move |cycle: &mut IncrementalCycle| {
+                cycle.set_position(&source, through);
+                Ok(())
+            };
+            producer.run_incremental(fill).await?;
+        }
+        self.note_committed(producer).await;
+        Ok(())
+    }
+
     fn is_drained(&self) -> bool {
         self.room.lock().is_idle() && self.queue.lock().is_empty()
     }
 
     /// Reads entries back that are in the log only, if there is room for them.
-    async fn refill(self: &Arc<Self>) {
+    ///
+    /// # Errors
+    /// When the log cannot be read, or lacks some.
+    pub(super) async fn refill(&self) -> Result<()> {
         let batching = self.options.lock().batching;
-        let Some((from, bytes)) = self.queue.lock().wants_refill(&batching) else {
-            return;
+        let Some(wanted) = self.queue.lock().wants_refill(&batching) else {
+            return Ok(());
         };
         let Some(wal) = self.wal() else {
-            return;
+            return Ok(());
         };
-        let read = self.env.blocking(move || wal.read(from, bytes)).await;
-        let read = match read {
-            Ok(read) => read,
-            Err(error) => Err(Error::internal(format!("reading the log stopped: {error}"))),
-        };
-        match read {
-            Ok(read) => {
-                let arrived = self.env.clock.monotonic();
-                let queued = read.into_iter().map(|read| Queued {
-                    number: read.number,
-                    entry: Arc::new(read.entry),
-                    rejected: read.rejected.into(),
-                    arrived,
-                });
-                self.queue.lock().refill(queued.collect(), &batching);
+        let Refill {
+            from,
+            bytes,
+            records,
+        } = wanted;
+        let read = move || wal.read_up_to(from, bytes, records);
+        let read = self.env.blocking(read).await;
+        let read = read.map_err(|e| Error::internal(format!("reading the log stopped: {e}")))?;
+        let read = read.map_err(|error| error.at("reading the write-ahead log"))?;
+        let (now, wall_ms) = (self.env.clock.monotonic(), self.env.clock.wall_ms());
+        let queued = read.into_iter().map(|read| {
+            let age = Duration::from_millis(wall_ms.saturating_sub(read.entry.time_ms));
+            Queued {
+                number: read.number,
+                entry: Arc::new(read.entry),
+                rejected: read.rejected.into(),
+                arrived: now.saturating_sub(age),
             }
-            Err(error) => {
-                self.failed_once(&error.at("reading the write-ahead log"));
-                self.back_off().await;
-            }
-        }
+        });
+        let queued = queued.collect();
+        let rest = self.queue.lock().refill(queued, &batching);
+        rest.map(drop).map_err(|(expected, found)| {
+            Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "the write-ahead log begins with entry {found}, expected {expected}: the dataset is older than \
+                     it; move its folder away to begin a new one"
+                ),
+            )
+        })
     }
 
     async fn obey(self: &Arc<Self>, producer: &Producer, command: Command) -> Result<()> {
@@ -270,19 +356,21 @@ impl Inner {
     ) -> Result<Option<Published>> {
         let last = self.queue.lock().last();
         while self.progress.lock().through() < last {
-            self.refill().await;
+            self.refill().await?;
             self.publish_batch(producer, None).await?;
         }
+        // Batches may have taken later ones too.
+        let through = self.progress.lock().through();
         let source = self.source.clone();
         let fill = move |cycle: &mut FullCycle| {
             fill(cycle)?;
-            if let Some(source) = source.filter(|_| last > 0) {
-                cycle.set_position(&source, last);
+            if let Some(source) = source.filter(|_| through > 0) {
+                cycle.set_position(&source, through);
             }
             Ok(())
         };
         let published = producer.run_cycle(fill).await?;
-        self.note_committed(producer);
+        self.note_committed(producer).await;
         if let Some(published) = &published {
             self.announce(published);
         }

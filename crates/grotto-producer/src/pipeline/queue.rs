@@ -34,6 +34,14 @@ pub(super) enum Due {
     Never,
 }
 
+/// What is to be read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refill {
+    pub(super) from: u64,
+    pub(super) bytes: usize,
+    pub(super) records: usize,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     memory: VecDeque<Queued>,
@@ -109,6 +117,10 @@ impl Queue {
             // The log had it when this queue began, so it comes back from there.
             return;
         }
+        if queued.number > self.last + 1 && !only_here {
+            // Entries of an earlier process that turned out to be durable come before it.
+            self.spilled.get_or_insert(self.last + 1);
+        }
         self.last = queued.number;
         let (records, bytes) = (queued.entry.changes.len(), weight(&queued.entry));
         let fits = self.spilled.is_none() && self.has_room(records, bytes, batching);
@@ -121,23 +133,42 @@ impl Queue {
     }
 
     /// Whether entries should be read back now: half of the memory is free.
-    pub(super) fn wants_refill(&self, batching: &Batching) -> Option<(u64, usize)> {
+    pub(super) fn wants_refill(&self, batching: &Batching) -> Option<Refill> {
         let from = self.spilled?;
         let half = self.records <= batching.max_pending_records / 2
             && self.bytes <= batching.max_pending_bytes / 2;
-        half.then(|| (from, batching.max_pending_bytes - self.bytes))
+        half.then(|| Refill {
+            from,
+            bytes: batching.max_pending_bytes - self.bytes,
+            records: batching.max_pending_records - self.records,
+        })
     }
 
-    /// Takes in entries that were read back, as far as there is room.
-    pub(super) fn refill(&mut self, read: Vec<Queued>, batching: &Batching) {
-        for queued in read {
+    /// Takes in entries that were read back, as far as there is room; gives the rest.
+    ///
+    /// # Errors
+    /// The numbers that were expected and found where entries are missing.
+    pub(super) fn refill(
+        &mut self,
+        read: Vec<Queued>,
+        batching: &Batching,
+    ) -> Result<Vec<Queued>, (u64, u64)> {
+        let mut read = read.into_iter();
+        for queued in read.by_ref() {
             let (records, bytes) = (queued.entry.changes.len(), weight(&queued.entry));
-            if self.spilled != Some(queued.number) || !self.has_room(records, bytes, batching) {
-                return;
+            let Some(next) = self.spilled.filter(|next| *next <= queued.number) else {
+                continue;
+            };
+            if next != queued.number {
+                return Err((next, queued.number));
+            }
+            if !self.has_room(records, bytes, batching) {
+                break;
             }
             self.spilled = (queued.number < self.last).then_some(queued.number + 1);
             self.keep(queued);
         }
+        Ok(read.collect())
     }
 
     fn keep(&mut self, queued: Queued) {
@@ -151,7 +182,7 @@ impl Queue {
 
     /// Whether there is so much that batches must not wait for their time.
     pub(super) fn is_pressed(&self, batching: &Batching) -> bool {
-        self.spilled.is_some() || self.records >= batching.memory_pressure_threshold
+        self.spilled.is_some() || self.free_records >= batching.memory_pressure_threshold
     }
 
     /// When the next batch is due.

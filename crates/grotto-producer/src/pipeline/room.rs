@@ -48,6 +48,8 @@ pub(super) struct Room {
     bytes: usize,
     /// A group left and has not been made durable yet.
     group_is_out: bool,
+    /// Nobody comes in any more, as nobody would ever take them out.
+    is_closed: bool,
 }
 
 impl Room {
@@ -77,7 +79,12 @@ impl Room {
                 && self.bytes + bytes <= limits.max_bytes)
     }
 
-    /// Takes a submission in, whether or not it fits.
+    /// Whether nobody comes in any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Takes a submission in, whether or not it fits. Not for one that is closed.
     pub(super) fn push(&mut self, submission: Submission) {
         self.records += submission.records();
         self.bytes += submission.bytes;
@@ -87,6 +94,9 @@ impl Room {
     /// Takes a submission in if there is place for it, or can be made.
     pub(super) fn offer(&mut self, submission: Submission, limits: &Waiting) -> Offered {
         let mut shed = Vec::new();
+        if self.is_closed {
+            return Offered::Refused(submission);
+        }
         while !self.fits(submission.records(), submission.bytes, limits) {
             let Some(victim) = self.victim(&submission, limits.shedding) else {
                 // Who cannot get in displaces nobody.
@@ -154,8 +164,9 @@ impl Room {
         group
     }
 
-    /// Everybody leaves.
-    pub(super) fn clear(&mut self) -> Vec<Submission> {
+    /// Everybody leaves, and nobody comes in any more.
+    pub(super) fn close(&mut self) -> Vec<Submission> {
+        self.is_closed = true;
         (self.records, self.bytes) = (0, 0);
         self.waiting.drain(..).collect()
     }
@@ -231,6 +242,15 @@ mod tests {
         assert!(matches!(taken, Offered::Taken(shed) if shed.is_empty()));
         let refused = room.offer(submission("next", 1, 0), &LIMITS);
         assert!(matches!(refused, Offered::Refused(_)));
+    }
+
+    #[test]
+    fn nobody_comes_into_a_closed_room() {
+        let mut room = Room::default();
+        room.push(submission("early", 1, 0));
+        assert_eq!(room.close().len(), 1);
+        let late = room.offer(submission("late", 1, 0), &LIMITS);
+        assert!(matches!(late, Offered::Refused(_)) && room.is_closed());
     }
 
     #[test]

@@ -21,7 +21,8 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use std::time::Duration;
+use tokio::sync::{Notify, broadcast, mpsc};
 
 /// Versions that a slow subscriber may be behind.
 const REMEMBERED_VERSIONS: usize = 256;
@@ -78,10 +79,14 @@ impl PipelineBuilder {
     /// before its end; `Unavailable` when the disk does not answer.
     pub async fn start(mut self) -> Result<Pipeline> {
         grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
+        if self.builder.start_over {
+            let message = "a pipeline goes on from what there is: to start over, run a full-state cycle of a producer first";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let schema = Arc::new(self.builder.take_schema()?);
         self.builder = self.builder.schema(Schema::clone(&schema));
         let env = self.builder.store.env().clone();
-        let (wal, dead_letters) = self.open_files(&schema).await?;
+        let (wal, oldest, dead_letters) = self.open_files(&schema).await?;
         let (commands, to_obey) = mpsc::unbounded_channel();
         let clock = Arc::clone(&env.clock);
         let inner = Arc::new(Inner {
@@ -94,7 +99,8 @@ impl PipelineBuilder {
             wal: Mutex::new(wal),
             dead_letters,
             metrics: PipelineMetrics::new(),
-            phase: watch::Sender::new(Phase::Running),
+            phase: Mutex::new(Phase::Running),
+            phase_changed: Notify::new(),
             room: Mutex::default(),
             room_filled: Notify::new(),
             room_freed: Notify::new(),
@@ -108,11 +114,14 @@ impl PipelineBuilder {
             state: Mutex::new(State::new(env.clock.wall_ms())),
             producer: Mutex::new(None),
             committed: AtomicU64::new(0),
+            buried: Mutex::default(),
+            unwritten: Mutex::default(),
             env,
         });
         if let Some(wal) = inner.wal() {
             // Known before the store is: what is appended from now on comes behind it.
-            inner.queue.lock().begin(0, wal.last());
+            let oldest = oldest.max(1) - 1;
+            inner.queue.lock().begin(oldest.min(wal.last()), wal.last());
         }
         inner.start_tasks(to_obey);
         Ok(Pipeline {
@@ -124,25 +133,25 @@ impl PipelineBuilder {
     async fn open_files(
         &self,
         schema: &Arc<Schema>,
-    ) -> Result<(Option<Arc<Wal>>, Option<Arc<DeadLetters>>)> {
+    ) -> Result<(Option<Arc<Wal>>, u64, Option<Arc<DeadLetters>>)> {
         let env = self.builder.store.env().clone();
         let (files, schema) = (Arc::clone(&self.files), Arc::clone(schema));
         let (folder, options) = (self.options.wal_dir.clone(), self.options.wal.clone());
         let (letters, random) = (self.dead_letters.clone(), Arc::clone(&env.random));
         let open = move || -> Result<_> {
-            let wal = match folder {
+            let (wal, oldest) = match folder {
                 Some(folder) => {
                     let nonce = || random.nonce();
                     let (wal, recovery) =
                         Wal::open(Arc::clone(&files), &folder, &schema, options, nonce)?;
                     tracing::info!(?recovery, folder = %folder.display(), "write-ahead log opened");
-                    Some(Arc::new(wal))
+                    (Some(Arc::new(wal)), recovery.oldest)
                 }
-                None => None,
+                None => (None, 0),
             };
             let letters =
                 letters.map(|(folder, options)| DeadLetters::open(files, &folder, options));
-            Ok((wal, letters.transpose()?.map(Arc::new)))
+            Ok((wal, oldest, letters.transpose()?.map(Arc::new)))
         };
         let opened = env.blocking(open).await;
         opened.map_err(|e| Error::internal(format!("opening the write-ahead log stopped: {e}")))?
@@ -153,7 +162,7 @@ impl Inner {
     fn start_tasks(self: &Arc<Self>, to_obey: mpsc::UnboundedReceiver<Command>) {
         let commands = Arc::new(tokio::sync::Mutex::new(to_obey));
         let inner = Arc::clone(self);
-        let publishing = Arc::clone(self).survive("publishing", move || {
+        let publish = move || {
             let (inner, commands) = (Arc::clone(&inner), Arc::clone(&commands));
             async move {
                 // A store that does not answer must not hold up the end. What was begun is settled by the next
@@ -164,15 +173,18 @@ impl Inner {
                     () = Arc::clone(&inner).publish_all(&commands) => {}
                 }
             }
-        });
+        };
+        let untake = |inner: &Self| inner.queue.lock().untake();
+        let publishing = Arc::clone(self).survive("publishing", publish, untake);
         let inner = Arc::clone(self);
-        let taking_in =
-            Arc::clone(self).survive("taking in", move || commit::run(Arc::clone(&inner)));
+        let take_in = move || commit::run(Arc::clone(&inner));
+        let settle = |inner: &Self| inner.room.lock().settled();
+        let taking_in = Arc::clone(self).survive("taking in", take_in, settle);
         let inner = Arc::clone(self);
         tokio::spawn(async move {
             tokio::join!(publishing, taking_in);
             inner.end_all(&inner.ended());
-            *inner.wal.lock() = None;
+            inner.free_log().await;
             if let Some(letters) = &inner.dead_letters {
                 letters.close();
             }
@@ -180,10 +192,22 @@ impl Inner {
         });
     }
 
+    /// Lets the next pipeline have the log. Reading that was begun may hold it a little longer.
+    async fn free_log(&self) {
+        let log = self.wal.lock().take();
+        while log.as_ref().is_some_and(|log| Arc::strong_count(log) > 1) {
+            self.env.sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Runs a task until it ends by itself. A panic of it is a defect; what is acknowledged is on the disk, so it
     /// is said aloud and the task begins again.
-    async fn survive<F>(self: Arc<Self>, what: &'static str, task: impl Fn() -> F)
-    where
+    async fn survive<F>(
+        self: Arc<Self>,
+        what: &'static str,
+        task: impl Fn() -> F,
+        clean_up: fn(&Self),
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         while let Err(error) = tokio::spawn(task()).await {
@@ -193,8 +217,7 @@ impl Inner {
             }
             self.metrics.panics.inc();
             tracing::error!(dataset = self.name, %error, "{what} panicked and begins again");
-            self.queue.lock().untake();
-            self.room.lock().settled();
+            clean_up(&self);
             self.pause(AFTER_PANIC).await;
         }
     }

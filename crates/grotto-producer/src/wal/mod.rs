@@ -87,6 +87,20 @@ impl Wal {
         &self.options
     }
 
+    /// Says what is wrong with an entry that the log could never take.
+    ///
+    /// # Errors
+    /// `Invalid` when a name is too long, or the entry larger than an entry, or than half of the budget, may be.
+    pub fn check(&self, entry: &WalEntry, bytes: u64) -> Result<()> {
+        let most = self.options.max_entry_bytes.min(self.options.max_bytes / 2);
+        if bytes > most {
+            let message = format!("a submission of about {bytes} bytes: expected at most {most}");
+            return Err(Error::invalid(message));
+        }
+        let types = self.index.lock().schema.types().len();
+        codec::check(entry, types).map_err(Error::invalid)
+    }
+
     /// Bytes that are left of the disk budget.
     pub fn room(&self) -> u64 {
         self.options.max_bytes.saturating_sub(self.bytes())

@@ -27,6 +27,8 @@ struct Place {
 struct Taken {
     entries: Vec<ReadEntry>,
     room: usize,
+    /// Changes that may still be taken.
+    changes: usize,
 }
 
 impl Wal {
@@ -34,12 +36,26 @@ impl Wal {
     /// more than take `max_bytes` in the log.
     ///
     /// # Errors
+    /// As [`read_up_to`](Self::read_up_to).
+    pub fn read(&self, from: u64, max_bytes: usize) -> Result<Vec<ReadEntry>> {
+        self.read_up_to(from, max_bytes, usize::MAX)
+    }
+
+    /// The same, and no more than have `max_changes` changes.
+    ///
+    /// # Errors
     /// `Corrupt` when bytes are not those that were written, with file and offset; `Unavailable` when they cannot
     /// be read, or when what an earlier process wrote last cannot be written again so that it is durable.
-    pub fn read(&self, from: u64, max_bytes: usize) -> Result<Vec<ReadEntry>> {
+    pub fn read_up_to(
+        &self,
+        from: u64,
+        max_bytes: usize,
+        max_changes: usize,
+    ) -> Result<Vec<ReadEntry>> {
         let mut taken = Taken {
             entries: Vec::new(),
             room: max_bytes,
+            changes: max_changes,
         };
         let mut from = from;
         loop {
@@ -121,6 +137,11 @@ impl Wal {
                 true => (entry, Vec::new()),
                 false => turn::over(entry, &place.schema, schema),
             };
+            let changes = entry.changes.len() + rejected.len();
+            if changes > taken.changes && !taken.entries.is_empty() {
+                return Ok(false);
+            }
+            taken.changes = taken.changes.saturating_sub(changes);
             taken.entries.push(ReadEntry {
                 number,
                 entry,

@@ -81,8 +81,10 @@ impl Objects {
         self.all.remove(path).is_some()
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.all.clear();
+    /// Removes all objects whose paths begin with `prefix`.
+    pub(crate) fn clear(&mut self, prefix: &str) {
+        self.all
+            .retain(|path, _| !path.as_ref().starts_with(prefix));
     }
 
     /// Flips a bit for good.

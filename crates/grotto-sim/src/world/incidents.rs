@@ -196,7 +196,7 @@ fn announced(stage: &Stage) -> Option<u64> {
 
 fn create_anew(stage: &Stage) -> Hit {
     end_writers(stage);
-    stage.sim.objects.lock().clear();
+    stage.sim.objects.lock().clear(&format!("{DATASET}/"));
     stage.sim.ledger.lock().cut_off(0);
     Some((Fault::Recreated, String::new()))
 }

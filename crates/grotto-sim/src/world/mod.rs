@@ -6,6 +6,7 @@ mod finale;
 mod incidents;
 mod reader;
 mod stage;
+mod streamer;
 mod writer;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::fault::Tally;
 use crate::sim::Sim;
 use reader::Reader;
 use stage::Stage;
+use streamer::Streamer;
 use writer::Writer;
 
 /// How long it may take, in virtual time, until everybody has the newest version after faults ended.
@@ -59,10 +61,15 @@ async fn play(seed: u64, whole_trace: bool) -> Run {
     let readers = (1..=dice.within(1..4)).map(|n| Reader::new(&stage, n, dice.split()));
     let writers: Vec<_> = writers.map(|w| tokio::spawn(w.live())).collect();
     let readers: Vec<_> = readers.map(|r| tokio::spawn(r.live())).collect();
+    let streamers = (0..dice.below(2)).map(|_| Streamer::new(&stage, dice.split()));
+    let streamers: Vec<_> = streamers.map(|s| tokio::spawn(s.live())).collect();
     incidents::rain(&stage, &dice).await;
     stage.heal().await;
     let writers = join(&stage, writers).await;
     let readers = join(&stage, readers).await;
+    for streamer in join(&stage, streamers).await {
+        streamer.prove().await;
+    }
     finale::demand_progress(&stage, &dice, writers, readers).await;
     let (violations, tally, hash, trace) = sim.results();
     let versions = sim.ledger.lock().head();

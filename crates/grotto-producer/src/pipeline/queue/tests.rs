@@ -101,11 +101,9 @@ fn what_finds_no_room_stays_in_the_log_and_comes_back_in_order() {
     );
     assert_eq!(queue.wants_refill(&BATCHING), None, "there is no room yet");
     queue.commit(1);
-    let (from, _) = queue.wants_refill(&BATCHING).unwrap();
-    queue.refill(
-        vec![entry(from, 4), entry(from + 1, 1), entry(from + 2, 1)],
-        &BATCHING,
-    );
+    let from = queue.wants_refill(&BATCHING).unwrap().from;
+    let read = vec![entry(from, 4), entry(from + 1, 1), entry(from + 2, 1)];
+    queue.refill(read, &BATCHING).unwrap();
     assert_eq!((queue.spilled(), queue.entries()), (None, 3));
     queue.push(entry(5, 1), &BATCHING, false);
     queue.untake();
@@ -116,7 +114,9 @@ fn what_finds_no_room_stays_in_the_log_and_comes_back_in_order() {
 fn refilling_stops_where_memory_is_full() {
     let mut queue = Queue::default();
     queue.begin(0, 5);
-    queue.refill(vec![entry(1, 9), entry(2, 9)], &BATCHING);
+    queue
+        .refill(vec![entry(1, 9), entry(2, 9)], &BATCHING)
+        .unwrap();
     assert_eq!(
         (queue.spilled(), queue.records(), queue.entries()),
         (Some(2), 9, 5)
@@ -127,7 +127,7 @@ fn refilling_stops_where_memory_is_full() {
 fn an_entry_that_the_log_had_when_the_queue_began_is_not_there_twice() {
     let mut queue = Queue::default();
     queue.begin(2, 3);
-    queue.refill(vec![entry(3, 1)], &BATCHING);
+    queue.refill(vec![entry(3, 1)], &BATCHING).unwrap();
     queue.push(entry(3, 1), &BATCHING, false);
     queue.push(entry(4, 1), &BATCHING, false);
     assert_eq!(numbers(&queue.commit(9)), [3, 4]);
@@ -151,4 +151,35 @@ fn what_is_committed_elsewhere_is_forgotten_in_the_log_too() {
     assert_eq!((queue.spilled(), queue.entries()), (Some(6), 4));
     queue.commit(9);
     assert!(queue.is_empty());
+}
+
+#[test]
+fn an_entry_of_an_earlier_process_is_not_skipped() {
+    let mut queue = Queue::default();
+    queue.begin(0, 9);
+    queue.commit(9);
+    queue.push(entry(11, 1), &BATCHING, false);
+    assert_eq!((queue.spilled(), queue.records()), (Some(10), 0));
+    queue
+        .refill(vec![entry(10, 1), entry(11, 1)], &BATCHING)
+        .unwrap();
+    assert_eq!(numbers(&queue.commit(99)), [10, 11]);
+}
+
+#[test]
+fn missing_entries_are_found() {
+    let mut queue = Queue::default();
+    queue.begin(3, 9);
+    assert_eq!(
+        queue.refill(vec![entry(6, 1)], &BATCHING).unwrap_err(),
+        (4, 6)
+    );
+}
+
+#[test]
+fn what_is_under_way_presses_nobody() {
+    let mut queue = filled(&[3, 3, 2]);
+    queue.take(&BATCHING);
+    queue.push(entry(4, 1), &BATCHING, false);
+    assert_eq!(queue.due(&BATCHING, false), Due::At(Duration::from_secs(5)));
 }

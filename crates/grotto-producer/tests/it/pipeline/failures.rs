@@ -103,114 +103,10 @@ async fn another_producer_stops_the_pipeline_and_what_is_left_stays_in_the_log()
     assert_eq!(pipeline.status().condition, Condition::Failed);
 }
 
-const NESTED: &str = "City @PrimaryKey(id) { long id; string name; Country country; }
-    Country @PrimaryKey(code) { string code; }";
-
-#[tokio::test(start_paused = true)]
-async fn a_change_that_no_cycle_takes_becomes_a_dead_letter_and_the_others_are_published() {
-    let bench = Bench::new();
-    let pipeline = bench
-        .builder(NESTED, bench.options())
-        .start()
-        .await
-        .unwrap();
-    let mut batch = pipeline.batch();
-    let bern = r#"{"id":1,"name":"Bern","country":{"code":"CH"}}"#;
-    batch.upsert_json("City", bern, 1).unwrap();
-    pipeline
-        .submit(batch)
-        .await
-        .unwrap()
-        .published()
-        .await
-        .unwrap();
-
-    // Somebody refers to the country, so it cannot go.
-    let mut batch = pipeline.batch();
-    batch.set_source("changes.ndjson");
-    for id in 2..=40 {
-        let text = format!(r#"{{"id":{id},"name":"x","country":{{"code":"FR"}}}}"#);
-        batch.upsert_json("City", &text, id).unwrap();
-    }
-    batch
-        .add_line(br#"{"op":"delete","type":"Country","key":"CH"}"#, None, 41)
-        .unwrap();
-    let mut mixed = pipeline.submit(batch).await.unwrap();
-    let mut alone = pipeline.batch();
-    alone
-        .add_line(br#"{"op":"delete","type":"Country","key":"CH"}"#, None, 1)
-        .unwrap();
-    let mut alone = pipeline.submit(alone).await.unwrap();
-    mixed.published().await.unwrap();
-    let error = alone.published().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-    let producer = pipeline.producer().unwrap();
-    assert_eq!(producer.state().count(grotto_format::schema::TypeId(0)), 40);
-    let letters = pipeline.dead_letters().unwrap().list(0, 10).unwrap();
-    assert_eq!(letters.len(), 2);
-    let letter = &letters[0];
-    assert_eq!(
-        (&*letter.source, letter.position),
-        ("changes.ndjson", Some(41))
-    );
-    assert!(letter.reason.contains("CH"), "{letter:?}");
-    assert_eq!(pipeline.status().condition, Condition::Running);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_atomic_batch_is_published_whole_or_not_at_all() {
-    let bench = Bench::new();
-    let pipeline = bench
-        .builder(NESTED, bench.options())
-        .start()
-        .await
-        .unwrap();
-    let mut batch = pipeline.batch();
-    let bern = r#"{"id":1,"name":"Bern","country":{"code":"CH"}}"#;
-    batch.upsert_json("City", bern, 1).unwrap();
-    pipeline
-        .submit(batch)
-        .await
-        .unwrap()
-        .published()
-        .await
-        .unwrap();
-    let mut batch = pipeline.batch();
-    batch.set_atomic(true);
-    batch
-        .upsert_json("City", r#"{"id":2,"name":"Basel"}"#, 1)
-        .unwrap();
-    batch
-        .add_line(br#"{"op":"delete","type":"Country","key":"CH"}"#, None, 2)
-        .unwrap();
-    let mut ack = pipeline.submit(batch).await.unwrap();
-    assert_eq!(
-        ack.published().await.unwrap_err().kind(),
-        ErrorKind::Invalid
-    );
-    assert_eq!(
-        pipeline.dead_letters().unwrap().list(0, 10).unwrap().len(),
-        2
-    );
-    let producer = pipeline.producer().unwrap();
-    assert_eq!(producer.state().count(grotto_format::schema::TypeId(0)), 1);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_version_that_a_validator_refuses_is_held_until_more_records_mend_it() {
     let bench = Bench::new();
-    let store = bench.store.store().with_env(grotto_env::Env::simulated(1));
-    let two = MinimumCount {
-        type_name: "City".into(),
-        minimum: 2,
-    };
-    let pipeline = Producer::builder("cities", store)
-        .schema(grotto_format::Schema::parse(SCHEMA).unwrap())
-        .validator(two)
-        .pipeline(bench.options())
-        .start()
-        .await
-        .unwrap();
+    let pipeline = picky(&bench).await;
     let mut first = put(&pipeline, 1, "Bern").await;
     until_is(&pipeline, Condition::Degraded).await;
     let reason = pipeline.status().reasons.concat();
@@ -238,4 +134,184 @@ async fn a_shutdown_that_cannot_publish_leaves_the_rest_to_the_next_start() {
     })
     .await;
     assert_eq!(bench.published().await.len(), 2);
+}
+
+/// A pipeline that holds back versions of fewer than two cities.
+async fn picky(bench: &Bench) -> grotto_producer::Pipeline {
+    let store = bench.store.store().with_env(grotto_env::Env::simulated(1));
+    let two = MinimumCount {
+        type_name: "City".into(),
+        minimum: 2,
+    };
+    let builder = Producer::builder("cities", store)
+        .schema(grotto_format::Schema::parse(SCHEMA).unwrap())
+        .validator(two);
+    builder.pipeline(bench.options()).start().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_cycle_that_cannot_begin_loses_nothing_of_what_comes_before_it() {
+    let bench = Bench::new();
+    let pipeline = picky(&bench).await;
+    let mut first = put(&pipeline, 1, "Bern").await;
+    until_is(&pipeline, Condition::Degraded).await;
+    let full =
+        pipeline.run_full(|cycle| Ok(cycle.add_json("City", r#"{"id":9,"name":"x"}"#, 1)?));
+    assert_eq!(full.await.unwrap_err().kind(), ErrorKind::Invalid);
+    let mut more = pipeline.batch();
+    for id in [2, 3] {
+        more.upsert_json("City", &format!(r#"{{"id":{id},"name":"x"}}"#), 1)
+            .unwrap();
+    }
+    pipeline
+        .submit(more)
+        .await
+        .unwrap()
+        .published()
+        .await
+        .unwrap();
+    first.published().await.unwrap();
+    let ids: Vec<i64> = bench.published().await.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_cycle_does_not_take_the_position_back() {
+    let bench = Bench::new();
+    let mut options = bench.options();
+    options.batching.batch_timeout = Duration::from_secs(3_600);
+    let pipeline = bench.start(options).await;
+    until_is(&pipeline, Condition::Running).await;
+    put(&pipeline, 1, "Bern").await;
+    let producer = pipeline.producer().unwrap();
+    let open = producer.begin_incremental().await.unwrap();
+    let asking = pipeline.clone();
+    let full = tokio::spawn(async move {
+        let fill = |cycle: &mut grotto_producer::FullCycle| {
+            Ok(cycle.add_json("City", r#"{"id":9,"name":"Chur"}"#, 1)?)
+        };
+        asking.run_full(fill).await
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    put(&pipeline, 2, "Basel").await;
+    drop(open);
+    full.await.unwrap().unwrap().unwrap();
+    let positions = producer.positions();
+    let (_, position) = positions
+        .iter()
+        .find(|(name, _)| name.starts_with("wal:"))
+        .unwrap();
+    assert_eq!(*position, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_begins_behind_the_dataset_stops_the_pipeline_and_says_so() {
+    let bench = Bench::new();
+    let mut options = bench.options();
+    options.wal.segment_bytes = 500;
+    let pipeline = bench.start(options).await;
+    for id in 0..40 {
+        put(&pipeline, id, "x").await.published().await.unwrap();
+    }
+    pipeline.shutdown().await;
+    drop(pipeline);
+    let other = Bench {
+        store: crate::kit::TroubledStore::new(),
+        folder: bench.folder,
+    };
+    let pipeline = other.start(other.options()).await;
+    until_is(&pipeline, Condition::Failed).await;
+    let reason = pipeline.status().reasons.concat();
+    assert!(
+        reason.contains("the write-ahead log begins with entry"),
+        "{reason}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_ends_before_the_dataset_stops_the_pipeline_and_says_so() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    put(&pipeline, 1, "Bern").await.published().await.unwrap();
+    pipeline.shutdown().await;
+    drop(pipeline);
+    let copy = tempfile::tempdir().unwrap();
+    let copied = copy.path().join("wal");
+    copy_folder(&bench.folder.path().join("wal"), &copied);
+    let pipeline = bench.start_again().await;
+    put(&pipeline, 2, "Basel").await.published().await.unwrap();
+    pipeline.shutdown().await;
+    drop(pipeline);
+    let other = Bench {
+        store: bench.store,
+        folder: copy,
+    };
+    let pipeline = other.start(other.options()).await;
+    until_is(&pipeline, Condition::Failed).await;
+    let reason = pipeline.status().reasons.concat();
+    assert!(
+        reason.contains("ends with entry 1") && reason.contains("up to 2"),
+        "{reason}"
+    );
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).create(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_of_the_log_that_fails_is_tried_again() {
+    let files = grotto_env::ForgetfulFiles::new(1);
+    let bench = Bench::new();
+    let start = || {
+        let builder = bench.builder(SCHEMA, bench.options());
+        builder.files(std::sync::Arc::new(files.clone())).start()
+    };
+    bench.store.cause(Trouble::Fails, "");
+    let pipeline = start().await.unwrap();
+    put(&pipeline, 1, "Bern").await;
+    drop(pipeline);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    files.restart();
+    let pipeline = start().await.unwrap();
+    bench.store.heal();
+    files.fail_next(grotto_env::FileOperation::Look, 0);
+    until(&pipeline, |status| status.version == Some(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_repeats_is_tried_less_and_less_often() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    put(&pipeline, 1, "Bern").await.published().await.unwrap();
+    // What is written is gone at once: neither an outage nor anybody's fault.
+    bench.store.cause(Trouble::LandsThenDenied, "/log/");
+    put(&pipeline, 2, "Basel").await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let fences = bench.store.paths("cities/log").await.len();
+    assert!(fences < 20, "{fences} entries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pipeline_that_publishes_one_batch_after_the_other_is_well() {
+    let bench = Bench::new();
+    let mut options = bench.options();
+    options.batching.max_batch_size = 1;
+    options.batching.memory_pressure_threshold = 1_000;
+    let pipeline = bench.start(options).await;
+    put(&pipeline, 0, "x").await.published().await.unwrap();
+    bench.store.cause(Trouble::Fails, "");
+    for id in 1..20 {
+        put(&pipeline, id, "x").await;
+    }
+    until_is(&pipeline, Condition::Degraded).await;
+    bench.store.cause(Trouble::Waits, "/delta/");
+    bench.store.go_on.add_permits(3);
+    until(&pipeline, |status| status.version >= Some(3)).await;
+    assert_eq!(pipeline.status().condition, Condition::Running);
 }

@@ -171,3 +171,59 @@ async fn without_a_log_a_submission_is_durable_when_it_is_published() {
     }
     assert_eq!(bench.published().await.len(), 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_log_could_never_take_is_refused_and_harms_nobody_else() {
+    let bench = Bench::new();
+    let mut options = bench.options();
+    options.wal.max_bytes = 20_000;
+    let pipeline = bench.start(options).await;
+    let large = city(&pipeline, 1, &"x".repeat(15_000));
+    assert_eq!(
+        pipeline.submit(large).await.unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
+    let mut named = city(&pipeline, 1, "x");
+    named.set_source(&"s".repeat(5_000));
+    assert_eq!(
+        pipeline.try_submit(named).unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
+    put(&pipeline, 2, "Basel").await.published().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_rate_is_told_of_the_end() {
+    let bench = Bench::new();
+    let mut options = bench.options();
+    options.rate.records_per_second = std::num::NonZeroU32::new(1);
+    let pipeline = bench.start(options).await;
+    put(&pipeline, 1, "Bern").await;
+    let (late, batch) = (pipeline.clone(), city(&pipeline, 2, "Basel"));
+    let late = tokio::spawn(async move { late.submit(batch).await });
+    tokio::task::yield_now().await;
+    pipeline.shutdown().await;
+    assert_eq!(
+        late.await.unwrap().unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_before_the_first_record_is_not_lost() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    let mut nothing = pipeline.batch();
+    nothing.delete_from("City", 1_i64).unwrap();
+    nothing.set_position("file:a", 42);
+    pipeline
+        .submit(nothing)
+        .await
+        .unwrap()
+        .published()
+        .await
+        .unwrap();
+    put(&pipeline, 1, "Bern").await.published().await.unwrap();
+    let positions = pipeline.producer().unwrap().positions();
+    assert_eq!(positions.get("file:a"), Some(&42));
+}

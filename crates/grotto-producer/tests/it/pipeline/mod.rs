@@ -5,6 +5,8 @@ mod failures;
 mod intake;
 mod pressure;
 mod publishing;
+mod refusals;
+mod threads;
 
 use crate::kit::{SCHEMA, TroubledStore, names};
 use grotto_env::Env;

@@ -177,3 +177,18 @@ async fn under_pressure_batches_do_not_wait_for_their_time() {
     until(&pipeline, |status| status.version == Some(1)).await;
     until_is(&pipeline, Condition::Running).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_nothing_does_not_fill_the_log() {
+    for segment_bytes in [64 << 20, 2_000] {
+        let bench = Bench::new();
+        let mut options = bench.options();
+        options.wal.segment_bytes = segment_bytes;
+        options.wal.max_bytes = 20_000;
+        let pipeline = bench.start(options).await;
+        for _ in 0..1_000 {
+            put(&pipeline, 1, "Bern").await;
+        }
+        pipeline.flush().await.unwrap();
+    }
+}

@@ -159,6 +159,9 @@ async fn a_full_cycle_comes_after_what_is_acknowledged() {
 async fn records_of_a_full_cycle_that_are_refused_do_not_stop_the_pipeline() {
     let bench = Bench::new();
     let pipeline = bench.start(bench.options()).await;
+    let early = pipeline.run_full(|_| Ok(())).await.unwrap_err();
+    assert_eq!(early.kind(), grotto_producer::ErrorKind::Unavailable);
+    until(&pipeline, |status| status.condition == Condition::Running).await;
     let error = pipeline
         .run_full(|_| Err("no records today".into()))
         .await

@@ -1,0 +1,398 @@
+//! A host that streams: a pipeline with its log on a disk of its own, and somebody who submits to it.
+//!
+//! Owns: the life of that process, its deaths, the faults of its disk. Never: knows what became of a submission
+//! but by what the pipeline says.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grotto_consumer::Consumer;
+use grotto_env::{FileOperation, ForgetfulFiles};
+use grotto_format::Schema;
+use grotto_producer::pipeline::{Ack, Batch, Batching, Condition, Pipeline, PipelineOptions};
+use grotto_producer::wal::WalOptions;
+use grotto_producer::{Error, Producer};
+use grotto_state::State;
+use grotto_store::{ErrorKind, RetryPolicy};
+use object_store::path::Path as ObjectPath;
+
+use super::PATIENCE;
+use super::stage::Stage;
+use crate::check::{MARKER, Stream, StreamChanges};
+use crate::dice::Dice;
+use crate::fault::Fault;
+use crate::store::Client;
+
+/// The dataset of the stream: nobody else writes to it but a rival that fences.
+const STREAM: &str = "stream";
+const SCHEMA: &str = "Road @PrimaryKey(id) { long id; long length; }";
+const KEYS: u64 = 12;
+
+/// The host, in all lives of its process.
+pub(crate) struct Streamer {
+    stage: Arc<Stage>,
+    dice: Dice,
+    disk: ForgetfulFiles,
+    lives: u64,
+    stream: Stream,
+    /// Acknowledged, and not known to be published.
+    waiting: Vec<(i64, Ack)>,
+}
+
+/// A process.
+struct Life {
+    client: Arc<Client>,
+    pipeline: Pipeline,
+}
+
+impl Streamer {
+    pub(crate) fn new(stage: &Arc<Stage>, dice: Dice) -> Self {
+        Self {
+            stage: Arc::clone(stage),
+            disk: ForgetfulFiles::new(dice.seed()),
+            dice,
+            lives: 0,
+            stream: Stream::default(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Streams until faults end.
+    pub(crate) async fn live(mut self) -> Self {
+        while self.stage.is_raining() {
+            tokio::time::sleep(self.dice.millis(20..1_500)).await;
+            if let Some(life) = self.begin().await {
+                self.go_on(life).await;
+            }
+        }
+        self
+    }
+
+    /// The process is started.
+    async fn begin(&mut self) -> Option<Life> {
+        self.lives += 1;
+        self.waiting.clear();
+        let name = format!("p{}", self.lives);
+        let (client, store) = self.stage.connect(&name, &self.dice);
+        let builder = Producer::builder(STREAM, store)
+            .schema(Schema::parse(SCHEMA).ok()?)
+            .writer_id(&name)
+            .snapshot_every(self.dice.below(6))
+            .threads(1)
+            .inline_blobs([0, 250, 4_096][self.dice.below(3) as usize]);
+        let pipeline = builder
+            .pipeline(self.options())
+            .files(Arc::new(self.disk.clone()));
+        match pipeline.start().await {
+            Ok(pipeline) => Some(Life { client, pipeline }),
+            Err(error) => {
+                self.note(&name, "start", &error.to_string());
+                // A disk that loses what was not synced never damages what was.
+                if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {
+                    self.stage
+                        .sim
+                        .violation(&name, format!("cannot start: {error}"));
+                }
+                client.die();
+                self.disk.restart();
+                None
+            }
+        }
+    }
+
+    fn options(&self) -> PipelineOptions {
+        let dice = &self.dice;
+        let pending = dice.within(4..40) as usize;
+        PipelineOptions {
+            wal_dir: Some("/log".into()),
+            wal: WalOptions {
+                segment_bytes: dice.within(600..4_000),
+                max_bytes: [8_000, 40_000, 1 << 30][dice.below(3) as usize],
+                remembered_keys: dice.below(5) as usize,
+                ..WalOptions::default()
+            },
+            batching: Batching {
+                max_batch_size: dice.within(1..12) as usize,
+                batch_timeout: dice.millis(1..400),
+                max_pending_records: pending,
+                memory_pressure_threshold: pending.saturating_sub(2).max(1),
+                ..Batching::default()
+            },
+            retry: RetryPolicy {
+                first_delay: Duration::from_millis(100),
+                max_delay: Duration::from_secs(5),
+                ..PipelineOptions::default().retry
+            },
+            drain_timeout: Duration::from_secs(20),
+            ..PipelineOptions::default()
+        }
+    }
+
+    /// Submits, and suffers, until the process ends.
+    async fn go_on(&mut self, life: Life) {
+        while self.stage.is_raining() {
+            tokio::time::sleep(self.dice.millis(1..600)).await;
+            self.hear();
+            self.look(&life);
+            match self.dice.below(100) {
+                0..3 => return self.crash(life, false).await,
+                3..5 => return self.crash(life, true).await,
+                5..8 => self
+                    .disk
+                    .die_at(self.disk.operations() + self.dice.within(1..12)),
+                8..10 => life.client.die_in(self.dice.within(1..12)),
+                10..14 => self.fail_disk(),
+                14..16 => self.fence(&life).await,
+                16..18 => {
+                    let drained = life.pipeline.shutdown().await;
+                    self.note(life.client.name(), "shut down", &format!("{drained:?}"));
+                    self.hear();
+                    life.client.die();
+                    return self.disk.restart();
+                }
+                _ => self.submit(&life).await,
+            }
+            if life.client.is_dead() || self.disk.is_dead() {
+                return self.crash(life, false).await;
+            }
+            if life.pipeline.status().condition == Condition::Failed {
+                self.note(life.client.name(), "failed", "it is started again");
+                return self.crash(life, false).await;
+            }
+        }
+        self.crash(life, false).await;
+    }
+
+    /// The process dies, or its host goes down.
+    async fn crash(&mut self, life: Life, host: bool) {
+        self.hear();
+        self.note(
+            life.client.name(),
+            "crash",
+            if host { "of the host" } else { "" },
+        );
+        self.stage.sim.count(Fault::CrashedPipeline);
+        life.client.die();
+        match host {
+            true => {
+                self.stage.sim.count(Fault::Reboot);
+                self.disk.reboot();
+            }
+            false => self.disk.restart(),
+        }
+    }
+
+    fn fail_disk(&self) {
+        let kinds = [
+            FileOperation::Create,
+            FileOperation::Append,
+            FileOperation::Append,
+            FileOperation::Sync,
+            FileOperation::Sync,
+            FileOperation::Name,
+            FileOperation::SyncFolder,
+        ];
+        if self.dice.chance(200) {
+            self.stage.sim.count(Fault::FullDisk);
+            let full = self.dice.chance(600);
+            return self
+                .disk
+                .set_capacity(full.then(|| self.dice.within(1_000..6_000)));
+        }
+        self.stage.sim.count(Fault::FailedLog);
+        self.disk
+            .fail_next(*self.dice.pick(&kinds), self.dice.below(3));
+    }
+
+    /// Somebody else becomes the producer, and goes again.
+    async fn fence(&self, life: &Life) {
+        let (client, store) = self.stage.connect("rival", &self.dice);
+        let rival = Producer::builder(STREAM, store).writer_id("rival").open();
+        let opened = survive(&life.client, rival)
+            .await
+            .map(|opened| opened.is_ok());
+        self.note(life.client.name(), "rival", &format!("{opened:?}"));
+        client.die();
+    }
+
+    async fn submit(&mut self, life: &Life) {
+        let token = self.stream.next_token();
+        let mut changes = StreamChanges::new();
+        for _ in 0..self.dice.within(1..5) {
+            let value = (!self.dice.chance(250)).then_some(token);
+            changes.insert(self.dice.below(KEYS) as i64, value);
+        }
+        let Ok(batch) = batch(&life.pipeline, token, &changes) else {
+            return self
+                .stage
+                .sim
+                .violation(life.client.name(), "a batch is refused");
+        };
+        self.note(
+            life.client.name(),
+            "submit",
+            &format!("{token} of {} changes", changes.len()),
+        );
+        self.stream.submitted(changes);
+        let submitted = async {
+            let mut ack = life.pipeline.submit(batch).await?;
+            ack.durable().await?;
+            Ok::<_, Error>(ack)
+        };
+        // A full log is waited for no longer than that; it may become durable all the same.
+        let submitted = tokio::time::timeout(self.dice.millis(100..20_000), submitted);
+        match survive(&life.client, submitted).await {
+            Some(Ok(Ok(ack))) => {
+                self.note(
+                    life.client.name(),
+                    "submit",
+                    &format!("{token} is acknowledged"),
+                );
+                self.stream.acknowledged(token);
+                self.waiting.push((token, ack));
+            }
+            Some(Ok(Err(error))) => {
+                self.note(life.client.name(), "submit", &error.to_string());
+                if error.kind() == ErrorKind::Internal {
+                    let what = format!("an internal error: {error}");
+                    self.stage.sim.violation(life.client.name(), what);
+                }
+            }
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    /// Takes in what the pipeline says of submissions.
+    fn hear(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for (token, mut ack) in waiting {
+            match ack.try_published() {
+                Some(Ok(_)) => self.stream.published(token),
+                Some(Err(_)) => {}
+                None => self.waiting.push((token, ack)),
+            }
+        }
+    }
+
+    /// Looks at what the producer holds.
+    fn look(&mut self, life: &Life) {
+        if let Some(producer) = life.pipeline.producer() {
+            _ = self.check(life.client.name(), &producer.state());
+        }
+    }
+
+    fn check(&mut self, who: &str, state: &State) -> Option<i64> {
+        let checked = self.stream.check(state.version(), &records(state));
+        checked
+            .map_err(|what| self.stage.sim.violation(who, what))
+            .ok()
+    }
+
+    /// After faults ended: all that was acknowledged is published, and every version was right.
+    pub(crate) async fn prove(mut self) {
+        self.disk.set_capacity(None);
+        self.disk.restart();
+        let began = self.stage.sim.now();
+        while self.stage.sim.now() < began + PATIENCE {
+            let Some(life) = self.begin().await else {
+                continue;
+            };
+            self.submit(&life).await;
+            let flushed = life.pipeline.flush();
+            let flushed = tokio::time::timeout(PATIENCE, flushed).await;
+            let status = life.pipeline.status();
+            self.note(
+                life.client.name(),
+                "flush",
+                &format!("{flushed:?}, {status:?}"),
+            );
+            if matches!(flushed, Ok(Ok(_))) && life.pipeline.status().pending_entries == 0 {
+                self.look(&life);
+                life.client.die();
+                self.disk.restart();
+                return self.verify().await;
+            }
+            life.client.die();
+            self.disk.restart();
+        }
+        let what = "a stream is not published after faults ended";
+        self.stage.sim.violation("stream", what);
+    }
+
+    /// Every version by itself, as a consumer sees it.
+    async fn verify(&mut self) {
+        let entries = self
+            .stage
+            .sim
+            .objects
+            .lock()
+            .list(&format!("{STREAM}/log/"));
+        let number = |path: &ObjectPath| -> Option<u64> {
+            path.filename()?.strip_suffix(".json")?.parse().ok()
+        };
+        let mut versions: Vec<u64> = entries
+            .iter()
+            .filter_map(|(path, _)| number(path))
+            .collect();
+        versions.sort_unstable();
+        let (client, store) = self.stage.connect("stream", &self.dice);
+        let mut last = 0;
+        for version in versions {
+            let consumer = Consumer::builder(STREAM, store.clone())
+                .open_at(version)
+                .await;
+            match consumer {
+                Ok(consumer) => {
+                    last = self.check("stream", &consumer.state()).unwrap_or(last);
+                }
+                Err(error) => {
+                    let what = format!("version {version} cannot be read: {error}");
+                    self.stage.sim.violation("stream", what);
+                }
+            }
+        }
+        client.die();
+        if let Err(what) = self.stream.check_whole(last) {
+            self.stage.sim.violation("stream", what);
+        }
+    }
+
+    fn note(&self, who: &str, what: &str, how: &str) {
+        self.stage.sim.note(who, format_args!("{what}: {how}"));
+    }
+}
+
+/// Waits for a call, or for the death of the process that makes it.
+async fn survive<T>(client: &Client, call: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = client.died() => None,
+        answer = call => Some(answer),
+    }
+}
+
+fn batch(pipeline: &Pipeline, token: i64, changes: &StreamChanges) -> Result<Batch, Error> {
+    let mut batch = pipeline.batch();
+    let marker = (&MARKER, &Some(token));
+    for (key, value) in changes.iter().chain([marker]) {
+        match value {
+            Some(value) => {
+                batch.upsert_json("Road", &format!(r#"{{"id":{key},"length":{value}}}"#), 1)?;
+            }
+            None => batch.delete_from("Road", *key)?,
+        }
+    }
+    Ok(batch)
+}
+
+fn records(state: &State) -> BTreeMap<i64, i64> {
+    let Ok(road) = state.type_id("Road") else {
+        return BTreeMap::new();
+    };
+    let records = state.scan(road);
+    records
+        .map(|road| (road.word(0) as i64, road.word(1) as i64))
+        .collect()
+}
