@@ -1,7 +1,6 @@
 //! Configuration files: those of the repository, and what they do.
 
 use crate::kit::{Bench, Run, data, repository};
-use std::process::Command;
 
 #[test]
 fn every_example_is_valid() {
@@ -118,40 +117,6 @@ fn a_bad_file_is_refused_with_file_and_line_by_every_command() {
         complaint,
         "error: cannot read configuration none.yaml: it does not exist\n"
     );
-}
-
-/// The units run what the binary understands, and systemd understands the units.
-#[test]
-fn the_systemd_units_are_valid() {
-    let bench = Bench::new();
-    let unit =
-        std::fs::read_to_string(repository("deploy/systemd/grotto-publish@.service")).unwrap();
-    let start = unit
-        .lines()
-        .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/grotto "))
-        .unwrap();
-    let help = bench.run("publish --help").ok();
-    for option in start.split(' ').filter(|word| word.starts_with("--")) {
-        assert!(help.contains(option), "{option}");
-    }
-    bench.write(
-        "grotto-publish@cities.service",
-        &unit.replace("/usr/bin/grotto", env!("CARGO_BIN_EXE_grotto")),
-    );
-    let timer =
-        std::fs::read_to_string(repository("deploy/systemd/grotto-publish@.timer")).unwrap();
-    bench.write("grotto-publish@cities.timer", &timer);
-    let mut verify = Command::new("systemd-analyze");
-    verify.arg("verify").args(
-        [
-            "grotto-publish@cities.service",
-            "grotto-publish@cities.timer",
-        ]
-        .map(|name| bench.path(name)),
-    );
-    // Where there is no systemd, nobody will use the units either.
-    let Ok(output) = verify.output() else { return };
-    Run::of(output).ok();
 }
 
 /// The settings come from `.cargo/config.toml` when the binary is built, where a misspelt variable would

@@ -1,7 +1,9 @@
-//! The units of systemd: the settings that they name are those of the binary. What systemd makes of them is for
-//! `deploy/check`.
+//! The units of systemd: the commands and settings that they name are those of the binary, and systemd takes them.
 
 use crate::kit::{Bench, Run, repository};
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::Command;
 
 fn lines() -> Vec<String> {
     let folder = std::fs::read_dir(repository("deploy/systemd")).unwrap();
@@ -9,6 +11,28 @@ fn lines() -> Vec<String> {
     texts
         .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<String>>())
         .collect()
+}
+
+#[test]
+fn units_start_commands_with_options_that_there_are() {
+    let bench = Bench::new();
+    let mut commands = BTreeSet::new();
+    for line in lines().iter().filter(|line| line.starts_with("Exec")) {
+        let Some((_, rest)) = line.split_once("=/usr/bin/grotto ") else {
+            continue;
+        };
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let is_name = |word: &&&str| word.bytes().all(|b| b.is_ascii_lowercase());
+        let names: Vec<&str> = words.iter().take_while(is_name).copied().collect();
+        let command = names.join(" ");
+        let help = bench.run(&format!("{command} --help")).ok();
+        for option in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(&format!("{option} ")), "{line}");
+        }
+        commands.insert(command);
+    }
+    let expected = ["config check", "producer", "publish"];
+    assert!(commands.iter().eq(&expected), "{commands:?}");
 }
 
 #[test]
@@ -38,4 +62,24 @@ fn units_name_settings_that_there_are() {
         );
     }
     assert!(count >= 2, "{count}");
+}
+
+/// By its own tools, as `deploy/check` has them do. Where they are not, nobody will use the units either.
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_takes_the_units_and_lets_them_do_little() {
+    let output = Command::new(repository("deploy/check")).output().unwrap();
+    let run = Run::of(output);
+    if run.code == 3 {
+        // Not by a macro: those are silenced in tests that pass.
+        let mut err = std::io::stderr().lock();
+        writeln!(
+            err,
+            "WARNING: SKIPPED: no unit is checked: {}",
+            run.err.trim()
+        )
+        .unwrap();
+        return;
+    }
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
 }
