@@ -4,8 +4,8 @@
 //! their code, in `commands`.
 
 use crate::commands::{
-    config, datasets, demo, diff, export, follow, get, inspect, log, manual, producer, publish,
-    scan, schema, verify,
+    config, datasets, dead_letters, demo, diff, export, follow, get, inspect, log, manual,
+    producer, publish, scan, schema, verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Publish(publish::Args),
     /// Take records in by HTTP, file or pipe and publish them: the producer daemon
     Producer(producer::Args),
+    /// Show records that the daemon refused, send them again, remove them
+    DeadLetters(dead_letters::Args),
     /// Print the record with a primary key
     Get(get::Args),
     /// Print records in the order in which they are stored

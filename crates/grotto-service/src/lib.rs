@@ -4,6 +4,7 @@
 //! knows what a record or a blob is; that is behind [`grotto`].
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod config;
 mod http;
 mod logs;

@@ -36,13 +36,18 @@ impl LogControl {
         }
     }
 
-    /// Logs from this level on.
+    /// Logs from this level on. Where somebody looks, versions have lines of their own, and what is logged at level
+    /// info would only hide them.
     ///
     /// # Errors
     /// `Internal` when the log is gone.
     pub fn set(&self, level: &str) -> Result<()> {
         let Some(filter) = &self.filter else {
             return Ok(());
+        };
+        let level = match level {
+            "info" if std::io::stderr().is_terminal() => "warn",
+            level => level,
         };
         let changed = filter.reload(directives(level, self.fixed.as_deref()));
         changed.map_err(|e| Error::internal(format!("the level of the log does not change: {e}")))

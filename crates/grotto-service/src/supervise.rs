@@ -2,6 +2,7 @@
 //!
 //! Owns: what is told to systemd and when, and which signal asks for what. Never: acts on a request itself.
 
+use crate::config::Environment;
 use grotto::{Error, Result};
 use sd_notify::NotifyState;
 use std::time::Duration;
@@ -79,14 +80,46 @@ pub(crate) fn tell_stopping(patience: Duration) {
     tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(most)]);
 }
 
-/// How often the manager wants to hear that all is well: twice as often as it asks for.
-pub(crate) fn watchdog_interval() -> Option<Duration> {
-    let mut usec = 0;
-    let enabled = sd_notify::watchdog_enabled(false, &mut usec);
-    (enabled && usec > 0).then(|| Duration::from_micros(usec) / 2)
+/// How often the manager wants to hear that all is well: twice as often as it asks for. It says so in variables, and
+/// for which process.
+pub(crate) fn watchdog_interval(environment: &Environment, process: u32) -> Option<Duration> {
+    let for_whom = environment.get("WATCHDOG_PID");
+    if for_whom.is_some_and(|asked| *asked != process.to_string()) {
+        return None;
+    }
+    let usec: u64 = environment.get("WATCHDOG_USEC")?.parse().ok()?;
+    (usec > 0).then(|| Duration::from_micros(usec) / 2)
 }
 
 /// All is well.
 pub(crate) fn tell_watchdog() {
     tell(&[NotifyState::Watchdog]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manager_hears_twice_as_often_as_it_asks_for_from_whom_it_asks() {
+        let interval = |variables: &[(&str, &str)]| {
+            let pairs = variables.iter();
+            let pairs = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            watchdog_interval(&pairs.collect(), 7)
+        };
+        let asked = ("WATCHDOG_USEC", "3000000");
+        assert_eq!(interval(&[asked]), Some(Duration::from_millis(1500)));
+        assert_eq!(
+            interval(&[asked, ("WATCHDOG_PID", "7")]),
+            Some(Duration::from_millis(1500))
+        );
+        assert_eq!(interval(&[asked, ("WATCHDOG_PID", "8")]), None);
+        for none in [
+            &[][..],
+            &[("WATCHDOG_USEC", "0")],
+            &[("WATCHDOG_USEC", "x")],
+        ] {
+            assert_eq!(interval(none), None);
+        }
+    }
 }

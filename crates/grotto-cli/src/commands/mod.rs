@@ -4,6 +4,7 @@
 
 pub(crate) mod config;
 pub(crate) mod datasets;
+pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod export;
@@ -29,6 +30,7 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
     match command {
         Command::Demo(args) => demo::run(&args, out).await,
         Command::Datasets(args) => datasets::run(&args, out).await,
+        Command::DeadLetters(args) => dead_letters::run(&args, out),
         Command::Producer(args) => producer::run(&args, log, out).await,
         Command::Publish(args) => publish::run(&args, out).await,
         Command::Get(args) => get::run(&args, out).await,

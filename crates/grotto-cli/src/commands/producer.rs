@@ -9,8 +9,8 @@ use crate::target::environment;
 use crate::text::{bytes, count, duration};
 use grotto::producer::Published;
 use grotto_service::LogControl;
-use grotto_service::producer::{Start, run as run_daemon};
-use std::io::Write as _;
+use grotto_service::producer::{OnListen, OnPublish, Start, run as run_daemon};
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ Examples:
   curl -H 'content-type: application/x-ndjson' --data-binary @cities.ndjson \\
       http://127.0.0.1:8081/v1/datasets/cities/records
 
-A record is acknowledged once it is in the write-ahead log on the disk, and published with others soon after. The
-daemon listens on the loopback address only, unless the configuration names another one and a token; /openapi.json
+A record is acknowledged once it is in the write-ahead log on the disk, and published with others soon after. At
+a terminal there is a line for every version, otherwise the log is JSON on the standard error stream. The daemon listens on the loopback address only, unless the configuration names another one and a token; /openapi.json
 describes what it answers, /ready says whether it is well, /metrics what it did.
 
 SIGHUP reads the configuration again: batch sizes, limits, the frequency of snapshots and the log level may change,
@@ -40,21 +40,28 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, log: LogControl, out: &Out) -> Outcome<()> {
     let json = out.is_json();
+    let looked_at = std::io::stdout().is_terminal();
+    let on_publish = move |dataset: &str, published: &Published| {
+        say(&match json {
+            true => line_of_json(dataset, published),
+            false => line_of(dataset, published),
+        });
+    };
+    let on_listen = |address| say(&format!("taking records in at http://{address}"));
     let start = Start {
         path: args.config.clone(),
         environment: environment(),
         log,
         writer: args.writer.clone().unwrap_or_else(host_and_process),
-        on_publish: Some(Arc::new(move |dataset, published| {
-            let line = match json {
-                true => line_of_json(dataset, published),
-                false => line_of(dataset, published),
-            };
-            // Nobody may be reading; the log tells of every version too.
-            let _ = writeln!(std::io::stdout().lock(), "{line}");
-        })),
+        on_listen: (looked_at && !json).then(|| -> OnListen { Box::new(on_listen) }),
+        on_publish: (looked_at || json).then(|| -> OnPublish { Arc::new(on_publish) }),
     };
     Ok(run_daemon(start).await?)
+}
+
+/// Prints a line at once. Nobody may be reading any more: the log tells all of it too.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 /// `cities version 7: 1,200 records, delta 40.3 kB, 12 ms`

@@ -38,7 +38,7 @@ pub use producer::{
 pub use reload::{Change, changes};
 pub use section::Key;
 pub use text::read_text;
-pub use token::{Token, read_token};
+pub use token::{Token, read_token, read_token_text};
 pub use value::{Size, folder_mode, parse_duration};
 
 use grotto::store::StoreUrl;

@@ -32,6 +32,14 @@ impl Token {
     }
 }
 
+/// The text of the token in a file, for those who have to bear it.
+///
+/// # Errors
+/// As [`read_token`].
+pub fn read_token_text(path: &Path) -> Result<String> {
+    read_token(path).map(|token| token.0)
+}
+
 /// Reads the token in the first line of a file that is for its owner alone.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
 use grotto::{Error, Result};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,9 @@ use tokio::task::JoinSet;
 
 /// Longest time that requests under way may take once no more are accepted.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// Is told of an address.
+pub type OnListen = Box<dyn FnOnce(SocketAddr) + Send>;
 
 /// How a daemon starts.
 pub struct Start {
@@ -39,6 +43,8 @@ pub struct Start {
     pub log: LogControl,
     /// Who publishes, for those who read the log of a store.
     pub writer: String,
+    /// Is told of the address once records are taken in, besides the log.
+    pub on_listen: Option<OnListen>,
     /// Is told of every version, besides the log.
     pub on_publish: Option<OnPublish>,
 }
@@ -59,6 +65,7 @@ pub async fn run(start: Start) -> Result<()> {
     // A signal that comes while all is being opened is not lost.
     let mut signals = Signals::catch()?;
     let env = Env::system();
+    let watchdog = supervise::watchdog_interval(&start.environment, std::process::id());
     let live = Live::load(Origin {
         path: start.path,
         environment: start.environment,
@@ -79,7 +86,9 @@ pub async fn run(start: Start) -> Result<()> {
         tasks.spawn(tell_versions(pipeline.clone(), start.on_publish.clone()));
     }
     tasks.spawn(tell_figures(Arc::clone(&daemon)));
-    tasks.spawn(feed_watchdog(env.clone()));
+    if let Some(interval) = watchdog {
+        tasks.spawn(feed_watchdog(env.clone(), interval));
+    }
     sources::start(&daemon, &settings, &stopped, &mut tasks);
     let served = tokio::spawn(server::serve(
         listener,
@@ -90,6 +99,9 @@ pub async fn run(start: Start) -> Result<()> {
         LAST_ANSWERS,
     ));
     tracing::info!(address = %address, "listening");
+    if let Some(tell) = start.on_listen {
+        tell(address);
+    }
     supervise::tell_ready("taking records in");
     obey(&daemon, &mut signals).await;
     end(&daemon, &mut signals, &stop, served).await
@@ -223,10 +235,7 @@ async fn second(signals: &mut Signals) {
 }
 
 /// Tells the service manager that tasks get their turn.
-async fn feed_watchdog(env: Env) {
-    let Some(interval) = supervise::watchdog_interval() else {
-        return;
-    };
+async fn feed_watchdog(env: Env, interval: Duration) {
     loop {
         supervise::tell_watchdog();
         env.sleep(interval).await;

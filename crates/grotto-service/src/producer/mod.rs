@@ -16,6 +16,6 @@ mod routes;
 mod telling;
 
 pub(crate) use daemon::Daemon;
-pub use life::{Start, run};
+pub use life::{OnListen, Start, run};
 pub(crate) use lines::take;
 pub use telling::OnPublish;

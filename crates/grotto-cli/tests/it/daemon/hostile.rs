@@ -225,3 +225,91 @@ fn letters_that_are_refused_again_stay_until_they_are_purged() {
     assert_eq!(purged["removed"], 1);
     assert_eq!(daemon.get(letters).ok()["dead_letters"], json!([]));
 }
+
+#[test]
+fn letters_are_listed_replayed_and_purged_by_commands() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 10ms}\n");
+    let daemon = Daemon::start(&bench);
+    daemon
+        .post(RECORDS, b"{\"id\":1,\"color\":2}\n{\"id\":2}\nnonsense\n")
+        .ok();
+    let at = format!("--producer http://{} --dataset items", daemon.address);
+    let listed = bench
+        .run(&format!("dead-letters list {at} --json"))
+        .values();
+    let of_folder = bench
+        .run("dead-letters list --dir dead/items --json")
+        .values();
+    assert_eq!(listed, of_folder, "also while the daemon runs");
+    let positions: Vec<_> = listed
+        .iter()
+        .map(|letter| letter["position"].as_u64())
+        .collect();
+    assert_eq!(positions, [Some(1), Some(3)]);
+    let text = bench.run(&format!("dead-letters list {at}")).ok();
+    assert!(
+        text.contains("http line 3: ") && text.contains("\n    nonsense\n"),
+        "{text}"
+    );
+    let text = bench.run(&format!("dead-letters replay {at}")).ok();
+    assert!(
+        text.contains("taken in: 0 dead letters\nrefused again: 2 dead letters\n"),
+        "{text}"
+    );
+    let text = bench
+        .run(&format!("dead-letters purge {at} --through 1"))
+        .ok();
+    assert_eq!(text, "removed 1 dead letter\n");
+    let refused = bench.run("dead-letters purge --producer http://127.0.0.1:1 --dataset items");
+    assert_eq!(refused.code, 4, "{}", refused.err);
+    let other = format!("--producer http://{} --dataset none", daemon.address);
+    let refused = bench.run(&format!("dead-letters list {other}")).refused(2);
+    assert!(refused.contains("no dataset \"none\" here"), "{refused}");
+}
+
+#[test]
+fn beyond_the_disk_budget_senders_are_told_to_come_again_and_nothing_acknowledged_is_lost() {
+    let bench = Bench::with_schema();
+    let small = "  batching: {batch_timeout: 1h, max_batch_size: 10000}\n";
+    configure(&bench, small);
+    let text = std::fs::read_to_string(bench.path("c.yaml")).unwrap();
+    let text = text.replace(
+        "wal: {dir: wal}",
+        "wal: {dir: wal, segment_size: 64KiB, max_size: 128KiB}",
+    );
+    bench.write("c.yaml", &text);
+    let daemon = Daemon::start(&bench);
+    let mut acknowledged = 0;
+    let refused = loop {
+        let told = daemon.post(
+            RECORDS,
+            records(acknowledged..acknowledged + 100).as_bytes(),
+        );
+        if told.status != 200 {
+            break told;
+        }
+        acknowledged += 100;
+    };
+    assert_eq!(refused.refused(429).0, "overloaded");
+    assert!(refused.head.contains("retry-after: "), "{}", refused.head);
+    assert!(acknowledged >= 500, "{acknowledged}");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), 0);
+    assert_eq!(published(&bench), (0..acknowledged).collect::<Vec<_>>());
+}
+
+#[test]
+fn senders_that_are_too_fast_are_told_when_to_come_again() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  rate_limit: {records_per_second: 100}\n");
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("", &records(0..100));
+    let refused = daemon.post(RECORDS, records(100..200).as_bytes());
+    assert_eq!(refused.refused(429).0, "overloaded");
+    assert!(
+        refused.head.contains("retry-after: 1\r\n"),
+        "{}",
+        refused.head
+    );
+}

@@ -43,7 +43,13 @@ impl Daemon {
     }
 
     pub(super) fn start_with(bench: &Bench, stdin: Stdio) -> Self {
+        Self::start_in(bench, stdin, &[])
+    }
+
+    /// The same with these variables of the environment.
+    pub(super) fn start_in(bench: &Bench, stdin: Stdio, variables: &[(&str, &str)]) -> Self {
         let mut command = bench.command(&["producer", "--config", "c.yaml"]);
+        command.envs(variables.iter().copied());
         let mut child = command.stdin(stdin).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let stdout = child.stdout.take().unwrap();

@@ -163,3 +163,58 @@ fn what_cannot_start_says_why_and_ends() {
         "{refused}"
     );
 }
+
+/// What the service manager was told, word by word.
+struct Manager(std::os::unix::net::UnixDatagram);
+
+impl Manager {
+    fn at(bench: &Bench) -> Self {
+        let socket = std::os::unix::net::UnixDatagram::bind(bench.path("notify")).unwrap();
+        socket
+            .set_read_timeout(Some(std::time::Duration::from_secs(60)))
+            .unwrap();
+        Self(socket)
+    }
+
+    /// Waits until it is told this.
+    fn told(&self, word: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self
+                .0
+                .recv(&mut buffer)
+                .unwrap_or_else(|e| panic!("no {word}: {e}"));
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if text.lines().any(|line| line.starts_with(word)) {
+                return text;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_of_each_step() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  reliability: {shutdown_timeout: 7s}\n");
+    let manager = Manager::at(&bench);
+    let socket = bench.path("notify").display().to_string();
+    let set = [
+        ("NOTIFY_SOCKET", socket.as_str()),
+        ("WATCHDOG_USEC", "100000"),
+    ];
+    let daemon = Daemon::start_in(&bench, std::process::Stdio::null(), &set);
+    manager.told("READY=1");
+    manager.told("WATCHDOG=1");
+    manager.told("WATCHDOG=1");
+    daemon.signal("HUP");
+    let reloading = manager.told("RELOADING=1");
+    assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    manager.told("READY=1");
+    daemon.signal("TERM");
+    let stopping = manager.told("STOPPING=1");
+    assert!(
+        stopping.contains("EXTEND_TIMEOUT_USEC=17000000"),
+        "{stopping}"
+    );
+    assert_eq!(daemon.ended(), 0);
+}

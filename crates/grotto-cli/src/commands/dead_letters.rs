@@ -1,0 +1,215 @@
+//! `grotto dead-letters`: records that were refused.
+//!
+//! Owns: asking a daemon for them, or reading their files, and printing them. Never: changes the files itself; the
+//! daemon that writes them does.
+
+use crate::failure::{Failure, Outcome, one_line};
+use crate::output::Out;
+use crate::text::{date, things};
+use grotto::engine::env::SystemFiles;
+use grotto::producer::dead_letter::list_folder;
+use grotto_service::client::Client;
+use grotto_service::config::read_token_text;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Letters of one request.
+const PAGE: usize = 1_000;
+
+/// Shows records that were refused, sends them again, removes them
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Print dead letters, oldest first
+    #[command(after_help = "\
+Examples:
+  grotto dead-letters list --dataset cities
+  grotto dead-letters list --dir /var/lib/grotto/dead-letters/cities")]
+    List {
+        #[command(flatten)]
+        at: At,
+        /// Read the files of this folder instead of asking a daemon, which may run meanwhile
+        #[arg(long, value_name = "FOLDER", conflicts_with_all = ["dataset", "token_file"])]
+        dir: Option<PathBuf>,
+        /// Only letters behind this number
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        after: u64,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// Send dead letters again, after what refused them is mended; what is refused again stays
+    #[command(after_help = "\
+Example:
+  grotto dead-letters replay --dataset cities")]
+    Replay {
+        #[command(flatten)]
+        at: At,
+        /// Only letters up to this number
+        #[arg(long, value_name = "NUMBER")]
+        through: Option<u64>,
+    },
+    /// Remove dead letters for good
+    #[command(after_help = "\
+Example:
+  grotto dead-letters purge --dataset cities --through 4711")]
+    Purge {
+        #[command(flatten)]
+        at: At,
+        /// Only letters up to this number; all without it
+        #[arg(long, value_name = "NUMBER")]
+        through: Option<u64>,
+    },
+}
+
+/// Which daemon, and which dataset of it.
+#[derive(Debug, clap::Args)]
+struct At {
+    /// The daemon
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    producer: String,
+    /// The dataset
+    #[arg(long, value_name = "NAME", env = "GROTTO_DATASET", hide_env = true)]
+    dataset: Option<String>,
+    /// File with the token that the daemon asks for
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl At {
+    fn client(&self) -> Outcome<Client> {
+        let token = self
+            .token_file
+            .as_deref()
+            .map(read_token_text)
+            .transpose()?;
+        Ok(Client::new(&self.producer, token)?)
+    }
+
+    /// The path of the dataset's letters.
+    fn path(&self) -> Outcome<String> {
+        let name = self
+            .dataset
+            .as_deref()
+            .ok_or_else(|| Failure::invalid("no dataset given: expected --dataset NAME"))?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if !name.bytes().all(plain) {
+            return Err(Failure::invalid(format!(
+                "expected a name of letters, digits, '-', '_' and '.', found {name:?}"
+            )));
+        }
+        Ok(format!("/v1/datasets/{name}/dead-letters"))
+    }
+}
+
+pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
+    match &args.action {
+        Action::List {
+            at,
+            dir,
+            after,
+            limit,
+        } => {
+            let letters = match dir {
+                Some(dir) => of_folder(dir, *after, *limit)?,
+                None => of_daemon(at, *after, *limit)?,
+            };
+            letters.iter().try_for_each(|letter| print(letter, out))
+        }
+        Action::Replay { at, through } => {
+            let told = at.client()?.post(&with(at.path()?, "replay", *through))?;
+            replayed(&told, out)
+        }
+        Action::Purge { at, through } => {
+            let told = at.client()?.post(&with(at.path()?, "purge", *through))?;
+            if out.is_json() {
+                return out.json(&told);
+            }
+            let removed = told["removed"].as_u64().unwrap_or(0);
+            out.line(format_args!("removed {}", things(removed, "dead letter")))
+        }
+    }
+}
+
+fn with(path: String, action: &str, through: Option<u64>) -> String {
+    let through = through.map(|number| format!("?through={number}"));
+    format!("{path}/{action}{}", through.unwrap_or_default())
+}
+
+fn of_folder(dir: &std::path::Path, after: u64, limit: usize) -> Outcome<Vec<Value>> {
+    let letters = list_folder(&SystemFiles, dir, after, limit)?;
+    let told = letters.into_iter().map(|letter| {
+        json!({
+            "id": letter.id,
+            "time_ms": letter.time_ms,
+            "source": letter.source,
+            "position": letter.position,
+            "type": letter.type_name,
+            "reason": letter.reason,
+            "text": letter.text,
+        })
+    });
+    Ok(told.collect())
+}
+
+/// A daemon gives only so many at once.
+fn of_daemon(at: &At, mut after: u64, limit: usize) -> Outcome<Vec<Value>> {
+    let (client, path) = (at.client()?, at.path()?);
+    let mut all = Vec::new();
+    while all.len() < limit {
+        let page = PAGE.min(limit - all.len());
+        let mut told = client.get(&format!("{path}?after={after}&limit={page}"))?;
+        let Value::Array(letters) = told["dead_letters"].take() else {
+            return Err(Failure::internal("expected dead letters in the answer"));
+        };
+        let Some(last) = letters.last() else { break };
+        after = last["id"].as_u64().unwrap_or(u64::MAX);
+        all.extend(letters);
+    }
+    Ok(all)
+}
+
+/// `7  2026-11-29 18:00:00  http line 3: reason`, then what was sent.
+fn print(letter: &Value, out: &mut Out) -> Outcome<()> {
+    if out.is_json() {
+        return out.json(letter);
+    }
+    let text = |name: &str| one_line(letter[name].as_str().unwrap_or_default());
+    let number = |name: &str| letter[name].as_u64();
+    let position = number("position").map(|line| format!(" line {line}"));
+    out.line(format_args!(
+        "{}  {}  {}{}: {}",
+        number("id").unwrap_or(0),
+        date(number("time_ms").unwrap_or(0)),
+        text("source"),
+        position.unwrap_or_default(),
+        text("reason")
+    ))?;
+    out.line(format_args!("    {}", text("text")))
+}
+
+fn replayed(told: &Value, out: &mut Out) -> Outcome<()> {
+    if out.is_json() {
+        return out.json(told);
+    }
+    let number = |name: &str| told[name].as_u64().unwrap_or(0);
+    let (taken, refused) = (number("replayed"), number("refused_letters"));
+    out.line(format_args!("taken in: {}", things(taken, "dead letter")))?;
+    if refused == 0 {
+        return Ok(());
+    }
+    out.line(format_args!(
+        "refused again: {}",
+        things(refused, "dead letter")
+    ))?;
+    let again = told["refused"].as_array().cloned().unwrap_or_default();
+    again.iter().try_for_each(|one| {
+        let message = one_line(one["message"].as_str().unwrap_or_default());
+        out.line(format_args!("  {}: {message}", one["id"]))
+    })
+}

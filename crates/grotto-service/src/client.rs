@@ -1,0 +1,243 @@
+//! Asking a daemon.
+//!
+//! Owns: one request at a time over HTTP/1.1, and reading the answer within limits. Never: knows what is asked.
+
+use grotto::{Error, ErrorKind, Result};
+use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Longest wait for an answer: a daemon waits for a minute at most.
+const ANSWER: Duration = Duration::from_secs(90);
+/// Longest answer in bytes.
+const MAX_ANSWER: u64 = 256 << 20;
+
+/// A daemon that can be asked.
+#[derive(Clone)]
+pub struct Client {
+    /// Host and port.
+    authority: String,
+    token: Option<String>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.authority)
+    }
+}
+
+impl Client {
+    /// A daemon by its URL, such as `http://127.0.0.1:8081`; the port is 8081 unless it is given.
+    ///
+    /// # Errors
+    /// `Invalid` for another scheme or a path.
+    pub fn new(url: &str, token: Option<String>) -> Result<Self> {
+        let refused = || {
+            Error::invalid(format!(
+                "expected the url of a daemon such as http://127.0.0.1:8081, found {url:?}"
+            ))
+        };
+        let rest = url.strip_prefix("http://").ok_or_else(refused)?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        if authority.is_empty() || !authority.chars().all(plain) {
+            return Err(refused());
+        }
+        let port = authority.rsplit_once(':').map(|(_, port)| port);
+        let has_port = port.is_some_and(|port| port.parse::<u16>().is_ok());
+        Ok(Self {
+            authority: match has_port {
+                true => authority.to_owned(),
+                false => format!("{authority}:8081"),
+            },
+            token,
+        })
+    }
+
+    /// Asks for a path.
+    ///
+    /// # Errors
+    /// `Unavailable` when nobody answers, and what the daemon refuses with.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        self.json("GET", path)
+    }
+
+    /// The same of text that is no JSON.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_text(&self, path: &str) -> Result<String> {
+        self.ask("GET", path)
+    }
+
+    /// Asks for something to be done.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn post(&self, path: &str) -> Result<Value> {
+        self.json("POST", path)
+    }
+
+    fn json(&self, method: &str, path: &str) -> Result<Value> {
+        let body = self.ask(method, path)?;
+        serde_json::from_str(&body)
+            .map_err(|e| Error::internal(format!("{}: expected json: {e}", self.authority)))
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Result<String> {
+        let io = |error: std::io::Error| {
+            Error::unavailable(format!("cannot ask {}: {error}", self.authority))
+        };
+        let mut stream = self.connect().map_err(io)?;
+        let token = self.token.as_ref();
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: 0\r\n{}\r\n",
+            self.authority,
+            token.unwrap_or_default()
+        );
+        stream.write_all(head.as_bytes()).map_err(io)?;
+        let mut answer = Vec::new();
+        stream
+            .take(MAX_ANSWER)
+            .read_to_end(&mut answer)
+            .map_err(io)?;
+        let answer = String::from_utf8_lossy(&answer);
+        parse(&answer).map_err(|error| error.at(&self.authority))
+    }
+
+    fn connect(&self) -> std::io::Result<TcpStream> {
+        let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+        for address in self.authority.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, CONNECT) {
+                Ok(stream) => {
+                    stream.set_read_timeout(Some(ANSWER))?;
+                    stream.set_write_timeout(Some(ANSWER))?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// The body of an answer, if it is one that all went well.
+fn parse(answer: &str) -> Result<String> {
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| Error::unavailable("the answer is cut short"))?;
+    let status: u16 = head
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .ok_or_else(|| Error::unavailable("expected an answer of http"))?;
+    let body = match head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked")
+    {
+        true => unchunked(body)?,
+        false => body.to_owned(),
+    };
+    if (200..300).contains(&status) {
+        return Ok(body);
+    }
+    let told: Value = serde_json::from_str(&body).unwrap_or_default();
+    let message = told["error"]["message"].as_str();
+    let message = message.map_or_else(|| format!("status {status}"), str::to_owned);
+    Err(Error::new(kind_of(status), message))
+}
+
+/// What to do about a status that is no success.
+fn kind_of(status: u16) -> ErrorKind {
+    match status {
+        429 => ErrorKind::Overloaded,
+        500 => ErrorKind::Internal,
+        501.. => ErrorKind::Unavailable,
+        _ => ErrorKind::Invalid,
+    }
+}
+
+/// A body that came in pieces, each behind its length.
+fn unchunked(body: &str) -> Result<String> {
+    let (mut rest, mut whole) = (body, String::new());
+    loop {
+        let cut = || Error::unavailable("the answer is cut short");
+        let (length, behind) = rest.split_once("\r\n").ok_or_else(cut)?;
+        let length = length.split(';').next().unwrap_or_default().trim();
+        let length = usize::from_str_radix(length, 16).map_err(|_| cut())?;
+        if length == 0 {
+            return Ok(whole);
+        }
+        whole.push_str(behind.get(..length).ok_or_else(cut)?);
+        rest = behind
+            .get(length..)
+            .and_then(|rest| rest.strip_prefix("\r\n"))
+            .ok_or_else(cut)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_a_host_and_perhaps_a_port() {
+        let authority = |url: &str| Client::new(url, None).map(|client| client.authority);
+        assert_eq!(
+            authority("http://127.0.0.1:9000/").unwrap(),
+            "127.0.0.1:9000"
+        );
+        assert_eq!(authority("http://[::1]:9000").unwrap(), "[::1]:9000");
+        assert_eq!(authority("http://host").unwrap(), "host:8081");
+        for wrong in [
+            "",
+            "host:1",
+            "https://host",
+            "http://",
+            "http://host/a",
+            "http://a\r\nb",
+        ] {
+            assert!(authority(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn answers_are_read_whole_or_not_at_all() {
+        let whole = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        assert_eq!(parse(whole).unwrap(), "{}");
+        let pieces =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
+        assert_eq!(parse(pieces).unwrap(), "abc");
+        for cut in [
+            "",
+            "HTTP/1.1 200 OK\r\n",
+            "ftp\r\n\r\n",
+            &pieces[..pieces.len() - 9],
+        ] {
+            assert_eq!(
+                parse(cut).unwrap_err().kind(),
+                ErrorKind::Unavailable,
+                "{cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_daemon_said() {
+        let answer = "HTTP/1.1 404 Not Found\r\n\r\n{\"error\":{\"message\":\"no dataset\"}}";
+        let error = parse(answer).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Invalid, "no dataset")
+        );
+        let error = parse("HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Unavailable, "status 503")
+        );
+    }
+}
