@@ -5,7 +5,7 @@
 
 use super::daemon::Daemon;
 use super::health::{Readiness, judge};
-use super::intake::{Named, Parameters, name_of, query_of, read, version_told};
+use super::intake::{Named, name_of, query_of, read, version_told};
 use super::lines::cycle_lines;
 use crate::config::{Change, Key};
 use crate::http::answer::{Answer, Refusal, done, json_answer, text_answer};
@@ -125,17 +125,32 @@ fn figures(status: &PipelineStatus) -> Map<String, Value> {
     }
 }
 
+/// The parameters of a full-state cycle.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cycle {
+    #[serde(rename = "type")]
+    type_name: Option<String>,
+    /// Whether no records are meant: they would remove all there are.
+    allow_empty: bool,
+}
+
 /// `POST /v1/datasets/{dataset}/cycle`: exactly the records of the body are the next version.
 pub(crate) async fn cycle(
     State(daemon): State<Arc<Daemon>>,
     path: Named,
-    query: Result<Query<Parameters>, QueryRejection>,
+    query: Result<Query<Cycle>, QueryRejection>,
     request: Request,
 ) -> Answer {
     let (name, parameters) = (name_of(path)?, query_of(query)?);
     let (kept, pipeline) = daemon.pipeline(&name)?;
     let (form, held) = read(&daemon, request).await?;
-    let type_name = parameters.type_name();
+    if !parameters.allow_empty && held.bytes().trim_ascii().is_empty() {
+        return Err(Refusal::invalid(
+            "expected records, found none; ?allow_empty=true removes all there are",
+        ));
+    }
+    let type_name = parameters.type_name;
     let type_name = type_name.or_else(|| kept.default_type.clone());
     let schema = Arc::clone(pipeline.schema());
     let fill = move |full: &mut grotto::producer::FullCycle| {

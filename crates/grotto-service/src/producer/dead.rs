@@ -22,7 +22,7 @@ const MOST: usize = 1_000;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Which {
     /// Only those behind this one.
-    after: u64,
+    after: i64,
     limit: usize,
 }
 
@@ -39,7 +39,13 @@ impl Default for Which {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Through {
-    through: Option<u64>,
+    through: Option<i64>,
+}
+
+/// A number of a letter: one that is described as a 64-bit number with a sign.
+fn number(name: &str, value: i64) -> Result<u64, Refusal> {
+    u64::try_from(value)
+        .map_err(|_| Refusal::invalid(format!("{name}: expected at least 0, found {value}")))
 }
 
 fn letters(pipeline: &Pipeline) -> Result<Arc<DeadLetters>, Refusal> {
@@ -56,9 +62,13 @@ pub(crate) async fn list(
     let (name, which) = (name_of(path)?, query_of(query)?);
     let (_, pipeline) = daemon.pipeline(&name)?;
     let letters = letters(pipeline)?;
-    let limit = which.limit.clamp(1, MOST);
+    let (after, limit) = (number("after", which.after)?, which.limit);
+    if !(1..=MOST).contains(&limit) {
+        let message = format!("limit: expected 1 to {MOST}, found {limit}");
+        return Err(Refusal::invalid(message));
+    }
     let (count, dropped) = (letters.count(), letters.dropped());
-    let read = move || letters.list(which.after, limit);
+    let read = move || letters.list(after, limit);
     let found = finished(daemon.env.blocking(read).await)?;
     let found: Vec<Value> = found.iter().map(told).collect();
     done(&json!({ "dataset": name, "count": count, "dropped": dropped, "dead_letters": found }))
@@ -90,6 +100,9 @@ pub(crate) async fn purge(
     let (name, Through { through }) = (name_of(path)?, query_of(query)?);
     let (_, pipeline) = daemon.pipeline(&name)?;
     let letters = letters(pipeline)?;
+    let through = through
+        .map(|through| number("through", through))
+        .transpose()?;
     let removed = finished(daemon.env.blocking(move || letters.purge(through)).await)?;
     done(&json!({ "dataset": name, "removed": removed }))
 }
@@ -105,7 +118,10 @@ pub(crate) async fn replay(
     let (kept, pipeline) = daemon.pipeline(&name)?;
     let letters = letters(pipeline)?;
     let (mut replayed, mut refused, mut after) = (0, Vec::new(), 0);
-    let last = through.unwrap_or(u64::MAX);
+    let last = through
+        .map(|through| number("through", through))
+        .transpose()?;
+    let last = last.unwrap_or(u64::MAX);
     loop {
         let reader = Arc::clone(&letters);
         let found = finished(daemon.env.blocking(move || reader.list(after, MOST)).await)?;

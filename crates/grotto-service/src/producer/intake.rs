@@ -36,13 +36,6 @@ pub(crate) struct Parameters {
     priority: u8,
 }
 
-impl Parameters {
-    /// The type of lines that name none.
-    pub(crate) fn type_name(&self) -> Option<String> {
-        self.type_name.clone()
-    }
-}
-
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -149,6 +149,12 @@ fn a_full_cycle_leaves_exactly_its_records() {
     assert_eq!(code, "invalid");
     assert!(message.contains("duplicate key 1"), "{message}");
     assert_eq!(published(&bench).len(), 7);
+    // An empty body is more often a mistake than a wish to remove everything.
+    let (_, message) = daemon.post(cycle, b"\n").refused(400);
+    assert!(message.contains("allow_empty"), "{message}");
+    assert_eq!(published(&bench).len(), 7);
+    daemon.post(&format!("{cycle}?allow_empty=true"), b"").ok();
+    assert_eq!(published(&bench), [0; 0]);
     let snapshot = daemon.post("/v1/datasets/items/snapshot", b"").ok();
     assert!(
         snapshot["version"].as_u64() >= told["version"].as_u64(),
