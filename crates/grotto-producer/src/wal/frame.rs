@@ -36,11 +36,15 @@ impl Identity {
     /// Of a nonce: its first eight digits, and the marker from the others.
     pub(super) fn of_nonce(nonce: &str) -> Option<Self> {
         let (id, rest) = nonce.split_at_checked(8)?;
-        let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        id.bytes().all(is_hex).then(|| Self {
-            id: id.to_owned(),
-            marker: xxhash_rust::xxh3::xxh3_64(rest.as_bytes()).to_le_bytes(),
-        })
+        let marker = xxhash_rust::xxh3::xxh3_64(rest.as_bytes()).to_le_bytes();
+        Self::of(id.as_bytes(), marker)
+    }
+
+    fn of(id: &[u8], marker: [u8; 8]) -> Option<Self> {
+        let is_hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
+        let id = Some(id).filter(|id| id.len() == 8 && id.iter().all(is_hex))?;
+        let id = String::from_utf8(id.to_vec()).ok()?;
+        Some(Self { id, marker })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -119,10 +123,8 @@ impl SegmentHeader {
         }
         let schema = String::from_utf8(schema.to_vec());
         let header = Self {
-            identity: Identity {
-                id: String::from_utf8_lossy(&id).into_owned(),
-                marker,
-            },
+            identity: Identity::of(&id, marker)
+                .ok_or_else(|| "expected an id of hexadecimal digits".to_owned())?,
             synced: flags & UNSYNCED == 0,
             first,
             beginning,

@@ -142,6 +142,22 @@ fn a_segment_of_another_log_or_under_another_number_is_refused() {
 }
 
 #[test]
+fn an_id_of_no_digits_is_refused_although_its_checksum_is_right() {
+    let (files, _) = log();
+    let names = segments(&files);
+    let mut damaged = bytes(&files, &names[0]);
+    let (_, taken) = SegmentHeader::decode(&damaged).unwrap();
+    for id in [0x80, b'G', b'A'] {
+        damaged[16] = id;
+        let crc = crc32fast::hash(&damaged[..taken - 4]).to_le_bytes();
+        damaged[taken - 4..taken].copy_from_slice(&crc);
+        files.write(&path(&names[0]), &damaged);
+        let error = open(&files, small()).unwrap_err();
+        assert_eq!(offset_in(&error, &names[0]), 0);
+    }
+}
+
+#[test]
 fn bytes_that_somebody_made_up_are_refused_or_read_without_a_panic() {
     let (files, _) = log();
     let names = segments(&files);
