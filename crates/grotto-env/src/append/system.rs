@@ -2,6 +2,9 @@
 //!
 //! Owns: the calls of the operating system. Never: follows a link to a file, nor writes where others may.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

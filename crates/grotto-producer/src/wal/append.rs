@@ -24,6 +24,8 @@ pub(super) struct Writer {
     pub(super) copied: Option<Copied>,
     /// The schema in use.
     pub(super) schema: Arc<Schema>,
+    /// Bytes of it in printed form.
+    pub(super) schema_bytes: usize,
     /// A group as it is written; kept for its memory.
     pub(super) group: Vec<u8>,
 }
@@ -174,7 +176,7 @@ impl Wal {
 
     /// Bytes that appending a group may take: a segment may begin with it.
     fn needed(&self, writer: &Writer) -> Result<u64> {
-        let needed = writer.group.len() as u64 + self.beginning(&writer.schema);
+        let needed = writer.group.len() as u64 + self.beginning(writer.schema_bytes);
         let most = self.options.max_bytes;
         if needed <= most {
             return Ok(needed);

@@ -63,10 +63,9 @@ impl Wal {
         Ok(())
     }
 
-    /// Bytes of the beginning of a segment.
-    pub(super) fn beginning(&self, schema: &Schema) -> u64 {
-        let schema = SegmentHeader::length(&schema.to_string());
-        schema as u64 + self.index.lock().keys.bytes()
+    /// Bytes of the beginning of a segment with a schema of so many bytes.
+    pub(super) fn beginning(&self, schema: usize) -> u64 {
+        SegmentHeader::length(schema) as u64 + self.index.lock().keys.bytes()
     }
 
     /// Begins a segment after the newest entry, or with a copy of the last group.
@@ -97,7 +96,9 @@ impl Wal {
                 index.keys.add(key, *number);
             }
         }
-        index.is_unsettled &= copied.is_none();
+        if copied.is_some() {
+            (index.is_unsettled, index.failed) = (false, None);
+        }
         index.push(segment);
         Ok(Current {
             file,
@@ -116,7 +117,7 @@ impl Wal {
             beginning: 0,
             schema: schema.to_string(),
         };
-        let length = SegmentHeader::length(&header.schema) + keys.len();
+        let length = SegmentHeader::length(header.schema.len()) + keys.len();
         header.beginning = (length + copied.unwrap_or_default()) as u64;
         let mut bytes = header.encode();
         bytes.extend(keys);

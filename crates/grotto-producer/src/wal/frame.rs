@@ -69,14 +69,14 @@ pub(super) struct SegmentHeader {
 pub(super) type Bad = String;
 
 impl SegmentHeader {
-    /// Bytes that it takes.
-    pub(super) fn length(schema: &str) -> usize {
-        FIXED_HEADER + schema.len() + 4
+    /// Bytes that it takes with a schema of so many.
+    pub(super) fn length(schema: usize) -> usize {
+        FIXED_HEADER + schema + 4
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let flags = if self.synced { 0 } else { UNSYNCED };
-        let mut bytes = Vec::with_capacity(Self::length(&self.schema));
+        let mut bytes = Vec::with_capacity(Self::length(self.schema.len()));
         bytes.extend(MAGIC);
         bytes.extend(FORMAT.to_le_bytes());
         bytes.extend(flags.to_le_bytes());

@@ -140,6 +140,7 @@ impl Wal {
             return Ok(());
         }
         writer.leave_segment(&self.options)?;
+        writer.schema_bytes = schema.to_string().len();
         writer.schema = Arc::clone(&schema);
         self.index.lock().schema = schema;
         Ok(())

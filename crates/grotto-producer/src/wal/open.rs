@@ -96,6 +96,7 @@ impl Wal {
         let writer = Writer {
             current: None,
             copied,
+            schema_bytes: schema.to_string().len(),
             schema,
             group: Vec::new(),
         };

@@ -31,6 +31,16 @@ struct Taken {
     changes: usize,
 }
 
+impl Taken {
+    fn new(room: usize, changes: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            room,
+            changes,
+        }
+    }
+}
+
 impl Wal {
     /// Entries from a number on that are durable and not released, in order: at least one if there is one, and no
     /// more than take `max_bytes` in the log.
@@ -52,11 +62,7 @@ impl Wal {
         max_bytes: usize,
         max_changes: usize,
     ) -> Result<Vec<ReadEntry>> {
-        let mut taken = Taken {
-            entries: Vec::new(),
-            room: max_bytes,
-            changes: max_changes,
-        };
+        let mut taken = Taken::new(max_bytes, max_changes);
         let mut from = from;
         loop {
             let place = self.place(from);
@@ -66,7 +72,13 @@ impl Wal {
                 }
                 return Ok(taken.entries);
             };
-            let (schema, before) = (Arc::clone(&self.index.lock().schema), taken.entries.len());
+            // What was released meanwhile may be followed by what was removed.
+            let released = self.index.lock().released;
+            taken.entries.retain(|entry| entry.number > released);
+            if taken.entries.is_empty() {
+                taken = Taken::new(max_bytes, max_changes);
+            }
+            let schema = Arc::clone(&self.index.lock().schema);
             let took = self.take(&place, &schema, &mut taken);
             let is_released = self.index.lock().released >= place.end - 1;
             match took {
@@ -74,7 +86,7 @@ impl Wal {
                 Ok(false) => return Ok(taken.entries),
                 // Its file may be gone.
                 Err(_) if is_released => {
-                    taken.entries.truncate(before);
+                    taken = Taken::new(max_bytes, max_changes);
                     from = place.end;
                 }
                 Err(error) => return Err(error),

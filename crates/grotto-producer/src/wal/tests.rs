@@ -7,4 +7,5 @@ mod host;
 mod kit;
 mod limits;
 mod model;
+mod release;
 mod schemas;

@@ -1,11 +1,12 @@
 //! The log on the disk of this host.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use grotto_env::SystemFiles;
 
-use super::kit::{NONCE, all, entry, numbers, schema, small};
+use super::kit::{NONCE, all, entry, numbers, schema, serial, small};
 use crate::wal::{Recovery, Wal, WalOptions, begin};
 use crate::{ErrorKind, Result};
 
@@ -100,6 +101,72 @@ fn starting_again_and_again_takes_no_more_room() {
         sizes.push((wal.segments(), wal.bytes()));
     }
     assert_eq!(sizes[1..], [sizes[0]; 4]);
+}
+
+#[test]
+fn threads_append_read_and_release_at_once() {
+    const EACH: u64 = 40;
+    let dir = tempfile::tempdir().unwrap();
+    let (wal, _) = open(dir.path(), small()).unwrap();
+    let append = |thread: u64| {
+        for at in 0..EACH {
+            let number = thread * EACH + at;
+            let entries = [serial(number, 100), serial(number + 1_000_000, 8)];
+            let numbers = wal.append(&entries).unwrap();
+            assert_eq!(numbers.end() - numbers.start(), 1);
+            assert!(wal.known_key(&format!("key {number}")).is_some());
+        }
+    };
+    let read_all = || {
+        let (mut from, mut seen) = (1, BTreeSet::new());
+        while from <= 4 * EACH * 2 {
+            for read in wal.read(from, 2000).unwrap() {
+                assert_eq!(read.number, from, "an entry is missing");
+                assert!(
+                    seen.insert(read.entry.changes[0].position()),
+                    "one comes twice"
+                );
+                from += 1;
+            }
+            // What is released is not to be read again; this reader is not behind it.
+            wal.release(from.saturating_sub(20)).unwrap();
+        }
+        seen.len() as u64
+    };
+    let seen = std::thread::scope(|scope| {
+        let reader = scope.spawn(read_all);
+        for thread in 0..4 {
+            scope.spawn(move || append(thread));
+        }
+        reader.join().unwrap()
+    });
+    assert_eq!(seen, 4 * EACH * 2);
+    assert!(wal.segments() < 20, "{}", wal.segments());
+}
+
+#[test]
+fn a_reader_that_released_entries_are_taken_from_goes_on_behind_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (wal, _) = open(dir.path(), small()).unwrap();
+    for number in 1..=60 {
+        wal.append(&[serial(number, 200)]).unwrap();
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for through in 1..=59 {
+                wal.release(through).unwrap();
+            }
+        });
+        loop {
+            let read = wal.read(0, usize::MAX).unwrap();
+            let numbers: Vec<u64> = read.iter().map(|read| read.number).collect();
+            let first = numbers[0];
+            assert_eq!(numbers, (first..=60).collect::<Vec<u64>>());
+            if first == 60 {
+                break;
+            }
+        }
+    });
 }
 
 #[cfg(unix)]

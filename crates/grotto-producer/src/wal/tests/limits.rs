@@ -98,6 +98,7 @@ fn a_log_on_a_full_disk_opens_and_can_be_read_and_released() {
     wal.release(4).unwrap();
     assert_eq!(wal.read(5, 1).unwrap()[0].number, 5);
     assert_eq!((wal.last(), wal.known_key("key")), (5, Some(5)));
+    assert_eq!(wal.failed(), None);
 }
 
 #[test]
