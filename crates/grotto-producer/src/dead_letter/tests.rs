@@ -343,3 +343,36 @@ fn closed_letters_are_listed_and_left_to_the_next_process() {
     next.push(&[letter("c")]).unwrap();
     assert_eq!(ids(&files), [1, 2]);
 }
+
+#[test]
+fn a_list_made_while_letters_come_and_go_has_whole_letters_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("dead");
+    let open = || DeadLetters::open(Arc::new(SystemFiles), &folder, small()).unwrap();
+    let letters = open();
+    letters.push(&[letter("0")]).unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 1..200_u64 {
+                letters.push(&[letter(&number.to_string())]).unwrap();
+                if number % 7 == 0 {
+                    letters.take(&[number - 3, number]).unwrap();
+                }
+            }
+        });
+        let mut lists = 0;
+        while !writer.is_finished() || lists == 0 {
+            let listed = list_folder(&SystemFiles, &folder, 0, usize::MAX).unwrap();
+            let ids: Vec<u64> = listed.iter().map(|letter| letter.id).collect();
+            assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+            for found in listed {
+                assert_eq!(found.text, (found.id - 1).to_string());
+            }
+            lists += 1;
+        }
+    });
+    assert_eq!(
+        letters.list(0, usize::MAX).unwrap().len() as u64,
+        letters.count()
+    );
+}

@@ -1,13 +1,11 @@
-//! A simulated disk for state directories and logs: what a process, a host or somebody with a shell can do to it.
+//! A simulated disk for state directories: what a process, a host or somebody with a shell can do to it.
 //!
 //! Owns: the files of one host, and what a reboot takes away. Never: knows what a file is for.
 //!
 //! Nothing that a state directory writes is synced, on purpose: within a boot the page cache has it, and
 //! after a boot every byte is verified. So a process that dies loses nothing that it wrote, and a host
-//! that goes down may lose any of it. Files that only grow, as those of a write-ahead log, are synced by
-//! who writes them: see `append`.
+//! that goes down may lose any of it.
 
-mod append;
 mod mount;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,8 +36,6 @@ pub(crate) struct Disk {
     files: Mutex<Files>,
     /// Told of files that get their names, by folder.
     told: Mutex<Vec<(PathBuf, Weak<Notify>)>>,
-    /// Files that only grow.
-    logs: append::Logs,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +86,6 @@ impl Disk {
             dice,
             files: Mutex::new(files),
             told: Mutex::default(),
-            logs: append::Logs::default(),
         })
     }
 
@@ -115,7 +110,6 @@ impl Disk {
         for path in paths {
             self.lose_some(&mut files, &path, kind);
         }
-        self.logs.reboot(self);
         self.sim.count(Fault::Reboot);
         self.note(&format!("reboot {}", files.boot));
     }

@@ -13,7 +13,6 @@ use grotto_env::{FileLock, FileMark, FileSystem, Locked, Mapped};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::append::Held;
 use super::{Disk, File, Files};
 use crate::fault::Fault;
 
@@ -21,22 +20,20 @@ use crate::fault::Fault;
 const FAILING: u64 = 4;
 
 /// A disk, for one process.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Mount {
-    pub(super) disk: Arc<Disk>,
+    disk: Arc<Disk>,
     /// Tells it from the mounts of other processes.
     id: u64,
-    pub(super) status: Arc<Mutex<Status>>,
+    status: Arc<Mutex<Status>>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Status {
+struct Status {
     dead: bool,
     dies_in: Option<u64>,
     /// Numbers of files that this process has locked.
     locked: BTreeSet<u64>,
-    /// Locks of this process on folders of files that only grow.
-    pub(super) logs: Held,
 }
 
 #[derive(Debug)]
@@ -85,7 +82,6 @@ impl Mount {
     pub(crate) fn die(&self) {
         let mut status = self.status.lock();
         status.dead = true;
-        self.disk.logs.release(std::mem::take(&mut status.logs));
         let mut files = self.disk.files.lock();
         for number in std::mem::take(&mut status.locked) {
             files.locked.remove(&number);
@@ -93,7 +89,7 @@ impl Mount {
     }
 
     /// `true` if the process dies in this operation, which then does at most a part of its work.
-    pub(super) fn enter(&self) -> io::Result<bool> {
+    fn enter(&self) -> io::Result<bool> {
         let mut status = self.status.lock();
         if status.dead {
             return Err(io::Error::other("the process is dead"));
@@ -106,7 +102,7 @@ impl Mount {
         Ok(false)
     }
 
-    pub(super) fn end(&self) -> io::Error {
+    fn end(&self) -> io::Error {
         self.disk.note("the process dies");
         self.die();
         io::Error::other("the process is dead")
@@ -130,7 +126,7 @@ impl Mount {
         done
     }
 
-    pub(super) fn fail_at_times(&self, fault: Fault, path: &Path) -> io::Result<()> {
+    fn fail_at_times(&self, fault: Fault, path: &Path) -> io::Result<()> {
         let fails = self.disk.files.lock().fails;
         if fails && self.disk.dice.chance(FAILING) {
             self.disk.suffer(fault, path);
