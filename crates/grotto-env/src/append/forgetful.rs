@@ -97,11 +97,6 @@ impl ForgetfulFiles {
         self.0.lock().capacity = bytes;
     }
 
-    /// Bytes of all files.
-    pub fn used(&self) -> u64 {
-        self.0.lock().used()
-    }
-
     /// Ends the process and starts another one: locks are free, what was written is there, no fault is planned.
     pub fn restart(&self) {
         self.0.lock().restart();

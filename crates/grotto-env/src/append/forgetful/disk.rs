@@ -164,7 +164,7 @@ impl Disk {
             .ok_or_else(|| ErrorKind::NotFound.into())
     }
 
-    pub(super) fn used(&self) -> u64 {
+    fn used(&self) -> u64 {
         let named = self
             .names
             .values()
