@@ -90,6 +90,11 @@ pub fn start_log(fixed: Option<String>) -> Result<LogControl> {
     })
 }
 
+/// A time as the log has it: a number, which one of more bits would not be.
+pub(crate) fn whole_ms(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A panic is in the log too, wherever it happens: a task that panics ends without a word otherwise.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {

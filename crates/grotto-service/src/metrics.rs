@@ -23,49 +23,83 @@ impl Family<'_> {
     }
 }
 
-/// Puts texts together; without histograms unless `detailed`.
-pub(crate) fn merge(texts: &[String], detailed: bool) -> String {
-    let mut families: Vec<Family<'_>> = Vec::new();
-    for text in texts {
-        let mut present = None;
-        for line in text.lines().filter(|line| *line != END && !line.is_empty()) {
-            match said_of(line) {
-                Some(name) => {
-                    let known = families.iter().position(|family| family.name == name);
-                    let index = known.unwrap_or_else(|| {
-                        families.push(Family {
-                            name,
-                            ..Family::default()
-                        });
-                        families.len() - 1
-                    });
-                    present = Some(index);
-                    let said = &mut families[index].said;
-                    if !said.contains(&line) {
-                        said.push(line);
-                    }
-                }
-                None => {
-                    if let Some(index) = present {
-                        families[index].samples.push(line);
-                    }
-                }
-            }
-        }
-    }
+/// In which format metrics are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For those who ask for it.
+    OpenMetrics,
+    /// The older text format of Prometheus, which everybody reads.
+    Classic,
+}
+
+/// Puts texts in the OpenMetrics format together; without histograms unless `detailed`.
+pub(crate) fn merge(texts: &[String], detailed: bool, format: Format) -> String {
+    let families = families(texts);
     let mut merged = String::new();
     for family in families
         .iter()
         .filter(|family| detailed || !family.is_histogram())
     {
-        for line in family.said.iter().chain(&family.samples) {
+        for line in &family.said {
             // Writing to a string does not fail.
+            let _ = match (format, said_in_classic(family, line)) {
+                (Format::OpenMetrics, _) => writeln!(merged, "{line}"),
+                (Format::Classic, Some(line)) => writeln!(merged, "{line}"),
+                (Format::Classic, None) => Ok(()),
+            };
+        }
+        for line in &family.samples {
             let _ = writeln!(merged, "{line}");
         }
     }
-    merged.push_str(END);
-    merged.push('\n');
+    if format == Format::OpenMetrics {
+        let _ = writeln!(merged, "{END}");
+    }
     merged
+}
+
+/// The older format has no units, and counters go by the name of their samples.
+fn said_in_classic(family: &Family<'_>, line: &str) -> Option<String> {
+    if line.starts_with("# UNIT ") {
+        return None;
+    }
+    let name = family.name;
+    let is_counter = family.said.iter().any(|line| line.ends_with(" counter"));
+    Some(match is_counter {
+        true => line.replacen(name, &format!("{name}_total"), 1),
+        false => line.to_owned(),
+    })
+}
+
+fn families(texts: &[String]) -> Vec<Family<'_>> {
+    let mut families: Vec<Family<'_>> = Vec::new();
+    for text in texts {
+        let mut present = 0;
+        for line in text.lines().filter(|line| *line != END && !line.is_empty()) {
+            if let Some(name) = said_of(line) {
+                present = place_of(&mut families, name);
+                let said = &mut families[present].said;
+                if !said.contains(&line) {
+                    said.push(line);
+                }
+            } else if let Some(family) = families.get_mut(present) {
+                family.samples.push(line);
+            }
+        }
+    }
+    families
+}
+
+/// Where a family is, which is made if it is new.
+fn place_of<'a>(families: &mut Vec<Family<'a>>, name: &'a str) -> usize {
+    let known = families.iter().position(|family| family.name == name);
+    known.unwrap_or_else(|| {
+        families.push(Family {
+            name,
+            ..Family::default()
+        });
+        families.len() - 1
+    })
 }
 
 /// The family that a line is about which is no sample.
@@ -90,7 +124,7 @@ mod tests {
 
     #[test]
     fn each_family_is_there_once_with_the_samples_of_all() {
-        let merged = merge(&[of("x"), of("y")], true);
+        let merged = merge(&[of("x"), of("y")], true, Format::OpenMetrics);
         let expected = "# HELP a_records Records.\n# TYPE a_records counter\na_records_total{dataset=\"x\"} 1\n\
                         a_records_total{dataset=\"y\"} 1\n# HELP a_time_seconds Time.\n# TYPE a_time_seconds histogram\n\
                         # UNIT a_time_seconds seconds\na_time_seconds_sum{dataset=\"x\"} 2\n\
@@ -100,13 +134,21 @@ mod tests {
 
     #[test]
     fn histograms_go_where_details_are_not_wanted() {
-        let merged = merge(&[of("x")], false);
+        let merged = merge(&[of("x")], false, Format::OpenMetrics);
         let expected = "# HELP a_records Records.\n# TYPE a_records counter\na_records_total{dataset=\"x\"} 1\n# EOF\n";
         assert_eq!(merged, expected);
     }
 
     #[test]
     fn nothing_is_an_empty_text() {
-        assert_eq!(merge(&[], true), "# EOF\n");
+        assert_eq!(merge(&[], true, Format::OpenMetrics), "# EOF\n");
+    }
+
+    #[test]
+    fn the_older_format_names_counters_as_their_samples_and_has_no_units() {
+        let merged = merge(&[of("x")], true, Format::Classic);
+        let expected = "# HELP a_records_total Records.\n# TYPE a_records_total counter\na_records_total{dataset=\"x\"} 1\n\
+                        # HELP a_time_seconds Time.\n# TYPE a_time_seconds histogram\na_time_seconds_sum{dataset=\"x\"} 2\n";
+        assert_eq!(merged, expected);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::environment::{Environment, variable_of};
 use super::locate::locate;
-use super::{DatasetSettings, ProducerSettings, Settings};
+use super::{DatasetSettings, ProducerSettings, Settings, Stdin};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
@@ -75,6 +75,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Broken> {
         return check_dataset("producer", &producer.common);
     }
     let mut names = BTreeSet::new();
+    check_stdin(producer)?;
     for (index, dataset) in producer.listed.iter().enumerate() {
         let at = format!("producer.datasets.{index}");
         check_dataset(&at, dataset)?;
@@ -88,6 +89,20 @@ pub(super) fn check(settings: &Settings) -> Result<(), Broken> {
         }
     }
     Ok(())
+}
+
+/// There is only one standard input.
+fn check_stdin(producer: &ProducerSettings) -> Result<(), Broken> {
+    let reads = |dataset: &DatasetSettings| dataset.sources.stdin != Stdin::None;
+    let mut readers = producer.listed.iter().enumerate();
+    let mut readers = readers.by_ref().filter(|(_, dataset)| reads(dataset));
+    match (readers.next(), readers.next()) {
+        (Some(_), Some((second, _))) => broken(
+            format!("producer.datasets.{second}.sources.stdin"),
+            "expected one dataset that reads the standard input, found a second one",
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn check_listener(producer: &ProducerSettings) -> Result<(), Broken> {

@@ -312,6 +312,11 @@ fn settings_that_do_not_fit_each_other_are_refused_with_the_line() {
         "line 5, column 16: producer.datasets.2.dataset: expected each dataset once, found a again",
     );
     check_refused(
+        "producer:\n  datasets:\n    - dataset: a\n      sources: {stdin: stream}\n    - dataset: b\n      sources: {stdin: replay}\n",
+        "line 6, column 24: producer.datasets.1.sources.stdin: expected one dataset that reads the standard input, found a \
+         second one",
+    );
+    check_refused(
         "producer:\n  wal:\n    max_size: 100MB\n    segment_size: 50MB\n  datasets:\n    - dataset: a\n      wal: {max_size: 1MB}\n",
         "line 4, column 19: producer.wal.segment_size: expected at most max_size, which is 1MB, found 50MB",
     );

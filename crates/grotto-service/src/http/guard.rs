@@ -141,7 +141,7 @@ pub(crate) async fn pass(
         let answer = finish(answer, &id);
         let status = answer.status();
         guard.counts.note(status);
-        let ms = (guard.env.clock.monotonic() - begun).as_millis();
+        let ms = crate::logs::whole_ms(guard.env.clock.monotonic() - begun);
         match status.is_server_error() {
             true => tracing::warn!(status = status.as_u16(), ms, "request failed"),
             false => tracing::debug!(status = status.as_u16(), ms, "request"),

@@ -11,9 +11,11 @@ use crate::config::{Change, Key};
 use crate::http::answer::{Answer, Refusal, done, json_answer, text_answer};
 use crate::http::body::{self, BodyLimits};
 use crate::http::encoding::Packing;
+use crate::metrics::Format;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::StatusCode;
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, StatusCode};
 use grotto::producer::pipeline::PipelineStatus;
 use grotto::store::BreakerState;
 use serde::Deserialize;
@@ -57,9 +59,19 @@ pub(crate) async fn ready(State(daemon): State<Arc<Daemon>>) -> Answer {
     ))
 }
 
-/// `GET /metrics`
-pub(crate) async fn metrics(State(daemon): State<Arc<Daemon>>) -> Answer {
-    Ok(text_answer(StatusCode::OK, OPENMETRICS, daemon.metrics()?))
+/// `GET /metrics`: in the OpenMetrics text format for those who ask for it, otherwise in the older one.
+pub(crate) async fn metrics(State(daemon): State<Arc<Daemon>>, headers: HeaderMap) -> Answer {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let open = accepted.is_some_and(|accepted| accepted.contains("application/openmetrics-text"));
+    let (format, content_type) = match open {
+        true => (Format::OpenMetrics, OPENMETRICS),
+        false => (Format::Classic, "text/plain; version=0.0.4; charset=utf-8"),
+    };
+    Ok(text_answer(
+        StatusCode::OK,
+        content_type,
+        daemon.metrics(format)?,
+    ))
 }
 
 /// `GET /openapi.json`

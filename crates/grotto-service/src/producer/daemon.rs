@@ -11,7 +11,7 @@ use crate::http::answer::Refusal;
 use crate::http::body::{BodyLimits, Memory};
 use crate::http::guard::Guard;
 use crate::logs::LogControl;
-use crate::metrics::merge;
+use crate::metrics::{Format, merge};
 use crate::process::resources;
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
@@ -115,12 +115,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// The metrics of all datasets and of the process, in the OpenMetrics text format.
-    pub(crate) fn metrics(&self) -> Result<String> {
+    /// The metrics of all datasets and of the process.
+    pub(crate) fn metrics(&self, format: Format) -> Result<String> {
         let detailed = self.settings()?.monitoring.enable_detailed_metrics;
         let mut texts: Vec<String> = self.pipelines().map(Pipeline::metrics_text).collect();
         texts.push(self.own_metrics());
-        Ok(merge(&texts, detailed))
+        Ok(merge(&texts, detailed, format))
     }
 
     fn own_metrics(&self) -> String {

@@ -4,6 +4,7 @@
 
 use super::daemon::Daemon;
 use super::health::{Readiness, judge};
+use crate::logs::whole_ms;
 use crate::process::resources;
 use crate::supervise;
 use grotto::producer::Published;
@@ -30,7 +31,7 @@ pub(crate) async fn tell_versions(pipeline: Pipeline, on_publish: Option<OnPubli
                     times,
                     ..
                 } = &*published;
-                let commit_ms = times.commit.as_millis();
+                let commit_ms = whole_ms(times.commit);
                 // A cycle has the number of the version that comes of it.
                 tracing::info!(
                     dataset,

@@ -220,7 +220,16 @@ fn health_metrics_and_the_description_are_served() {
         (&ready["status"], &ready["datasets"][0]["condition"]),
         (&json!("ready"), &json!("running"))
     );
-    let metrics = daemon.get("/metrics");
+    let classic = daemon.get("/metrics");
+    assert!(
+        classic.head.contains("text/plain; version=0.0.4"),
+        "{}",
+        classic.head
+    );
+    let counter = "# TYPE grotto_producer_acknowledged_records_total counter\n";
+    assert!(classic.body.contains(counter), "{}", classic.body);
+    let accept = ["accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.3"];
+    let metrics = daemon.ask("GET", "/metrics", &accept, b"");
     assert!(
         metrics.head.contains("application/openmetrics-text"),
         "{}",

@@ -135,7 +135,7 @@ producer:
         (&json!("broken"), &json!("failed"))
     );
     let metrics = daemon.get("/metrics").body;
-    let family = "# TYPE grotto_producer_acknowledged_records counter\n";
+    let family = "# TYPE grotto_producer_acknowledged_records_total counter\n";
     assert_eq!(metrics.matches(family).count(), 1);
 }
 
@@ -217,4 +217,65 @@ fn the_service_manager_is_told_of_each_step() {
         "{stopping}"
     );
     assert_eq!(daemon.ended(), 0);
+}
+
+/// Waits until a daemon says this of its readiness.
+fn until_ready(daemon: &Daemon, says: &str) -> serde_json::Value {
+    loop {
+        let ready = daemon.get("/ready").ok();
+        if ready["status"] == says {
+            return ready;
+        }
+    }
+}
+
+#[test]
+fn records_are_taken_in_while_the_store_is_gone_and_published_when_it_is_back() {
+    let bench = Bench::with_schema();
+    let quick = "  reliability: {retry_backoff: 10ms, circuit_breaker_threshold: 2, circuit_breaker_reset: 50ms}\n";
+    configure(
+        &bench,
+        &format!("  batching: {{batch_timeout: 10ms}}\n{quick}"),
+    );
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("?wait=published", &records(0..10));
+    until_ready(&daemon, "ready");
+    std::fs::rename(bench.path("store/items"), bench.path("away")).unwrap();
+    bench.write("store/items", "no folder");
+    daemon.accepted("", &records(10..20));
+    let ready = until_ready(&daemon, "degraded");
+    let reason = ready["datasets"][0]["reasons"][0].as_str().unwrap();
+    assert!(reason.contains("cannot create items/"), "{reason}");
+    while daemon.get("/v1/datasets/items/status").ok()["breaker"] != "open" {}
+    daemon.accepted("", &records(20..30));
+    std::fs::remove_file(bench.path("store/items")).unwrap();
+    std::fs::rename(bench.path("away"), bench.path("store/items")).unwrap();
+    until_ready(&daemon, "ready");
+    daemon.accepted("?wait=published", &records(30..31));
+    assert_eq!(published(&bench), (0..31).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_version_that_validation_refuses_is_not_published_and_the_reason_is_told() {
+    let bench = Bench::with_schema();
+    let rules = "  validation: {minimum_count: {Item: 3}}\n  reliability: {retry_backoff: 10ms}\n";
+    configure(
+        &bench,
+        &format!("  batching: {{batch_timeout: 10ms}}\n{rules}"),
+    );
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("", &records(0..1));
+    let ready = until_ready(&daemon, "degraded");
+    let mut reason = ready["datasets"][0]["reasons"][0].clone();
+    while !reason.is_string() {
+        reason = daemon.get("/ready").ok()["datasets"][0]["reasons"][0].clone();
+    }
+    let reason = reason.as_str().unwrap();
+    assert!(
+        reason.contains("expected at least 3 records, found 1"),
+        "{reason}"
+    );
+    daemon.accepted("?wait=published", &records(1..3));
+    assert_eq!(published(&bench), [0, 1, 2]);
+    until_ready(&daemon, "ready");
 }
