@@ -95,6 +95,12 @@ impl ProducerBuilder {
         }
     }
 
+    /// Another store.
+    pub(crate) fn store(mut self, store: Store) -> Self {
+        self.store = store;
+        self
+    }
+
     /// Schema of the records. Without one, the schema of the newest version is kept.
     #[must_use]
     pub fn schema(mut self, schema: Schema) -> Self {

@@ -19,4 +19,9 @@ pub trait Confirm: fmt::Debug + Send + Sync {
     /// # Errors
     /// When that cannot be made sure of.
     async fn confirm(&self, location: &Path) -> object_store::Result<()>;
+
+    /// Whether nothing more is written until the store is opened again.
+    fn is_spent(&self) -> bool {
+        false
+    }
 }

@@ -10,6 +10,10 @@
 //! - After a folder's sync failed nothing more is acknowledged: what is read back then may exist in
 //!   memory only. Whoever opens the store again begins with a sync of what it builds on.
 
+mod root;
+
+pub(crate) use root::create_root;
+use root::{Identity, create_folders, identity_of};
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -80,6 +84,8 @@ pub(crate) struct Folder {
 struct Disk {
     /// The folder of the store, absolute.
     root: PathBuf,
+    /// Which folder that was when it was opened.
+    identity: Identity,
     sync: Arc<dyn FolderSync>,
     /// Folders whose own names were synced by this process.
     anchored: Mutex<HashSet<PathBuf>>,
@@ -93,6 +99,7 @@ impl Folder {
         let inner = LocalFileSystem::new_with_prefix(path)?;
         let root = std::fs::canonicalize(path).map_err(failure)?;
         let disk = Arc::new(Disk {
+            identity: identity_of(&root).map_err(failure)?,
             root,
             sync,
             anchored: Mutex::default(),
@@ -118,6 +125,7 @@ impl Folder {
 impl Disk {
     fn write(&self, path: &FsPath, payload: &PutPayload, create: bool) -> object_store::Result<()> {
         self.check()?;
+        self.check_root()?;
         let staged = self.stage(path, payload)?;
         let named = if create {
             // A link, as renaming would replace what is there.
@@ -142,7 +150,7 @@ impl Disk {
 
     /// Writes the bytes to a file beside `path`, and syncs them.
     fn stage(&self, path: &FsPath, payload: &PutPayload) -> object_store::Result<PathBuf> {
-        let (mut file, staged) = create_staged(path).map_err(failure)?;
+        let (mut file, staged) = create_staged(path, &self.root).map_err(failure)?;
         let written =
             write_parts(&mut file, payload).and_then(|()| self.sync.sync_file(&file, &staged));
         match written {
@@ -204,6 +212,24 @@ impl Disk {
         }
     }
 
+    /// A folder that is unmounted leaves another one in its place, or none: writing there would begin another
+    /// store beside the one that comes back.
+    fn check_root(&self) -> object_store::Result<()> {
+        let root = self.root.display();
+        let (kind, what) = match identity_of(&self.root) {
+            Ok(found) if found == self.identity => return Ok(()),
+            Ok(_) => (
+                ErrorKind::Other,
+                format!("store folder {root} is another one than the one that was opened"),
+            ),
+            Err(error) => (
+                error.kind(),
+                format!("store folder {root} is gone: {error}"),
+            ),
+        };
+        Err(failure(io::Error::new(kind, what)))
+    }
+
     fn check(&self) -> object_store::Result<()> {
         match self.failed.get() {
             None => Ok(()),
@@ -214,19 +240,8 @@ impl Disk {
     }
 }
 
-/// Creates the folders of a new store, and syncs the names of those that were missing.
-pub(crate) fn create_root(path: &FsPath, sync: &dyn FolderSync) -> io::Result<()> {
-    let path = std::path::absolute(path)?;
-    let missing: Vec<&FsPath> = path.ancestors().take_while(|a| !a.exists()).collect();
-    std::fs::create_dir_all(&path)?;
-    missing
-        .iter()
-        .filter_map(|folder| folder.parent())
-        .try_for_each(|parent| sync.sync_folder(parent))
-}
-
 /// A new file beside `path`, with a name that listings hide; creates the folders that are missing.
-fn create_staged(path: &FsPath) -> io::Result<(File, PathBuf)> {
+fn create_staged(path: &FsPath, root: &FsPath) -> io::Result<(File, PathBuf)> {
     let mut number = 1_u64;
     loop {
         let mut name = path.as_os_str().to_owned();
@@ -239,10 +254,7 @@ fn create_staged(path: &FsPath) -> io::Result<(File, PathBuf)> {
         {
             Ok(file) => return Ok((file, staged)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let folder = path.parent().ok_or(error)?;
-                std::fs::create_dir_all(folder)?;
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => create_folders(path, root)?,
             Err(error) => return Err(error),
         }
     }
@@ -289,6 +301,10 @@ impl fmt::Display for Folder {
 
 #[async_trait]
 impl Confirm for Folder {
+    fn is_spent(&self) -> bool {
+        self.disk.failed.get().is_some()
+    }
+
     /// By syncing the file and its name.
     async fn confirm(&self, location: &Path) -> object_store::Result<()> {
         let path = self.inner.path_to_filesystem(location)?;

@@ -130,6 +130,30 @@ impl Store {
         &self.options
     }
 
+    /// The same store, opened again if nothing more is written to it as it is: after a sync of a folder failed.
+    /// Environment, deadlines and breaker stay.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn renewed(&self) -> Result<Self> {
+        let Some(root) = self.root.as_ref().filter(|_| self.is_spent()) else {
+            return Ok(self.clone());
+        };
+        let fresh = Self::open_folder(root, Arc::new(SystemSync))?;
+        Ok(Self {
+            objects: fresh.objects,
+            confirms: fresh.confirms,
+            ..self.clone()
+        })
+    }
+
+    /// Whether nothing more is written to it until it is [renewed](Self::renewed).
+    pub fn is_spent(&self) -> bool {
+        self.confirms
+            .as_ref()
+            .is_some_and(|confirms| confirms.is_spent())
+    }
+
     /// How often the breaker opened.
     pub fn breaker_trips(&self) -> u64 {
         self.breaker.as_ref().map_or(0, |breaker| breaker.trips())

@@ -18,7 +18,7 @@ use crate::wal::Wal;
 use crate::{Error, Producer, Published, Result};
 use grotto_env::Env;
 use grotto_state::Admission;
-use grotto_store::BreakerState;
+use grotto_store::{BreakerState, Store};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub(super) struct Inner {
     pub(super) source: Option<Arc<str>>,
     pub(super) env: Env,
     pub(super) builder: ProducerBuilder,
+    /// Opened again after a sync of it failed.
+    pub(super) store: Mutex<Store>,
     pub(super) admission: Admission,
     pub(super) options: Mutex<PipelineOptions>,
     pub(super) limiter: Mutex<Arc<Limiter>>,
@@ -208,6 +210,7 @@ impl Inner {
         let producer = self.producer.lock().clone();
         let wal = self.wal();
         let wal_failed = wal.as_ref().and_then(|wal| wal.failed());
+        let store = self.store.lock().clone();
         let state = self.state.lock();
         let queue = self.queue.lock();
         let lag = queue
@@ -231,7 +234,7 @@ impl Inner {
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             wal_bytes: wal.map(|wal| wal.bytes()),
             failures: state.failures,
-            breaker: self.builder.store.breaker(),
+            breaker: store.breaker(),
         }
     }
 
@@ -247,7 +250,7 @@ impl Inner {
         metrics.wal_lag.set(self.uncommitted() as i64);
         metrics
             .breaker_trips
-            .set(self.builder.store.breaker_trips() as i64);
+            .set(self.store.lock().breaker_trips() as i64);
         metrics.breaker.set(match status.breaker {
             BreakerState::Closed => 0,
             BreakerState::HalfOpen => 1,

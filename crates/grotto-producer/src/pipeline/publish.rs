@@ -99,7 +99,7 @@ impl Inner {
             if self.phase() >= Phase::Ended {
                 return None;
             }
-            match self.builder.clone().open().await {
+            match self.open_once().await {
                 Ok(producer) => return Some(producer),
                 Err(error) => {
                     self.failed_once(&error.at("opening the dataset"));
@@ -107,6 +107,16 @@ impl Inner {
                 }
             }
         }
+    }
+
+    async fn open_once(&self) -> Result<Producer> {
+        let store = self.store.lock().clone();
+        // Looks at the disk where it is a folder.
+        let renewed = self.env.blocking(move || store.renewed()).await;
+        let store =
+            renewed.map_err(|e| Error::internal(format!("opening the store stopped: {e}")))??;
+        *self.store.lock() = store.clone();
+        self.builder.clone().store(store).open().await
     }
 
     /// Notes a failure, and says so when it is another one than before.
@@ -158,6 +168,9 @@ impl Inner {
             match remedy(&error) {
                 Remedy::Stop => return Err(error),
                 Remedy::Reopen => return Ok(Ended::Reopen(error)),
+                Remedy::Again if self.store.lock().is_spent() => {
+                    return Ok(Ended::Reopen(error));
+                }
                 Remedy::Again => {
                     self.failed_once(&error);
                     self.back_off().await;

@@ -95,6 +95,7 @@ impl PipelineBuilder {
             admission: Admission::new(schema),
             limiter: Mutex::new(Arc::new(Limiter::new(self.options.rate, clock))),
             options: Mutex::new(self.options),
+            store: Mutex::new(self.builder.store.clone()),
             builder: self.builder,
             wal: Mutex::new(wal),
             dead_letters,

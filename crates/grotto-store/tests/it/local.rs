@@ -149,3 +149,28 @@ async fn a_store_whose_folder_is_gone_has_no_empty_lists() {
         assert_eq!(error.message(), expected);
     }
 }
+
+#[tokio::test]
+async fn a_store_that_is_away_is_not_begun_anew_by_its_writer() {
+    let above = tempfile::tempdir().unwrap();
+    let (there, away) = (above.path().join("store"), above.path().join("away"));
+    let writer = acquire(&open(&there), "w").await;
+    commit(&writer, "one").await.unwrap();
+    std::fs::rename(&there, &away).unwrap();
+    let blob = writer.upload_snapshot(1, framed("x")).await;
+    assert_eq!(blob.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(!there.exists());
+    // What a mount leaves when it goes.
+    std::fs::create_dir(&there).unwrap();
+    let blob = writer.upload_snapshot(1, framed("x")).await;
+    let error = blob.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(
+        format!("{error:?}").contains("another one than"),
+        "{error:?}"
+    );
+    assert_eq!(std::fs::read_dir(&there).unwrap().count(), 0);
+    std::fs::remove_dir(&there).unwrap();
+    std::fs::rename(&away, &there).unwrap();
+    commit(&writer, "two").await.unwrap();
+}

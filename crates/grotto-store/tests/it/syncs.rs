@@ -186,3 +186,21 @@ fn a_store_whose_folder_cannot_be_synced_is_not_opened() {
         "{error}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_sync_failed_is_written_to_again_when_it_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let syncs = Arc::new(Syncs::default());
+    let dataset = open(folder.path(), &syncs);
+    let writer = acquire(&dataset, "w").await;
+    commit(&writer, "one").await.unwrap();
+    syncs.fail("log", 1);
+    commit(&writer, "two").await.unwrap_err();
+    let same = Dataset::open(dataset.store().clone(), "cities").unwrap();
+    let error = Writer::acquire(same, named("w")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let renewed = dataset.store().renewed().unwrap();
+    let renewed = Dataset::open(renewed, "cities").unwrap();
+    let writer = acquire(&renewed, "w").await;
+    commit(&writer, "three").await.unwrap();
+}

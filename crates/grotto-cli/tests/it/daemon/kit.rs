@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// How long a test waits for what has to come: far longer than it takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A configuration of dataset `items` in the folder of a bench, with more keys below `producer`.
 pub(super) fn configure(bench: &Bench, more: &str) {

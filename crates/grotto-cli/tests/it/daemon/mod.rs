@@ -1,5 +1,6 @@
 //! The producer daemon, as it is run: its HTTP side, its sources, its signals.
 
+mod chaos;
 mod hostile;
 mod http;
 mod kit;

@@ -315,3 +315,41 @@ async fn a_pipeline_that_publishes_one_batch_after_the_other_is_well() {
     until(&pipeline, |status| status.version >= Some(3)).await;
     assert_eq!(pipeline.status().condition, Condition::Running);
 }
+
+/// Fails the next sync of the folder of log entries.
+#[derive(Debug, Default)]
+struct BadSync(std::sync::atomic::AtomicBool);
+
+impl grotto_store::FolderSync for BadSync {
+    fn sync_file(&self, file: &std::fs::File, _path: &std::path::Path) -> std::io::Result<()> {
+        file.sync_all()
+    }
+
+    fn sync_folder(&self, path: &std::path::Path) -> std::io::Result<()> {
+        let fails =
+            path.ends_with("log") && self.0.swap(false, std::sync::atomic::Ordering::Relaxed);
+        match fails {
+            true => Err(std::io::Error::other("the disk failed")),
+            false => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_sync_failed_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = grotto_store::StoreUrl::Local(folder.path().join("store"));
+    let sync = std::sync::Arc::new(BadSync::default());
+    let store = grotto_store::Store::open_writable_with(&url, sync.clone()).unwrap();
+    let builder =
+        Producer::builder("cities", store).schema(grotto_format::Schema::parse(SCHEMA).unwrap());
+    let mut options = super::options(folder.path());
+    options.retry.first_delay = Duration::from_millis(1);
+    let pipeline = builder.pipeline(options).start().await.unwrap();
+    put(&pipeline, 1, "Bern").await.published().await.unwrap();
+    sync.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    put(&pipeline, 2, "Basel").await.published().await.unwrap();
+    let state = pipeline.producer().unwrap().state();
+    assert_eq!(crate::kit::names(&state).len(), 2);
+    pipeline.shutdown().await;
+}
