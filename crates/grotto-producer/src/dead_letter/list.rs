@@ -11,7 +11,7 @@ use super::{DeadLetter, number_of, path_of};
 use crate::{Error, Result};
 
 /// Most bytes of a file that are read: more than any file has that was written with reasonable options.
-const MOST: usize = 1 << 30;
+pub(super) const MOST: usize = 1 << 30;
 
 /// What is in a file.
 #[derive(Debug, Default)]

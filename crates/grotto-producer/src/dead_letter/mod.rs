@@ -9,7 +9,8 @@
 //!
 //! **Invariants**
 //! - A letter is on the disk when `push` returns, unless it was pushed out by the limit.
-//! - Nothing is appended behind a line that may not be whole, nor to a file whose write or sync failed.
+//! - Nothing is appended behind a line that may not be whole, nor to a file whose write or sync failed. The
+//!   newest file of an earlier process is written again before it gets more.
 //! - A line that is damaged costs itself only: dead letters never keep a producer from starting.
 
 mod letter;
@@ -103,6 +104,8 @@ struct Kept {
     bytes: u64,
     /// Whether a letter may be appended: it ends with a whole line, and nothing failed.
     is_open: bool,
+    /// Whether an earlier process wrote it, whose last sync may have failed.
+    is_inherited: bool,
 }
 
 impl DeadLetters {
@@ -119,6 +122,9 @@ impl DeadLetters {
         let created = files.create_folder(folder);
         created.map_err(|error| Error::io("create", folder, error))?;
         let lock = lock(&*files, folder)?;
+        // A process may have died before it synced the name of a file that letters are appended to from now on.
+        let synced = files.sync_folder(folder);
+        synced.map_err(|error| Error::io("sync", folder, error))?;
         let names = list::names(&*files, folder)?;
         for temp in names.iter().filter(|name| is_temp(name)) {
             remove(&*files, &folder.join(temp))?;
@@ -149,6 +155,7 @@ impl DeadLetters {
                 letters: letters.len() as u64,
                 bytes: length,
                 is_open: is_whole,
+                is_inherited: true,
             });
         }
         Ok(Self {

@@ -2,6 +2,7 @@
 //!
 //! Owns: rotation and the limit. Never: reads.
 
+use super::list::MOST;
 use super::{DeadLetter, DeadLetters, Kept, State, path_of, remove};
 use crate::{Error, Result};
 
@@ -60,6 +61,7 @@ impl DeadLetters {
             self.create(state, state.next - lines.letters)?;
         }
         self.make_room(state, length);
+        self.take_over(state)?;
         let appended = self.append(state, &lines.bytes);
         let Some(newest) = state.all.last_mut() else {
             return Err(Error::internal("there is no dead letter file"));
@@ -104,6 +106,21 @@ impl DeadLetters {
         file.sync().map_err(|error| ("sync", error))
     }
 
+    /// Writes the newest file again, unless this process did: its pages may not be those on the disk.
+    fn take_over(&self, state: &mut State) -> Result<()> {
+        let Some(newest) = state.all.last_mut().filter(|newest| newest.is_inherited) else {
+            return Ok(());
+        };
+        // Whatever fails, it is not known which file has the name.
+        newest.is_open = false;
+        let bytes = self.files.read(&newest.path, 0, MOST);
+        let bytes = bytes.map_err(|error| Error::io("read", &newest.path, error))?;
+        self.replace(&newest.path, &bytes)?;
+        self.sync()?;
+        (newest.is_open, newest.is_inherited) = (true, false);
+        Ok(())
+    }
+
     /// Creates the next file.
     pub(super) fn create(&self, state: &mut State, number: u64) -> Result<()> {
         let path = path_of(&self.folder, number);
@@ -114,6 +131,7 @@ impl DeadLetters {
             letters: 0,
             bytes: 0,
             is_open: true,
+            is_inherited: false,
         });
         state.current = Some(file);
         let synced = self.files.sync_folder(&self.folder);

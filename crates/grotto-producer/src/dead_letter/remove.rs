@@ -89,11 +89,11 @@ impl DeadLetters {
         self.replace(&kept.path, &bytes)?;
         (kept.letters, kept.bytes) = (letters, bytes.len() as u64);
         self.sync()?;
-        kept.is_open = true;
+        (kept.is_open, kept.is_inherited) = (true, false);
         Ok(())
     }
 
-    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+    pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let mut temp = path.as_os_str().to_owned();
         temp.push(TEMP);
         let temp = Path::new(&temp);
@@ -116,7 +116,7 @@ impl DeadLetters {
         written.map_err(|error| Error::io("write", temp, error))
     }
 
-    fn sync(&self) -> Result<()> {
+    pub(super) fn sync(&self) -> Result<()> {
         let synced = self.files.sync_folder(&self.folder);
         synced.map_err(|error| Error::io("sync", &self.folder, error))
     }

@@ -290,6 +290,9 @@ fn whatever_operation_fails_or_ends_the_process_pushed_letters_stay_and_taken_on
             }
             let letters = open(&files).unwrap();
             letters.push(&[letter("last")]).unwrap();
+            drop(letters);
+            files.reboot();
+            let letters = open(&files).unwrap();
             let left = all(&files);
             let count = |text: &str| left.iter().filter(|(_, found)| found == text).count();
             for text in there.iter().map(String::as_str).chain(["last"]) {

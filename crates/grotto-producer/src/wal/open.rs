@@ -18,7 +18,7 @@ use super::index::Index;
 use super::keys::Keys;
 use super::scan::corrupt;
 use super::walk::{Walk, Walked};
-use super::{Wal, WalOptions, remove};
+use super::{Wal, WalOptions, remove, sync_folder};
 use crate::{Error, ErrorKind, Result};
 
 const LOCK: &str = "LOCK";
@@ -157,6 +157,9 @@ fn mint(nonce: String) -> Result<Identity> {
 
 /// Removes leftovers and walks through all segments.
 fn find(files: &dyn AppendFiles, folder: &Path, schema: &Arc<Schema>) -> Result<Found> {
+    // A process may have died before it synced the name of a segment that it began: nothing is built on one that
+    // a crash of the host takes away.
+    sync_folder(files, folder)?;
     let names = files.list(folder);
     let names = names.map_err(|error| Error::io("list", folder, error))?;
     for temp in names.iter().filter(|name| is_temp(name)) {

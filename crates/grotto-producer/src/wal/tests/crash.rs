@@ -1,8 +1,8 @@
 //! One fault at each operation of a use that meets everything a log does.
 
-use grotto_env::ForgetfulFiles;
+use grotto_env::{FileOperation, ForgetfulFiles};
 
-use super::kit::small;
+use super::kit::{entry, numbers, open, small};
 use super::model::Model;
 
 /// Groups of several entries, full segments, releases, and a new start in the middle.
@@ -86,6 +86,42 @@ fn any_operation_may_fail_once() {
             model.wal = None;
             files.reboot();
             model.recover();
+        }
+    }
+}
+
+/// The sync of its last group failed, so that it can be read until the host goes down.
+fn doubtful_log(seed: u64) -> ForgetfulFiles {
+    let files = ForgetfulFiles::new(seed);
+    let (wal, _) = open(&files, small()).unwrap();
+    wal.append(&[entry(None, 1, 400)]).unwrap();
+    wal.append(&[entry(None, 2, 700)]).unwrap();
+    files.fail_next(FileOperation::Sync, 1);
+    wal.append(&[entry(None, 3, 700)]).unwrap_err();
+    drop(wal);
+    files.restart();
+    files
+}
+
+#[test]
+fn what_was_read_once_is_there_although_processes_died_while_they_opened_the_log() {
+    let files = doubtful_log(0);
+    let before = files.operations();
+    open(&files, small()).unwrap();
+    let operations = files.operations() - before;
+    assert!(operations > 10, "{operations}");
+    for operation in 1..=operations {
+        for seed in 0..40 {
+            let files = doubtful_log(seed);
+            files.die_at(files.operations() + operation);
+            drop(open(&files, small()));
+            files.restart();
+            let (wal, _) = open(&files, small()).unwrap();
+            let seen = numbers(&wal);
+            drop(wal);
+            files.reboot();
+            let (wal, _) = open(&files, small()).unwrap();
+            assert_eq!(numbers(&wal), seen, "operation {operation}, seed {seed}");
         }
     }
 }

@@ -245,7 +245,7 @@ fn run(seed: u64, steps: usize) {
 
 #[test]
 fn whatever_fails_nothing_acknowledged_is_lost_or_doubled() {
-    for seed in 0..400 {
+    for seed in 0..1_000 {
         let caught = std::panic::catch_unwind(|| run(seed, 60));
         if let Err(panic) = caught {
             eprintln!("seed {seed}");
