@@ -7,6 +7,7 @@
 pub mod deploy;
 pub mod engine;
 pub mod figure;
+pub mod ingest;
 pub mod metric;
 pub mod soak;
 pub mod workload;

@@ -191,9 +191,9 @@ fn killed_again_and_again_beside_a_store_that_fails_it_loses_nothing() {
     let senders = senders(port, batches, &tries);
     let (begin, mut kills) = (Instant::now(), 0);
     let lives = if batches > 1_000 {
-        3_000..5_000
+        1_000..4_000
     } else {
-        100..600
+        20..100
     };
     while senders.iter().any(|sender| !sender.is_finished()) {
         let life = lives.start + u64::from(daemon.id()) * 37 % (lives.end - lives.start);
