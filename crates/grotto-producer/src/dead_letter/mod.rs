@@ -55,7 +55,7 @@ impl Default for DeadLetterOptions {
         Self {
             max_bytes: 256 << 20,
             max_file_bytes: 8 << 20,
-            max_text_bytes: 64 << 10,
+            max_text_bytes: 512 << 10,
         }
     }
 }

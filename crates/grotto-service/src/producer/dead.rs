@@ -156,6 +156,11 @@ async fn send(
 ) -> Result<(Vec<(u64, Ack)>, Vec<Value>)> {
     let (mut sent, mut refused) = (Vec::new(), Vec::new());
     for letter in found {
+        if letter.is_cut {
+            let message = "only the start of its text was kept: send the record itself";
+            refused.push(json!({ "id": letter.id, "message": message }));
+            continue;
+        }
         let mut batch = pipeline.batch();
         batch.set_source(&format!("dead letter {}", letter.id));
         batch.set_key(&format!("dead-letter:{}:{}", letter.id, letter.time_ms))?;

@@ -227,6 +227,28 @@ fn letters_that_are_refused_again_stay_until_they_are_purged() {
 }
 
 #[test]
+fn a_letter_of_which_only_the_start_is_kept_is_not_sent_again() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 10ms}\n");
+    let daemon = Daemon::start(&bench);
+    let long = format!("{{\"id\":1,\"color\":\"{}\"}}\n", "x".repeat(600_000));
+    let lines = format!("{long}{{\"id\":2}}\n");
+    daemon.post(RECORDS, lines.as_bytes()).ok();
+    let letters = "/v1/datasets/items/dead-letters";
+    let listed = daemon.get(letters).ok();
+    let text = listed["dead_letters"][0]["text"].as_str().unwrap();
+    assert!(
+        text.len() < 600_000 && long.starts_with(text),
+        "{}",
+        text.len()
+    );
+    let told = daemon.post(&format!("{letters}/replay"), b"").ok();
+    let message = told["refused"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("only the start"), "{told}");
+    assert_eq!(daemon.get(letters).ok()["count"], 1, "it stays");
+}
+
+#[test]
 fn letters_are_listed_replayed_and_purged_by_commands() {
     let bench = Bench::with_schema();
     configure(&bench, "  batching: {batch_timeout: 10ms}\n");
