@@ -6,3 +6,4 @@ mod http;
 mod kit;
 mod life;
 mod sources;
+mod storm;
