@@ -5,7 +5,7 @@
 
 use crate::commands::{
     config, datasets, dead_letters, demo, diff, export, follow, get, inspect, log, manual,
-    producer, publish, scan, schema, verify,
+    producer, publish, scan, schema, top, verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Publish(publish::Args),
     /// Take records in by HTTP, file or pipe and publish them: the producer daemon
     Producer(producer::Args),
+    /// Show what a producer daemon does, refreshing in place
+    Top(top::Args),
     /// Show records that the daemon refused, send them again, remove them
     DeadLetters(dead_letters::Args),
     /// Print the record with a primary key

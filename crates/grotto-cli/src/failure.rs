@@ -40,7 +40,11 @@ pub(crate) const EXIT_CODES: [(u8, &str, &str); 10] = [
         "the command, its input or its configuration is wrong",
     ),
     (3, "not found", "no such record, version or dataset"),
-    (4, "unavailable", "the store did not answer, try again"),
+    (
+        4,
+        "unavailable",
+        "the store or the daemon did not answer, try again",
+    ),
     (5, "corrupt", "bytes are not those that were written"),
     (6, "missing", "a blob that the log names is gone"),
     (7, "fenced", "another writer was faster"),
@@ -162,6 +166,11 @@ impl Failure {
     /// Whether another writer was first.
     pub(crate) fn is_fenced(&self) -> bool {
         matches!(self.kind, Kind::Of(ErrorKind::Fenced))
+    }
+
+    /// Whether nobody answered.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        matches!(self.kind, Kind::Of(ErrorKind::Unavailable))
     }
 
     /// Whether another process holds what only one may have.

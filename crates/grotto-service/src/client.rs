@@ -89,7 +89,8 @@ impl Client {
 
     fn ask(&self, method: &str, path: &str) -> Result<String> {
         let io = |error: std::io::Error| {
-            Error::unavailable(format!("cannot ask {}: {error}", self.authority))
+            Error::unavailable(format!("no daemon answers at {}", self.authority))
+                .with_source(error)
         };
         let mut stream = self.connect().map_err(io)?;
         let token = self.token.as_ref();

@@ -18,6 +18,7 @@ pub(crate) mod producer;
 pub(crate) mod publish;
 pub(crate) mod scan;
 pub(crate) mod schema;
+pub(crate) mod top;
 pub(crate) mod verify;
 
 use crate::cli::Command;
@@ -31,6 +32,7 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Demo(args) => demo::run(&args, out).await,
         Command::Datasets(args) => datasets::run(&args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&args, out),
+        Command::Top(args) => top::run(&args, out).await,
         Command::Producer(args) => producer::run(&args, log, out).await,
         Command::Publish(args) => publish::run(&args, out).await,
         Command::Get(args) => get::run(&args, out).await,

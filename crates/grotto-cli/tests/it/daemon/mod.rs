@@ -5,5 +5,7 @@ mod hostile;
 mod http;
 mod kit;
 mod life;
+mod profiles;
 mod sources;
 mod storm;
+mod top;
