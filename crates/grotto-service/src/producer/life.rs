@@ -186,38 +186,14 @@ async fn end(
     stop: &watch::Sender<bool>,
     served: tokio::task::JoinHandle<()>,
 ) -> Result<()> {
-    let timeout = |pipeline: &Pipeline| {
-        let settings = daemon.settings().ok();
-        let found = settings.and_then(|settings| {
-            let mut all = settings.datasets().iter();
-            let own = all.find(|one| one.dataset.as_deref() == Some(pipeline.dataset()));
-            own.map(|own| own.reliability.shutdown_timeout)
-        });
-        found.unwrap_or(LAST_ANSWERS)
-    };
-    let patience = daemon.pipelines().map(timeout).max().unwrap_or_default();
+    let patience = daemon.pipelines().map(|one| timeout(daemon, one)).max();
+    let patience = patience.unwrap_or_default();
     supervise::tell_stopping(patience + 2 * LAST_ANSWERS);
     tracing::info!("ending: publishing what is acknowledged");
     // Whoever watches has nobody left to tell.
     let _ = stop.send(true);
-    let mut draining = JoinSet::new();
-    for pipeline in daemon.pipelines() {
-        let pipeline = pipeline.clone();
-        draining.spawn(async move {
-            let drained = pipeline.shutdown().await;
-            (pipeline.dataset().to_owned(), drained)
-        });
-    }
     let drain = async {
-        while let Some(drained) = draining.join_next().await {
-            match drained {
-                Ok((dataset, drained)) => {
-                    let (left, version) = (drained.left, drained.version);
-                    tracing::info!(dataset, left, version, "dataset ended");
-                }
-                Err(error) => tracing::error!(%error, "ending a dataset failed"),
-            }
-        }
+        drain_all(daemon).await;
         if let Err(error) = served.await {
             tracing::error!(%error, "serving ended early");
         }
@@ -227,6 +203,38 @@ async fn end(
         _ = second(signals) => tracing::warn!("ended at once; what is acknowledged is in the log"),
     }
     Ok(())
+}
+
+/// How long a dataset may take to publish what is acknowledged.
+fn timeout(daemon: &Daemon, pipeline: &Pipeline) -> Duration {
+    let settings = daemon.settings().ok();
+    let found = settings.and_then(|settings| {
+        let mut all = settings.datasets().iter();
+        let own = all.find(|one| one.dataset.as_deref() == Some(pipeline.dataset()));
+        own.map(|own| own.reliability.shutdown_timeout)
+    });
+    found.unwrap_or(LAST_ANSWERS)
+}
+
+/// Ends all datasets beside each other.
+async fn drain_all(daemon: &Daemon) {
+    let mut draining = JoinSet::new();
+    for pipeline in daemon.pipelines() {
+        let pipeline = pipeline.clone();
+        draining.spawn(async move {
+            let drained = pipeline.shutdown().await;
+            (pipeline.dataset().to_owned(), drained)
+        });
+    }
+    while let Some(drained) = draining.join_next().await {
+        match drained {
+            Ok((dataset, drained)) => {
+                let (left, version) = (drained.left, drained.version);
+                tracing::info!(dataset, left, version, "dataset ended");
+            }
+            Err(error) => tracing::error!(%error, "ending a dataset failed"),
+        }
+    }
 }
 
 /// The next request to end.
