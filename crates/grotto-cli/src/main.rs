@@ -40,7 +40,9 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(failure) => return failure.report(json),
     };
-    match run(cli, log) {
+    let ended = run(cli, log.clone());
+    log.end();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(json),
     }
@@ -85,11 +87,13 @@ fn run(cli: cli::Cli, log: LogControl) -> Result<(), Failure> {
 }
 
 /// Logs go to the standard error stream; `GROTTO_LOG=debug` shows more than errors. A daemon logs what its
-/// configuration says unless the variable is set.
+/// configuration says unless the variable is set, and sends traces where `GROTTO_TRACES` says.
 fn start_log(daemon: bool) -> Result<LogControl, Failure> {
     let variable = std::env::var("GROTTO_LOG").ok();
     if daemon {
-        return Ok(grotto_service::start_log(variable)?);
+        let traces = std::env::var("GROTTO_TRACES").ok();
+        let traces = traces.as_deref().filter(|address| !address.is_empty());
+        return Ok(grotto_service::start_log(variable, traces)?);
     }
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing_subscriber::filter::LevelFilter::ERROR.into())

@@ -13,5 +13,6 @@ mod process;
 pub mod producer;
 mod sources;
 mod supervise;
+mod traces;
 
 pub use logs::{LogControl, start_log};

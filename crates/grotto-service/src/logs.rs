@@ -3,6 +3,7 @@
 //! Owns: its form, JSON unless somebody looks at it, and changing its level while it runs. Never: decides what is
 //! worth a line.
 
+use crate::traces::{self, Traces};
 use grotto::{Error, Result};
 use std::io::IsTerminal as _;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -18,6 +19,7 @@ pub struct LogControl {
     filter: Option<reload::Handle<EnvFilter, Registry>>,
     /// Directives that the user gave for this run: the configuration does not change them.
     fixed: Option<String>,
+    traces: Option<Traces>,
 }
 
 impl std::fmt::Debug for LogControl {
@@ -33,6 +35,14 @@ impl LogControl {
         Self {
             filter: None,
             fixed: None,
+            traces: None,
+        }
+    }
+
+    /// Sends what was not sent yet. Blocks, for some seconds at most.
+    pub fn end(&self) {
+        if let Some(traces) = &self.traces {
+            traces.end();
         }
     }
 
@@ -67,13 +77,15 @@ fn directives(level: &str, fixed: Option<&str>) -> EnvFilter {
 }
 
 /// Sets the log of the process up, on the standard error stream: JSON, one object per line, unless that is a
-/// terminal. `fixed` are directives that win over the configuration.
+/// terminal. `fixed` are directives that win over the configuration. `traces_to` is the address of a collector for
+/// traces, which are made of the same spans.
 ///
 /// # Errors
-/// `Internal` when the process has a log already.
-pub fn start_log(fixed: Option<String>) -> Result<LogControl> {
+/// `Internal` when the process has a log already; `Invalid` when the address is none, or this build sends no traces.
+pub fn start_log(fixed: Option<String>, traces_to: Option<&str>) -> Result<LogControl> {
     let (filter, handle) = reload::Layer::new(directives("info", fixed.as_deref()));
-    let registry = tracing_subscriber::registry().with(filter);
+    let (traces, layer) = traces_to.map(traces::layer).transpose()?.unzip();
+    let registry = tracing_subscriber::registry().with(filter).with(layer);
     let terminal = std::io::stderr().is_terminal();
     let started = if terminal {
         let plain = fmt::layer().with_writer(std::io::stderr).with_target(false);
@@ -87,6 +99,7 @@ pub fn start_log(fixed: Option<String>) -> Result<LogControl> {
     Ok(LogControl {
         filter: Some(handle),
         fixed,
+        traces,
     })
 }
 

@@ -12,15 +12,7 @@
 
 mod root;
 
-pub(crate) use root::create_root;
-use root::{Identity, create_folders, identity_of};
-use std::collections::HashSet;
-use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::path::{Path as FsPath, PathBuf};
-use std::sync::{Arc, OnceLock};
-
+use crate::confirm::Confirm;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
@@ -30,8 +22,14 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use parking_lot::Mutex;
-
-use crate::confirm::Confirm;
+pub(crate) use root::create_root;
+use root::{Identity, create_folders, identity_of};
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// How bytes and names get to the disk: a seam, so that tests can make it fail.
 pub trait FolderSync: fmt::Debug + Send + Sync {

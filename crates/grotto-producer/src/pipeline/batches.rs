@@ -15,6 +15,7 @@ use grotto_state::{Mode, WriteState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::{Notify, OwnedMutexGuard, mpsc};
+use tracing::Instrument as _;
 
 impl Inner {
     /// Publishes a batch, and, unless there are commands to be obeyed, those that become due while it is on its
@@ -69,8 +70,9 @@ impl Inner {
         producer.shared.metrics.records.inc_by(worked.records);
         let (began, done) = (producer.now(), Notify::new());
         self.metrics.active_writes.set(1);
+        let span = tracing::info_span!(parent: &batched.span, "publish");
         let publish = async {
-            let published = producer.publish(core, worked).await;
+            let published = producer.publish(core, worked).instrument(span).await;
             done.notify_one();
             published
         };
@@ -146,7 +148,8 @@ impl Inner {
         let shared = Arc::clone(&producer.shared);
         let began = producer.now();
         let cycled = move || {
-            let cycled = work(&shared, &write, &batched, began);
+            let encode = tracing::info_span!(parent: &batched.span, "encode");
+            let cycled = encode.in_scope(|| work(&shared, &write, &batched, began));
             (batched, cycled)
         };
         self.finish_cycle(self.env.blocking(cycled).await)
@@ -172,6 +175,7 @@ impl Inner {
         let entries = queue.take(&batching);
         drop(queue);
         let (first, last) = (entries.first()?.number, entries.last()?.number);
+        let span = tracing::info_span!(parent: None, "cycle", dataset = self.name, first, last);
         let buried = self.buried.lock();
         let of_batch = buried.range((first, None)..=(last, Some(usize::MAX)));
         Some(Batched {
@@ -183,6 +187,7 @@ impl Inner {
                 .map(|(name, error)| (*name, error.clone()))
                 .collect(),
             schema: Arc::clone(self.admission.schema()),
+            span,
         })
     }
 

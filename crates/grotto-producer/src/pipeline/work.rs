@@ -35,6 +35,8 @@ pub(super) struct Batched {
     pub(super) buried: Buried,
     /// What its types are numbers of.
     pub(super) schema: Arc<Schema>,
+    /// What goes on with it, for traces and logs.
+    pub(super) span: tracing::Span,
 }
 
 /// What became of it.

@@ -9,3 +9,4 @@ mod profiles;
 mod sources;
 mod storm;
 mod top;
+mod traces;
