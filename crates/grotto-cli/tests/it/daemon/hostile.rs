@@ -31,13 +31,13 @@ fn bodies_that_mean_harm_are_refused_within_bounds() {
     let bench = Bench::with_schema();
     configure(
         &bench,
-        "  batching: {batch_timeout: 10ms}\n  listeners: {max_body_size: 8MiB}\n",
+        "  batching: {batch_timeout: 10ms}\n  listeners: {max_body_size: 16MiB}\n",
     );
     let daemon = Daemon::start(&bench);
     check_refused(
-        &daemon.post(RECORDS, &vec![b' '; (8 << 20) + 1]),
+        &daemon.post(RECORDS, &vec![b' '; (16 << 20) + 1]),
         413,
-        "8388608",
+        "16777216",
     );
     let nested = format!(
         "{{\"id\":1,\"name\":{}1{}}}",
@@ -50,7 +50,7 @@ fn bodies_that_mean_harm_are_refused_within_bounds() {
         "{\"a\":".repeat(1 << 20)
     );
     check_refused(&daemon.post(RECORDS, op.as_bytes()), 422, "line 1");
-    let keys: String = (0..600_000).map(|n| format!("\"k{n}\":1,")).collect();
+    let keys: String = (0..1_000_000).map(|n| format!("\"k{n}\":1,")).collect();
     let keys = format!("{{{keys}\"id\":1}}");
     check_refused(&daemon.post(RECORDS, keys.as_bytes()), 422, "line 1");
     check_refused(
@@ -58,15 +58,15 @@ fn bodies_that_mean_harm_are_refused_within_bounds() {
         422,
         "line 1",
     );
-    let lines = "x\n".repeat(4 << 20);
+    let lines = "x\n".repeat(8 << 20);
     check_refused(
-        &daemon.post(RECORDS, &lines.as_bytes()[..8 << 20]),
+        &daemon.post(RECORDS, &lines.as_bytes()[..16 << 20]),
         422,
         "at most 10000 lines",
     );
     let bomb = zstd::encode_all(vec![b'a'; 1 << 30].as_slice(), 1).unwrap();
     let unpacked = daemon.ask("POST", RECORDS, &["content-encoding: zstd"], &bomb);
-    check_refused(&unpacked, 413, "8388608");
+    check_refused(&unpacked, 413, "16777216");
     let settings = format!("{{{}\"a\":1}}", "\"b\":2,".repeat(100_000));
     check_refused(
         &daemon.post("/v1/settings", settings.as_bytes()),
