@@ -29,6 +29,8 @@ pub struct Batch {
 pub struct Refused {
     /// Its number in its source, such as a line.
     pub position: u64,
+    /// The type that it was sent as, if that is known.
+    pub type_name: Option<String>,
     /// What is wrong with it.
     pub error: Error,
     /// What was sent.
@@ -201,11 +203,18 @@ impl Batch {
 
     /// Notes something that was sent and is not part of the batch: it becomes a dead letter when the batch is
     /// submitted.
-    pub fn refuse(&mut self, position: u64, text: impl Into<String>, error: Error) {
+    pub fn refuse(
+        &mut self,
+        position: u64,
+        type_name: Option<&str>,
+        text: impl Into<String>,
+        error: Error,
+    ) {
         let text = text.into();
         self.bytes += text.len() + OVERHEAD;
         self.refused.push(Refused {
             position,
+            type_name: type_name.map(str::to_owned),
             error,
             text,
         });

@@ -5,7 +5,7 @@
 use super::inner::{Inner, Phase};
 use super::letters::{self, Letter};
 use super::queue::Queued;
-use super::room::Submission;
+use super::room::{Receipt, Submission};
 use crate::wal::WalEntry;
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
@@ -93,13 +93,13 @@ impl Inner {
         }
     }
 
-    async fn commit_group(self: &Arc<Self>, mut submissions: Vec<Submission>) {
+    async fn commit_group(self: &Arc<Self>, submissions: Vec<Submission>) {
         // Before looking whether there is room: what is freed after it must not be missed.
         let freed = self.room_freed.notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
-        let letters = take_letters(&mut submissions);
-        let group = self.sort(submissions);
+        let mut group = self.sort(submissions);
+        let letters = take_letters(&mut group.fresh);
         let entries: Vec<Arc<WalEntry>> =
             group.fresh.iter().map(|s| Arc::clone(&s.entry)).collect();
         let inner = Arc::clone(self);
@@ -151,7 +151,10 @@ impl Inner {
                 group.fresh.push(submission);
                 continue;
             };
-            let in_log = wal.as_ref().and_then(|wal| wal.known_key(&key));
+            let in_log = match &wal {
+                Some(wal) => wal.known_key(&key),
+                None => self.recent.lock().find(&key),
+            };
             let known = in_log.map(Known::Entry);
             match known.or_else(|| keys.get(&key).copied().map(Known::InGroup)) {
                 Some(known) => group.repeated.push((submission, known)),
@@ -197,7 +200,11 @@ impl Inner {
                 Known::Entry(number) => number,
                 Known::InGroup(position) => first + position as u64,
             };
-            _ = submission.reply.send(Ok(number));
+            let receipt = Receipt {
+                number,
+                is_repeated: true,
+            };
+            _ = submission.reply.send(Ok(receipt));
         }
         for (number, submission) in (first..).zip(group.fresh) {
             let waited = now.saturating_sub(submission.arrived);
@@ -205,8 +212,15 @@ impl Inner {
             self.metrics
                 .acknowledged
                 .inc_by(submission.records() as u64);
+            if let (Some(key), None) = (&submission.entry.key, self.wal()) {
+                self.recent.lock().remember(key, number);
+            }
+            let receipt = Receipt {
+                number,
+                is_repeated: false,
+            };
             // Who does not wait for the answer has submitted all the same.
-            _ = submission.reply.send(Ok(number));
+            _ = submission.reply.send(Ok(receipt));
         }
     }
 
@@ -215,7 +229,10 @@ impl Inner {
         tracing::warn!(dataset = self.name, %error, "submissions could not be made durable");
         for (submission, known) in group.repeated {
             let told = match known {
-                Known::Entry(number) => Ok(number),
+                Known::Entry(number) => Ok(Receipt {
+                    number,
+                    is_repeated: true,
+                }),
                 Known::InGroup(_) => Err(error.clone()),
             };
             _ = submission.reply.send(told);

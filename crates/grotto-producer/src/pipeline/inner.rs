@@ -9,6 +9,7 @@ use super::options::PipelineOptions;
 use super::progress::Progress;
 use super::publish::Command;
 use super::queue::Queue;
+use super::recent::Recent;
 use super::room::Room;
 use super::status::{Condition, PipelineStatus, State};
 use super::work::Buried;
@@ -86,6 +87,8 @@ pub(super) struct Inner {
     pub(super) committed: AtomicU64,
     /// What became a dead letter and is behind what is published: it stays one, whatever the next try could do.
     pub(super) buried: Mutex<Buried>,
+    /// Keys of submissions, where no log remembers them.
+    pub(super) recent: Mutex<Recent>,
     /// Positions of entries that changed nothing and were worth no version before the first one.
     pub(super) unwritten: Mutex<BTreeMap<String, u64>>,
 }
@@ -209,7 +212,7 @@ impl Inner {
         };
         let producer = self.producer.lock().clone();
         let wal = self.wal();
-        let wal_failed = wal.as_ref().and_then(|wal| wal.failed());
+        let not_taking = wal.as_ref().and_then(|wal| self.why_full(wal));
         let store = self.store.lock().clone();
         let state = self.state.lock();
         let queue = self.queue.lock();
@@ -219,7 +222,15 @@ impl Inner {
         PipelineStatus {
             dataset: self.name.clone(),
             condition: state.condition,
-            reasons: state.reason.iter().cloned().chain(wal_failed).collect(),
+            reasons: state
+                .reason
+                .iter()
+                .cloned()
+                .chain(not_taking.clone())
+                .collect(),
+            takes_in: not_taking.is_none()
+                && self.phase() == Phase::Running
+                && state.failure.is_none(),
             since_ms: state.since_ms,
             version: producer
                 .map(|producer| producer.version())
@@ -236,6 +247,13 @@ impl Inner {
             failures: state.failures,
             breaker: store.breaker(),
         }
+    }
+
+    /// Why the log takes nothing in now.
+    fn why_full(&self, wal: &Wal) -> Option<String> {
+        let full = self.log_is_full.load(Ordering::Acquire) || !wal.has_room(1);
+        let budget = || format!("the write-ahead log is full: {} bytes", wal.bytes());
+        wal.failed().or_else(|| full.then(budget))
     }
 
     /// Sets the gauges to what is now.

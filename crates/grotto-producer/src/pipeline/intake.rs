@@ -7,7 +7,7 @@ use super::Pipeline;
 use super::batch::{Batch, weight};
 use super::inner::{Inner, Phase};
 use super::options::Shedding;
-use super::room::{Offered, Submission};
+use super::room::{Offered, Receipt, Submission};
 use crate::wal::Wal;
 use crate::{Error, ErrorKind, Result};
 use futures::FutureExt;
@@ -29,8 +29,8 @@ pub struct Ack {
 
 #[derive(Debug)]
 enum Durable {
-    Waiting(oneshot::Receiver<Result<u64>>),
-    Known(Result<u64>),
+    Waiting(oneshot::Receiver<Result<Receipt>>),
+    Known(Result<Receipt>),
 }
 
 /// A task that had the submission ended without an answer.
@@ -54,15 +54,15 @@ impl Ack {
     pub async fn durable(&mut self) -> Result<u64> {
         if let Durable::Waiting(told) = &mut self.durable {
             let mut told = told.await.unwrap_or_else(|_| Err(lost()));
-            if let (Ok(number), false) = (&told, self.inner.is_logged()) {
+            if let (Ok(receipt), false) = (&told, self.inner.is_logged()) {
                 // What is in memory only is not durable before it is published.
-                let number = *number;
-                told = self.inner.published(number).await.map(|_| number);
+                let receipt = *receipt;
+                told = self.inner.published(receipt.number).await.map(|_| receipt);
             }
             self.durable = Durable::Known(told);
         }
         match &self.durable {
-            Durable::Known(known) => known.clone(),
+            Durable::Known(known) => Ok(known.clone()?.number),
             Durable::Waiting(_) => Err(Error::internal("the acknowledgement was lost")),
         }
     }
@@ -70,6 +70,13 @@ impl Ack {
     /// What [`published`](Self::published) would give if it need not wait.
     pub fn try_published(&mut self) -> Option<Result<u64>> {
         self.published().now_or_never()
+    }
+
+    /// Whether a submission of the same key was known, so that nothing of this one was taken: what is told is about
+    /// the first one. `false` before it is known to be durable.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        matches!(&self.durable, Durable::Known(Ok(receipt)) if receipt.is_repeated)
     }
 
     /// Waits until the submission is published: a version that has it.
@@ -228,6 +235,10 @@ impl Inner {
         let (reply, told) = oneshot::channel();
         let bytes = batch.bytes();
         let mut entry = batch.entry;
+        if entry.changes.is_empty() {
+            // Nothing was taken: what is mended may come under the same key.
+            entry.key = None;
+        }
         entry.time_ms = self.env.clock.wall_ms();
         let submission = Submission {
             entry: Arc::new(entry),

@@ -45,7 +45,7 @@ pub(super) fn of_refused(entry: &WalEntry, refused: &Refused) -> Letter {
     Letter {
         source: entry.source.clone(),
         position: refused.position,
-        type_name: None,
+        type_name: refused.type_name.clone(),
         reason: refused.error.to_string(),
         text: refused.text.clone(),
     }

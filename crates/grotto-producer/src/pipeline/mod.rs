@@ -30,6 +30,7 @@ mod options;
 mod progress;
 mod publish;
 mod queue;
+mod recent;
 mod room;
 mod start;
 mod status;
@@ -106,7 +107,8 @@ impl Pipeline {
         let last = inner.queue.lock().last();
         inner.flush.fetch_max(last, Ordering::AcqRel);
         inner.queue_filled.notify_one();
-        inner.published(last).await
+        let reached = inner.progress.lock().reach(last);
+        reached.await.map_err(|_| inner.ended())?
     }
 
     /// Publishes a version of exactly the records that `fill` adds, after what is acknowledged so far; see
@@ -162,12 +164,13 @@ impl Pipeline {
         {
             let mut options = inner.options.lock();
             let options = &mut *options;
+            let before = options.rate;
             set(&mut options.batching, changes.batching);
             set(&mut options.waiting, changes.waiting);
             set(&mut options.rate, changes.rate);
             set(&mut options.retry, changes.retry);
             set(&mut options.drain_timeout, changes.drain_timeout);
-            if changes.rate.is_some() {
+            if before != options.rate {
                 let clock = Arc::clone(&inner.env.clock);
                 *inner.limiter.lock() = Arc::new(Limiter::new(options.rate, clock));
             }

@@ -19,6 +19,8 @@ pub(super) struct Progress {
     /// Entries of which nothing could be applied.
     failed: BTreeMap<u64, Error>,
     waiting: BTreeMap<u64, Vec<oneshot::Sender<Result<u64>>>>,
+    /// Who wants to know of all up to an entry, whatever became of that one.
+    reaching: BTreeMap<u64, Vec<oneshot::Sender<Result<u64>>>>,
     /// The version that was there when publishing began.
     base: u64,
     /// Nothing more is published.
@@ -42,6 +44,26 @@ impl Progress {
             self.waiting.entry(number).or_default().push(sender);
         }
         receiver
+    }
+
+    /// Waits until all up to an entry is in a version, or a dead letter: the newest version then.
+    pub(super) fn reach(&mut self, number: u64) -> oneshot::Receiver<Result<u64>> {
+        let (sender, receiver) = oneshot::channel();
+        if number <= self.through {
+            // Who waits no longer is not told.
+            _ = sender.send(Ok(self.newest()));
+        } else if let Some(error) = &self.ended {
+            _ = sender.send(Err(error.clone()));
+        } else {
+            self.reaching.entry(number).or_default().push(sender);
+        }
+        receiver
+    }
+
+    fn newest(&self) -> u64 {
+        self.versions
+            .back()
+            .map_or(self.base, |(_, version)| *version)
     }
 
     /// The version of an entry that is published. An entry of a version that is no longer remembered is also in
@@ -82,6 +104,11 @@ impl Progress {
                 _ = waiter.send(self.outcome(number));
             }
         }
+        let behind = self.reaching.split_off(&(through + 1));
+        let reached = std::mem::replace(&mut self.reaching, behind);
+        for waiter in reached.into_values().flatten() {
+            _ = waiter.send(Ok(self.newest()));
+        }
         // Only those who waited must be told; who asks late may be told that it is published.
         while self.failed.len() > REMEMBERED {
             self.failed.pop_first();
@@ -90,7 +117,9 @@ impl Progress {
 
     /// Nothing more is published: all who wait are told.
     pub(super) fn end(&mut self, error: Error) {
-        for waiter in std::mem::take(&mut self.waiting).into_values().flatten() {
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        let reaching = std::mem::take(&mut self.reaching).into_values();
+        for waiter in waiting.chain(reaching).flatten() {
             _ = waiter.send(Err(error.clone()));
         }
         self.ended.get_or_insert(error);

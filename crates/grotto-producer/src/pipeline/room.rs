@@ -12,6 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// An entry that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Receipt {
+    pub(super) number: u64,
+    /// It was sent before, under the same key.
+    pub(super) is_repeated: bool,
+}
+
 /// A batch that waits.
 #[derive(Debug)]
 pub(super) struct Submission {
@@ -21,8 +29,8 @@ pub(super) struct Submission {
     pub(super) priority: u8,
     /// By the monotonic clock.
     pub(super) arrived: Duration,
-    /// Told the number of the entry once it is durable, or why it will not be.
-    pub(super) reply: oneshot::Sender<Result<u64>>,
+    /// Told what entry it is once that is durable, or why it will not be.
+    pub(super) reply: oneshot::Sender<Result<Receipt>>,
 }
 
 impl Submission {

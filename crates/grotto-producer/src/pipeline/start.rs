@@ -117,6 +117,7 @@ impl PipelineBuilder {
             committed: AtomicU64::new(0),
             buried: Mutex::default(),
             unwritten: Mutex::default(),
+            recent: Mutex::default(),
             env,
         });
         if let Some(wal) = inner.wal() {

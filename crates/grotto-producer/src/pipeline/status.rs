@@ -47,6 +47,8 @@ pub struct PipelineStatus {
     pub condition: Condition,
     /// What is wrong, if anything is: with publishing, with the log, or with the last snapshot.
     pub reasons: Vec<String>,
+    /// Whether submissions are taken in now: the log has room for them, and did not fail at the last one.
+    pub takes_in: bool,
     /// Wall time since when, in milliseconds since 1970.
     pub since_ms: u64,
     /// The newest version; `None` while opening, and before the first one.

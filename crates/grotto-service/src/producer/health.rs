@@ -9,6 +9,8 @@ use grotto::producer::pipeline::Condition;
 pub(crate) struct View {
     pub(crate) dataset: String,
     pub(crate) condition: Condition,
+    /// Whether records are taken in now.
+    pub(crate) takes_in: bool,
     pub(crate) reasons: Vec<String>,
 }
 
@@ -35,11 +37,7 @@ impl Readiness {
 
 /// Decides. A daemon whose store is down goes on taking records in, so that it is not to be taken out of service.
 pub(crate) fn judge(views: &[View]) -> Readiness {
-    let takes = |view: &&View| {
-        use Condition as C;
-        matches!(view.condition, C::Opening | C::Running | C::Degraded)
-    };
-    if !views.iter().any(|view| takes(&view)) {
+    if !views.iter().any(|view| view.takes_in) {
         return Readiness::NotReady;
     }
     let well = |view: &View| view.condition == Condition::Running && view.reasons.is_empty();
@@ -59,6 +57,10 @@ mod tests {
             .map(|(condition, reasons)| View {
                 dataset: "d".to_owned(),
                 condition: *condition,
+                takes_in: !matches!(
+                    condition,
+                    Condition::Failed | Condition::Draining | Condition::Ended
+                ),
                 reasons: reasons.iter().map(ToString::to_string).collect(),
             })
             .collect();
@@ -101,5 +103,12 @@ mod tests {
             );
         }
         assert_eq!(judged(&[]), Readiness::NotReady);
+        let full = View {
+            dataset: "d".to_owned(),
+            condition: C::Degraded,
+            takes_in: false,
+            reasons: vec!["the write-ahead log is full".to_owned()],
+        };
+        assert_eq!(judge(&[full]), Readiness::NotReady);
     }
 }

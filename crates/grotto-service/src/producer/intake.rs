@@ -125,7 +125,12 @@ async fn decode(
         let lines = take(&mut batch, held.bytes(), form, type_name.as_deref(), 1)?;
         if partial {
             for refused in &lines.refused {
-                batch.refuse(refused.line, refused.text.clone(), refused.error.clone());
+                batch.refuse(
+                    refused.line,
+                    type_name.as_deref(),
+                    refused.text.clone(),
+                    refused.error.clone(),
+                );
             }
         }
         drop(turn);
@@ -193,6 +198,8 @@ async fn told(daemon: &Daemon, kept: &Kept, mut ack: Ack, wait: Wait, lines: &Li
     answer.insert("refused_lines".to_owned(), lines.refused.len().into());
     answer.insert("refused".to_owned(), lines.told());
     answer.insert("entry".to_owned(), entry.into());
+    // The counts are those of this request, the entry that of the first one with its key.
+    answer.insert("repeated".to_owned(), ack.is_repeated().into());
     if wait == Wait::Durable {
         return done(&answer.into());
     }

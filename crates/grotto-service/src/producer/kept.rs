@@ -43,16 +43,20 @@ impl Kept {
     }
 
     pub(crate) fn view(&self) -> View {
-        let (condition, reasons) = match &self.pipeline {
+        let (condition, takes_in, reasons) = match &self.pipeline {
             Ok(pipeline) => {
                 let status = pipeline.status();
-                (status.condition, status.reasons)
+                (status.condition, status.takes_in, status.reasons)
             }
-            Err(error) => (Condition::Failed, vec![error.message().to_owned()]),
+            Err(error) => {
+                let reason = error.message().to_owned();
+                (Condition::Failed, false, vec![reason])
+            }
         };
         View {
             dataset: self.name.clone(),
             condition,
+            takes_in,
             reasons,
         }
     }

@@ -131,7 +131,8 @@ impl Feed {
             let first = piece.first_line;
             let lines = take(&mut batch, &piece.bytes, form, type_name.as_deref(), first)?;
             for refused in lines.refused {
-                batch.refuse(refused.line, refused.text, refused.error);
+                let type_name = type_name.as_deref();
+                batch.refuse(refused.line, type_name, refused.text, refused.error);
             }
             Ok(batch)
         };

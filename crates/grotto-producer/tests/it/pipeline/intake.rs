@@ -63,6 +63,7 @@ async fn the_same_key_again_is_the_same_submission() {
     first.published().await.unwrap();
     let mut third = pipeline.submit(keyed(1, "Chur", "k")).await.unwrap();
     assert_eq!(third.durable().await.unwrap(), 1);
+    assert!(third.is_repeated() && second.is_repeated() && !first.is_repeated());
     assert_eq!(third.published().await.unwrap(), 1);
     drop(pipeline);
     let pipeline = bench.start_again().await;
@@ -226,4 +227,61 @@ async fn a_position_before_the_first_record_is_not_lost() {
     put(&pipeline, 1, "Bern").await.published().await.unwrap();
     let positions = pipeline.producer().unwrap().positions();
     assert_eq!(positions.get("file:a"), Some(&42));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_which_nothing_was_taken_may_be_used_again() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    let mut nothing = pipeline.batch();
+    nothing.set_key("k").unwrap();
+    nothing.refuse(
+        1,
+        Some("City"),
+        "{",
+        grotto_producer::Error::invalid("expected a record"),
+    );
+    pipeline
+        .submit(nothing)
+        .await
+        .unwrap()
+        .durable()
+        .await
+        .unwrap();
+    let mut mended = city(&pipeline, 1, "Bern");
+    mended.set_key("k").unwrap();
+    let mut ack = pipeline.submit(mended).await.unwrap();
+    ack.published().await.unwrap();
+    assert!(!ack.is_repeated());
+    assert_eq!(bench.published().await.len(), 1);
+    let letters = pipeline.dead_letters().unwrap().list(0, 9).unwrap();
+    assert_eq!(letters[0].type_name.as_deref(), Some("City"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_remembered_without_a_log_too() {
+    let bench = Bench::new();
+    let mut options = bench.options();
+    options.wal_dir = None;
+    let pipeline = bench.start(options).await;
+    for name in ["Bern", "Basel"] {
+        let mut batch = city(&pipeline, 1, name);
+        batch.set_key("k").unwrap();
+        batch.refuse(
+            2,
+            None,
+            "{",
+            grotto_producer::Error::invalid("expected a record"),
+        );
+        pipeline
+            .submit(batch)
+            .await
+            .unwrap()
+            .durable()
+            .await
+            .unwrap();
+    }
+    assert_eq!(bench.published().await, [(1, "Bern".into())]);
+    let letters = pipeline.dead_letters().unwrap().list(0, 9).unwrap();
+    assert_eq!(letters.len(), 1, "a repeated submission writes no letters");
 }

@@ -80,6 +80,11 @@ async fn beyond_the_disk_budget_submissions_wait_or_are_refused_and_none_is_lost
     let mut acks = fill_log(&pipeline).await;
     assert!(acks.len() > 50, "{}", acks.len());
     assert!(refused(&pipeline, 1) > Duration::ZERO);
+    let status = pipeline.status();
+    assert!(
+        !status.takes_in && status.reasons.concat().contains("log is full"),
+        "{status:?}"
+    );
     let more = city(&pipeline, 1_000_000, "late");
     let submitting = pipeline.clone();
     let waiting = tokio::spawn(async move { submitting.submit(more).await });

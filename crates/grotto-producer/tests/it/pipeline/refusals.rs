@@ -245,7 +245,12 @@ async fn refused_lines_are_written_once_also_when_the_log_is_full() {
         let mut batch = pipeline.batch();
         let city = format!(r#"{{"id":{id},"name":"{}"}}"#, "x".repeat(100));
         batch.upsert_json("City", &city, 1).unwrap();
-        batch.refuse(2, "not a record", Error::invalid("expected a record"));
+        batch.refuse(
+            2,
+            Some("City"),
+            "not a record",
+            Error::invalid("expected a record"),
+        );
         let Ok(mut ack) = pipeline.try_submit(batch) else {
             break;
         };
@@ -264,5 +269,19 @@ async fn refused_lines_are_written_once_also_when_the_log_is_full() {
         letters.len() <= durable + 1,
         "{} letters of {durable} entries",
         letters.len()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_does_not_mind_what_was_refused() {
+    let bench = Bench::new();
+    let pipeline = start(&bench).await;
+    let mut refused = pipeline.submit(deletes(&pipeline, &[CH])).await.unwrap();
+    refused.durable().await.unwrap();
+    let version = pipeline.flush().await.unwrap();
+    assert!(version > 1);
+    assert_eq!(
+        refused.published().await.unwrap_err().kind(),
+        ErrorKind::Invalid
     );
 }
