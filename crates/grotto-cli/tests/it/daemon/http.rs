@@ -288,3 +288,21 @@ fn beyond_loopback_a_token_is_asked_for() {
     let refused = bench.run("producer --config c.yaml").refused(2);
     assert!(refused.contains("token_file"), "{refused}");
 }
+
+#[test]
+fn without_a_log_an_answer_comes_once_the_records_are_published() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  batching: {batch_timeout: 10ms}\n");
+    let text = std::fs::read_to_string(bench.path("c.yaml")).unwrap();
+    let published_only = "wal: {dir: wal, durability: published}";
+    bench.write("c.yaml", &text.replace("wal: {dir: wal}", published_only));
+    let daemon = Daemon::start(&bench);
+    for (id, query) in [(0, ""), (1, "?wait=durable")] {
+        let told = daemon.accepted(query, &records(id..id + 1));
+        assert!(told["version"].is_u64(), "{told}");
+        assert_eq!(published(&bench), (0..=id).collect::<Vec<_>>());
+    }
+    daemon.kill();
+    assert!(!bench.path("wal").exists());
+    assert_eq!(published(&bench), [0, 1]);
+}
