@@ -10,7 +10,7 @@ mod header;
 mod lines;
 
 use crate::{Error, Result};
-use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
+use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder, WriterBuilder};
 use grotto_format::json::MAX_TEXT;
 use grotto_format::schema::{FieldType, Schema, TypeId};
 use header::Beginning;
@@ -42,6 +42,7 @@ const LONGEST_ROW: u64 = MAX_TEXT as u64;
 pub struct CsvText<R> {
     rows: Reader<Lined<Whole<R>>>,
     columns: Vec<Column>,
+    delimiter: u8,
     row: ByteRecord,
     /// The line that is written next, from 1.
     line: u64,
@@ -68,6 +69,27 @@ enum Form {
     Boolean,
     /// What it looks like.
     Any,
+}
+
+/// A row of comma-separated values.
+#[derive(Debug)]
+pub enum CsvRow<'a> {
+    /// One that stands for a record.
+    Record {
+        /// The line on which it begins, from 1.
+        line: u64,
+        /// The record in JSON.
+        json: &'a [u8],
+    },
+    /// One that does not; those behind it can be read.
+    Refused {
+        /// The line on which it begins, from 1.
+        line: u64,
+        /// What is wrong with it.
+        error: Error,
+        /// What it says.
+        text: Vec<u8>,
+    },
 }
 
 impl<R: Read> CsvText<R> {
@@ -128,11 +150,46 @@ impl<R: Read> CsvText<R> {
         Ok(Self {
             rows,
             columns,
+            delimiter,
             row: ByteRecord::new(),
             line: 1,
             text: Vec::new(),
             read: 0,
         })
+    }
+
+    /// The next row by itself; `None` at the end. Not to be mixed with reading.
+    ///
+    /// # Errors
+    /// `Invalid` when the text cannot be read any further, such as for a quote that is never closed.
+    pub fn next_record(&mut self) -> Result<Option<CsvRow<'_>>> {
+        match self.next_row() {
+            Ok(false) => Ok(None),
+            Ok(true) => Ok(Some(CsvRow::Record {
+                line: self.line - 1,
+                json: self.text.trim_ascii(),
+            })),
+            Err(error) => {
+                let (line, what) = RowError::row(&error)
+                    .ok_or_else(|| Error::invalid(format!("csv: cannot be read: {error}")))?;
+                let error = Error::invalid(what);
+                let text = self.row_text()?;
+                Ok(Some(CsvRow::Refused { line, error, text }))
+            }
+        }
+    }
+
+    /// The cells of the last row, as they would be written.
+    fn row_text(&self) -> Result<Vec<u8>> {
+        let failed = |e: &dyn std::fmt::Display| Error::internal(format!("cannot show a row: {e}"));
+        let mut writer = WriterBuilder::new()
+            .delimiter(self.delimiter)
+            .flexible(true)
+            .from_writer(Vec::new());
+        writer
+            .write_byte_record(&self.row)
+            .map_err(|e| failed(&e))?;
+        writer.into_inner().map_err(|e| failed(&e))
     }
 
     /// Makes the text of the next row; `false` at the end.
@@ -190,8 +247,8 @@ impl Form {
     /// What is no number or boolean is written as text, which the decoder refuses by the name of its field.
     fn write(self, cell: &[u8], line: u64, out: &mut Vec<u8>) -> io::Result<()> {
         let text = std::str::from_utf8(cell).map_err(|_| {
-            let message = format!("line {line}: expected utf-8 text");
-            io::Error::from(RowError(message))
+            let what = "expected utf-8 text".to_owned();
+            io::Error::from(RowError::Row { line, what })
         })?;
         let word = text.trim();
         match self {
@@ -267,28 +324,44 @@ fn unreadable(error: io::Error) -> Error {
 
 /// The error of a row that begins on this line.
 fn plain(error: csv::Error, line: u64) -> io::Error {
-    let message = match error.into_kind() {
+    let what = match error.into_kind() {
         ErrorKind::Io(error) => return error,
         ErrorKind::UnequalLengths {
             expected_len, len, ..
-        } => {
-            format!("line {line}: expected {expected_len} cells as in the first line, found {len}")
-        }
-        ErrorKind::Utf8 { .. } => format!("line {line}: expected utf-8 text"),
-        other => format!("line {line}: expected comma-separated values: {other:?}"),
+        } => format!("expected {expected_len} cells as in the first line, found {len}"),
+        ErrorKind::Utf8 { .. } => "expected utf-8 text".to_owned(),
+        other => format!("expected comma-separated values: {other:?}"),
     };
-    RowError(message).into()
+    RowError::Row { line, what }.into()
 }
 
 /// What is wrong with a row; the message says on which line.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct RowError(String);
+pub(crate) enum RowError {
+    /// With a single one.
+    #[error("line {line}: {what}")]
+    Row { line: u64, what: String },
+    /// With one whose end is not found.
+    #[error("{0}")]
+    Endless(String),
+}
 
 impl RowError {
     /// Whether an error of a reader is one of these, and so says where it is.
     pub(crate) fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+        Self::of(error).is_some()
+    }
+
+    fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref().and_then(|inner| inner.downcast_ref())
+    }
+
+    /// The line of a row that is wrong by itself, and what is wrong with it.
+    fn row(error: &io::Error) -> Option<(u64, &str)> {
+        match Self::of(error)? {
+            Self::Row { line, what } => Some((*line, what)),
+            Self::Endless(_) => None,
+        }
     }
 }
 

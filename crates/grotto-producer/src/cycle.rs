@@ -4,6 +4,7 @@
 //! Never publishes.
 
 use crate::guard::told;
+use crate::ndjson::entry;
 use crate::notes::Notes;
 use crate::run::{Filled, Form};
 use crate::{AnyError, Error, Result};
@@ -108,6 +109,34 @@ impl FullCycle {
         let place = (self.cycle.source(), position);
         let added = decode_json(&schema, id, text, place, &mut flat)
             .and_then(|()| self.add_flat(id, flat.bytes(), position));
+        self.flat = flat;
+        added
+    }
+
+    /// Adds a line: a record of type `type_name`, or one with its type, `{"type":…,"record":…}`. A blank one is nothing.
+    ///
+    /// # Errors
+    /// As [`add_json`](Self::add_json).
+    pub fn add_line(
+        &mut self,
+        line: &[u8],
+        type_name: Option<&str>,
+        position: u64,
+    ) -> Result<Option<TypeId>> {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let schema = Arc::clone(self.schema());
+        let mut flat = std::mem::take(&mut self.flat);
+        flat.clear();
+        let decoded = entry(line, &mut flat, &schema, type_name);
+        let place = show_position(self.cycle.source(), position);
+        let added = decoded.map_err(|error| error.at(place));
+        let added = added.and_then(|(id, span)| {
+            self.add_flat(id, &flat.bytes()[span], position)?;
+            Ok(Some(id))
+        });
         self.flat = flat;
         added
     }

@@ -54,7 +54,7 @@ mod validate;
 pub mod wal;
 
 pub use builder::ProducerBuilder;
-pub use csv::CsvText;
+pub use csv::{CsvRow, CsvText};
 pub use cycle::{FullCycle, IncrementalCycle};
 pub use grotto_error::{AnyError, Error, ErrorKind, Result};
 pub use grotto_state::Mode;

@@ -152,6 +152,7 @@ fn of_folder(dir: &std::path::Path, after: u64, limit: usize) -> Outcome<Vec<Val
             "type": letter.type_name,
             "reason": letter.reason,
             "text": letter.text,
+            "is_cut": letter.is_cut,
         })
     });
     Ok(told.collect())

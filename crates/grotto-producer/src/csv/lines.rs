@@ -80,7 +80,7 @@ impl<R: Read> Read for Lined<R> {
             let message = format!(
                 "after line {line}: expected a row of at most {longest} bytes, found no end of it: a quote that is never closed?"
             );
-            return Err(RowError(message).into());
+            return Err(RowError::Endless(message).into());
         }
         let read = self.inner.read(into)?;
         self.note(&into[..read]);

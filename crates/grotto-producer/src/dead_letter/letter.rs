@@ -38,7 +38,8 @@ pub struct DeadLetter {
     pub reason: String,
     /// The text as it came in.
     pub text: String,
-    /// Whether only the start of the text was kept: it cannot be sent again.
+    /// Whether the text is only the start of what came in, or has bytes replaced that are no text: it cannot be sent
+    /// again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
 }

@@ -9,6 +9,7 @@ use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::ops::Range;
 
 pub(super) fn record(
     line: &[u8],
@@ -16,10 +17,21 @@ pub(super) fn record(
     schema: &Schema,
     id: Option<TypeId>,
 ) -> Result<Change> {
+    let (id, span) = flat_record(line, builder, schema, id)?;
+    Ok(Change::Record(id, span))
+}
+
+/// Its type, and where its flat record is.
+fn flat_record(
+    line: &[u8],
+    builder: &mut FlatBuilder,
+    schema: &Schema,
+    id: Option<TypeId>,
+) -> Result<(TypeId, Range<usize>)> {
     let id = id.ok_or_else(|| untyped(schema))?;
     let start = builder.bytes().len();
     json::decode(schema, id, line, builder).map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
-    Ok(Change::Record(id, start..builder.bytes().len()))
+    Ok((id, start..builder.bytes().len()))
 }
 
 /// What a line lacks that is of no type.
@@ -34,6 +46,44 @@ fn untyped(schema: &Schema) -> Error {
         "expected a line that names its type, such as {{\"op\":\"upsert\",\"type\":…,\"record\":…}}, or a type for \
          all lines, {known}"
     ))
+}
+
+/// A record that names its type.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named<'a> {
+    #[serde(default)]
+    op: Option<&'a str>,
+    #[serde(rename = "type", default)]
+    type_name: Option<&'a str>,
+    #[serde(borrow)]
+    record: &'a RawValue,
+}
+
+/// A line of a whole state: a record, or one that names its type, `{"type":…,"record":…}`. Where its flat record is.
+pub(crate) fn entry(
+    line: &[u8],
+    builder: &mut FlatBuilder,
+    schema: &Schema,
+    type_name: Option<&str>,
+) -> Result<(TypeId, Range<usize>)> {
+    let id = type_name.map(|name| schema.require(name)).transpose()?;
+    let fields = id.map_or(&[][..], |id| schema.get(id).fields());
+    let has_record_field = fields.iter().any(|field| field.name == "record");
+    let named: Named<'_> = match serde_json::from_slice(line) {
+        Ok(named) if !has_record_field => named,
+        _ => return flat_record(line, builder, schema, id),
+    };
+    if let Some(op) = named.op.filter(|op| *op != "upsert") {
+        return Err(Error::invalid(format!(
+            "expected op upsert, as all records are sent, found {op:?}"
+        )));
+    }
+    let id = match named.type_name {
+        Some(name) => Some(schema.require(name)?),
+        None => id,
+    };
+    flat_record(named.record.get().as_bytes(), builder, schema, id)
 }
 
 /// A change with its operation spelled out.

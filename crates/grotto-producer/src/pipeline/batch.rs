@@ -10,6 +10,7 @@ use grotto_format::flat::FlatBuilder;
 use grotto_format::json;
 use grotto_format::schema::{Schema, TypeId};
 use grotto_state::{Admission, Encoder, Key, KeyValue, RecordType, show_position};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,6 +36,8 @@ pub struct Refused {
     pub error: Error,
     /// What was sent.
     pub text: String,
+    /// Whether the text is not all that was sent, which cannot be sent again then.
+    pub is_cut: bool,
 }
 
 impl Batch {
@@ -217,7 +220,24 @@ impl Batch {
             type_name: type_name.map(str::to_owned),
             error,
             text,
+            is_cut: false,
         });
+    }
+
+    /// The same of bytes: those that are no UTF-8 are replaced, and what was sent is not known from its text then.
+    pub fn refuse_line(
+        &mut self,
+        position: u64,
+        type_name: Option<&str>,
+        line: &[u8],
+        error: Error,
+    ) {
+        let text = String::from_utf8_lossy(line);
+        let is_cut = matches!(text, Cow::Owned(_));
+        self.refuse(position, type_name, text, error);
+        if let Some(refused) = self.refused.last_mut() {
+            refused.is_cut = is_cut;
+        }
     }
 
     /// What was refused so far.

@@ -17,6 +17,7 @@ pub(super) struct Letter {
     type_name: Option<String>,
     reason: String,
     text: String,
+    is_cut: bool,
 }
 
 /// A change that no cycle can apply.
@@ -37,6 +38,7 @@ pub(super) fn of_rejected(entry: &WalEntry, rejected: &RejectedChange) -> Letter
         type_name: Some(rejected.type_name.clone()),
         reason: rejected.reason.clone(),
         text: rejected.text.clone(),
+        is_cut: false,
     }
 }
 
@@ -48,6 +50,7 @@ pub(super) fn of_refused(entry: &WalEntry, refused: &Refused) -> Letter {
         type_name: refused.type_name.clone(),
         reason: refused.error.to_string(),
         text: refused.text.clone(),
+        is_cut: refused.is_cut,
     }
 }
 
@@ -100,7 +103,7 @@ impl Letter {
             type_name: self.type_name,
             reason: self.reason,
             text: self.text,
-            ..DeadLetter::default()
+            is_cut: self.is_cut,
         }
     }
 }

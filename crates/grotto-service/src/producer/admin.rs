@@ -6,7 +6,7 @@
 use super::daemon::Daemon;
 use super::health::{Readiness, judge};
 use super::intake::{Named, name_of, query_of, read, version_told};
-use super::lines::cycle_lines;
+use super::lines::{Kind, cycle_lines};
 use crate::config::{Change, Key};
 use crate::http::answer::{Answer, Refusal, done, json_answer, text_answer};
 use crate::http::body::{self, BodyLimits};
@@ -143,7 +143,7 @@ fn figures(status: &PipelineStatus) -> Map<String, Value> {
 pub(crate) struct Cycle {
     #[serde(rename = "type")]
     type_name: Option<String>,
-    /// Whether no records are meant: they would remove all there are.
+    /// Whether types may have no records: all there are of them are removed then.
     allow_empty: bool,
 }
 
@@ -164,15 +164,11 @@ pub(crate) async fn cycle(
     }
     let type_name = parameters.type_name;
     let type_name = type_name.or_else(|| kept.default_type.clone());
-    let schema = Arc::clone(pipeline.schema());
+    let allow_empty = parameters.allow_empty;
     let fill = move |full: &mut grotto::producer::FullCycle| {
-        Ok(cycle_lines(
-            full,
-            &schema,
-            held.bytes(),
-            form,
-            type_name.as_deref(),
-        )?)
+        let type_name = type_name.as_deref();
+        let kind = Kind { form, type_name };
+        Ok(cycle_lines(full, held.bytes(), kind, allow_empty)?)
     };
     match pipeline.run_full(fill).await? {
         Some(published) => done(&version_told(&name, &published)),

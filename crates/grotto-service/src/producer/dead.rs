@@ -83,6 +83,7 @@ fn told(letter: &DeadLetter) -> Value {
         "type": letter.type_name,
         "reason": letter.reason,
         "text": letter.text,
+        "is_cut": letter.is_cut,
     })
 }
 
@@ -157,7 +158,7 @@ async fn send(
     let (mut sent, mut refused) = (Vec::new(), Vec::new());
     for letter in found {
         if letter.is_cut {
-            let message = "only the start of its text was kept: send the record itself";
+            let message = "not all of its text was kept as it came: send the record itself";
             refused.push(json!({ "id": letter.id, "message": message }));
             continue;
         }

@@ -4,7 +4,7 @@
 
 use super::daemon::Daemon;
 use super::kept::Kept;
-use super::lines::{Lines, take};
+use super::lines::{Kind, Lines, take};
 use crate::config::Durability;
 use crate::http::answer::{Answer, Refusal, done, json_answer};
 use crate::http::body::{self, Held};
@@ -69,8 +69,8 @@ pub(crate) async fn records(
     let key = idempotency_key(request.headers())?;
     let (form, held) = read(&daemon, request).await?;
     let (batch, lines) = decode(&daemon, kept, pipeline, &parameters, key, form, held).await?;
-    if lines.accepted == 0 || (parameters.atomic && !lines.refused.is_empty()) {
-        return nothing_taken(&name, batch, lines, pipeline, &parameters).await;
+    if lines.accepted == 0 || (parameters.atomic && lines.refused > 0) {
+        return nothing_taken(&daemon, &name, batch, lines, pipeline, &parameters).await;
     }
     let ack = pipeline.try_submit(batch)?;
     let wait = match kept.durability {
@@ -122,17 +122,9 @@ async fn decode(
     let partial = !parameters.atomic;
     let turn = Arc::clone(&kept.decoders).acquire_owned().await;
     let work = move || -> grotto::Result<(Batch, Lines)> {
-        let lines = take(&mut batch, held.bytes(), form, type_name.as_deref(), 1)?;
-        if partial {
-            for refused in &lines.refused {
-                batch.refuse(
-                    refused.line,
-                    type_name.as_deref(),
-                    refused.text.clone(),
-                    refused.error.clone(),
-                );
-            }
-        }
+        let type_name = type_name.as_deref();
+        let kind = Kind { form, type_name };
+        let lines = take(&mut batch, held.bytes(), kind, 1, partial)?;
         drop(turn);
         Ok((batch, lines))
     };
@@ -146,56 +138,55 @@ async fn decode(
 
 /// The answer to a request of which nothing is taken in. What was refused line by line becomes dead letters.
 async fn nothing_taken(
+    daemon: &Daemon,
     name: &str,
     batch: Batch,
     lines: Lines,
     pipeline: &Pipeline,
     parameters: &Parameters,
 ) -> Answer {
-    let Some(first) = lines.refused.first() else {
+    let Some(first) = lines.first.first() else {
         return Err(Refusal::invalid("expected records, found none"));
     };
     let message = match parameters.atomic {
         true => format!(
             "line {}: {}; nothing was taken in",
-            first.line,
-            first.error.message()
+            first.line, first.message
         ),
         false => format!(
             "line {}: {}; no line was taken in",
-            first.line,
-            first.error.message()
+            first.line, first.message
         ),
     };
     let refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message)
         .with("dataset", name)
         .with("line", first.line)
-        .with("refused_lines", lines.refused.len())
+        .with("refused_lines", lines.refused)
         .with("refused", lines.told());
     if !parameters.atomic {
-        pipeline.try_submit(batch)?.durable().await?;
+        durable(daemon, &mut pipeline.try_submit(batch)?).await?;
     }
     Err(refusal)
 }
 
+/// Waits until a batch is in the log.
+async fn durable(daemon: &Daemon, ack: &mut Ack) -> Result<u64, Refusal> {
+    let Ok(entry) = daemon.env.within(MOST_PATIENCE, ack.durable()).await else {
+        let message = "not acknowledged in time: it may be taken in or not; send it again with the same \
+                       idempotency-key";
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
+        return Err(refusal.after(Duration::from_secs(1)));
+    };
+    Ok(entry?)
+}
+
 /// Waits as the sender wants, and says what became of it.
 async fn told(daemon: &Daemon, kept: &Kept, mut ack: Ack, wait: Wait, lines: &Lines) -> Answer {
-    let durable = daemon.env.within(MOST_PATIENCE, ack.durable()).await;
-    let entry = match (durable, kept.durability) {
-        (Ok(entry), _) => entry?,
-        (Err(_), _) => {
-            let message = "not acknowledged in time: it may be taken in or not; send it again with the same \
-                           idempotency-key";
-            return Err(
-                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
-                    .after(Duration::from_secs(1)),
-            );
-        }
-    };
+    let entry = durable(daemon, &mut ack).await?;
     let mut answer = Map::new();
     answer.insert("dataset".to_owned(), kept.name.clone().into());
     answer.insert("accepted".to_owned(), lines.accepted.into());
-    answer.insert("refused_lines".to_owned(), lines.refused.len().into());
+    answer.insert("refused_lines".to_owned(), lines.refused.into());
     answer.insert("refused".to_owned(), lines.told());
     answer.insert("entry".to_owned(), entry.into());
     // The counts are those of this request, the entry that of the first one with its key.

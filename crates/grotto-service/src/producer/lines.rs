@@ -4,10 +4,12 @@
 
 use crate::http::encoding::Form;
 use grotto::producer::pipeline::Batch;
-use grotto::producer::{CsvText, FullCycle};
+use grotto::producer::{CsvRow, CsvText, FullCycle};
+use grotto::schema::TypeId;
 use grotto::{Error, Result, Schema};
 use serde_json::{Value, json};
-use std::io::Read as _;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Most lines of one text that are refused one by one: it is another kind of text, if there are more.
 const MOST_REFUSED: usize = 10_000;
@@ -18,97 +20,115 @@ const MOST_TOLD: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     pub(crate) accepted: usize,
-    pub(crate) refused: Vec<RefusedLine>,
+    /// Number of lines that were not taken in.
+    pub(crate) refused: usize,
+    /// The first of these.
+    pub(crate) first: Vec<RefusedLine>,
 }
 
 /// A line that was not taken in.
 #[derive(Debug)]
 pub(crate) struct RefusedLine {
     pub(crate) line: u64,
-    pub(crate) error: Error,
-    pub(crate) text: String,
+    pub(crate) message: String,
 }
 
 impl Lines {
-    /// What is told of refused lines: the first ones, and how many there are.
+    /// What is told of refused lines: the first ones.
     pub(crate) fn told(&self) -> Value {
-        let told = self.refused.iter().take(MOST_TOLD);
-        told.map(|refused| json!({ "line": refused.line, "message": refused.error.message() }))
+        let told = self.first.iter();
+        told.map(|refused| json!({ "line": refused.line, "message": refused.message }))
             .collect()
     }
 }
 
-/// Takes lines into a batch; the first one has number `first`.
+/// What a text is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind<'a> {
+    pub(crate) form: Form,
+    /// Type of lines that name none.
+    pub(crate) type_name: Option<&'a str>,
+}
+
+/// Takes lines into a batch; the first one has number `first`. With `keep`, those that are refused go into the batch
+/// as well, to become dead letters.
 ///
 /// # Errors
 /// `Invalid` when too many lines are refused, or the header of CSV does not fit.
 pub(crate) fn take(
     batch: &mut Batch,
     text: &[u8],
-    form: Form,
-    type_name: Option<&str>,
+    kind: Kind<'_>,
     first: u64,
+    keep: bool,
 ) -> Result<Lines> {
+    let schema = Arc::clone(batch.schema());
     let mut lines = Lines::default();
-    match form {
-        Form::Ndjson => take_all(batch, text, type_name, first, &mut lines)?,
-        Form::Csv => {
-            let (converted, broken) = converted(text, batch.schema(), type_name)?;
-            take_all(batch, &converted, type_name, first, &mut lines)?;
-            if let Some(error) = broken {
-                let line = 1 + converted.iter().filter(|byte| **byte == b'\n').count() as u64;
-                refuse(&mut lines, line, String::new(), error)?;
-            }
+    each(text, kind, &schema, first, &mut |line, read| {
+        let before = batch.len();
+        let (bytes, error) = match read {
+            Ok(bytes) => match batch.add_line(bytes, kind.type_name, line) {
+                Ok(()) => {
+                    lines.accepted += batch.len() - before;
+                    return Ok(());
+                }
+                Err(error) => (bytes, error),
+            },
+            Err(refused) => refused,
+        };
+        note(&mut lines, line, &error)?;
+        if keep {
+            batch.refuse_line(line, kind.type_name, bytes.trim_ascii(), error);
         }
-    }
+        Ok(())
+    })?;
     Ok(lines)
 }
 
-fn take_all(
-    batch: &mut Batch,
-    text: &[u8],
-    type_name: Option<&str>,
-    first: u64,
-    lines: &mut Lines,
-) -> Result<()> {
-    for (line, bytes) in (first..).zip(text.split(|byte| *byte == b'\n')) {
-        let before = batch.len();
-        match batch.add_line(bytes, type_name, line) {
-            Ok(()) => lines.accepted += batch.len() - before,
-            Err(error) => {
-                let text = String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
-                refuse(lines, line, text, error)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn refuse(lines: &mut Lines, line: u64, text: String, error: Error) -> Result<()> {
-    if lines.refused.len() >= MOST_REFUSED {
+fn note(lines: &mut Lines, line: u64, error: &Error) -> Result<()> {
+    let message = error.message();
+    if lines.refused >= MOST_REFUSED {
         return Err(Error::invalid(format!(
-            "expected at most {MOST_REFUSED} lines that are refused, found more, up to line {line}: {}",
-            error.message()
+            "expected at most {MOST_REFUSED} lines that are refused, found more, up to line {line}: {message}"
         )));
     }
-    lines.refused.push(RefusedLine { line, error, text });
+    lines.refused += 1;
+    if lines.first.len() < MOST_TOLD {
+        let message = message.to_owned();
+        lines.first.push(RefusedLine { line, message });
+    }
     Ok(())
 }
 
-/// The NDJSON of CSV, up to where it can be read.
-fn converted(
+/// A line, or what cannot be read as one and why.
+type Read<'a> = std::result::Result<&'a [u8], (&'a [u8], Error)>;
+
+/// Calls for each line with its number.
+fn each(
     text: &[u8],
+    kind: Kind<'_>,
     schema: &Schema,
-    type_name: Option<&str>,
-) -> Result<(Vec<u8>, Option<Error>)> {
-    let named = type_name.and_then(|name| schema.find(name));
+    first: u64,
+    take: &mut dyn FnMut(u64, Read<'_>) -> Result<()>,
+) -> Result<()> {
+    if kind.form == Form::Ndjson {
+        let lines = text.split(|byte| *byte == b'\n');
+        return (first..)
+            .zip(lines)
+            .try_for_each(|(line, bytes)| take(line, Ok(bytes)));
+    }
+    let named = kind.type_name.and_then(|name| schema.find(name));
     let type_id = named.ok_or_else(|| {
         Error::invalid("csv: expected the name of a type of the schema, such as ?type=City")
     })?;
-    let mut reader = CsvText::new(text, schema, type_id)?;
-    let mut converted = Vec::new();
-    let read = reader.read_to_end(&mut converted);
-    Ok((converted, read.err().map(|e| Error::invalid(e.to_string()))))
+    let mut rows = CsvText::new(text, schema, type_id)?;
+    while let Some(row) = rows.next_record()? {
+        match row {
+            CsvRow::Record { line, json } => take(line, Ok(json))?,
+            CsvRow::Refused { line, error, text } => take(line, Err((&text, error)))?,
+        }
+    }
+    Ok(())
 }
 
 /// The type that lines without one are of, where only one type of the schema stands by itself.
@@ -119,36 +139,31 @@ pub(crate) fn only_type(schema: &Schema) -> Option<String> {
     ids.next().is_none().then(|| name.clone())
 }
 
-/// Adds every line to a full-state cycle.
+/// Adds every line to a full-state cycle. Without `allow_empty` there must be records of every type that stands by
+/// itself, as those of a type that has none would all be removed.
 ///
 /// # Errors
-/// `Invalid` with the line that is refused.
+/// `Invalid` with the line that is refused, or the type that has no records.
 pub(crate) fn cycle_lines(
     cycle: &mut FullCycle,
-    schema: &Schema,
     text: &[u8],
-    form: Form,
-    type_name: Option<&str>,
+    kind: Kind<'_>,
+    allow_empty: bool,
 ) -> Result<()> {
-    let type_name = type_name
-        .ok_or_else(|| Error::invalid("expected the type of the records, such as ?type=City"))?;
-    let (converted, broken) = match form {
-        Form::Ndjson => (None, None),
-        Form::Csv => {
-            let (text, broken) = converted(text, schema, Some(type_name))?;
-            (Some(text), broken)
-        }
-    };
-    let lines = converted
-        .as_deref()
-        .unwrap_or(text)
-        .split(|byte| *byte == b'\n');
-    for (line, bytes) in (1..).zip(lines) {
-        let text = std::str::from_utf8(bytes.trim_ascii());
-        let text = text.map_err(|_| Error::invalid(format!("line {line}: expected utf-8 text")))?;
-        if !text.is_empty() {
-            cycle.add_json(type_name, text, line)?;
-        }
+    let schema = Arc::clone(cycle.schema());
+    let mut added: BTreeSet<TypeId> = BTreeSet::new();
+    cycle.set_source("http");
+    each(text, kind, &schema, 1, &mut |line, read| {
+        let bytes = read.map_err(|(_, error)| error.at(format_args!("http line {line}")))?;
+        added.extend(cycle.add_line(bytes, kind.type_name, line)?);
+        Ok(())
+    })?;
+    let mut all = schema.ids().filter(|id| schema.is_top_level(*id));
+    match all.find(|id| !added.contains(id)) {
+        Some(none) if !allow_empty => Err(Error::invalid(format!(
+            "expected records of {}, found none; ?allow_empty=true removes all there are of types without any",
+            schema.get(none).name
+        ))),
+        _ => Ok(()),
     }
-    broken.map_or(Ok(()), Err)
 }

@@ -17,5 +17,5 @@ mod telling;
 
 pub(crate) use daemon::Daemon;
 pub use life::{OnListen, Start, run};
-pub(crate) use lines::take;
+pub(crate) use lines::{Kind, take};
 pub use telling::OnPublish;

@@ -11,7 +11,7 @@ mod text;
 
 use crate::config::{ProducerSettings, Stdin};
 use crate::http::encoding::Form;
-use crate::producer::{Daemon, take};
+use crate::producer::{Daemon, Kind, take};
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
 use grotto::{Error, Result};
@@ -127,13 +127,11 @@ impl Feed {
         }
         let type_name = self.default_type.clone();
         let decode = move || -> Result<_> {
-            let form = Form::Ndjson;
-            let first = piece.first_line;
-            let lines = take(&mut batch, &piece.bytes, form, type_name.as_deref(), first)?;
-            for refused in lines.refused {
-                let type_name = type_name.as_deref();
-                batch.refuse(refused.line, type_name, refused.text, refused.error);
-            }
+            let kind = Kind {
+                form: Form::Ndjson,
+                type_name: type_name.as_deref(),
+            };
+            take(&mut batch, &piece.bytes, kind, piece.first_line, true)?;
             Ok(batch)
         };
         let decoded = self.env.blocking(decode).await;

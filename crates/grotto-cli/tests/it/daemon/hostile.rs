@@ -8,9 +8,9 @@ use std::io::Write as _;
 const RECORDS: &str = "/v1/datasets/items/records";
 
 /// Most memory that a daemon may take in these tests, far below what careless reading would.
-const MEMORY: u64 = 400 << 20;
+pub(super) const MEMORY: u64 = 400 << 20;
 
-fn peak_memory(daemon: &Daemon) -> u64 {
+pub(super) fn peak_memory(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
     let line = status
         .lines()
@@ -244,7 +244,7 @@ fn a_letter_of_which_only_the_start_is_kept_is_not_sent_again() {
     );
     let told = daemon.post(&format!("{letters}/replay"), b"").ok();
     let message = told["refused"][0]["message"].as_str().unwrap();
-    assert!(message.starts_with("only the start"), "{told}");
+    assert!(message.starts_with("not all of its text"), "{told}");
     assert_eq!(daemon.get(letters).ok()["count"], 1, "it stays");
 }
 

@@ -5,6 +5,7 @@ mod hostile;
 mod http;
 mod kit;
 mod life;
+mod lines;
 mod profiles;
 mod sources;
 mod storm;
