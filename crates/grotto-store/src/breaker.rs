@@ -137,7 +137,7 @@ impl CircuitBreaker {
     pub fn record<T>(&self, answer: &Result<T>) {
         match answer {
             Err(e) if e.kind().is_outage() => {
-                e.message().clone_into(&mut self.reason.lock());
+                *self.reason.lock() = told(e);
                 self.failed();
             }
             _ => self.succeeded(),
@@ -155,6 +155,7 @@ impl CircuitBreaker {
 
     fn succeeded(&self) {
         let mut inner = self.inner.lock();
+        let was_open = !matches!(*inner, Inner::Closed { .. });
         *inner = match *inner {
             Inner::Closed { .. } => Inner::Closed { failures: 0 },
             Inner::HalfOpen { successes, .. } if successes + 1 < self.options.probes => {
@@ -167,11 +168,15 @@ impl CircuitBreaker {
             // A call that passed before the breaker opened says nothing about now.
             open @ Inner::Open { .. } => open,
         };
+        if was_open && matches!(*inner, Inner::Closed { .. }) {
+            tracing::info!("the breaker closed: the store answers");
+        }
     }
 
     fn failed(&self) {
         let until = self.clock.monotonic().saturating_add(self.options.open_for);
         let mut inner = self.inner.lock();
+        let was_closed = matches!(*inner, Inner::Closed { .. });
         *inner = match *inner {
             Inner::Closed { failures } if failures + 1 < self.options.failures => Inner::Closed {
                 failures: failures + 1,
@@ -182,6 +187,27 @@ impl CircuitBreaker {
             }
             open @ Inner::Open { .. } => open,
         };
+        // A probe that fails changes nothing: an outage is told of once.
+        if was_closed && matches!(*inner, Inner::Open { .. }) {
+            tracing::warn!(
+                failures = self.options.failures.max(1),
+                open_ms = u64::try_from(self.options.open_for.as_millis()).unwrap_or(u64::MAX),
+                error = self.reason.lock().as_str(),
+                "the breaker opened: the store is left alone"
+            );
+        }
+    }
+}
+
+/// What an error says, and its first cause: the words of the system that did not answer.
+fn told(error: &Error) -> String {
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    match cause {
+        Some(cause) => format!("{}: {cause}", error.message()),
+        None => error.message().to_owned(),
     }
 }
 
@@ -212,6 +238,19 @@ mod tests {
     }
 
     const DOWN: Option<ErrorKind> = Some(ErrorKind::Unavailable);
+
+    #[test]
+    fn it_refuses_with_the_words_of_what_failed() {
+        let (_clock, breaker) = breaker();
+        for _ in 0..3 {
+            let cause = std::io::Error::other("no route to host");
+            let error = Error::new(ErrorKind::Unavailable, "cannot create x").with_source(cause);
+            breaker.record::<()>(&Err(error));
+        }
+        let refused = breaker.try_pass().unwrap_err();
+        let expected = "cannot create x: no route to host";
+        assert!(refused.message().ends_with(expected), "{refused}");
+    }
 
     #[test]
     fn it_opens_after_failures_in_a_row_and_refuses() {

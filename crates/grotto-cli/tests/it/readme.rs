@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Blocks of a kind, in order, with the kind.
-fn blocks(text: &str) -> Vec<(&str, Vec<&str>)> {
+pub(crate) fn blocks(text: &str) -> Vec<(&str, Vec<&str>)> {
     let mut blocks: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut open = false;
     for line in text.lines() {
@@ -27,7 +27,7 @@ fn blocks(text: &str) -> Vec<(&str, Vec<&str>)> {
 }
 
 /// Runs a line in the shell, with the binary on the path.
-fn shell(bench: &Bench, line: &str) -> String {
+pub(crate) fn shell(bench: &Bench, line: &str) -> String {
     let binary = Path::new(env!("CARGO_BIN_EXE_grotto")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("sh");
@@ -42,7 +42,8 @@ fn shell(bench: &Bench, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap() + &shown
 }
 
-fn check_console(bench: &Bench, lines: &[&str]) {
+/// Runs the commands of a block by `run`, which gives what they print.
+pub(crate) fn check_console(run: &dyn Fn(&str) -> String, lines: &[&str]) {
     let mut rest = lines;
     while let Some((command, after)) = rest.split_first() {
         let command = command
@@ -52,7 +53,7 @@ fn check_console(bench: &Bench, lines: &[&str]) {
             .iter()
             .position(|line| line.starts_with("$ "))
             .unwrap_or(after.len());
-        let printed = shell(bench, command);
+        let printed = run(command);
         let printed: Vec<&str> = printed.lines().collect();
         assert!(
             matches(&after[..end], &printed),
@@ -106,7 +107,7 @@ fn the_commands_of_the_readme_do_what_it_says() {
             .is_some_and(|line| line.starts_with("cargo ") || line.starts_with("git "));
         match kind {
             "sh" if !of_repository => _ = shell(&bench, &lines.join("\n")),
-            "console" => check_console(&bench, &lines),
+            "console" => check_console(&|line| shell(&bench, line), &lines),
             _ => continue,
         }
         ran += 1;

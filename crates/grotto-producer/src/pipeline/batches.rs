@@ -43,6 +43,11 @@ impl Inner {
         // A commit that had no answer may have turned out to be in the log.
         self.note_committed(producer).await;
         let Some(batched) = self.take_batch() else {
+            // That commit was all that was left to do: nothing is wrong any more, and no later version tells of it.
+            if let Some(settled) = core.take_settled() {
+                self.announce(&settled);
+            }
+            self.recovered();
             return Ok(());
         };
         let write = core.write.clone();

@@ -266,9 +266,12 @@ impl Inner {
         metrics.pending_entries.set(status.pending_entries as i64);
         metrics.wal_bytes.set(status.wal_bytes.unwrap_or(0) as i64);
         metrics.wal_lag.set(self.uncommitted() as i64);
+        let trips = self.store.lock().breaker_trips();
+        // Counted by the store itself.
         metrics
             .breaker_trips
-            .set(self.store.lock().breaker_trips() as i64);
+            .inner()
+            .store(trips, Ordering::Relaxed);
         metrics.breaker.set(match status.breaker {
             BreakerState::Closed => 0,
             BreakerState::HalfOpen => 1,

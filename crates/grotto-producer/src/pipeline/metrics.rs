@@ -37,7 +37,7 @@ pub(super) struct PipelineMetrics {
     pub(super) wal_bytes: Gauge,
     pub(super) wal_lag: Gauge,
     pub(super) breaker: Gauge,
-    pub(super) breaker_trips: Gauge,
+    pub(super) breaker_trips: Counter,
 }
 
 impl PipelineMetrics {
@@ -70,7 +70,7 @@ impl PipelineMetrics {
             wal_bytes: Gauge::default(),
             wal_lag: Gauge::default(),
             breaker: Gauge::default(),
-            breaker_trips: Gauge::default(),
+            breaker_trips: Counter::default(),
         }
     }
 
@@ -156,6 +156,11 @@ impl PipelineMetrics {
                 &self.dead_letters,
             ),
             (
+                "breaker_trips",
+                "Times that the breaker of the store opened",
+                &self.breaker_trips,
+            ),
+            (
                 "panics",
                 "Panics of the pipeline's tasks that were survived",
                 &self.panics,
@@ -202,11 +207,6 @@ impl PipelineMetrics {
                 "breaker_state",
                 "Breaker of the store: 0 closed, 1 half-open, 2 open",
                 &self.breaker,
-            ),
-            (
-                "breaker_trips",
-                "Times that the breaker of the store opened",
-                &self.breaker_trips,
             ),
         ];
         for (name, help, gauge) in gauges {

@@ -91,10 +91,14 @@ fn age(one: &Dataset, now_ms: u64) -> Option<u64> {
 
 /// `1,200 records/s (35,000 since the start)`
 fn flow(rate: Option<f64>, total: Option<f64>) -> String {
-    let total = count(total.unwrap_or(0.0) as u64);
+    let total = total.unwrap_or(0.0) as u64;
     match rate {
-        Some(rate) => format!("{} records/s ({total} since the start)", a_second(rate)),
-        None => format!("{total} records since the start"),
+        Some(rate) => format!(
+            "{} records/s ({} since the start)",
+            a_second(rate),
+            count(total)
+        ),
+        None => format!("{} since the start", things(total, "record")),
     }
 }
 
@@ -106,7 +110,7 @@ fn a_second(rate: f64) -> String {
     }
 }
 
-/// `300 records in 3 submissions, some in the log only (spilled)`
+/// `300 records of 3 submissions, and more in the log only (spilled)`
 fn pending(one: &Dataset) -> String {
     let (records, entries) = (one.pending_records, one.pending_entries);
     let spilled = match one.spilled {

@@ -82,9 +82,14 @@ async fn a_commit_that_landed_without_an_answer_is_not_published_again() {
     bench.store.cause(Trouble::LandsThenDenied, "/log/");
     let mut ack = put(&pipeline, 1, "Berne").await;
     until_is(&pipeline, Condition::Degraded).await;
+    let mut versions = pipeline.subscribe();
     bench.store.heal();
     assert_eq!(ack.published().await.unwrap(), 2);
     assert_eq!(bench.store.paths("cities/log").await.len(), 2);
+    // Nothing is left to be published, which would say so as well.
+    until_is(&pipeline, Condition::Running).await;
+    assert_eq!(pipeline.status().failures, 0);
+    assert_eq!(versions.try_recv().unwrap().version, 2);
 }
 
 #[tokio::test(start_paused = true)]
