@@ -137,9 +137,17 @@ pub struct TypeSummary {
     /// What became of its records by the commit that made the state; `None` if nothing did. For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<RecordChanges>,
+    /// Whether its records only come within those of other types. For people.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub nested: bool,
     /// Its share of the state checksum: the sum over its records.
     #[serde(with = "sealed::hex_u64")]
     pub checksum: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One entry of the commit log. Its creation is the commit.
@@ -254,5 +262,11 @@ impl LogEntry {
     pub fn records(&self) -> u64 {
         let records = self.types.values().map(|ty| ty.records);
         records.fold(0, u64::saturating_add)
+    }
+
+    /// Records that came by themselves, and not within others.
+    pub fn top_level_records(&self) -> u64 {
+        let types = self.types.values().filter(|ty| !ty.nested);
+        types.map(|ty| ty.records).fold(0, u64::saturating_add)
     }
 }

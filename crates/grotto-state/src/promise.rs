@@ -69,10 +69,12 @@ impl State {
     /// Records and checksum of each type, by its name: what a log entry tells of a state, whatever led to it.
     #[must_use]
     pub fn summary(&self) -> BTreeMap<String, TypeSummary> {
-        let names = self.schema().types().iter().map(|ty| ty.name.clone());
-        let types = self.types.iter().map(|ty| TypeSummary {
+        let schema = self.schema();
+        let names = schema.types().iter().map(|ty| ty.name.clone());
+        let types = schema.ids().zip(&*self.types).map(|(id, ty)| TypeSummary {
             records: ty.live,
             changed: None,
+            nested: !schema.is_top_level(id),
             checksum: ty.checksum,
         });
         names.zip(types).collect()

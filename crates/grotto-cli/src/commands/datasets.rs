@@ -59,13 +59,13 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     if out.is_json() {
         return all.iter().try_for_each(|listed| out.json(&line(listed)));
     }
-    let mut table = Table::new(2, &["dataset", "newest (UTC)", "version", "all records"]);
+    let mut table = Table::new(2, &["dataset", "newest (UTC)", "version", "records"]);
     for Listed { name, head } in &all {
         let cells = match head {
             Ok(head) => [
                 text::date(head.time_ms),
                 head.version.to_string(),
-                text::count(head.records()),
+                text::count(head.top_level_records()),
             ],
             Err(_) => ["damaged".to_owned(), "–".to_owned(), "–".to_owned()],
         };

@@ -22,7 +22,7 @@ Examples:
   grotto log --store ./store --dataset cities --limit 5 --json
 
 The changes of a version are how many records of a type it added (+), removed (-) and modified (~), of the
-types with most of them; `grotto diff` tells which. All records are those of all types together.
+types with most of them; `grotto diff` tells which. Records are those that came by themselves, not within others.
 
 A fence is the version at which a writer takes over; the records stay as they were, and only --all lists it.")]
 pub(crate) struct Args {
@@ -88,7 +88,7 @@ fn table(outlines: &[Outline], snapshots: &BTreeMap<u64, BlobRef>) -> Table {
     if entries().any(|entry| !entry.tags.is_empty()) {
         notes.push(("tags", |entry| pairs(&entry.tags)));
     }
-    let figures = ["epoch", "delta", "reverse", "snapshot", "all records"];
+    let figures = ["epoch", "delta", "reverse", "snapshot", "records"];
     let mut names = vec!["version", "kind", "time (UTC)", "writer", "changes"];
     names.extend(notes.iter().map(|(name, _)| name));
     let left = names.len();
@@ -181,7 +181,7 @@ fn figures_of(outline: &Outline, snapshot: Option<&BlobRef>) -> [String; 5] {
         size(delta),
         size(reverse),
         size(snapshot.map(|blob| blob.length)),
-        text::count(entry.records()),
+        text::count(entry.top_level_records()),
     ]
 }
 

@@ -66,6 +66,7 @@ fn summary(records: u64) -> TypeSummary {
     TypeSummary {
         changed: None,
         records,
+        nested: false,
         checksum: u64::MAX,
     }
 }

@@ -10,6 +10,9 @@ use std::path::Path as FsPath;
 pub(crate) fn create_root(path: &FsPath, sync: &dyn FolderSync) -> io::Result<()> {
     let path = std::path::absolute(path)?;
     let missing: Vec<&FsPath> = path.ancestors().take_while(|a| !a.exists()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
     std::fs::create_dir_all(&path)?;
     missing
         .iter()

@@ -23,6 +23,7 @@ async fn a_fence_raises_the_epoch_and_carries_the_state_forward() {
     let mut filled = fields(&first, "x").await.unwrap();
     let cities = TypeSummary {
         changed: None,
+        nested: false,
         records: 3,
         checksum: 9,
     };

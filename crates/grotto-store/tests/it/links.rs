@@ -101,6 +101,7 @@ async fn step(writer: &Writer, delta: Bytes) -> CommitFields {
     let types = names.map(|name| {
         let summary = TypeSummary {
             changed: None,
+            nested: false,
             records: 12_345_678,
             checksum: u64::MAX - version,
         };

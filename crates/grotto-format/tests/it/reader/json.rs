@@ -9,7 +9,9 @@ pub(crate) enum Json {
     Number(String),
     Text(String),
     Object(Vec<(String, Json)>),
-    /// A list, true or false: no member that is known holds one.
+    True,
+    False,
+    /// A list: no member that is known holds one.
     Other,
 }
 
@@ -52,6 +54,14 @@ impl Json {
     /// A member that may be null or left out.
     pub(crate) fn optional(&self, name: &str) -> Option<&Self> {
         self.find(name).filter(|value| **value != Self::Null)
+    }
+
+    pub(crate) fn boolean(&self) -> bool {
+        match self {
+            Self::True => true,
+            Self::False => false,
+            other => panic!("expected true or false, found {other:?}"),
+        }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -108,8 +118,11 @@ impl Parser<'_> {
         if self.skip("null") {
             return Json::Null;
         }
-        if self.skip("true") || self.skip("false") {
-            return Json::Other;
+        if self.skip("true") {
+            return Json::True;
+        }
+        if self.skip("false") {
+            return Json::False;
         }
         if self.skip("[") {
             self.items("]", Self::value);

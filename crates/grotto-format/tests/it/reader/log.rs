@@ -4,7 +4,7 @@
 
 use super::Cursor;
 use super::json::Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAX_ENTRY_BYTES: usize = 1 << 20;
@@ -182,12 +182,23 @@ pub(crate) struct Entry {
     pub(crate) state_checksum: u64,
     /// Records and checksum by type.
     pub(crate) types: BTreeMap<String, (u64, u64)>,
+    /// Types whose records come within others.
+    pub(crate) nested: BTreeSet<String>,
     /// Records added, removed and modified, of types that changed.
     pub(crate) changed: BTreeMap<String, [u64; 3]>,
     pub(crate) schema_hash: u64,
     pub(crate) sources: BTreeMap<String, u64>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) signature: Option<String>,
+}
+
+/// Types that say that their records come within others.
+fn nested(types: &Json) -> BTreeSet<String> {
+    let says = types.map(|of| of.optional("nested").is_some_and(Json::boolean));
+    says.into_iter()
+        .filter(|(_, says)| *says)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// What a commit did to the records of its types.
@@ -233,6 +244,7 @@ impl Entry {
             types: json
                 .get("types")
                 .map(|of| (of.get("records").number(), of.get("checksum").hex(16))),
+            nested: nested(json.get("types")),
             changed: changes(json.get("types")),
             schema_hash: json.get("schema_hash").hex(16),
             sources: json.get("sources").map(Json::number),

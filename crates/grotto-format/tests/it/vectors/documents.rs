@@ -29,6 +29,7 @@ fn summary(records: u64, checksum: u64) -> TypeSummary {
     TypeSummary {
         records,
         changed: None,
+        nested: false,
         checksum,
     }
 }
@@ -90,7 +91,13 @@ fn commit() -> LogEntry {
                     ..summary(3, 0x0023_4567_89ab_cdef)
                 },
             ),
-            ("Studio".into(), summary(0, 0)),
+            (
+                "Studio".into(),
+                TypeSummary {
+                    nested: true,
+                    ..summary(0, 0)
+                },
+            ),
         ]),
         schema_hash: u64::MAX,
         sources: BTreeMap::from([("wal".into(), 77)]),

@@ -55,6 +55,7 @@ fn by_crate(entry: &LogEntry) -> Entry {
         let changed = ty.changed?;
         Some((name, [changed.added, changed.removed, changed.modified]))
     });
+    let nested = entry.types.iter().filter(|(_, ty)| ty.nested);
     let snapshot = entry.snapshot.clone();
     Entry {
         dataset: entry.dataset.clone(),
@@ -75,6 +76,7 @@ fn by_crate(entry: &LogEntry) -> Entry {
         types: types
             .map(|(name, ty)| (name, (ty.records, ty.checksum)))
             .collect(),
+        nested: nested.map(|(name, _)| name.clone()).collect(),
         changed: changed.collect(),
         schema_hash: entry.schema_hash,
         sources: entry.sources.clone(),
