@@ -4,6 +4,7 @@
 
 use super::health::View;
 use super::lines::only_type;
+use super::trouble::Troubles;
 use crate::config::{DatasetSettings, Durability};
 use grotto::Error;
 use grotto::producer::pipeline::{Condition, Pipeline};
@@ -22,6 +23,8 @@ pub(crate) struct Kept {
     pub(crate) default_type: Option<String>,
     /// Where a record must be before it is acknowledged.
     pub(crate) durability: Durability,
+    /// What is wrong with its sources.
+    pub(crate) troubles: Arc<Troubles>,
 }
 
 impl Kept {
@@ -38,12 +41,13 @@ impl Kept {
             decoders: Arc::new(Semaphore::new(threads)),
             default_type: settings.sources.default_type.clone().or(only),
             durability: settings.wal.durability,
+            troubles: Arc::default(),
             pipeline,
         }
     }
 
     pub(crate) fn view(&self) -> View {
-        let (condition, takes_in, reasons) = match &self.pipeline {
+        let (condition, takes_in, mut reasons) = match &self.pipeline {
             Ok(pipeline) => {
                 let status = pipeline.status();
                 (status.condition, status.takes_in, status.reasons)
@@ -53,6 +57,7 @@ impl Kept {
                 (Condition::Failed, false, vec![reason])
             }
         };
+        reasons.extend(self.troubles.reasons());
         View {
             dataset: self.name.clone(),
             condition,

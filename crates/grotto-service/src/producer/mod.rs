@@ -14,8 +14,10 @@ mod live;
 mod open;
 mod routes;
 mod telling;
+mod trouble;
 
 pub(crate) use daemon::Daemon;
 pub use life::{OnListen, Start, run};
 pub(crate) use lines::{Kind, take};
 pub use telling::OnPublish;
+pub(crate) use trouble::Troubles;

@@ -9,7 +9,9 @@
 
 use super::text::{File, Piece};
 use super::{Feed, Origin};
-use grotto::{Error, Result};
+use grotto::engine::env::{AppendFiles as _, FileLock, Locked, SystemFiles};
+use grotto::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -18,8 +20,12 @@ use std::time::{Duration, UNIX_EPOCH};
 const FILE: &str = "folder.file";
 /// Source that says how many of its lines were read.
 const LINE: &str = "folder.line";
-/// Wait after a failure of the disk or the pipeline.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// What the source is called in messages.
+pub(super) const NAME: &str = "folder";
+/// Folder below of files that are being taken in: whoever puts files does not touch them there.
+const TAKING: &str = ".taking";
+/// File in it that a process locks which takes files in.
+const LOCK: &str = ".lock";
 
 /// How far the file was read that was begun last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +36,15 @@ struct Place {
 
 /// Takes files in until the daemon ends.
 pub(super) async fn watch(mut feed: Feed, folder: PathBuf, interval: impl Fn() -> Duration) {
-    let Ok(positions) = feed.positions().await else {
-        return;
+    let (positions, _lock) = loop {
+        match begin(&mut feed, &folder).await {
+            Ok(begun) => break begun,
+            Err(error) => {
+                if feed.trouble(NAME, &error).await.is_err() {
+                    return;
+                }
+            }
+        }
     };
     let position = |name: &str| positions.get(name).copied().unwrap_or(0);
     let mut place = Place {
@@ -39,26 +52,70 @@ pub(super) async fn watch(mut feed: Feed, folder: PathBuf, interval: impl Fn() -
         line: position(LINE),
     };
     loop {
-        let wait = match take_all(&mut feed, &folder, &mut place).await {
-            Ok(()) => interval(),
-            Err(_) if *feed.stopped.borrow() => return,
-            Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "files are not taken in");
-                AFTER_FAILURE
+        let waited = match take_all(&mut feed, &folder, &mut place).await {
+            Ok(()) => {
+                feed.troubles.clear(NAME);
+                feed.pause(interval()).await
             }
+            Err(error) => feed.trouble(NAME, &error).await,
         };
-        if feed.pause(wait).await.is_err() {
+        if waited.is_err() {
             return;
         }
     }
 }
 
+/// How far sources were read, and the lock of the folder.
+async fn begin(
+    feed: &mut Feed,
+    folder: &Path,
+) -> Result<(BTreeMap<String, u64>, Box<dyn FileLock>)> {
+    let taking = folder.join(TAKING);
+    let lock = move || {
+        std::fs::create_dir_all(&taking).map_err(|e| Error::io("create", &taking, e))?;
+        let path = taking.join(LOCK);
+        match SystemFiles.lock(&path) {
+            Ok(Locked::Ours(lock)) => Ok(lock),
+            Ok(Locked::Theirs(who)) => Err(Error::new(
+                ErrorKind::Busy,
+                format!("{} is in use by {who}", path.display()),
+            )),
+            Err(error) => Err(Error::io("lock", &path, error)),
+        }
+    };
+    let lock = blocking(feed, lock).await?;
+    Ok((feed.positions().await?, lock))
+}
+
+/// Takes in the file that was being taken in, then the others: a name that comes before its name does not make it
+/// begin anew.
 async fn take_all(feed: &mut Feed, folder: &Path, place: &mut Place) -> Result<()> {
-    let listed = folder.to_owned();
-    for path in blocking(feed, move || files(&listed)).await? {
+    let taking = folder.join(TAKING);
+    for path in listed(feed, &taking, place.file).await? {
         take_file(feed, folder, &path, place).await?;
     }
+    for path in listed(feed, folder, place.file).await? {
+        // What comes under the same name from now on is another file.
+        let own = taking.join(path.file_name().unwrap_or_default());
+        let (from, to) = (path.clone(), own.clone());
+        let claimed = move || std::fs::rename(&from, &to).map_err(|e| Error::io("move", &from, e));
+        blocking(feed, claimed).await?;
+        take_file(feed, folder, &own, place).await?;
+    }
     Ok(())
+}
+
+/// The files of a folder, with the one that was begun first.
+async fn listed(feed: &Feed, folder: &Path, begun: u64) -> Result<Vec<PathBuf>> {
+    let folder = folder.to_owned();
+    let list = move || {
+        let mut files = files(&folder)?;
+        let is_begun =
+            |path: &PathBuf| std::fs::metadata(path).is_ok_and(|is| identity(path, &is) == begun);
+        files.sort_by_cached_key(|path| !is_begun(path));
+        Ok(files)
+    };
+    blocking(feed, list).await
 }
 
 /// The files of a folder that are complete, in the order of their names.
@@ -121,25 +178,45 @@ async fn take_file(feed: &mut Feed, folder: &Path, path: &Path, place: &mut Plac
             source: name.clone(),
             positions: vec![(FILE, file), (LINE, line)],
         };
-        feed.submit(piece, origin).await?;
+        match feed.submit_until_taken(NAME, piece, origin).await {
+            Err(error) if super::is_final(&error) => {
+                return set_aside(feed, folder, path, &error).await;
+            }
+            done => done?,
+        }
         place.line = line;
     }
     tracing::info!(file = name, lines = place.line, "file taken in");
     move_to(feed, folder, "done", path).await
 }
 
-/// A file that cannot be read stops none behind it.
+/// A file that cannot be read stops none behind it; a disk that fails for a while is no reason to refuse it.
 async fn set_aside(feed: &Feed, folder: &Path, path: &Path, error: &Error) -> Result<()> {
+    if !super::is_final(error) {
+        return Err(error.clone());
+    }
     tracing::error!(file = %path.display(), %error, "file refused");
     move_to(feed, folder, "refused", path).await
 }
 
+/// Moves a file that was being taken in, under a name that none there has.
 async fn move_to(feed: &Feed, folder: &Path, below: &str, path: &Path) -> Result<()> {
     let (target, path) = (folder.join(below), path.to_owned());
-    let name = path.file_name().unwrap_or_default().to_owned();
+    let (taking, name) = (folder.join(TAKING), path.file_name().unwrap_or_default());
+    let name = name.to_string_lossy().into_owned();
     blocking(feed, move || {
         std::fs::create_dir_all(&target).map_err(|e| Error::io("create", &target, e))?;
-        std::fs::rename(&path, target.join(name)).map_err(|e| Error::io("move", &path, e))
+        let first = std::iter::once(name.clone());
+        let mut names = first.chain((2_u64..).map(|number| format!("{number}-{name}")));
+        let free = names.find(|name| !target.join(name).exists());
+        let free = target.join(free.unwrap_or(name));
+        std::fs::rename(&path, free).map_err(|e| Error::io("move", &path, e))?;
+        // After a crash it must not be there to be taken in once more.
+        for folder in [&target, &taking] {
+            let synced = SystemFiles.sync_folder(folder);
+            synced.map_err(|e| Error::io("sync", folder, e))?;
+        }
+        Ok(())
     })
     .await
 }

@@ -11,10 +11,10 @@ mod text;
 
 use crate::config::{ProducerSettings, Stdin};
 use crate::http::encoding::Form;
-use crate::producer::{Daemon, Kind, take};
+use crate::producer::{Daemon, Kind, Troubles, take};
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
-use grotto::{Error, Result};
+use grotto::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,9 @@ use tokio::task::JoinSet;
 
 /// Wait between looks at whether the store has answered.
 const UNTIL_OPEN: Duration = Duration::from_millis(50);
+
+/// Wait after a failure of the disk or the pipeline.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Starts the sources of all datasets.
 pub(crate) fn start(
@@ -45,21 +48,35 @@ pub(crate) fn start(
             pipeline: pipeline.clone(),
             default_type: kept.default_type.clone(),
             stopped: stopped.clone(),
+            troubles: Arc::clone(&kept.troubles),
         };
         if let Some(folder) = &dataset.sources.folder {
             let (daemon, name) = (Arc::clone(daemon), name.to_owned());
             let interval = move || poll_interval(&daemon, &name);
-            tasks.spawn(folder::watch(feed.clone(), folder.clone(), interval));
+            let watched = folder::watch(feed.clone(), folder.clone(), interval);
+            tasks.spawn(seen(Arc::clone(&kept.troubles), folder::NAME, watched));
         }
-        match dataset.sources.stdin {
-            Stdin::None => {}
-            Stdin::Stream => {
-                tasks.spawn(stdin::read(feed, false));
-            }
-            Stdin::Replay => {
-                tasks.spawn(stdin::read(feed, true));
-            }
-        }
+        let replay = match dataset.sources.stdin {
+            Stdin::None => continue,
+            Stdin::Stream => false,
+            Stdin::Replay => true,
+        };
+        let read = stdin::read(feed, replay);
+        tasks.spawn(seen(Arc::clone(&kept.troubles), stdin::NAME, read));
+    }
+}
+
+/// Runs a source; that it panicked is told by the readiness of its dataset.
+async fn seen(
+    troubles: Arc<Troubles>,
+    source: &'static str,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    let mut alone = JoinSet::new();
+    alone.spawn(work);
+    if let Some(Err(error)) = alone.join_next().await {
+        tracing::error!(source, %error, "a source stopped");
+        troubles.set(source, format!("it stopped until a restart: {error}"));
     }
 }
 
@@ -81,6 +98,7 @@ pub(crate) struct Feed {
     pipeline: Pipeline,
     default_type: Option<String>,
     stopped: watch::Receiver<bool>,
+    troubles: Arc<Troubles>,
 }
 
 /// Where a piece of text comes from.
@@ -118,6 +136,35 @@ impl Feed {
         }
     }
 
+    /// Submits a piece as often as it takes, unless it can never be taken in.
+    async fn submit_until_taken(
+        &mut self,
+        name: &'static str,
+        piece: Piece,
+        origin: Origin,
+    ) -> Result<()> {
+        loop {
+            let error = match self.submit(piece.clone(), origin.clone()).await {
+                Err(error) if !is_final(&error) => error,
+                done => {
+                    self.troubles.clear(name);
+                    return done;
+                }
+            };
+            self.trouble(name, &error).await?;
+        }
+    }
+
+    /// Tells what is wrong with a source and waits for its next try.
+    async fn trouble(&mut self, name: &'static str, error: &Error) -> Result<()> {
+        if *self.stopped.borrow() {
+            return Err(ending());
+        }
+        tracing::warn!(source = name, %error, "a source does not get on, and tries again");
+        self.troubles.set(name, error.message());
+        self.pause(AFTER_FAILURE).await
+    }
+
     /// Submits a piece and waits until it is durable. What is refused becomes dead letters.
     async fn submit(&mut self, piece: Piece, origin: Origin) -> Result<()> {
         let mut batch = self.pipeline.batch();
@@ -146,6 +193,11 @@ impl Feed {
         };
         ack.durable().await.map(|_| ())
     }
+}
+
+/// Whether trying again is of no use.
+fn is_final(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Invalid | ErrorKind::UserError)
 }
 
 /// Waits until the daemon ends.

@@ -9,6 +9,8 @@ use grotto::{Error, Result};
 use std::io::BufReader;
 use tokio::sync::mpsc;
 
+/// What the source is called in messages.
+pub(super) const NAME: &str = "standard input";
 /// Source that says how many lines were read, where the input begins anew at each start.
 const LINE: &str = "stdin.line";
 /// Pieces that are read ahead.
@@ -20,14 +22,24 @@ pub(super) async fn read(mut feed: Feed, replay: bool) {
     match take_all(&mut feed, replay).await {
         Ok(lines) => tracing::info!(lines, "the standard input ended"),
         Err(_) if *feed.stopped.borrow() => {}
-        Err(error) => tracing::error!(%error, "the standard input is not read any more"),
+        Err(error) => {
+            tracing::error!(%error, "the standard input is not read any more");
+            let reason = format!("it is not read any more: {}", error.message());
+            feed.troubles.set(NAME, reason);
+        }
     }
 }
 
 async fn take_all(feed: &mut Feed, replay: bool) -> Result<u64> {
     let mut line = 0;
     if replay {
-        let positions = feed.positions().await?;
+        let positions = loop {
+            match feed.positions().await {
+                Ok(positions) => break positions,
+                Err(error) => feed.trouble(NAME, &error).await?,
+            }
+        };
+        feed.troubles.clear(NAME);
         line = positions.get(LINE).copied().unwrap_or(0);
     }
     let mut pieces = start(line)?;
@@ -41,10 +53,16 @@ async fn take_all(feed: &mut Feed, replay: bool) -> Result<u64> {
         let piece = piece?;
         line += piece.lines;
         let origin = Origin {
-            source: "standard input".to_owned(),
+            source: NAME.to_owned(),
             positions: replay.then_some((LINE, line)).into_iter().collect(),
         };
-        feed.submit(piece, origin).await?;
+        if let Err(error) = feed.submit_until_taken(NAME, piece, origin).await {
+            // Those behind it may be right.
+            if !super::is_final(&error) {
+                return Err(error);
+            }
+            tracing::error!(line, %error, "lines up to this one are refused");
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Tests of text in pieces; the daemon's tests are about sources.
 
 use super::text::{File, Pieces};
-use grotto::Schema;
+use crate::producer::Troubles;
+use grotto::{ErrorKind, Schema};
 use std::io::{BufReader, Read, Write as _};
+use std::sync::Arc;
 
 /// Gives its parts one by one, as a pipe does.
 struct Parts(Vec<&'static str>);
@@ -80,4 +82,43 @@ fn files_are_read_in_the_form_that_their_names_say() {
     assert_eq!(read("a.csv.gz", &gzip, Some("City")).unwrap(), converted);
     assert!(read("a.csv", csv.as_bytes(), None).is_err(), "of no type");
     assert!(read("a.ndjson.gz", b"no gzip", None).is_err());
+}
+
+/// Fails as a disk does.
+struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::from_raw_os_error(5))
+    }
+}
+
+#[test]
+fn a_disk_that_fails_is_told_apart_from_a_file_that_is_wrong() {
+    let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }").unwrap();
+    for name in ["a.ndjson", "a.csv", "a.ndjson.gz", "a.csv.zst"] {
+        let path = std::path::Path::new(name);
+        let opened = File::of(Broken, path, &schema, Some("City"));
+        let error = opened.and_then(|mut file| file.next()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{name}: {error}");
+    }
+    for (name, text) in [("a.csv", "none\n1\n"), ("a.ndjson.gz", "no gzip")] {
+        let path = std::path::Path::new(name);
+        let opened = File::of(text.as_bytes(), path, &schema, Some("City"));
+        let error = opened.and_then(|mut file| file.next()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_panics_is_a_reason_of_its_dataset() {
+    let troubles = Arc::new(Troubles::default());
+    super::seen(Arc::clone(&troubles), "folder", async {
+        panic!("a defect")
+    })
+    .await;
+    let reasons = troubles.reasons();
+    assert!(reasons[0].starts_with("folder: it stopped"), "{reasons:?}");
+    super::seen(Arc::clone(&troubles), "standard input", async {}).await;
+    assert_eq!(troubles.reasons().len(), 1);
 }

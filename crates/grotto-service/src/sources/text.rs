@@ -5,8 +5,10 @@
 use flate2::read::MultiGzDecoder;
 use grotto::producer::CsvText;
 use grotto::{Error, Result, Schema};
+use parking_lot::Mutex;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Lines of a piece: enough that an acknowledgement for each costs little.
 const MOST_LINES: u64 = 1_000;
@@ -34,37 +36,111 @@ pub(super) struct Pieces<R> {
 }
 
 /// A file of whatever form.
-pub(super) type File = Pieces<Box<dyn BufRead + Send>>;
+pub(super) struct File {
+    pieces: Pieces<Box<dyn BufRead + Send>>,
+    failed: Failed,
+}
+
+/// What the disk last failed with.
+type Failed = Arc<Mutex<Option<String>>>;
+
+/// Notes failures of the disk: whatever reads through it tells them like text that is wrong.
+struct Noting<R> {
+    reader: R,
+    failed: Failed,
+}
+
+impl<R: Read> Read for Noting<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(into);
+        if let Err(error) = &read {
+            *self.failed.lock() = Some(error.to_string());
+        }
+        read
+    }
+}
 
 impl File {
     /// Opens a file: CSV or NDJSON, packed or not, by its name.
     ///
     /// # Errors
-    /// When it cannot be opened, or is CSV with a header that does not fit the type.
+    /// `Invalid` when it may not be read, or is CSV with a header that does not fit the type; `Unavailable` when the
+    /// disk fails.
     pub(super) fn open(path: &Path, schema: &Schema, type_name: Option<&str>) -> Result<Self> {
         let file = std::fs::File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let (name, reader): (_, Box<dyn Read + Send>) = match name.rsplit_once('.') {
-            Some((name, "gz")) => (name, Box::new(MultiGzDecoder::new(file))),
-            Some((name, "zst")) => {
-                let mut decoder =
-                    zstd::Decoder::new(file).map_err(|e| Error::io("unpack", path, e))?;
-                let limited = decoder.window_log_max(ZSTD_WINDOW_LOG);
-                limited.map_err(|e| Error::io("unpack", path, e))?;
-                (name, Box::new(decoder))
-            }
-            _ => (&*name, Box::new(file)),
-        };
-        if !(name.ends_with(".csv") || name.ends_with(".tsv")) {
-            return Ok(Self::new(Box::new(BufReader::new(reader))));
-        }
-        let named = type_name.and_then(|name| schema.find(name));
-        let type_id = named.ok_or_else(|| {
-            Error::invalid("csv: expected producer.sources.default_type, found none")
-        })?;
-        let converted = CsvText::new(reader, schema, type_id)?;
-        Ok(Self::new(Box::new(BufReader::new(converted))))
+        Self::of(file, path, schema, type_name)
     }
+
+    pub(super) fn of(
+        reader: impl Read + Send + 'static,
+        path: &Path,
+        schema: &Schema,
+        type_name: Option<&str>,
+    ) -> Result<Self> {
+        let failed = Failed::default();
+        let noting = Noting {
+            reader,
+            failed: Arc::clone(&failed),
+        };
+        let pieces = unpacked(noting, path, schema, type_name);
+        let pieces = pieces.map_err(|error| blame(error, &failed))?;
+        Ok(Self { pieces, failed })
+    }
+
+    /// As [`Pieces::next`].
+    ///
+    /// # Errors
+    /// Of those `Unavailable` when the disk failed.
+    pub(super) fn next(&mut self) -> Result<Option<Piece>> {
+        self.pieces
+            .next()
+            .map_err(|error| blame(error, &self.failed))
+    }
+
+    /// As [`Pieces::pass`].
+    ///
+    /// # Errors
+    /// Of those `Unavailable` when the disk failed.
+    pub(super) fn pass(&mut self, lines: u64) -> Result<()> {
+        self.pieces
+            .pass(lines)
+            .map_err(|error| blame(error, &self.failed))
+    }
+}
+
+/// The failure of the disk behind an error, if there was one.
+fn blame(error: Error, failed: &Failed) -> Error {
+    match &*failed.lock() {
+        Some(reason) => Error::unavailable(format!("the file cannot be read now: {reason}")),
+        None => error,
+    }
+}
+
+fn unpacked(
+    file: impl Read + Send + 'static,
+    path: &Path,
+    schema: &Schema,
+    type_name: Option<&str>,
+) -> Result<Pieces<Box<dyn BufRead + Send>>> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let broken = |e: std::io::Error| Error::invalid(format!("it does not unpack: {e}"));
+    let (name, reader): (_, Box<dyn Read + Send>) = match name.rsplit_once('.') {
+        Some((name, "gz")) => (name, Box::new(MultiGzDecoder::new(file))),
+        Some((name, "zst")) => {
+            let mut decoder = zstd::Decoder::new(file).map_err(broken)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(broken)?;
+            (name, Box::new(decoder))
+        }
+        _ => (&*name, Box::new(file)),
+    };
+    if !(name.ends_with(".csv") || name.ends_with(".tsv")) {
+        return Ok(Pieces::new(Box::new(BufReader::new(reader))));
+    }
+    let named = type_name.and_then(|name| schema.find(name));
+    let type_id = named
+        .ok_or_else(|| Error::invalid("csv: expected producer.sources.default_type, found none"))?;
+    let converted = CsvText::new(reader, schema, type_id)?;
+    Ok(Pieces::new(Box::new(BufReader::new(converted))))
 }
 
 impl<R: BufRead> Pieces<R> {

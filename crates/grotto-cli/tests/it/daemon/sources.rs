@@ -57,7 +57,7 @@ fn a_file_goes_on_where_it_was_when_the_process_ended() {
         daemon.kill();
     }
     assert!(
-        bench.path("in/a.ndjson").exists(),
+        !bench.path("in/done/a.ndjson").exists(),
         "it was taken in before the process could be killed"
     );
     // A newer record of a line that was taken in: another time, the line would win over it.
@@ -74,6 +74,82 @@ fn a_file_goes_on_where_it_was_when_the_process_ended() {
     assert_eq!(published(&bench), (0..60_000).collect::<Vec<_>>());
     let record = bench.run("get --store store --dataset items Item 0").ok();
     assert!(record.contains("by http"), "{record}");
+}
+
+#[test]
+fn a_file_that_comes_before_does_not_make_the_one_that_was_begun_begin_anew() {
+    let bench = Bench::with_schema();
+    let small = "  batching: {batch_timeout: 10ms, max_batch_size: 100}\n";
+    let with_folder = format!("{small}{FOLDER}");
+    configure(&bench, &with_folder);
+    put(&bench, "b.ndjson", &records(0..60_000));
+    let mut daemon = Daemon::start(&bench);
+    daemon.logged("published");
+    daemon.kill();
+    assert!(
+        !bench.path("in/done/b.ndjson").exists(),
+        "it was taken in before the process could be killed"
+    );
+    configure(&bench, small);
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("?wait=published", "{\"id\":0,\"name\":\"by http\"}\n");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), 0);
+    put(&bench, "a.ndjson", &records(60_000..60_001));
+    configure(&bench, &with_folder);
+    let mut daemon = Daemon::start(&bench);
+    for name in ["b.ndjson", "a.ndjson"] {
+        assert_eq!(daemon.logged("file taken in")["file"], name);
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), 0);
+    let record = bench.run("get --store store --dataset items Item 0").ok();
+    assert!(record.contains("by http"), "{record}");
+}
+
+#[test]
+fn a_file_that_comes_under_the_name_of_the_one_being_read_is_taken_in_too() {
+    let bench = Bench::with_schema();
+    configure(
+        &bench,
+        &format!("  batching: {{batch_timeout: 10ms, max_batch_size: 100}}\n{FOLDER}"),
+    );
+    put(&bench, "a.ndjson", &records(0..60_000));
+    let mut daemon = Daemon::start(&bench);
+    daemon.logged("published");
+    put(&bench, "a.ndjson", &records(60_000..60_003));
+    for lines in [60_000, 3] {
+        assert_eq!(daemon.logged("file taken in")["lines"], lines);
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), 0);
+    assert_eq!(published(&bench).len(), 60_003);
+    assert!(bench.path("in/done/a.ndjson").exists() && bench.path("in/done/2-a.ndjson").exists());
+}
+
+#[test]
+fn an_input_that_could_not_be_taken_in_for_a_while_is_gone_on_with() {
+    let bench = Bench::with_schema();
+    configure(
+        &bench,
+        "  batching: {batch_timeout: 10ms}\n  sources: {stdin: stream}\n",
+    );
+    let mut daemon = Daemon::start_with(&bench, Stdio::piped());
+    let mut input = daemon.stdin();
+    let (log, away) = (bench.path("wal/items"), bench.path("away"));
+    std::fs::rename(&log, &away).unwrap();
+    input.write_all(records(1..2).as_bytes()).unwrap();
+    daemon.logged("a source does not get on, and tries again");
+    let ready = daemon.get("/ready").json();
+    let reasons = ready["datasets"][0]["reasons"].to_string();
+    assert!(reasons.contains("standard input: "), "{ready}");
+    std::fs::rename(&away, &log).unwrap();
+    input.write_all(records(2..3).as_bytes()).unwrap();
+    drop(input);
+    daemon.logged("the standard input ended");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), 0);
+    assert_eq!(published(&bench), [1, 2]);
 }
 
 #[test]
