@@ -111,11 +111,11 @@ impl CircuitBreaker {
         let probing = Some(now.saturating_add(self.options.open_for));
         match *inner {
             Inner::Closed { .. } => Ok(()),
-            Inner::Open { until } if now < until => Err(self.refusal(until - now)),
+            Inner::Open { until } if now < until => Err(self.refusal()),
             Inner::HalfOpen {
                 probing_until: Some(until),
                 ..
-            } if now < until => Err(self.refusal(until - now)),
+            } if now < until => Err(self.refusal()),
             Inner::Open { .. } => {
                 *inner = Inner::HalfOpen {
                     successes: 0,
@@ -145,10 +145,9 @@ impl CircuitBreaker {
     }
 
     /// Says what the store failed with: that is what has to be mended.
-    fn refusal(&self, left: Duration) -> Error {
+    fn refusal(&self) -> Error {
         Error::unavailable(format!(
-            "the store failed repeatedly and is left alone for {} ms: {}",
-            left.as_millis(),
+            "the store failed repeatedly and is left alone for a while: {}",
             self.reason.lock()
         ))
     }

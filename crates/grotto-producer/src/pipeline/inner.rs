@@ -137,7 +137,7 @@ impl Inner {
     }
 
     /// Changes the condition, unless the pipeline has failed or ended for good, and says so once.
-    pub(super) fn set_condition(&self, condition: Condition, reason: Option<String>) {
+    pub(super) fn set_condition(&self, condition: Condition, reason: Option<Error>) {
         let condition = match self.phase() {
             Phase::Running => condition,
             // It goes on publishing, or trying to.
@@ -150,7 +150,7 @@ impl Inner {
         }
         let dataset = &self.name;
         match reason {
-            Some(reason) => tracing::warn!(dataset, %condition, reason, "the pipeline changed"),
+            Some(reason) => tracing::warn!(dataset, %condition, %reason, "the pipeline changed"),
             None => tracing::info!(dataset, %condition, "the pipeline changed"),
         }
     }
@@ -164,8 +164,8 @@ impl Inner {
 
     pub(super) fn not_open(&self) -> Error {
         let reason = self.state.lock().reason.clone();
-        let reason = reason.unwrap_or_else(|| "the dataset is being opened".to_owned());
-        Error::unavailable(reason)
+        let reason = reason.map(|error| error.to_string());
+        Error::unavailable(reason.unwrap_or_else(|| "the dataset is being opened".to_owned()))
     }
 
     pub(super) async fn published(&self, number: u64) -> Result<u64> {
@@ -225,7 +225,7 @@ impl Inner {
             reasons: state
                 .reason
                 .iter()
-                .cloned()
+                .map(ToString::to_string)
                 .chain(not_taking.clone())
                 .collect(),
             takes_in: not_taking.is_none()

@@ -123,7 +123,7 @@ impl Inner {
     fn failed_once(&self, error: &Error) {
         self.metrics.write_failures.inc();
         self.state.lock().failures += 1;
-        self.set_condition(Condition::Degraded, Some(error.to_string()));
+        self.set_condition(Condition::Degraded, Some(error.clone()));
     }
 
     /// Waits after a failure, the longer the more there were.

@@ -81,7 +81,7 @@ pub struct PipelineStatus {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) condition: Condition,
-    pub(super) reason: Option<String>,
+    pub(super) reason: Option<Error>,
     pub(super) since_ms: u64,
     pub(super) failures: u32,
     pub(super) published_ms: Option<u64>,
@@ -103,25 +103,40 @@ impl State {
 
     /// Nothing is done any more; the first error stays.
     pub(super) fn fail(&mut self, error: &Error, now_ms: u64) {
-        self.set(Condition::Failed, Some(error.to_string()), now_ms);
+        self.set(Condition::Failed, Some(error.clone()), now_ms);
         self.failure.get_or_insert_with(|| error.clone());
     }
 
     /// Changes the condition, unless it failed; whether that says anything new.
-    pub(super) fn set(
-        &mut self,
-        condition: Condition,
-        reason: Option<String>,
-        now_ms: u64,
-    ) -> bool {
+    pub(super) fn set(&mut self, condition: Condition, reason: Option<Error>, now_ms: u64) -> bool {
         if self.failure.is_some() {
             return false;
         }
-        let news = self.condition != condition || self.reason != reason;
+        // Messages name objects and times, which differ at every try.
+        let kind = |reason: &Option<Error>| reason.as_ref().map(Error::kind);
+        let news = self.condition != condition || kind(&self.reason) != kind(&reason);
         if self.condition != condition {
             self.since_ms = now_ms;
         }
         (self.condition, self.reason) = (condition, reason);
         news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_in_other_words_is_no_news() {
+        let mut state = State::new(0);
+        let down = |what: &str| Some(Error::unavailable(what));
+        assert!(state.set(Condition::Degraded, down("blob a"), 1));
+        assert!(!state.set(Condition::Degraded, down("blob b"), 2));
+        assert_eq!(state.reason.as_ref().map(Error::message), Some("blob b"));
+        assert!(state.set(Condition::Degraded, Some(Error::invalid("refused")), 3));
+        assert!(state.set(Condition::Running, None, 4));
+        state.fail(&Error::invalid("for good"), 5);
+        assert!(!state.set(Condition::Running, None, 6));
     }
 }
