@@ -7,7 +7,7 @@ use super::answer::Refusal;
 use crate::config::Token;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use grotto::engine::env::Env;
@@ -89,6 +89,13 @@ impl Guard {
     }
 
     fn admits(&self, path: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+        // Browsers name the page behind a request that changes something, and send it whatever page that is: anybody's
+        // page could empty a dataset of the host that it is looked at on.
+        if headers.contains_key(ORIGIN) {
+            let message =
+                "a page in a browser asks for this, by its header `Origin`: pages are not answered";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
+        }
         let Some(token) = self.token.as_ref().filter(|_| !self.open.contains(&path)) else {
             return Ok(());
         };

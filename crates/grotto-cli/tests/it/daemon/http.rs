@@ -306,3 +306,17 @@ fn without_a_log_an_answer_comes_once_the_records_are_published() {
     assert!(!bench.path("wal").exists());
     assert_eq!(published(&bench), [0, 1]);
 }
+
+#[test]
+fn a_page_in_a_browser_changes_nothing() {
+    let bench = Bench::with_schema();
+    configure(&bench, "");
+    let daemon = Daemon::start(&bench);
+    daemon.accepted("?wait=published", &records(1..3));
+    let cycle = "/v1/datasets/items/cycle?allow_empty=true";
+    for origin in ["origin: http://evil.example", "origin: null"] {
+        let told = daemon.ask("POST", cycle, &[origin], b"");
+        assert_eq!(told.refused(403).0, "forbidden");
+    }
+    assert_eq!(published(&bench), [1, 2]);
+}
