@@ -233,7 +233,7 @@ fn a_store_that_cannot_be_written_is_refused() {
     let publish = "publish --dataset items --schema item.schema --input input.ndjson --store";
     let complaint = bench.run(&format!("{publish} file")).refused(2);
     assert!(
-        complaint.starts_with("error: cannot create store folder file: "),
+        complaint.starts_with("error: store file: expected a folder, found a file"),
         "{complaint}"
     );
     let complaint = bench.run(&format!("{publish} file/below")).refused(2);

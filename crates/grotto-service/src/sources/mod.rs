@@ -160,8 +160,9 @@ impl Feed {
         if *self.stopped.borrow() {
             return Err(ending());
         }
-        tracing::warn!(source = name, %error, "a source does not get on, and tries again");
+        // First: who reads the log may ask at once.
         self.troubles.set(name, error.message());
+        tracing::warn!(source = name, %error, "a source does not get on, and tries again");
         self.pause(AFTER_FAILURE).await
     }
 
