@@ -14,6 +14,7 @@ mod clock;
 mod files;
 mod random;
 mod runtime;
+mod signature;
 mod threads;
 mod wait;
 
@@ -22,6 +23,7 @@ pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use files::{FileLock, FileMark, FileSystem, Locked, Mapped};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use runtime::{NoRuntime, check_runtime};
+pub use signature::{holder, sign};
 pub use threads::{MOST_THREADS, default_threads};
 pub use wait::{Elapsed, Stopped, Work};
 

@@ -9,11 +9,11 @@ pub(crate) use access::Access;
 pub use access::is_state_mode;
 
 use folder::{Folder, Purpose};
-use grotto_env::{FileLock, FileMark, FileSystem, Locked, Mapped};
+use grotto_env::{FileLock, FileMark, FileSystem, Locked, Mapped, holder, sign};
 use parking_lot::Mutex;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -214,22 +214,6 @@ fn mark_of(found: &Metadata) -> FileMark {
         written_ns: nanos(found.mtime(), found.mtime_nsec()),
         changed_ns: nanos(found.ctime(), found.ctime_nsec()),
         length: found.len(),
-    }
-}
-
-/// Only for people who wonder who holds a lock: a disk that is full keeps nobody from serving.
-fn sign(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    writeln!(file, "{}", std::process::id())
-}
-
-fn holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file.take(32).read_to_string(&mut text);
-    match read.map(|_| text.trim().parse::<u32>()) {
-        Ok(Ok(pid)) => format!("process {pid}"),
-        _ => "another process".to_owned(),
     }
 }
 

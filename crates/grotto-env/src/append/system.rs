@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::{AppendFile, AppendFiles};
+use crate::signature::{holder, sign};
 use crate::{FileLock, Locked};
 
 /// The file system of this host. Files and folders are made for their owner alone.
@@ -144,21 +145,6 @@ fn sync_parent(folder: &Path) -> io::Result<()> {
     match host::sync_folder(folder) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
         synced => synced,
-    }
-}
-
-fn sign(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    writeln!(file, "{}", std::process::id())
-}
-
-fn holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file.take(32).read_to_string(&mut text);
-    match read.map(|_| text.trim().parse::<u32>()) {
-        Ok(Ok(pid)) => format!("process {pid}"),
-        _ => "another process".to_owned(),
     }
 }
 

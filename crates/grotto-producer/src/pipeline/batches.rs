@@ -187,7 +187,6 @@ impl Inner {
             entries,
             source: self.source.clone(),
             commit_position: self.log_is_long(),
-            unwritten: self.unwritten.lock().clone(),
             buried: of_batch
                 .map(|(name, error)| (*name, error.clone()))
                 .collect(),
@@ -222,7 +221,6 @@ impl Inner {
         batched: &Batched,
         published: Option<&Published>,
     ) {
-        self.note_positions(batched, published);
         self.note_committed(producer).await;
         if let Some(last) = batched.entries.last() {
             // Also where nothing changed, so that no version was needed.
@@ -238,17 +236,6 @@ impl Inner {
             self.metrics.flush.observe(took.as_secs_f64());
         }
         self.recovered();
-    }
-
-    /// Keeps positions of sources that no version has yet.
-    fn note_positions(&self, batched: &Batched, published: Option<&Published>) {
-        let mut unwritten = self.unwritten.lock();
-        if published.is_some() {
-            return unwritten.clear();
-        }
-        for queued in &batched.entries {
-            unwritten.extend(queued.entry.positions.clone());
-        }
     }
 
     fn forget(&self, through: u64, version: u64) {

@@ -21,7 +21,6 @@ use grotto_env::Env;
 use grotto_state::Admission;
 use grotto_store::{BreakerState, Store};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -89,8 +88,6 @@ pub(super) struct Inner {
     pub(super) buried: Mutex<Buried>,
     /// Keys of submissions, where no log remembers them.
     pub(super) recent: Mutex<Recent>,
-    /// Positions of entries that changed nothing and were worth no version before the first one.
-    pub(super) unwritten: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Inner {

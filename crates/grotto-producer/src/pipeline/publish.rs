@@ -209,7 +209,6 @@ impl Inner {
             ));
         }
         self.committed.fetch_max(committed, Ordering::AcqRel);
-        self.unwritten.lock().clear();
         self.queue.lock().begin(committed, last);
         self.progress.lock().begin(committed, producer.version());
         self.opened()

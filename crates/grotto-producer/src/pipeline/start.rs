@@ -116,7 +116,6 @@ impl PipelineBuilder {
             producer: Mutex::new(None),
             committed: AtomicU64::new(0),
             buried: Mutex::default(),
-            unwritten: Mutex::default(),
             recent: Mutex::default(),
             env,
         });

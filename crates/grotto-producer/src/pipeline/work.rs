@@ -29,8 +29,6 @@ pub(super) struct Batched {
     pub(super) source: Option<Arc<str>>,
     /// Whether the number has to be committed even if nothing changes.
     pub(super) commit_position: bool,
-    /// Positions of earlier entries that no version has.
-    pub(super) unwritten: BTreeMap<String, u64>,
     /// What of the entries is a dead letter already.
     pub(super) buried: Buried,
     /// What its types are numbers of.
@@ -167,7 +165,7 @@ impl Attempt<'_> {
         moved |= self.batch.entries.iter().any(is_rejected);
         let entries = self.batch.entries.iter();
         let positions = entries.flat_map(|queued| &queued.entry.positions);
-        for (source, position) in self.batch.unwritten.iter().chain(positions) {
+        for (source, position) in positions {
             cycle.set_position(source, *position);
             moved = true;
         }

@@ -7,7 +7,7 @@
 mod postgres;
 mod redis;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 use grotto::engine::env::SystemClock;
 use grotto_bench::ingest::{Load, rates};
@@ -76,6 +76,23 @@ fn main() -> Result<()> {
     }
     print_table(&all);
     Ok(())
+}
+
+/// Runs the senders of a load beside each other.
+fn in_parallel(load: Load, send: impl Fn(u64) -> Result<()> + Sync) -> Result<()> {
+    std::thread::scope(|scope| {
+        let send = &send;
+        let senders: Vec<_> = (0..load.senders)
+            .map(|sender| scope.spawn(move || send(sender)))
+            .collect();
+        for sender in senders {
+            match sender.join() {
+                Ok(sent) => sent?,
+                Err(_) => bail!("a sender panicked"),
+            }
+        }
+        Ok(())
+    })
 }
 
 #[allow(clippy::print_stdout, reason = "the table is what the program is for")]

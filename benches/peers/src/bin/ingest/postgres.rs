@@ -2,7 +2,7 @@
 //!
 //! Owns: starting a cluster of its own, and feeding `psql`. Never: tunes it.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use grotto::engine::env::{Clock, SystemClock};
 use grotto_bench::ingest::Load;
 use grotto_bench::workload::Workload;
@@ -84,21 +84,7 @@ pub(crate) fn rate(clock: &SystemClock, folder: &Path, load: Load) -> Result<f64
     let _cluster = Cluster::start(place.path())?;
     run(psql(place.path()).args(["-c", TABLE]))?;
     let begin = clock.monotonic();
-    std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..load.senders)
-            .map(|sender| {
-                let place = place.path();
-                scope.spawn(move || send(place, load, sender))
-            })
-            .collect();
-        for sender in senders {
-            match sender.join() {
-                Ok(sent) => sent?,
-                Err(_) => bail!("a sender panicked"),
-            }
-        }
-        Ok(())
-    })?;
+    super::in_parallel(load, |sender| send(place.path(), load, sender))?;
     Ok(load.records as f64 / (clock.monotonic() - begin).as_secs_f64())
 }
 

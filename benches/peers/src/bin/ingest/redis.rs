@@ -51,21 +51,7 @@ pub(crate) fn rate(clock: &SystemClock, folder: &Path, load: Load) -> Result<f64
     let _server = Server(child.context("redis-server: install the Debian package")?);
     connect(&socket)?;
     let begin = clock.monotonic();
-    std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..load.senders)
-            .map(|sender| {
-                let socket = &socket;
-                scope.spawn(move || send(socket, load, sender))
-            })
-            .collect();
-        for sender in senders {
-            match sender.join() {
-                Ok(sent) => sent?,
-                Err(_) => bail!("a sender panicked"),
-            }
-        }
-        Ok(())
-    })?;
+    super::in_parallel(load, |sender| send(&socket, load, sender))?;
     Ok(load.records as f64 / (clock.monotonic() - begin).as_secs_f64())
 }
 

@@ -285,3 +285,20 @@ async fn keys_are_remembered_without_a_log_too() {
     let letters = pipeline.dead_letters().unwrap().list(0, 9).unwrap();
     assert_eq!(letters.len(), 1, "a repeated submission writes no letters");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_position_before_the_first_record_is_part_of_a_full_state_that_comes_first() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    let mut nothing = pipeline.batch();
+    nothing.delete_from("City", 1_i64).unwrap();
+    nothing.set_position("file:a", 42);
+    let mut ack = pipeline.submit(nothing).await.unwrap();
+    ack.published().await.unwrap();
+    let full = |cycle: &mut grotto_producer::FullCycle| {
+        Ok(cycle.add_json("City", r#"{"id":1,"name":"Bern"}"#, 1)?)
+    };
+    pipeline.run_full(full).await.unwrap().unwrap();
+    let positions = pipeline.producer().unwrap().positions();
+    assert_eq!(positions.get("file:a"), Some(&42));
+}
