@@ -31,7 +31,7 @@ impl DeadLetters {
         })
     }
 
-    /// Damaged lines go with the last letter of their file, or with all.
+    /// Damaged lines go with the first letter that is removed from their file, or with all.
     fn remove_where(&self, all: bool, is_removed: impl Fn(&DeadLetter) -> bool) -> Result<u64> {
         let mut state = self.state.lock();
         state.check_open()?;

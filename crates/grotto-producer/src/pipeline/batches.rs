@@ -199,8 +199,9 @@ impl Inner {
     fn log_is_long(&self) -> bool {
         let of = |wal: Arc<Wal>| {
             let options = wal.options();
-            let half = options.max_bytes / 2;
-            wal.bytes() > half.min(options.segment_bytes.saturating_mul(2))
+            // An entry may take half of the budget, and a segment begins with keys.
+            let quarter = options.max_bytes / 4;
+            wal.bytes() > quarter.min(options.segment_bytes.saturating_mul(2))
         };
         self.wal().is_some_and(of)
     }
@@ -266,7 +267,7 @@ impl Inner {
     }
 
     /// Gives the disk back what is committed.
-    async fn release(&self, committed: u64) {
+    pub(super) async fn release(&self, committed: u64) {
         let Some(wal) = self.wal() else {
             return;
         };

@@ -81,9 +81,9 @@ impl Inner {
     /// have room in memory.
     fn group_bytes(&self) -> Option<usize> {
         match self.wal() {
+            // Also where there is none: what is released makes room only when something is appended.
             Some(wal) => {
-                let room = usize::try_from(wal.room()).unwrap_or(usize::MAX);
-                (room > 0).then_some(GROUP_BYTES.min(room))
+                Some(usize::try_from(wal.room()).map_or(GROUP_BYTES, |room| GROUP_BYTES.min(room)))
             }
             None => {
                 let batching = self.options.lock().batching;
@@ -98,6 +98,11 @@ impl Inner {
         let freed = self.room_freed.notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
+        if let Err(error) = self.settle().await {
+            let repeated = Vec::new();
+            let fresh = submissions;
+            return self.refuse(Group { fresh, repeated }, &error);
+        }
         let mut group = self.sort(submissions);
         let letters = take_letters(&mut group.fresh);
         let entries: Vec<Arc<WalEntry>> =
@@ -121,6 +126,17 @@ impl Inner {
         }
     }
 
+    /// Makes sure of what an earlier process wrote last: until then its keys are not known.
+    async fn settle(&self) -> Result<()> {
+        let Some(wal) = self.wal().filter(|wal| wal.is_unsettled()) else {
+            return Ok(());
+        };
+        let settled = self.env.blocking(move || wal.settle_now()).await;
+        settled
+            .map_err(|error| Error::internal(format!("the log stopped: {error}")))?
+            .map(|_| ())
+    }
+
     /// The log is full: all who were to go into it wait until something of it is published.
     async fn wait_for_room(&self, group: Group, freed: Pin<&mut Notified<'_>>) {
         let repeated = group.repeated.into_iter().map(|(submission, _)| submission);
@@ -128,8 +144,6 @@ impl Inner {
             .lock()
             .put_in_front(group.fresh.into_iter().chain(repeated));
         self.log_is_full.store(true, Ordering::Release);
-        // Positions may have to be committed before the log can be cut.
-        self.queue_filled.notify_one();
         tokio::select! {
             biased;
             () = self.reached(Phase::Ended) => {}

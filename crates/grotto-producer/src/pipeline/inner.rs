@@ -84,6 +84,8 @@ pub(super) struct Inner {
     pub(super) producer: Mutex<Option<Producer>>,
     /// The last entry whose number a log entry names.
     pub(super) committed: AtomicU64,
+    /// The last entry that the log had when it was opened, until publishing begins.
+    pub(super) began_at: Mutex<Option<u64>>,
     /// What became a dead letter and is behind what is published: it stays one, whatever the next try could do.
     pub(super) buried: Mutex<Buried>,
     /// Keys of submissions, where no log remembers them.

@@ -6,7 +6,6 @@
 use super::Condition;
 use super::inner::{Inner, Phase};
 use super::queue::{Due, Queued, Refill};
-use crate::cycle::IncrementalCycle;
 use crate::{AnyError, Error, ErrorKind, FullCycle, Producer, Published, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,8 +28,6 @@ pub(super) enum Command {
 pub(super) enum Next {
     /// To publish a batch.
     Batch,
-    /// To commit how far the log was read, so that it can be cut.
-    Position,
     /// Nothing: all is published, and nothing more comes.
     Drained,
 }
@@ -155,7 +152,6 @@ impl Inner {
                 Some(command) = commands.recv() => self.obey(producer, command).await,
                 next = self.when_due() => match next {
                     Ok(Next::Batch) => self.publish_batch(producer, Some(commands)).await,
-                    Ok(Next::Position) => self.publish_position(producer).await,
                     Ok(Next::Drained) => return Ok(Ended::Done),
                     // A log that lacks what was acknowledged is for a person to look at.
                     Err(error) if error.kind() == ErrorKind::Corrupt => return Err(error),
@@ -198,11 +194,13 @@ impl Inner {
             .await;
         settled.map_err(|error| Error::internal(format!("the log stopped: {error}")))??;
         let (committed, last) = (self.committed_by(producer), wal.last());
-        if committed > last {
+        // Nothing that this process took in is committed before it publishes for the first time.
+        let end = self.began_at.lock().take().unwrap_or(last);
+        if committed > end {
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 format!(
-                    "the write-ahead log ends with entry {last}, and version {} has its entries up to {committed}: \
+                    "the write-ahead log ended with entry {end}, and version {} has its entries up to {committed}: \
                      it is older than the dataset; move its folder away to begin a new one",
                     producer.version()
                 ),
@@ -211,6 +209,8 @@ impl Inner {
         self.committed.fetch_max(committed, Ordering::AcqRel);
         self.queue.lock().begin(committed, last);
         self.progress.lock().begin(committed, producer.version());
+        // The process before may have ended between a commit and this.
+        self.release(committed).await;
         self.opened()
     }
 
@@ -270,7 +270,6 @@ impl Inner {
         match due {
             Due::Now => Ok(Next::Batch),
             Due::Never if draining && self.is_drained() => Ok(Next::Drained),
-            Due::Never if self.is_held_up(through) => Ok(Next::Position),
             Due::Never => Err(None),
             Due::At(time) => {
                 let now = self.env.clock.monotonic();
@@ -278,25 +277,6 @@ impl Inner {
                 left.map_or(Ok(Next::Batch), |left| Err(Some(left)))
             }
         }
-    }
-
-    /// Whether the log is full of entries that changed nothing.
-    fn is_held_up(&self, through: u64) -> bool {
-        self.log_is_full.load(Ordering::Acquire) && self.committed.load(Ordering::Acquire) < through
-    }
-
-    /// Commits how far the log was read.
-    async fn publish_position(&self, producer: &Producer) -> Result<()> {
-        let through = self.progress.lock().through();
-        if let Some(source) = self.source.clone() {
-            let fill = move |cycle: &mut IncrementalCycle| {
-                cycle.set_position(&source, through);
-                Ok(())
-            };
-            producer.run_incremental(fill).await?;
-        }
-        self.note_committed(producer).await;
-        Ok(())
     }
 
     fn is_drained(&self) -> bool {

@@ -10,7 +10,7 @@ use super::{Pipeline, PipelineOptions};
 use super::{limiter::Limiter, metrics::PipelineMetrics, status::State};
 use crate::builder::ProducerBuilder;
 use crate::dead_letter::{DeadLetterOptions, DeadLetters};
-use crate::wal::Wal;
+use crate::wal::{Recovery, Wal};
 use crate::{Error, ErrorKind, Result};
 use grotto_env::{AppendFiles, SystemFiles};
 use grotto_format::Schema;
@@ -86,7 +86,7 @@ impl PipelineBuilder {
         let schema = Arc::new(self.builder.take_schema()?);
         self.builder = self.builder.schema(Schema::clone(&schema));
         let env = self.builder.store.env().clone();
-        let (wal, oldest, dead_letters) = self.open_files(&schema).await?;
+        let (wal, recovery, dead_letters) = self.open_files(&schema).await?;
         let (commands, to_obey) = mpsc::unbounded_channel();
         let clock = Arc::clone(&env.clock);
         let inner = Arc::new(Inner {
@@ -115,13 +115,14 @@ impl PipelineBuilder {
             state: Mutex::new(State::new(env.clock.wall_ms())),
             producer: Mutex::new(None),
             committed: AtomicU64::new(0),
+            began_at: Mutex::new(recovery.as_ref().map(|recovery| recovery.last)),
             buried: Mutex::default(),
             recent: Mutex::default(),
             env,
         });
         if let Some(wal) = inner.wal() {
             // Known before the store is: what is appended from now on comes behind it.
-            let oldest = oldest.max(1) - 1;
+            let oldest = recovery.map_or(1, |recovery| recovery.oldest).max(1) - 1;
             inner.queue.lock().begin(oldest.min(wal.last()), wal.last());
         }
         inner.start_tasks(to_obey);
@@ -134,25 +135,25 @@ impl PipelineBuilder {
     async fn open_files(
         &self,
         schema: &Arc<Schema>,
-    ) -> Result<(Option<Arc<Wal>>, u64, Option<Arc<DeadLetters>>)> {
+    ) -> Result<(Option<Arc<Wal>>, Option<Recovery>, Option<Arc<DeadLetters>>)> {
         let env = self.builder.store.env().clone();
         let (files, schema) = (Arc::clone(&self.files), Arc::clone(schema));
         let (folder, options) = (self.options.wal_dir.clone(), self.options.wal.clone());
         let (letters, random) = (self.dead_letters.clone(), Arc::clone(&env.random));
         let open = move || -> Result<_> {
-            let (wal, oldest) = match folder {
+            let (wal, recovery) = match folder {
                 Some(folder) => {
                     let nonce = || random.nonce();
                     let (wal, recovery) =
                         Wal::open(Arc::clone(&files), &folder, &schema, options, nonce)?;
                     tracing::info!(?recovery, folder = %folder.display(), "write-ahead log opened");
-                    (Some(Arc::new(wal)), recovery.oldest)
+                    (Some(Arc::new(wal)), Some(recovery))
                 }
-                None => (None, 0),
+                None => (None, None),
             };
             let letters =
                 letters.map(|(folder, options)| DeadLetters::open(files, &folder, options));
-            Ok((wal, oldest, letters.transpose()?.map(Arc::new)))
+            Ok((wal, recovery, letters.transpose()?.map(Arc::new)))
         };
         let opened = env.blocking(open).await;
         opened.map_err(|e| Error::internal(format!("opening the write-ahead log stopped: {e}")))?

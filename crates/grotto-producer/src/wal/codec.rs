@@ -12,6 +12,7 @@ use bincode::error::{DecodeError, EncodeError};
 
 use super::entry::{WalChange, WalEntry};
 use super::frame::MAX_FRAME;
+use super::keys::MAX_REMEMBERED;
 
 /// Longest idempotency key in bytes.
 pub const MAX_KEY: usize = 255;
@@ -44,6 +45,8 @@ pub(super) enum BadEntry {
     Decode(#[from] DecodeError),
     #[error("expected the end of an entry, found {0} more bytes")]
     Rest(usize),
+    #[error("expected at most {MAX_REMEMBERED} remembered keys")]
+    Keys,
 }
 
 /// Says what is wrong with an entry under a schema of so many types.
@@ -135,6 +138,9 @@ pub(super) fn decode_keys(mut payload: &[u8]) -> Result<Vec<(String, u64)>, BadE
     let mut keys = Vec::new();
     while !payload.is_empty() {
         let (key, used): ((String, u64), usize) = bincode::decode_from_slice(payload, HEAD)?;
+        if keys.len() == MAX_REMEMBERED {
+            return Err(BadEntry::Keys);
+        }
         keys.push(key);
         payload = payload.get(used..).unwrap_or_default();
     }

@@ -11,6 +11,8 @@ pub(super) const MAX_REMEMBERED: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct Keys {
     most: usize,
+    /// Most bytes that all of them take when they are written.
+    most_bytes: u64,
     /// Oldest first. A key that came again is in here twice; the number tells which of the two counts.
     order: VecDeque<(Arc<str>, u64)>,
     entries: HashMap<Arc<str>, u64>,
@@ -22,9 +24,10 @@ pub(super) struct Keys {
 const AROUND: u64 = 12;
 
 impl Keys {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, most_bytes: u64) -> Self {
         Self {
             most: most.min(MAX_REMEMBERED),
+            most_bytes,
             order: VecDeque::new(),
             entries: HashMap::new(),
             text: 0,
@@ -40,7 +43,7 @@ impl Keys {
         self.entries.insert(Arc::clone(&key), number);
         self.text += key.len() as u64;
         self.order.push_back((key, number));
-        while self.order.len() > self.most {
+        while self.order.len() > self.most || self.bytes() > self.most_bytes {
             let Some((key, number)) = self.order.pop_front() else {
                 return;
             };

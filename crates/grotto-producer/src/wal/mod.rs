@@ -87,6 +87,11 @@ impl Wal {
         &self.options
     }
 
+    /// Whether the last group of an earlier process has yet to be made durable.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.index.lock().is_unsettled
+    }
+
     /// Says what is wrong with an entry that the log could never take.
     ///
     /// # Errors

@@ -216,7 +216,8 @@ fn index_of(
         segments: Default::default(),
         last: 0,
         released: 0,
-        keys: Keys::new(options.remembered_keys),
+        // Each segment begins with them: they must leave room for entries.
+        keys: Keys::new(options.remembered_keys, options.max_bytes / 16),
         failed: None,
         is_unsettled,
     };

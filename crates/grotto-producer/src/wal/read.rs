@@ -94,8 +94,11 @@ impl Wal {
         }
     }
 
-    /// Copies the last group of an earlier process, if that is not done yet.
-    fn settle_now(&self) -> Result<bool> {
+    /// Copies the last group of an earlier process, if that is not done yet: its keys are known from then on.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk does not take it.
+    pub(crate) fn settle_now(&self) -> Result<bool> {
         if !self.index.lock().is_unsettled {
             return Ok(false);
         }

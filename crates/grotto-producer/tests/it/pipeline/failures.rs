@@ -255,7 +255,7 @@ async fn a_log_that_ends_before_the_dataset_stops_the_pipeline_and_says_so() {
     until_is(&pipeline, Condition::Failed).await;
     let reason = pipeline.status().reasons.concat();
     assert!(
-        reason.contains("ends with entry 1") && reason.contains("up to 2"),
+        reason.contains("ended with entry 1") && reason.contains("up to 2"),
         "{reason}"
     );
 }
@@ -357,4 +357,67 @@ async fn a_store_whose_sync_failed_is_opened_again() {
     let state = pipeline.producer().unwrap().state();
     assert_eq!(crate::kit::names(&state).len(), 2);
     pipeline.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_lost_its_end_stops_the_pipeline_however_much_comes_in_first() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    put(&pipeline, 1, "Bern").await.published().await.unwrap();
+    pipeline.shutdown().await;
+    drop(pipeline);
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&bench.folder.path().join("wal"), &copy.path().join("wal"));
+    let pipeline = bench.start_again().await;
+    put(&pipeline, 2, "Basel").await.published().await.unwrap();
+    pipeline.shutdown().await;
+    drop(pipeline);
+    let other = Bench {
+        store: bench.store,
+        folder: copy,
+    };
+    other.store.cause(Trouble::Fails, "");
+    let pipeline = other.start(other.options()).await;
+    // With numbers that the dataset has seen already.
+    let mut acks = Vec::new();
+    for id in 10..15 {
+        acks.push(put(&pipeline, id, "x").await);
+    }
+    other.store.heal();
+    until_is(&pipeline, Condition::Failed).await;
+    for ack in &mut acks {
+        assert_eq!(
+            ack.published().await.unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_what_could_not_be_made_sure_of_at_the_start_is_known() {
+    let files = grotto_env::ForgetfulFiles::new(1);
+    let bench = Bench::new();
+    let start = || {
+        let builder = bench.builder(SCHEMA, bench.options());
+        builder.files(std::sync::Arc::new(files.clone())).start()
+    };
+    let keyed = |pipeline: &grotto_producer::Pipeline, name| {
+        let mut batch = city(pipeline, 1, name);
+        batch.set_key("k").unwrap();
+        batch
+    };
+    bench.store.cause(Trouble::Fails, "");
+    let pipeline = start().await.unwrap();
+    let mut ack = pipeline.submit(keyed(&pipeline, "Bern")).await.unwrap();
+    ack.durable().await.unwrap();
+    drop((pipeline, ack));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    files.restart();
+    // A disk that is full when it starts.
+    files.set_capacity(Some(0));
+    let pipeline = start().await.unwrap();
+    files.set_capacity(None);
+    let mut again = pipeline.submit(keyed(&pipeline, "Basel")).await.unwrap();
+    again.durable().await.unwrap();
+    assert!(again.is_repeated());
 }

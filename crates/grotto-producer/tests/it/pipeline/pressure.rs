@@ -197,3 +197,42 @@ async fn what_changes_nothing_does_not_fill_the_log() {
         pipeline.flush().await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_full_of_what_is_published_is_cut_at_the_start() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    for id in 0..100 {
+        put(&pipeline, id, "x").await;
+    }
+    pipeline.flush().await.unwrap();
+    pipeline.shutdown().await;
+    drop(pipeline);
+    let mut options = bench.options();
+    // Less than it has.
+    options.wal.segment_bytes = 1_000;
+    options.wal.max_bytes = 4_000;
+    let pipeline = bench.start(options).await;
+    put(&pipeline, 1, "Bern").await.published().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_remembered_leave_room_for_entries() {
+    let bench = Bench::new();
+    let mut options = bench.options();
+    options.wal.segment_bytes = 16_000;
+    options.wal.max_bytes = 64_000;
+    let pipeline = bench.start(options).await;
+    for id in 0..3_000 {
+        let mut batch = city(&pipeline, id % 7, &format!("turn {id}"));
+        batch.set_key(&format!("{id:036}")).unwrap();
+        pipeline
+            .submit(batch)
+            .await
+            .unwrap()
+            .durable()
+            .await
+            .unwrap();
+    }
+    pipeline.flush().await.unwrap();
+}

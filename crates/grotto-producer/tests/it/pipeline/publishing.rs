@@ -200,3 +200,44 @@ async fn versions_are_told_to_subscribers() {
     let published: Arc<_> = versions.recv().await.unwrap();
     assert_eq!((published.version, published.records), (1, 1));
 }
+
+/// Refuses a version once.
+struct Moody(std::sync::atomic::AtomicU64);
+
+impl Validator for Moody {
+    fn name(&self) -> &str {
+        "moody"
+    }
+
+    fn validate(&self, candidate: &Candidate<'_>) -> Result<(), AnyError> {
+        let once = self.0.swap(0, std::sync::atomic::Ordering::Relaxed);
+        match candidate.after.version() == once {
+            true => Err("not yet".into()),
+            false => {
+                self.0.store(once, std::sync::atomic::Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_while_the_last_batch_was_uploaded_is_not_passed_over() {
+    let bench = Bench::new();
+    let store = bench.store.store().with_env(grotto_env::Env::simulated(1));
+    let builder = grotto_producer::Producer::builder("cities", store)
+        .schema(grotto_format::Schema::parse(crate::kit::SCHEMA).unwrap())
+        .inline_blobs(0)
+        .validator(Moody(2.into()));
+    let pipeline = builder.pipeline(bench.options()).start().await.unwrap();
+    bench.store.cause(Trouble::Waits, "/delta/");
+    put(&pipeline, 1, "Bern").await;
+    bench.store.met.acquire().await.unwrap().forget();
+    let mut second = put(&pipeline, 2, "Basel").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.store.heal();
+    bench.store.go_on.add_permits(1);
+    put(&pipeline, 3, "Chur").await.published().await.unwrap();
+    second.published().await.unwrap();
+    assert_eq!(bench.published().await.len(), 3);
+}
