@@ -26,6 +26,8 @@ pub(super) const NAME: &str = "folder";
 const TAKING: &str = ".taking";
 /// File in it that a process locks which takes files in.
 const LOCK: &str = ".lock";
+/// Longest name of a file in bytes, on all file systems in use.
+const LONGEST_NAME: usize = 255;
 
 /// How far the file was read that was begun last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,21 +90,24 @@ async fn begin(
 }
 
 /// Takes in the file that was being taken in, then the others: a name that comes before its name does not make it
-/// begin anew.
+/// begin anew. A file that cannot be moved stops none behind it.
 async fn take_all(feed: &mut Feed, folder: &Path, place: &mut Place) -> Result<()> {
     let taking = folder.join(TAKING);
     for path in listed(feed, &taking, place.file).await? {
         take_file(feed, folder, &path, place).await?;
     }
+    let mut first = Ok(());
     for path in listed(feed, folder, place.file).await? {
         // What comes under the same name from now on is another file.
         let own = taking.join(path.file_name().unwrap_or_default());
         let (from, to) = (path.clone(), own.clone());
         let claimed = move || std::fs::rename(&from, &to).map_err(|e| Error::io("move", &from, e));
-        blocking(feed, claimed).await?;
-        take_file(feed, folder, &own, place).await?;
+        match blocking(feed, claimed).await {
+            Ok(()) => take_file(feed, folder, &own, place).await?,
+            Err(error) => first = first.and(Err(error)),
+        }
     }
-    Ok(())
+    first
 }
 
 /// The files of a folder, with the one that was begun first.
@@ -206,10 +211,11 @@ async fn move_to(feed: &Feed, folder: &Path, below: &str, path: &Path) -> Result
     let name = name.to_string_lossy().into_owned();
     blocking(feed, move || {
         std::fs::create_dir_all(&target).map_err(|e| Error::io("create", &target, e))?;
-        let first = std::iter::once(name.clone());
-        let mut names = first.chain((2_u64..).map(|number| format!("{number}-{name}")));
+        let numbers = (2_u64..).map(|number| format!("{number}-"));
+        let prefixes = std::iter::once(String::new()).chain(numbers);
+        let mut names = prefixes.map(|prefix| with_prefix(prefix, &name));
         let free = names.find(|name| !target.join(name).exists());
-        let free = target.join(free.unwrap_or(name));
+        let free = target.join(free.unwrap_or_default());
         std::fs::rename(&path, free).map_err(|e| Error::io("move", &path, e))?;
         // After a crash it must not be there to be taken in once more.
         for folder in [&target, &taking] {
@@ -219,6 +225,16 @@ async fn move_to(feed: &Feed, folder: &Path, below: &str, path: &Path) -> Result
         Ok(())
     })
     .await
+}
+
+/// A name with something before it, without its beginning where that is too long: its end says what is in the file.
+fn with_prefix(prefix: String, name: &str) -> String {
+    let most = LONGEST_NAME.saturating_sub(prefix.len());
+    let mut from = name.len().saturating_sub(most);
+    while !name.is_char_boundary(from) {
+        from += 1;
+    }
+    prefix + name.get(from..).unwrap_or_default()
 }
 
 async fn blocking<T: Send + 'static>(

@@ -49,6 +49,45 @@ fn pieces_are_whole_lines_of_bounded_number() {
 }
 
 #[test]
+fn lines_before_one_that_is_too_long_are_given_first() {
+    let mut text = b"a\nb\n".to_vec();
+    text.resize(17 << 20, b'x');
+    let mut pieces = Pieces::new(text.as_slice());
+    let piece = pieces.next().unwrap().unwrap();
+    assert_eq!(
+        (piece.bytes.as_slice(), piece.first_line, piece.lines),
+        (b"a\nb\n".as_slice(), 1, 2)
+    );
+    let error = pieces.next().unwrap_err();
+    assert!(error.message().starts_with("line 3: expected"), "{error}");
+}
+
+/// What is there, then a failure.
+struct Cut(&'static [u8]);
+
+impl Read for Cut {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Broken.read(buffer),
+            read => Ok(read),
+        }
+    }
+}
+
+#[test]
+fn whole_lines_before_a_failure_of_the_disk_are_given_first() {
+    let schema = Schema::parse("City @PrimaryKey(id) { long id; string name; }").unwrap();
+    let path = std::path::Path::new("a.ndjson");
+    let mut file = File::of(Cut(b"1\n2\n3"), path, &schema, None).unwrap();
+    let piece = file.next().unwrap().unwrap();
+    assert_eq!(
+        (piece.bytes.as_slice(), piece.lines),
+        (b"1\n2\n".as_slice(), 2)
+    );
+    assert_eq!(file.next().unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
 fn reading_goes_on_behind_lines_that_were_taken_in() {
     let mut pieces = Pieces::new("1\n\n3\n4".as_bytes());
     pieces.pass(2).unwrap();

@@ -33,6 +33,8 @@ pub(super) struct Pieces<R> {
     reader: R,
     /// Lines that were read.
     line: u64,
+    /// What is wrong behind them: they are given first.
+    broken: Option<Error>,
 }
 
 /// A file of whatever form.
@@ -145,38 +147,42 @@ fn unpacked(
 
 impl<R: BufRead> Pieces<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, line: 0 }
+        Self {
+            reader,
+            line: 0,
+            broken: None,
+        }
     }
 
     /// The next piece; `None` at the end.
     ///
     /// # Errors
-    /// When the text cannot be read or a line is too long.
+    /// When the text cannot be read or a line is too long; the whole lines before come first.
     pub(super) fn next(&mut self) -> Result<Option<Piece>> {
         self.read(|_| true)
     }
 
     /// Reads lines while there are more of them.
     fn read(&mut self, more: impl Fn(&R) -> bool) -> Result<Option<Piece>> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
         let (first_line, mut bytes) = (self.line + 1, Vec::new());
         loop {
             let before = bytes.len();
-            let mut limited = self.reader.by_ref().take(LONGEST_LINE + 1);
-            let read = limited.read_until(b'\n', &mut bytes);
-            let number = self.line + 1;
-            read.map_err(|e| Error::invalid(format!("line {number}: cannot be read: {e}")))?;
-            let length = (bytes.len() - before) as u64;
-            if length > LONGEST_LINE {
-                return Err(Error::invalid(format!(
-                    "line {number}: expected at most {LONGEST_LINE} bytes, found more"
-                )));
-            }
-            if length > 0 {
-                self.line += 1;
-            }
+            let read = self.read_line(&mut bytes);
             let lines = self.line + 1 - first_line;
+            let ends = match read {
+                Ok(length) => length == 0,
+                Err(error) if lines == 0 => return Err(error),
+                Err(error) => {
+                    bytes.truncate(before);
+                    self.broken = Some(error);
+                    true
+                }
+            };
             let full = lines >= MOST_LINES || bytes.len() >= MOST_BYTES;
-            if length == 0 || full || !more(&self.reader) {
+            if ends || full || !more(&self.reader) {
                 let piece = Piece {
                     bytes,
                     first_line,
@@ -185,6 +191,22 @@ impl<R: BufRead> Pieces<R> {
                 return Ok((lines > 0).then_some(piece));
             }
         }
+    }
+
+    /// Reads one line; its length, which is 0 at the end.
+    fn read_line(&mut self, bytes: &mut Vec<u8>) -> Result<u64> {
+        let (before, number) = (bytes.len(), self.line + 1);
+        let mut limited = self.reader.by_ref().take(LONGEST_LINE + 1);
+        let read = limited.read_until(b'\n', bytes);
+        read.map_err(|e| Error::invalid(format!("line {number}: cannot be read: {e}")))?;
+        let length = (bytes.len() - before) as u64;
+        if length > LONGEST_LINE {
+            return Err(Error::invalid(format!(
+                "line {number}: expected at most {LONGEST_LINE} bytes, found more"
+            )));
+        }
+        self.line += u64::from(length > 0);
+        Ok(length)
     }
 
     /// Passes lines that were taken in before.

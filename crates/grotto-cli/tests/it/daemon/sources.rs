@@ -127,6 +127,60 @@ fn a_file_that_comes_under_the_name_of_the_one_being_read_is_taken_in_too() {
     assert!(bench.path("in/done/a.ndjson").exists() && bench.path("in/done/2-a.ndjson").exists());
 }
 
+/// A number before the longest name would make it too long.
+#[test]
+fn names_of_any_length_may_come_again() {
+    let bench = Bench::with_schema();
+    configure(
+        &bench,
+        &format!("  batching: {{batch_timeout: 10ms}}\n{FOLDER}"),
+    );
+    let name = format!("x{}y.ndjson", "\u{e4}".repeat(123));
+    assert_eq!(name.len(), 255);
+    let mut daemon = Daemon::start(&bench);
+    for id in 1..4 {
+        put(&bench, &name, &records(id..id + 1));
+        assert_eq!(daemon.logged("file taken in")["file"], name);
+    }
+    put(&bench, "later.ndjson", &records(4..5));
+    assert_eq!(daemon.logged("file taken in")["file"], "later.ndjson");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), 0);
+    assert_eq!(published(&bench), [1, 2, 3, 4]);
+    // No character is cut in two, and the end still says what is in it.
+    let short = format!("{}y.ndjson", "\u{e4}".repeat(122));
+    for name in [name, format!("2-{short}"), format!("3-{short}")] {
+        assert!(bench.path(&format!("in/done/{name}")).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_moved_stops_none_behind_it() {
+    let bench = Bench::with_schema();
+    configure(
+        &bench,
+        &format!("  batching: {{batch_timeout: 10ms}}\n{FOLDER}"),
+    );
+    // Nothing can be moved over a folder.
+    std::fs::create_dir_all(bench.path("in/.taking/1.ndjson")).unwrap();
+    put(&bench, "1.ndjson", &records(1..2));
+    put(&bench, "2.ndjson", &records(2..3));
+    let mut daemon = Daemon::start(&bench);
+    daemon.logged("a source does not get on, and tries again");
+    assert!(bench.path("in/done/2.ndjson").exists());
+    let ready = daemon.get("/ready").json();
+    let reasons = ready["datasets"][0]["reasons"].to_string();
+    assert!(
+        reasons.contains("folder: cannot move") && reasons.contains("1.ndjson"),
+        "{ready}"
+    );
+    std::fs::remove_dir(bench.path("in/.taking/1.ndjson")).unwrap();
+    assert_eq!(daemon.logged("file taken in")["file"], "1.ndjson");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), 0);
+    assert_eq!(published(&bench), [1, 2]);
+}
+
 #[test]
 fn an_input_that_could_not_be_taken_in_for_a_while_is_gone_on_with() {
     let bench = Bench::with_schema();
