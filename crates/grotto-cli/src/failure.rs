@@ -48,8 +48,12 @@ pub(crate) const EXIT_CODES: [(u8, &str, &str); 10] = [
     (5, "corrupt", "bytes are not those that were written"),
     (6, "missing", "a blob that the log names is gone"),
     (7, "fenced", "another writer was faster"),
-    (8, "overloaded", "the store asks for less"),
-    (9, "busy", "another process writes to the state directory"),
+    (8, "overloaded", "the store or the daemon asks for less"),
+    (
+        9,
+        "busy",
+        "another process has the state directory, the write-ahead log or the port",
+    ),
 ];
 
 impl Kind {
@@ -166,11 +170,6 @@ impl Failure {
     /// Whether another writer was first.
     pub(crate) fn is_fenced(&self) -> bool {
         matches!(self.kind, Kind::Of(ErrorKind::Fenced))
-    }
-
-    /// Whether nobody answered.
-    pub(crate) fn is_unavailable(&self) -> bool {
-        matches!(self.kind, Kind::Of(ErrorKind::Unavailable))
     }
 
     /// Whether another process holds what only one may have.

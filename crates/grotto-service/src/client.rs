@@ -149,17 +149,32 @@ fn parse(answer: &str) -> Result<String> {
     let told: Value = serde_json::from_str(&body).unwrap_or_default();
     let message = told["error"]["message"].as_str();
     let message = message.map_or_else(|| format!("status {status}"), str::to_owned);
-    Err(Error::new(kind_of(status), message))
+    let code = told["error"]["code"].as_str().unwrap_or_default();
+    Err(Error::new(kind_of(code, status), message))
 }
 
-/// What to do about a status that is no success.
-fn kind_of(status: u16) -> ErrorKind {
-    match status {
-        429 => ErrorKind::Overloaded,
-        500 => ErrorKind::Internal,
-        501.. => ErrorKind::Unavailable,
+/// What to do about a refusal, by its code; by its status where something else than a daemon answers.
+fn kind_of(code: &str, status: u16) -> ErrorKind {
+    match (code, status) {
+        ("corrupt", _) => ErrorKind::Corrupt,
+        ("missing", _) => ErrorKind::Missing,
+        ("fenced", _) => ErrorKind::Fenced,
+        ("busy", _) => ErrorKind::Busy,
+        ("no_schema", _) => ErrorKind::NoSchema,
+        (_, 404) => ErrorKind::NoDataset,
+        (_, 429) => ErrorKind::Overloaded,
+        (_, 500) => ErrorKind::Internal,
+        (_, 501..) => ErrorKind::Unavailable,
         _ => ErrorKind::Invalid,
     }
+}
+
+/// Whether an error says that nobody answered, unlike a daemon that answers that something else does not.
+#[must_use]
+pub fn is_silence(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    error.kind() == ErrorKind::Unavailable
+        && cause.is_some_and(|cause| cause.is::<std::io::Error>())
 }
 
 /// A body that came in pieces, each behind its length.
@@ -233,12 +248,38 @@ mod tests {
         let error = parse(answer).unwrap_err();
         assert_eq!(
             (error.kind(), error.message()),
-            (ErrorKind::Invalid, "no dataset")
+            (ErrorKind::NoDataset, "no dataset")
         );
         let error = parse("HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap_err();
         assert_eq!(
             (error.kind(), error.message()),
             (ErrorKind::Unavailable, "status 503")
         );
+    }
+
+    #[test]
+    fn the_code_of_a_refusal_says_what_to_do_about_it() {
+        use ErrorKind as K;
+        for (status, code, kind) in [
+            (400, "invalid", K::Invalid),
+            (401, "unauthorized", K::Invalid),
+            (404, "not_found", K::NoDataset),
+            (404, "no_dataset", K::NoDataset),
+            (409, "no_schema", K::NoSchema),
+            (429, "overloaded", K::Overloaded),
+            (500, "corrupt", K::Corrupt),
+            (500, "missing", K::Missing),
+            (500, "internal", K::Internal),
+            (503, "busy", K::Busy),
+            (503, "fenced", K::Fenced),
+            (503, "unavailable", K::Unavailable),
+            // One that is not known yet: the status has to do.
+            (503, "new", K::Unavailable),
+            (422, "new", K::Invalid),
+        ] {
+            let body = format!("{{\"error\":{{\"code\":\"{code}\",\"message\":\"m\"}}}}");
+            let answer = format!("HTTP/1.1 {status} X\r\n\r\n{body}");
+            assert_eq!(parse(&answer).unwrap_err().kind(), kind, "{status} {code}");
+        }
     }
 }

@@ -3,13 +3,13 @@
 //! Owns: asking a daemon for them, or reading their files, and printing them. Never: changes the files itself; the
 //! daemon that writes them does.
 
+use crate::daemon;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::output::Out;
 use crate::text::{date, things};
 use grotto::engine::env::SystemFiles;
 use grotto::producer::dead_letter::list_folder;
 use grotto_service::client::Client;
-use grotto_service::config::read_token_text;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -83,12 +83,7 @@ struct At {
 
 impl At {
     fn client(&self) -> Outcome<Client> {
-        let token = self
-            .token_file
-            .as_deref()
-            .map(read_token_text)
-            .transpose()?;
-        Ok(Client::new(&self.producer, token)?)
+        daemon::client(&self.producer, self.token_file.as_deref())
     }
 
     /// The path of the dataset's letters.
@@ -104,6 +99,13 @@ impl At {
             )));
         }
         Ok(format!("/v1/datasets/{name}/dead-letters"))
+    }
+
+    /// Has something done with letters up to a number.
+    fn post(&self, action: &str, through: Option<u64>) -> Outcome<Value> {
+        let through = through.map(|number| format!("?through={number}"));
+        let path = format!("{}/{action}{}", self.path()?, through.unwrap_or_default());
+        self.client()?.post(&path).map_err(daemon::failed)
     }
 }
 
@@ -122,11 +124,11 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             letters.iter().try_for_each(|letter| print(letter, out))
         }
         Action::Replay { at, through } => {
-            let told = at.client()?.post(&with(at.path()?, "replay", *through))?;
+            let told = at.post("replay", *through)?;
             replayed(&told, out)
         }
         Action::Purge { at, through } => {
-            let told = at.client()?.post(&with(at.path()?, "purge", *through))?;
+            let told = at.post("purge", *through)?;
             if out.is_json() {
                 return out.json(&told);
             }
@@ -134,11 +136,6 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             out.line(format_args!("removed {}", things(removed, "dead letter")))
         }
     }
-}
-
-fn with(path: String, action: &str, through: Option<u64>) -> String {
-    let through = through.map(|number| format!("?through={number}"));
-    format!("{path}/{action}{}", through.unwrap_or_default())
 }
 
 fn of_folder(dir: &std::path::Path, after: u64, limit: usize) -> Outcome<Vec<Value>> {
@@ -164,7 +161,8 @@ fn of_daemon(at: &At, mut after: u64, limit: usize) -> Outcome<Vec<Value>> {
     let mut all = Vec::new();
     while all.len() < limit {
         let page = PAGE.min(limit - all.len());
-        let mut told = client.get(&format!("{path}?after={after}&limit={page}"))?;
+        let told = client.get(&format!("{path}?after={after}&limit={page}"));
+        let mut told = told.map_err(daemon::failed)?;
         let Value::Array(letters) = told["dead_letters"].take() else {
             return Err(Failure::internal("expected dead letters in the answer"));
         };

@@ -2,6 +2,7 @@
 //!
 //! Owns: which endpoints are asked, and reading their answers. Never: prints.
 
+use crate::daemon;
 use crate::failure::{Failure, Outcome};
 use grotto::engine::env::Clock;
 use grotto_service::client::Client;
@@ -40,7 +41,7 @@ pub(super) struct Dataset {
     #[serde(default)]
     pub(super) pending_records: u64,
     #[serde(default)]
-    pub(super) pending_entries: u64,
+    pub(super) pending_submissions: u64,
     #[serde(default)]
     pub(super) spilled: bool,
     #[serde(default)]
@@ -76,7 +77,7 @@ pub(super) fn look(client: &Client, clock: &dyn Clock) -> Outcome<Look> {
         datasets.push(status);
     }
     // The counters are what rates are made of: the time belongs beside them.
-    let metrics = client.get_text("/metrics")?;
+    let metrics = client.get_text("/metrics").map_err(daemon::failed)?;
     let (at, wall_ms) = (clock.monotonic(), clock.wall_ms());
     let samples = Samples::of(&metrics);
     for one in &mut datasets {
@@ -93,7 +94,8 @@ pub(super) fn look(client: &Client, clock: &dyn Clock) -> Outcome<Look> {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &str, client: &Client) -> Outcome<T> {
-    serde_json::from_value(client.get(path)?)
+    let told = client.get(path).map_err(daemon::failed)?;
+    serde_json::from_value(told)
         .map_err(|e| Failure::internal(format!("{path} of the daemon: {e}")))
 }
 

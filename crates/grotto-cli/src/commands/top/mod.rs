@@ -5,11 +5,11 @@
 mod look;
 mod show;
 
+use crate::daemon;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Out, note, note_as_json};
 use grotto::engine::env::Env;
-use grotto_service::client::Client;
-use grotto_service::config::{parse_duration, read_token_text};
+use grotto_service::config::parse_duration;
 use look::{Look, look};
 use serde_json::json;
 use std::io::IsTerminal as _;
@@ -46,11 +46,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
-    let token = args.token_file.as_deref().map(read_token_text);
-    let client = Client::new(&args.producer, token.transpose()?)?;
+    let client = daemon::client(&args.producer, args.token_file.as_deref())?;
     let (env, in_place) = (Env::system(), std::io::stdout().is_terminal());
     // One that does not answer at the beginning is most likely not there, or somewhere else.
-    let mut last = look(&client, &*env.clock).map_err(not_there)?;
+    let mut last = look(&client, &*env.clock)?;
     let mut screen = Screen {
         producer: &args.producer,
         in_place: in_place && !args.once && !out.is_json(),
@@ -69,15 +68,6 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             }
             Err(failure) => tell(&failure, out.is_json()),
         }
-    }
-}
-
-fn not_there(failure: Failure) -> Failure {
-    match failure.is_unavailable() {
-        true => failure.hint(
-            "`grotto producer --config FILE` starts a daemon and logs its address, which --producer names here",
-        ),
-        false => failure,
     }
 }
 

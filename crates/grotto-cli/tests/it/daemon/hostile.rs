@@ -285,8 +285,10 @@ fn letters_are_listed_replayed_and_purged_by_commands() {
     assert_eq!(text, "removed 1 dead letter\n");
     let refused = bench.run("dead-letters purge --producer http://127.0.0.1:1 --dataset items");
     assert_eq!(refused.code, 4, "{}", refused.err);
+    let hint = "hint: `grotto producer --config FILE` starts a daemon";
+    assert!(refused.err.contains(hint), "{}", refused.err);
     let other = format!("--producer http://{} --dataset none", daemon.address);
-    let refused = bench.run(&format!("dead-letters list {other}")).refused(2);
+    let refused = bench.run(&format!("dead-letters list {other}")).refused(3);
     assert!(refused.contains("no dataset \"none\" here"), "{refused}");
 }
 
