@@ -118,7 +118,7 @@ fn figures(status: &PipelineStatus) -> Map<String, Value> {
         "published_ms": status.published_ms,
         "waiting_records": status.waiting_records,
         "waiting_bytes": status.waiting_bytes,
-        "pending_entries": status.pending_entries,
+        "pending_submissions": status.pending_entries,
         "pending_records": status.pending_records,
         "pending_bytes": status.pending_bytes,
         "spilled": status.spilled,

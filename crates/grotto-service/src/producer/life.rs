@@ -3,6 +3,7 @@
 //! Owns: the order of start and end, and obeying signals meanwhile. Never: knows what a request is about.
 
 use super::daemon::Daemon;
+use super::health::judge;
 use super::kept::Kept;
 use super::live::{Live, Origin};
 use super::open::{name, open};
@@ -102,7 +103,7 @@ pub async fn run(start: Start) -> Result<()> {
     if let Some(tell) = start.on_listen {
         tell(address);
     }
-    supervise::tell_ready("taking records in");
+    tell_ready(&daemon);
     obey(&daemon, &mut signals).await;
     end(&daemon, &mut signals, &stop, served).await
 }
@@ -175,8 +176,13 @@ async fn obey(daemon: &Daemon, signals: &mut Signals) {
             Ok(changes) => tracing::info!(changes = changes.len(), "configuration read again"),
             Err(error) => tracing::error!(%error, "configuration not taken over"),
         }
-        supervise::tell_ready("taking records in");
+        tell_ready(daemon);
     }
+}
+
+/// Tells the service manager that all is open, and how it is.
+fn tell_ready(daemon: &Daemon) {
+    supervise::tell_ready(judge(&daemon.views()).word());
 }
 
 /// Accepts nothing more, publishes what is acknowledged, and ends. A second request to end is obeyed at once.
@@ -200,7 +206,10 @@ async fn end(
     };
     tokio::select! {
         () = drain => tracing::info!("ended"),
-        _ = second(signals) => tracing::warn!("ended at once; what is acknowledged is in the log"),
+        _ = second(signals) => tracing::warn!(
+            "ended at once: what is acknowledged and not published is in the write-ahead log, where the dataset \
+             has one"
+        ),
     }
     Ok(())
 }

@@ -77,7 +77,7 @@ pub(crate) async fn tell_figures(daemon: Arc<Daemon>) {
                 version = status.version,
                 waiting_records = status.waiting_records,
                 pending_records = status.pending_records,
-                pending_entries = status.pending_entries,
+                pending_submissions = status.pending_entries,
                 lag_ms = status.lag_ms,
                 wal_bytes = status.wal_bytes,
                 memory_bytes = found.memory_bytes,

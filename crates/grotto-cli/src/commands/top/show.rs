@@ -62,7 +62,7 @@ fn of_dataset(one: &Dataset, rates: Rates, now_ms: u64) -> Vec<String> {
     let lag = if one.lag_ms == 0 { "none" } else { &lag };
     lines.push(row("lag", lag.to_owned()));
     if let Some(length) = one.wal_bytes {
-        lines.push(row("log", bytes(length)));
+        lines.push(row("wal", bytes(length)));
     }
     let failed = match one.failures {
         0 => String::new(),
@@ -110,14 +110,14 @@ fn a_second(rate: f64) -> String {
     }
 }
 
-/// `300 records of 3 submissions, and more in the log only (spilled)`
+/// `300 records of 3 submissions, and more in the wal only (spilled)`
 fn pending(one: &Dataset) -> String {
-    let (records, entries) = (one.pending_records, one.pending_entries);
+    let (records, submissions) = (one.pending_records, one.pending_submissions);
     let spilled = match one.spilled {
-        true => ", and more in the log only (spilled)",
+        true => ", and more in the wal only (spilled)",
         false => "",
     };
-    let of = things(entries, "submission");
+    let of = things(submissions, "submission");
     format!("{} of {of}{spilled}", things(records, "record"))
 }
 
@@ -147,7 +147,7 @@ pub(super) fn json(producer: &str, look: &Look, rates: &[Rates]) -> Value {
             "published_per_second": rates.published,
             "waiting_records": one.waiting_records,
             "pending_records": one.pending_records,
-            "pending_submissions": one.pending_entries,
+            "pending_submissions": one.pending_submissions,
             "spilled": one.spilled,
             "lag_ms": one.lag_ms,
             "wal_bytes": one.wal_bytes,
@@ -187,7 +187,7 @@ mod tests {
         let look = look(json!({
             "dataset": "cities", "condition": "degraded", "reasons": ["no\nstore"], "version": 7,
             "published_ms": 1_767_225_588_000_u64, "waiting_records": 1, "pending_records": 300,
-            "pending_entries": 3, "spilled": true, "lag_ms": 3200, "wal_bytes": 2_000_000, "failures": 4,
+            "pending_submissions": 3, "spilled": true, "lag_ms": 3200, "wal_bytes": 2_000_000, "failures": 4,
             "breaker": "open", "dead_letters": 2,
         }));
         let rates = Rates {
@@ -202,9 +202,9 @@ cities: degraded
   taken in     1,200 records/s (35,000 since the start)
   published    0.2 records/s (34,700 since the start)
   waiting      1 record
-  pending      300 records of 3 submissions, and more in the log only (spilled)
+  pending      300 records of 3 submissions, and more in the wal only (spilled)
   lag          3.20 s
-  log          1.9 MiB
+  wal          1.9 MiB
   breaker      open, 4 failures in a row
   dead letters 2";
         assert_eq!(lines("http://h:1", &look, &[rates]).join("\n"), expected);

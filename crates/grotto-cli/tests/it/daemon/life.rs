@@ -219,6 +219,34 @@ fn the_service_manager_is_told_of_each_step() {
     assert_eq!(daemon.ended(), 0);
 }
 
+#[test]
+fn the_service_manager_is_not_told_that_all_is_well_when_it_is_not() {
+    let bench = Bench::with_schema();
+    bench.write(
+        "c.yaml",
+        "
+producer:
+  schema: item.schema
+  store: store
+  wal: {dir: wal}
+  monitoring: {health_check_port: 0}
+  datasets:
+    - dataset: items
+    - dataset: broken
+      wal: {dir: item.schema}
+",
+    );
+    let manager = Manager::at(&bench);
+    let socket = bench.path("notify").display().to_string();
+    let set = [("NOTIFY_SOCKET", socket.as_str())];
+    let daemon = Daemon::start_in(&bench, std::process::Stdio::null(), &set);
+    let ready = manager.told("READY=1");
+    assert!(ready.contains("STATUS=degraded"), "{ready}");
+    daemon.signal("HUP");
+    let ready = manager.told("READY=1");
+    assert!(ready.contains("STATUS=degraded"), "{ready}");
+}
+
 /// Waits until a daemon says this of its readiness.
 fn until_ready(daemon: &Daemon, says: &str) -> serde_json::Value {
     loop {

@@ -132,7 +132,7 @@ fn texts_of_refused_lines_are_not_kept_while_an_answer_waits() {
         stream.write_all(body.as_bytes()).unwrap();
         waiting.push(stream);
         // One after the other: texts that are being decoded count elsewhere.
-        let taken = || daemon.get("/v1/datasets/items/status").ok()["pending_entries"].as_u64();
+        let taken = || daemon.get("/v1/datasets/items/status").ok()["pending_submissions"].as_u64();
         while taken() < Some(id) {
             std::thread::yield_now();
         }
