@@ -15,6 +15,8 @@ const AFTER_HELP: &str = "\
 Environment:
   GROTTO_STORE, GROTTO_DATASET, GROTTO_STATE_DIR  defaults of the options of these names
   GROTTO_LOG                                      what to log on stderr, such as info or debug
+  GROTTO_TRACES                                   collector of traces, in builds with the feature otel
+  GROTTO_PRODUCER_…                               settings of `grotto producer`: the path of the key, in upper case
 
 Start with `grotto demo`.";
 

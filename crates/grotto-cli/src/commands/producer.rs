@@ -24,11 +24,12 @@ Examples:
       http://127.0.0.1:8081/v1/datasets/cities/records
 
 A record is acknowledged once it is in the write-ahead log on the disk, and published with others soon after. At
-a terminal there is a line for every version, otherwise the log is JSON on the standard error stream. The daemon listens on the loopback address only, unless the configuration names another one and a token; /openapi.json
-describes what it answers, /ready says whether it is well, /metrics what it did.
+a terminal there is a line for every version, otherwise the log is JSON on the standard error stream. The daemon
+listens on the loopback address only, unless the configuration names another one and a token; /openapi.json describes
+what it answers, /ready says whether it is well, /metrics what it did.
 
-SIGHUP reads the configuration again: batch sizes, limits, the frequency of snapshots and the log level may change,
-and a file that changes anything else is refused whole. SIGTERM publishes what is acknowledged and ends.")]
+SIGHUP reads the configuration again: what `GET /v1/settings` lists under `may_change` may change, and a file that
+changes anything else is refused whole. SIGTERM publishes what is acknowledged and ends.")]
 pub(crate) struct Args {
     /// Configuration file with a section `producer`
     #[arg(long, value_name = "FILE")]

@@ -31,7 +31,7 @@ fn units_start_commands_with_options_that_there_are() {
         }
         commands.insert(command);
     }
-    let expected = ["config check", "producer", "publish"];
+    let expected = ["producer", "publish"];
     assert!(commands.iter().eq(&expected), "{commands:?}");
 }
 

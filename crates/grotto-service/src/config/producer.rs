@@ -17,7 +17,7 @@ const MIB: u64 = 1 << 20;
 section! {
     /// Section `batching`: when pending records become a version.
     Batching {
-        /// Most records of a version.
+        /// Records at which a version is begun; one large submission may make it larger.
         max_batch_size: u64 = 1000, "value::count::<1, 10_000_000, _>", live;
         /// Bytes of records at which a version is begun.
         max_batch_bytes: Size = Size(8 * MIB), "value::size::<1024, { 1 << 30 }, _>", live;
@@ -27,7 +27,7 @@ section! {
         max_pending_records: u64 = 10_000, "value::count::<1, 100_000_000, _>", live;
         /// Most bytes of records in memory that wait for their version.
         max_pending_bytes: Size = Size(64 * MIB), "value::size::<1024, { 1 << 40 }, _>", live;
-        /// Pending records at which a version is begun without waiting for more.
+        /// Pending records at which a version, of up to so many, is begun without waiting for more.
         memory_pressure_threshold: u64 = 8_000, "value::count::<1, 100_000_000, _>", live;
     }
 }
