@@ -7,7 +7,7 @@ use crate::dir::{HostFiles, Paths};
 use crate::error::{Error, ErrorKind, Result};
 use crate::follower::{Follower, Seen};
 use crate::watch::{Stop, Watch};
-use grotto_env::{Env, FileSystem};
+use grotto_env::{Env, FileSystem, ReadMark};
 use grotto_state::State;
 use parking_lot::Mutex;
 use std::path::Path;
@@ -25,6 +25,8 @@ pub struct Attached {
     system: Arc<dyn FileSystem>,
     paths: Paths,
     env: Env,
+    /// Has the writer count this reader; goes when it is dropped.
+    _mark: Option<Box<dyn ReadMark>>,
 }
 
 /// What follows the directory.
@@ -67,6 +69,11 @@ impl Attached {
     }
 
     fn over(follower: &Follower, system: Arc<dyn FileSystem>, env: Env) -> Self {
+        let folder = follower.paths().dir();
+        let mark = system.enter(folder).unwrap_or_else(|error| {
+            tracing::debug!(%error, dir = %folder.display(), "the writer cannot count this reader");
+            None
+        });
         Self {
             seen: follower.seen(),
             driver: Mutex::new(Driver::Task(None)),
@@ -74,6 +81,7 @@ impl Attached {
             system,
             paths: follower.paths().clone(),
             env,
+            _mark: mark,
         }
     }
 
@@ -96,8 +104,8 @@ impl Attached {
     }
 
     /// Time since the process that writes to the directory last knew that what it holds is the newest
-    /// (or the pinned) version, by the wall clock of this host; `None` if it never did. Some seconds
-    /// while that process polls; it grows when the store does not answer and when the process is gone.
+    /// (or the pinned) version, by the wall clock of this host; `None` if it never did. Up to
+    /// that process' check interval, 30 s, while nothing happens; it grows further when the store does not answer and when the process is gone.
     #[must_use]
     pub fn staleness(&self) -> Option<Duration> {
         let fresh_ms = self.system.touched(&self.paths.fresh())?;

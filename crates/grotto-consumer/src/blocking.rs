@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::listeners::ListenerHandle;
 use crate::metrics::Metrics;
 use crate::report::Refresh;
+use crate::status::ConsumerStatus;
 use grotto_state::State;
 use std::fmt;
 use std::sync::{Arc, mpsc};
@@ -157,6 +158,17 @@ impl Consumer {
     #[must_use]
     pub fn staleness(&self) -> Duration {
         self.inner.staleness()
+    }
+
+    /// As [`Consumer::status`](crate::Consumer::status).
+    #[must_use]
+    pub fn status(&self) -> ConsumerStatus {
+        self.inner.status()
+    }
+
+    /// As [`Consumer::look_now`](crate::Consumer::look_now).
+    pub fn look_now(&self) {
+        self.inner.look_now();
     }
 
     /// As [`Consumer::metrics`](crate::Consumer::metrics).

@@ -11,6 +11,7 @@ use crate::poll::Pace;
 use crate::report::Refresh;
 use crate::scrub::ScrubPace;
 use crate::shared::{Requirement, Shared, blocking};
+use crate::status::Tolerance;
 use crate::target::{Goal, was_written};
 use grotto_env::{FileSystem, MOST_THREADS, default_threads};
 use grotto_state::{HashSeed, HeapSeal, RecordType, SegmentOptions, State};
@@ -30,6 +31,7 @@ pub struct ConsumerBuilder {
     system: Option<Arc<dyn FileSystem>>,
     access: Access,
     pace: Pace,
+    tolerance: Tolerance,
     scrub: ScrubPace,
     patience: Duration,
     segments: SegmentOptions,
@@ -54,10 +56,8 @@ impl ConsumerBuilder {
             state_dir: None,
             system: None,
             access: Access::default(),
-            pace: Pace {
-                interval: Duration::from_millis(100),
-                check_interval: Duration::from_secs(30),
-            },
+            pace: Pace::default(),
+            tolerance: Tolerance::default(),
             scrub: ScrubPace::default(),
             patience: Duration::from_secs(30),
             segments: SegmentOptions::default(),
@@ -106,10 +106,29 @@ impl ConsumerBuilder {
         self
     }
 
-    /// How often to look for a new version; 100 ms unless set.
+    /// How often to look for a new version of a dataset that had news lately: within
+    /// [`max_backoff`](Self::max_backoff), and the last 50 looks; 100 ms unless set.
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.pace.interval = interval;
+        self
+    }
+
+    /// The longest wait between two looks; 5 s unless set. While there is no news the wait doubles up to here,
+    /// the last fifth by chance so that a fleet does not ask all at once, and news makes it the
+    /// [`poll_interval`](Self::poll_interval) again. While the store does not answer it doubles in the same
+    /// way, on a scale of its own.
+    #[must_use]
+    pub fn max_backoff(mut self, wait: Duration) -> Self {
+        self.pace.max_backoff = wait;
+        self
+    }
+
+    /// Errors in a minute with which the consumer still counts as [ready](crate::Health::Ready), those
+    /// included that were worked around; 10 unless set.
+    #[must_use]
+    pub fn max_errors_per_minute(mut self, errors: u64) -> Self {
+        self.tolerance.errors_per_minute = errors;
         self
     }
 
@@ -216,7 +235,7 @@ impl ConsumerBuilder {
     pub async fn start(self) -> Result<Consumer> {
         let (pace, patience, wait) = (self.pace, self.patience, self.wait_for_dataset);
         let scrub = self.scrub;
-        let shared = self.assemble().await?;
+        let shared = self.polling().assemble().await?;
         if !is_usable(&shared) {
             shared.refresh(Goal::Start).await?;
             check_there(&shared, wait)?;
@@ -259,6 +278,14 @@ impl ConsumerBuilder {
         Ok(Consumer::quiet(shared, patience))
     }
 
+    /// A whole look is due in every check interval, and may come a wait late.
+    fn polling(mut self) -> Self {
+        let pace = self.pace;
+        let certain = pace.check_interval.saturating_add(pace.longest_wait());
+        self.tolerance.staleness = Some(certain.saturating_mul(2));
+        self
+    }
+
     async fn assemble(self) -> Result<Arc<Shared>> {
         grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
         let env = self.store.env().clone();
@@ -287,6 +314,7 @@ impl ConsumerBuilder {
         let mut shared = Shared::new(dataset, env, place, state, id, age);
         shared.weights = self.weights;
         shared.threads = self.threads;
+        shared.tolerance = self.tolerance;
         shared.requirements = self.requirements;
         let shared = Arc::new(shared);
         for listener in self.listeners {

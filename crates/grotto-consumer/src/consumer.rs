@@ -13,6 +13,7 @@ use crate::poll;
 use crate::report::Refresh;
 use crate::scrub::{self, ScrubPace};
 use crate::shared::Shared;
+use crate::status::ConsumerStatus;
 use crate::target::Goal;
 use grotto_env::{Env, FileSystem};
 use grotto_state::State;
@@ -219,6 +220,21 @@ impl Consumer {
     #[must_use]
     pub fn staleness(&self) -> Duration {
         self.shared.staleness()
+    }
+
+    /// How this consumer is. Asks neither the store nor the disk; the system is asked for what is in memory,
+    /// every ten seconds at most, and for attached readers. A task that serves others should call it beside
+    /// the runtime's own threads where the state is large.
+    #[must_use]
+    pub fn status(&self) -> ConsumerStatus {
+        self.shared.status()
+    }
+
+    /// Has the background look for a new version now instead of at the end of its wait, and as often as for
+    /// a dataset that had news. For whoever heard that there is one: a message, a signal. Does not wait for
+    /// it, and does nothing where nobody polls.
+    pub fn look_now(&self) {
+        self.shared.vitals.wake.notify_one();
     }
 
     /// What this consumer counts, to be added to a registry of the caller's.

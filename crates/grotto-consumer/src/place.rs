@@ -4,8 +4,11 @@
 
 use crate::dir::{Soundness, StateDir};
 use crate::error::Result;
+use grotto_env::FileSystem;
 use grotto_state::{HeapSeal, HugeBuffer, Seal, Sealed, SegmentOptions, State};
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where segments go.
@@ -21,6 +24,14 @@ impl Place {
     /// Gives the place up for others to take.
     pub(crate) fn leave(&mut self) {
         *self = Self::Heap(HeapSeal::default());
+    }
+
+    /// The folder that others map, and its file system; `None` on the heap.
+    pub(crate) fn folder(&self) -> Option<(Arc<dyn FileSystem>, PathBuf)> {
+        match self {
+            Self::Heap(_) => None,
+            Self::Dir(dir) => Some(dir.folder()),
+        }
     }
 
     /// Makes a state the one that others see.

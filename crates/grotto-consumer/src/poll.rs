@@ -1,65 +1,76 @@
 //! Polling in the background.
 //!
-//! Owns: when to look, and at what. Never: what to do about news.
+//! Owns: at what to look, and the loop. Never: what to do about news; how long to wait is for `pace`.
 //!
 //! A poll is one small request: for the next entry as a rule, now and then for something that tells
 //! whether the next entry is what has to be waited for. An entry may be collected or lost, and a dataset
 //! may vanish or be created anew; none of this shows where the next entry would be.
 
+pub(crate) use crate::pace::Pace;
+use crate::pace::Waits;
 use crate::shared::Shared;
 use crate::target::{Glance, Goal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Longest wait while the store does not answer.
-const MAX_BACKOFF: Duration = Duration::from_secs(5);
-
-/// How often to ask for something else than the next entry.
+/// How often to ask for something else than the next entry, at least.
 const GLANCE_INTERVAL: Duration = Duration::from_secs(1);
+/// The same in waits: who asks rarely for the next entry asks rarer for the rest.
+const GLANCE_WAITS: u32 = 4;
 
-/// Refreshes until `stop` is dropped: at once after news, else every `interval`; rarer while
-/// refreshes fail. A refresh that panics is one that failed.
+/// Refreshes until `stop` is dropped: every so often as `pace` says, and whenever somebody asks for it. A
+/// refresh that panics is one that failed.
 pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiver<()>) {
     let clock = Arc::clone(&shared.env.clock);
     let mut looks = Looks::new(pace.check_interval);
-    let mut failures = 0_u32;
+    let mut waits = Waits::new(pace, clock.monotonic());
     // The sender never sends: the channel changes when it is dropped.
     while stop.has_changed().is_ok() {
         let now = clock.monotonic();
-        let goal = looks.next(now);
+        let goal = looks.next(now, waits.last());
+        let random = &*shared.env.random;
         let wait = match shared.refresh(goal).await {
-            Ok(report) => {
-                failures = 0;
+            Ok(Some(_)) => {
                 looks.succeeded(goal, now);
-                report.map_or(pace.interval, |_| Duration::ZERO)
+                waits.after_news(clock.monotonic())
+            }
+            // The next entry was not asked for yet.
+            Ok(None) if goal.is_aside() => {
+                looks.succeeded(goal, now);
+                Duration::ZERO
+            }
+            Ok(None) => {
+                looks.succeeded(goal, now);
+                waits.after_nothing(now, random)
             }
             Err(_) if shared.has_ended() => return,
             Err(error) => {
-                failures = failures.saturating_add(1);
+                let wait = waits.after_failure(random);
+                let failures = waits.failures();
                 // A store that is down for a day must not fill the disk with its log.
                 if failures.is_power_of_two() {
                     let dataset = shared.dataset.name();
                     tracing::warn!(%error, kind = %error.kind(), dataset, failures, "refresh failed; serving on");
                 }
-                backoff(pace.interval, failures)
+                wait
             }
         };
+        shared.vitals.note_wait(waits.last());
         tokio::select! {
             biased; // the same seed of a simulation must take the same branch
             _ = stop.changed() => return,
+            () = shared.vitals.wake.notified() => waits.woken(clock.monotonic()),
             () = shared.env.sleep(wait) => {}
         }
     }
 }
 
-/// How often to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pace {
-    /// For the next entry.
-    pub(crate) interval: Duration,
-    /// For the head of the log, and whether it is that of the served dataset.
-    pub(crate) check_interval: Duration,
+impl Goal {
+    /// Whether news that only the next entry shows is missed by it.
+    fn is_aside(self) -> bool {
+        matches!(self, Self::Glance(Glance::Own | Glance::Hint))
+    }
 }
 
 /// Chooses what to look at.
@@ -82,7 +93,8 @@ impl Looks {
         }
     }
 
-    fn next(&self, now: Duration) -> Goal {
+    /// What is due, where looks are so far apart.
+    fn next(&self, now: Duration, wait: Duration) -> Goal {
         let since = |at: Duration| now.saturating_sub(at);
         if self
             .checked_at
@@ -90,7 +102,8 @@ impl Looks {
         {
             return Goal::Start;
         }
-        if since(self.glanced_at) < GLANCE_INTERVAL {
+        let interval = GLANCE_INTERVAL.max(wait.saturating_mul(GLANCE_WAITS));
+        if since(self.glanced_at) < interval {
             return Goal::Glance(Glance::Next);
         }
         Goal::Glance(match self.last {
@@ -110,57 +123,56 @@ impl Looks {
     }
 }
 
-/// Doubles from twice the interval up to the limit; never less than the interval.
-fn backoff(interval: Duration, failures: u32) -> Duration {
-    let doubled = interval
-        .max(Duration::from_millis(1))
-        .saturating_mul(1 << failures.min(16));
-    doubled
-        .min(MAX_BACKOFF)
-        .max(interval + Duration::from_millis(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn waits_grow_with_failures_up_to_the_limit() {
-        let interval = Duration::from_millis(100);
-        let waits: Vec<u128> = (1..=7).map(|n| backoff(interval, n).as_millis()).collect();
-        assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert!(backoff(Duration::from_secs(9), 1) > Duration::from_secs(9));
+    const INTERVAL: Duration = Duration::from_millis(100);
+
+    /// What was looked at beside the next entry, and when, with looks `every` so often.
+    fn turns(every: Duration, for_: Duration) -> Vec<(u128, Goal)> {
+        let mut looks = Looks::new(Duration::from_secs(30));
+        let (mut turns, mut now) = (Vec::new(), Duration::ZERO);
+        while now <= for_ {
+            let goal = looks.next(now, every);
+            looks.succeeded(goal, now);
+            if goal != Goal::Glance(Glance::Next) {
+                turns.push((now.as_millis(), goal));
+            }
+            now += every;
+        }
+        turns
     }
 
     #[test]
     fn the_next_entry_is_asked_for_most_of_the_time_and_everything_else_in_turn() {
-        let mut looks = Looks::new(Duration::from_secs(30));
-        let mut turns = Vec::new();
-        for tenth in 0..=300 {
-            let now = Duration::from_millis(tenth * 100);
-            let goal = looks.next(now);
-            looks.succeeded(goal, now);
-            if goal != Goal::Glance(Glance::Next) {
-                turns.push((tenth, goal));
-            }
-        }
+        let turns = turns(INTERVAL, Duration::from_secs(30));
         let (own, hint) = (Goal::Glance(Glance::Own), Goal::Glance(Glance::Hint));
         assert_eq!(
             turns[..4],
-            [(0, Goal::Start), (10, own), (20, hint), (30, own)]
+            [(0, Goal::Start), (1_000, own), (2_000, hint), (3_000, own)]
         );
-        assert_eq!(turns.last(), Some(&(300, Goal::Start)));
+        assert_eq!(turns.last(), Some(&(30_000, Goal::Start)));
         assert_eq!(turns.len(), 31);
+    }
+
+    #[test]
+    fn whoever_looks_rarely_glances_rarer_and_checks_as_often() {
+        let turns = turns(Duration::from_secs(5), Duration::from_secs(120));
+        let checks = turns.iter().filter(|(_, goal)| *goal == Goal::Start);
+        let checks: Vec<u128> = checks.map(|(at, _)| *at).collect();
+        assert_eq!(checks, [0, 30_000, 60_000, 90_000, 120_000]);
+        assert_eq!(turns.len() - checks.len(), 4, "{turns:?}");
     }
 
     #[test]
     fn a_look_that_failed_is_due_again() {
         let mut looks = Looks::new(Duration::from_secs(30));
-        assert_eq!(looks.next(Duration::ZERO), Goal::Start);
-        assert_eq!(looks.next(Duration::from_secs(1)), Goal::Start);
+        assert_eq!(looks.next(Duration::ZERO, INTERVAL), Goal::Start);
+        assert_eq!(looks.next(Duration::from_secs(1), INTERVAL), Goal::Start);
         looks.succeeded(Goal::Start, Duration::from_secs(1));
         let own = Goal::Glance(Glance::Own);
-        assert_eq!(looks.next(Duration::from_secs(2)), own);
-        assert_eq!(looks.next(Duration::from_secs(3)), own);
+        assert_eq!(looks.next(Duration::from_secs(2), INTERVAL), own);
+        assert_eq!(looks.next(Duration::from_secs(3), INTERVAL), own);
     }
 }

@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
         if let Some(damage) = &damage {
             let (dataset, version) = (self.shared.dataset.name(), self.at.version());
             tracing::warn!(error = %damage, dataset, version, "what was built is damaged: going back");
-            self.shared.metrics.error(damage.kind());
+            self.shared.note_error(damage.kind());
             self.report.recovered.push(damage.to_string());
             self.go_back();
         }
@@ -239,7 +239,7 @@ impl<'a> Run<'a> {
         if let Err(error) = published.and_then(|done| done) {
             let (dataset, version) = (self.shared.dataset.name(), part.version());
             tracing::warn!(%error, dataset, version, "cannot keep a part of the way");
-            self.shared.metrics.error(error.kind());
+            self.shared.note_error(error.kind());
             self.go_back();
             return;
         }
@@ -359,7 +359,7 @@ impl Traveller for Run<'_> {
         }
         let dataset = self.shared.dataset.name();
         tracing::warn!(%error, dataset, blob, "trying to do without a blob");
-        self.shared.metrics.error(error.kind());
+        self.shared.note_error(error.kind());
         self.report.recovered.push(error.to_string());
         self.keep_part().await;
         self.go_back();

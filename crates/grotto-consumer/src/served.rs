@@ -51,6 +51,7 @@
 use arc_swap::ArcSwap;
 use grotto_state::State;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The state that is served, and those that were.
@@ -82,6 +83,18 @@ impl Served {
         if !retired.iter().any(|known| Arc::ptr_eq(known, &old)) {
             retired.push(old);
         }
+    }
+
+    /// Bytes of the segments of all states that are held, each counted once.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        let current = self.hold();
+        let retired = self.retired.lock();
+        let states = retired.iter().chain([&current]);
+        let segments = states.flat_map(|state| state.segments());
+        let named: BTreeMap<u64, u64> = segments
+            .map(|segment| (segment.name(), segment.bytes().len() as u64))
+            .collect();
+        named.values().sum()
     }
 
     /// Whether replaced states wait to be freed that nobody holds.

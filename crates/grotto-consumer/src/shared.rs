@@ -4,11 +4,14 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::listeners::Listeners;
+use crate::memory::Site;
 use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::report::Refresh;
 use crate::served::Served;
+use crate::status::Tolerance;
 use crate::target::was_written;
+use crate::vitals::Vitals;
 use grotto_env::{Env, default_threads};
 use grotto_state::{HashSeed, State};
 use grotto_store::Dataset;
@@ -38,11 +41,15 @@ pub(crate) struct Shared {
     /// What every served state must have.
     pub(crate) requirements: Vec<Requirement>,
     pub(crate) metrics: Metrics,
+    pub(crate) vitals: Vitals,
+    pub(crate) tolerance: Tolerance,
+    /// Where the files of states are.
+    pub(crate) site: Site,
     /// What all states here are hashed with: that of the state directory, or of this process.
     pub(crate) seed: HashSeed,
     /// Held during a refresh: one at a time. Holds the version that the consumer is pinned to.
     pub(crate) gate: tokio::sync::Mutex<Option<u64>>,
-    served: Served,
+    pub(crate) served: Served,
     /// The served state contradicts the log.
     distrusted: AtomicBool,
     versions: watch::Sender<u64>,
@@ -121,6 +128,9 @@ impl Shared {
         metrics.served(state.version(), state.total());
         Self {
             metrics,
+            vitals: Vitals::default(),
+            tolerance: Tolerance::default(),
+            site: Site::of(&place),
             seed: state.seed(),
             gate: tokio::sync::Mutex::new(None),
             distrusted: AtomicBool::new(false),
@@ -294,6 +304,12 @@ impl Shared {
         let _ = ended.wait_for(|ended| *ended).await;
     }
 
+    /// Counts an error, whatever becomes of it.
+    pub(crate) fn note_error(&self, kind: ErrorKind) {
+        self.metrics.error(kind);
+        self.vitals.note_error(self.env.clock.monotonic());
+    }
+
     /// Takes note of how a refresh ended, and whether it is certain what it found.
     pub(crate) fn account(&self, outcome: &Result<Option<Refresh>>, certain: bool) {
         let now = self.env.clock.monotonic();
@@ -305,9 +321,13 @@ impl Shared {
             let wall_ms = self.env.clock.wall_ms();
             self.keeper().place.note_fresh(now, wall_ms);
         }
-        if let Err(error) = outcome {
-            self.metrics.error(error.kind());
+        match outcome {
+            Ok(Some(_)) => self.vitals.note_refresh(),
+            Ok(None) => {}
+            Err(error) => self.note_error(error.kind()),
         }
+        let failure = outcome.as_ref().err();
+        self.vitals.note_outcome(failure.map(ToString::to_string));
         self.metrics.stale_for(self.staleness().as_secs_f64());
     }
 

@@ -73,6 +73,10 @@ impl Shared {
         let newest = target.as_ref().map_or(version, |target| target.version);
         if !matches!(goal, Goal::Pin(_)) {
             self.metrics.newest(newest);
+            self.vitals.note_newest(newest);
+        }
+        if let Some(target) = &target {
+            self.heard_of(target);
         }
         certain |= target.is_some();
         Ok(Found { target, certain })
@@ -92,7 +96,11 @@ impl Shared {
             },
             // Before the first version there is none of its own to ask for.
             Glance::Own if version > 0 => match self.dataset.read_entry(version).await {
-                Ok(Some(own)) => !self.is_same_dataset(&own),
+                Ok(Some(own)) if self.is_same_dataset(&own) => {
+                    self.heard_of(&own);
+                    false
+                }
+                Ok(Some(_)) => true,
                 Ok(None) => true,
                 // What is served was verified; that its entry is damaged now takes nothing from it.
                 Err(error) if error.kind() == ErrorKind::Corrupt => false,
@@ -152,9 +160,12 @@ impl Shared {
                 other => other?,
             },
         };
+        if let Some(entry) = &entry {
+            self.heard_of(entry);
+        }
         if let Some(Err(error)) = entry.map(|entry| Promise::of(&entry).check(served)) {
             tracing::warn!(%error, dataset = self.dataset.name(), "the served state is not what the log says");
-            self.metrics.error(ErrorKind::Corrupt);
+            self.note_error(ErrorKind::Corrupt);
             self.distrust();
         }
         Ok(())
@@ -176,6 +187,10 @@ impl Shared {
         let head = self.dataset.head().await.ok().flatten()?;
         let further = head.version > target.version && head.dataset_id == target.dataset_id;
         further.then_some(head)
+    }
+
+    fn heard_of(&self, entry: &LogEntry) {
+        self.vitals.heard_of(entry.version, entry.time_ms);
     }
 
     async fn entry_of(&self, version: u64) -> Result<LogEntry> {

@@ -7,6 +7,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::shared::{Shared, blocking};
 use crate::target::{Glance, Goal};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Whoever polls more rarely than this looks at the files each time.
+const OFTEN: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Makes sure that states are kept where others look for them, and that what is there is right; tells
@@ -14,7 +18,8 @@ impl Shared {
     /// only what is gone on from then has to be right.
     pub(crate) async fn look_after(self: &Arc<Self>, goal: Goal) -> Result<bool> {
         self.keep_place().await?;
-        let looks = goal != Goal::Glance(Glance::Next);
+        let rarely = self.vitals.wait() >= OFTEN;
+        let looks = rarely || goal != Goal::Glance(Glance::Next);
         if looks {
             self.check_files().await?;
         }
@@ -71,7 +76,7 @@ impl Shared {
     pub(crate) fn drop_damaged(&self, damage: &Error) {
         let (dataset, version) = (self.dataset.name(), self.served().version());
         tracing::error!(error = %damage, dataset, version, "what is served is damaged: loading afresh");
-        self.metrics.error(ErrorKind::Corrupt);
+        self.note_error(ErrorKind::Corrupt);
         self.metrics.damaged();
         self.keeper().place.discard();
         self.distrust();

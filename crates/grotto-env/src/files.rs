@@ -94,6 +94,29 @@ pub trait FileSystem: Debug + Send + Sync {
         None
     }
 
+    /// Marks a folder as read by this process, until the mark is dropped or the process ends, however it
+    /// ends. `None` where there are no such marks.
+    ///
+    /// # Errors
+    /// When the system refuses; whoever reads may go on without.
+    fn enter(&self, folder: &Path) -> io::Result<Option<Box<dyn ReadMark>>> {
+        let _ = folder;
+        Ok(None)
+    }
+
+    /// How many marks a folder has; `None` where the system does not tell.
+    fn readers(&self, folder: &Path) -> Option<u64> {
+        let _ = folder;
+        None
+    }
+
+    /// Bytes of the files below a folder that this process has mapped and that are in memory; `None` where
+    /// the system does not tell. May take as long as it takes to go through all pages of the process.
+    fn resident(&self, folder: &Path) -> Option<u64> {
+        let _ = folder;
+        None
+    }
+
     /// Locks a file, which is created if it is missing, until the lock is dropped or the process ends.
     ///
     /// # Errors
@@ -132,6 +155,9 @@ pub enum Locked {
     /// Somebody else has it, who is named here for people.
     Theirs(String),
 }
+
+/// Stands for a reader of a folder while it is held.
+pub trait ReadMark: Debug + Send + Sync {}
 
 /// A lock that is held.
 pub trait FileLock: Debug + Send + Sync {

@@ -20,7 +20,7 @@ mod wait;
 
 pub use append::{AppendFile, AppendFiles, FileOperation, ForgetfulFiles, SystemFiles};
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
-pub use files::{FileLock, FileMark, FileSystem, Locked, Mapped};
+pub use files::{FileLock, FileMark, FileSystem, Locked, Mapped, ReadMark};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use runtime::{NoRuntime, check_runtime};
 pub use signature::{holder, sign};

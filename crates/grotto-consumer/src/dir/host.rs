@@ -4,12 +4,13 @@
 
 mod access;
 mod folder;
+mod usage;
 
 pub(crate) use access::Access;
 pub use access::is_state_mode;
 
 use folder::{Folder, Purpose};
-use grotto_env::{FileLock, FileMark, FileSystem, Locked, Mapped, holder, sign};
+use grotto_env::{FileLock, FileMark, FileSystem, Locked, Mapped, ReadMark, holder, sign};
 use parking_lot::Mutex;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata, TryLockError};
@@ -174,6 +175,19 @@ impl FileSystem for HostFiles {
     fn admit(&self, path: &Path) -> io::Result<bool> {
         let (folder, name) = self.place(path, Purpose::Write)?;
         folder.admit_file(name, self.access)
+    }
+
+    fn enter(&self, folder: &Path) -> io::Result<Option<Box<dyn ReadMark>>> {
+        let mark = usage::Mark::on(folder)?;
+        Ok(Some(Box::new(mark)))
+    }
+
+    fn readers(&self, folder: &Path) -> Option<u64> {
+        usage::readers(folder)
+    }
+
+    fn resident(&self, folder: &Path) -> Option<u64> {
+        usage::resident(folder)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Locked> {

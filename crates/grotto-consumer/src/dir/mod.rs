@@ -52,7 +52,7 @@ use lock::DirLock;
 use open::{load, occupy};
 use root::{Root, SegmentFile};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
@@ -135,6 +135,11 @@ impl StateDir {
     pub(crate) fn with_options(mut self, options: SegmentOptions) -> Self {
         self.options = options;
         self
+    }
+
+    /// Where it is.
+    pub(crate) fn folder(&self) -> (Arc<dyn FileSystem>, PathBuf) {
+        (Arc::clone(&self.system), self.paths.dir().to_owned())
     }
 
     /// Takes over an image and sweeps everything else.

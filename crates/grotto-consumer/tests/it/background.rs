@@ -101,6 +101,7 @@ async fn attached_readers_and_restarts_know_how_stale_a_state_is() {
     let env = VirtualClock::env();
     let store = FaultStore::new(&kit.folder.path().join("store"));
     let builder = Consumer::builder(DATASET, store.store().with_env(env.clone()));
+    let builder = builder.max_backoff(SECOND / 10);
     let consumer = builder.state_dir(kit.state_dir()).start().await.unwrap();
     let attached = Consumer::attach_with(kit.state_dir(), env.clone()).unwrap();
     tokio::time::sleep(20 * SECOND).await;
@@ -112,6 +113,7 @@ async fn attached_readers_and_restarts_know_how_stale_a_state_is() {
     consumer.shutdown().await;
     tokio::time::sleep(20 * SECOND).await;
     let builder = Consumer::builder(DATASET, store.store().with_env(env));
+    let builder = builder.max_backoff(SECOND / 10);
     let consumer = builder.state_dir(kit.state_dir()).start().await.unwrap();
     assert!(consumer.staleness() > 39 * SECOND);
     store.heal();

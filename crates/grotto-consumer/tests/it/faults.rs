@@ -36,7 +36,7 @@ pub(crate) struct FaultStore {
     fault: Mutex<Option<(Fault, String)>>,
     incident: Mutex<Option<Incident>>,
     /// Paths of gets, `LIST` and the prefix for listings.
-    asked: Mutex<Vec<String>>,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl FaultStore {
@@ -51,7 +51,7 @@ impl FaultStore {
             delay,
             fault: Mutex::default(),
             incident: Mutex::default(),
-            asked: Mutex::default(),
+            asked: Arc::default(),
         })
     }
 
@@ -59,7 +59,7 @@ impl FaultStore {
         Store::from_object_store(Arc::clone(self) as Arc<dyn ObjectStore>)
     }
 
-    /// From now on gets of paths that contain `part` meet this fault.
+    /// From now on gets, and outages of listings, of paths that contain `part` meet this fault.
     pub(crate) fn cause(&self, fault: Fault, part: &str) {
         *self.fault.lock().unwrap() = Some((fault, part.to_owned()));
     }
@@ -101,6 +101,13 @@ impl FaultStore {
         let fault = self.fault.lock().unwrap();
         let (fault, part) = fault.as_ref()?;
         location.as_ref().contains(part).then_some(*fault)
+    }
+}
+
+fn outage() -> Error {
+    Error::Generic {
+        store: "FaultStore",
+        source: "scripted outage".into(),
     }
 }
 
@@ -146,10 +153,7 @@ impl ObjectStore for FaultStore {
         wait(self.delay).await;
         self.meet_incident(location);
         match self.fault_at(location) {
-            Some(Fault::Fails) => Err(Error::Generic {
-                store: "FaultStore",
-                source: "scripted outage".into(),
-            }),
+            Some(Fault::Fails) => Err(outage()),
             Some(Fault::Panics) => panic!("scripted panic"),
             Some(Fault::Hangs) => std::future::pending().await,
             None => self.inner.get_opts(location, options).await,
@@ -164,11 +168,18 @@ impl ObjectStore for FaultStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.note(format!("LIST {}", prefix.map_or("", Path::as_ref)));
+        let what = format!("LIST {}", prefix.map_or("", Path::as_ref));
+        let fault = prefix.and_then(|prefix| self.fault_at(prefix));
         let (delay, listed) = (self.delay, self.inner.list(prefix));
+        let asked = Arc::clone(&self.asked);
         let late = async move {
+            // Only now: a listing that nobody waits for is never asked for.
+            asked.lock().unwrap().push(what);
             wait(delay).await;
-            listed
+            match fault {
+                Some(Fault::Fails) => futures::stream::iter([Err(outage())]).boxed(),
+                _ => listed,
+            }
         };
         late.flatten_stream().boxed()
     }

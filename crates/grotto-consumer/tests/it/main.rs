@@ -30,5 +30,7 @@ mod local;
 mod meanwhile;
 mod moves;
 mod nothing;
+mod polling;
+mod status;
 mod takeover;
 mod trouble;

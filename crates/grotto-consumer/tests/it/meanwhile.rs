@@ -118,7 +118,9 @@ async fn a_pinned_consumer_looks_at_files_as_rarely_as_one_that_follows() {
         let version = publisher.publish(1).await.version;
         let store = kit.store.clone().with_env(VirtualClock::env());
         let builder = Consumer::builder(DATASET, store).state_dir(kit.state_dir());
-        let polling = builder.poll_interval(SECOND / 100);
+        let polling = builder
+            .poll_interval(SECOND / 100)
+            .max_backoff(SECOND / 100);
         let consumer = polling.start().await.unwrap();
         if pinned {
             consumer.refresh_to(version).await.unwrap();
