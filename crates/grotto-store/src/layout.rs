@@ -3,12 +3,12 @@
 //! Owns: the names of objects, written and read back. Never: touches the store.
 //! Spec: `docs/format/spec.md`, section "Store layout".
 
+use std::fmt;
+
+use grotto_format::log::{MAX_PLAIN_NAME, is_plain_name};
 use object_store::path::Path;
 
 use crate::error::{Error, Result};
-
-/// Longest dataset name in bytes.
-const MAX_NAME_BYTES: usize = 100;
 
 /// A checked dataset name and the paths below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,18 +19,10 @@ pub(crate) struct Layout {
 impl Layout {
     /// Accepts letters, digits, `-`, `_` and `.` (not first): a name becomes a folder of the host.
     pub(crate) fn new(name: &str) -> Result<Self> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        let fits = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.starts_with('.');
-        if fits && name.bytes().all(plain) {
-            return Ok(Self {
-                name: name.to_owned(),
-            });
-        }
-        let shown: String = name.chars().take(MAX_NAME_BYTES).collect();
-        Err(Error::invalid(format!(
-            "dataset name {shown:?}: expected 1 to {MAX_NAME_BYTES} letters, digits, '-', '_' or \
-             '.', not starting with '.'"
-        )))
+        check_name("dataset", name)?;
+        Ok(Self {
+            name: name.to_owned(),
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -65,6 +57,21 @@ impl Layout {
         self.at(&format!("collected/{version:020}.json"))
     }
 
+    pub(crate) fn leases(&self) -> Path {
+        self.at("consumers")
+    }
+
+    pub(crate) fn lease(&self, consumer: &ConsumerId) -> Path {
+        self.at(&format!("consumers/{consumer}.json"))
+    }
+
+    /// The consumer whose lease has this name; `None` for anything else that lies there.
+    pub(crate) fn consumer_of(&self, path: &Path) -> Option<ConsumerId> {
+        let id = path.filename()?.strip_suffix(".json")?;
+        let id = ConsumerId::parse(id).ok()?;
+        (self.lease(&id) == *path).then_some(id)
+    }
+
     pub(crate) fn probe(&self, nonce: &str) -> Path {
         self.at(&format!("control/probe-{nonce}"))
     }
@@ -77,6 +84,44 @@ impl Layout {
     fn at(&self, below: &str) -> Path {
         Path::from(format!("{}/{below}", self.name))
     }
+}
+
+/// The name of a consumer, which tells its lease from those of others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsumerId(String);
+
+impl ConsumerId {
+    /// Takes 1 to 100 letters, digits, `-`, `_` and `.`, not starting with `.`.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else; the message says what a name is.
+    pub fn parse(name: &str) -> Result<Self> {
+        check_name("consumer", name)?;
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ConsumerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Accepts what may be part of the name of an object, and so of a file of the host.
+fn check_name(what: &str, name: &str) -> Result<()> {
+    if is_plain_name(name) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(MAX_PLAIN_NAME).collect();
+    Err(Error::invalid(format!(
+        "{what} name {shown:?}: expected 1 to {MAX_PLAIN_NAME} letters, digits, '-', '_' or '.', not \
+         starting with '.'"
+    )))
 }
 
 /// The version in the name of a log or snapshot entry; `None` for anything else that lies there.
@@ -99,6 +144,31 @@ mod tests {
             assert!(Layout::new(name).is_err(), "{name:?}");
         }
         assert!(Layout::new("geo.cities-v2_EU").is_ok());
+    }
+
+    #[test]
+    fn consumers_are_read_back_from_names_of_leases_only() {
+        let layout = Layout::new("a").unwrap();
+        let id = ConsumerId::parse("web-1.eu").unwrap();
+        assert_eq!(layout.consumer_of(&layout.lease(&id)), Some(id));
+        for name in [
+            "x.txt",
+            ".json",
+            "x.json/y.json",
+            "x/y.json",
+            "x y.json",
+            "x",
+        ] {
+            let path = layout.at(&format!("consumers/{name}"));
+            assert_eq!(layout.consumer_of(&path), None, "{name}");
+        }
+        for id in ["", ".x", "a/b", "../x", "a b"] {
+            let refused = ConsumerId::parse(id).unwrap_err();
+            assert!(
+                refused.message().starts_with("consumer name \""),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod folder;
 pub mod follow;
 mod head;
 mod layout;
+mod lease;
 mod location;
 mod object;
 mod options;
@@ -49,10 +50,12 @@ pub use dataset::{Dataset, Next};
 pub use error::{Error, ErrorKind, Result};
 pub use folder::{FolderSync, SystemSync};
 pub use grotto_format::log::{
-    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, InlineBlobs, LeaderHint, Link, Links,
-    LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs,
+    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, InlineBlobs, LeaderHint, Lease, Link,
+    Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs,
     TypeSummary,
 };
+pub use layout::ConsumerId;
+pub use lease::{FoundLease, LeaseContent, LeaseObserver, Leases};
 pub use location::StoreUrl;
 pub use object::Store;
 pub use options::StoreOptions;

@@ -5,7 +5,7 @@
 
 use grotto_format::batch::{Column, ColumnKind, MAX_CHUNK_ROWS, decode_ordinals};
 use grotto_format::blob::{Blob, BlobHeader, BlobKind, BlobWriter, SectionKind, TypeInfo};
-use grotto_format::log::{CollectedRow, LeaderHint, LogEntry, SnapshotEntry};
+use grotto_format::log::{CollectedRow, LeaderHint, Lease, LogEntry, SnapshotEntry};
 use grotto_format::{FlatBuilder, Schema, checksum, flat, json};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -120,6 +120,7 @@ fn read_documents(bytes: &[u8]) {
     let _ = SnapshotEntry::decode(bytes);
     let _ = CollectedRow::decode(bytes);
     let _ = LeaderHint::decode(bytes);
+    let _ = Lease::decode(bytes);
 }
 
 /// Puts a right checksum into the last member of a document.

@@ -98,6 +98,12 @@ fn limits_and_seeds_are_those_of_the_code() {
         ("MAX_ENTRY_BYTES", log::MAX_ENTRY_BYTES as u64),
         ("ENTRY_RESERVE", log::ENTRY_RESERVE as u64),
         ("MAX_CONTROL_BYTES", log::MAX_CONTROL_BYTES as u64),
+        ("MAX_LEASE_BYTES", log::MAX_LEASE_BYTES as u64),
+        ("MAX_PLAIN_NAME", log::MAX_PLAIN_NAME as u64),
+        ("MAX_WORD", log::MAX_WORD as u64),
+        ("MAX_REASONS", log::MAX_REASONS as u64),
+        ("MAX_REASON", log::MAX_REASON as u64),
+        ("MAX_EXPIRY_S", log::MAX_EXPIRY_S),
         ("MAX_LINKS", log::MAX_LINKS as u64),
         ("MAX_VERSION", log::MAX_VERSION),
     ]);

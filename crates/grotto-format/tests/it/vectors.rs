@@ -7,6 +7,7 @@
 mod blobs;
 mod columns;
 mod documents;
+mod leases;
 mod log;
 mod records;
 

@@ -2,13 +2,14 @@
 #![no_main]
 
 use grotto_format::checksum;
-use grotto_format::log::{CollectedRow, LeaderHint, LogEntry, SnapshotEntry};
+use grotto_format::log::{CollectedRow, LeaderHint, Lease, LogEntry, SnapshotEntry};
 
 fn read(bytes: &[u8]) {
     let _ = LogEntry::decode(bytes);
     let _ = SnapshotEntry::decode(bytes);
     let _ = CollectedRow::decode(bytes);
     let _ = LeaderHint::decode(bytes);
+    let _ = Lease::decode(bytes);
 }
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {

@@ -5,8 +5,8 @@
 use super::Store;
 use crate::error::Result;
 use futures::TryStreamExt;
-use object_store::ObjectStore as _;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore as _};
 
 impl Store {
     /// Names of the folders at the top of the store, sorted: one per dataset.
@@ -43,23 +43,37 @@ impl Store {
         after: Option<&Path>,
         most: usize,
     ) -> Result<(Vec<Path>, bool)> {
+        let (objects, all) = self.list_objects(prefix, after, most).await?;
+        Ok((
+            objects.into_iter().map(|found| found.location).collect(),
+            all,
+        ))
+    }
+
+    /// The same with how long each object is, and when it was written by the time of the store.
+    pub(crate) async fn list_objects(
+        &self,
+        prefix: &Path,
+        after: Option<&Path>,
+        most: usize,
+    ) -> Result<(Vec<ObjectMeta>, bool)> {
         let list = || async {
             let mut listing = match after {
                 Some(after) => self.objects.list_with_offset(Some(prefix), after),
                 None => self.objects.list(Some(prefix)),
             };
-            let mut paths = Vec::new();
-            while paths.len() < most {
+            let mut found = Vec::new();
+            while found.len() < most {
                 let next = self.limited("list", prefix.as_ref(), 0, listing.try_next());
                 match next.await? {
-                    Some(meta) => paths.push(meta.location),
-                    None if paths.is_empty() => {
-                        return self.check_root().await.map(|()| (paths, true));
+                    Some(meta) => found.push(meta),
+                    None if found.is_empty() => {
+                        return self.check_root().await.map(|()| (found, true));
                     }
-                    None => return Ok((paths, true)),
+                    None => return Ok((found, true)),
                 }
             }
-            Ok((paths, false))
+            Ok((found, false))
         };
         self.reading(list).await
     }

@@ -20,6 +20,7 @@ mod fencing;
 mod heads;
 mod kit;
 mod last;
+mod leases;
 mod links;
 mod local;
 mod outages;

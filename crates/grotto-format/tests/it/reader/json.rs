@@ -11,8 +11,7 @@ pub(crate) enum Json {
     Object(Vec<(String, Json)>),
     True,
     False,
-    /// A list: no member that is known holds one.
-    Other,
+    List(Vec<Json>),
 }
 
 impl Json {
@@ -71,6 +70,13 @@ impl Json {
         }
     }
 
+    pub(crate) fn list<T>(&self, value: fn(&Self) -> T) -> Vec<T> {
+        match self {
+            Self::List(items) => items.iter().map(value).collect(),
+            other => panic!("expected a list, found {other:?}"),
+        }
+    }
+
     pub(crate) fn number(&self) -> u64 {
         let Self::Number(digits) = self else {
             panic!("expected a number, found {self:?}")
@@ -125,8 +131,7 @@ impl Parser<'_> {
             return Json::False;
         }
         if self.skip("[") {
-            self.items("]", Self::value);
-            return Json::Other;
+            return Json::List(self.items("]", Self::value));
         }
         if self.skip("{") {
             return Json::Object(self.items("}", Self::member));

@@ -1,4 +1,4 @@
-//! The documents of a dataset: log entries, snapshot entries, collected rows, leader hints.
+//! The documents of a dataset: log entries, snapshot entries, collected rows, leader hints, leases.
 //!
 //! Owns: from their bytes to what they say. What is wrong panics.
 
@@ -9,6 +9,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAX_ENTRY_BYTES: usize = 1 << 20;
 const MAX_CONTROL_BYTES: usize = 1 << 16;
+const MAX_LEASE_BYTES: usize = 1 << 14;
+const MAX_EXPIRY_S: u64 = 86_400;
 const MAX_LINKS: usize = 64;
 const MAX_VERSION: u64 = (1 << 53) - 1;
 
@@ -337,6 +339,75 @@ impl Control {
     pub(crate) fn leader_hint(bytes: &[u8]) -> Self {
         let numbers = ["version", "epoch", "time_ms"];
         Self::open(bytes, &numbers, &["dataset", "writer"]).1
+    }
+}
+
+/// What a consumer tells of itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    /// Dataset, its identity, consumer, host, process, health.
+    pub(crate) texts: [String; 6],
+    /// Version, newest, staleness, since start, since health, wall time.
+    pub(crate) numbers: [u64; 6],
+    pub(crate) pinned: Option<u64>,
+    pub(crate) held: Option<u64>,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) expires_after_s: u64,
+}
+
+impl Lease {
+    pub(crate) fn open(bytes: &[u8]) -> Self {
+        let json = open(bytes, MAX_LEASE_BYTES);
+        let text = |name: &str| json.get(name).text().to_owned();
+        let number = |name: &str| json.get(name).number();
+        let texts = [
+            "dataset",
+            "dataset_id",
+            "consumer",
+            "host",
+            "process",
+            "health",
+        ]
+        .map(text);
+        let numbers = [
+            "version",
+            "newest",
+            "staleness_ms",
+            "running_ms",
+            "health_ms",
+            "time_ms",
+        ];
+        let lease = Self {
+            texts,
+            numbers: numbers.map(number),
+            pinned: json.optional("pinned").map(Json::number),
+            held: json.optional("held").map(Json::number),
+            reasons: json.get("reasons").list(|reason| reason.text().to_owned()),
+            expires_after_s: number("expires_after_s"),
+        };
+        lease.check();
+        lease
+    }
+
+    fn check(&self) {
+        let [dataset, dataset_id, consumer, host, process, health] = &self.texts;
+        for name in [dataset, consumer] {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            assert!(name.chars().all(plain) && !name.starts_with('.'), "{name}");
+            assert!((1..=100).contains(&name.len()), "{name}");
+        }
+        let is_text = |text: &str, most| text.len() <= most && !text.chars().any(char::is_control);
+        assert!(
+            [dataset_id, host, process]
+                .into_iter()
+                .all(|word| is_text(word, 128))
+        );
+        assert!(health.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+        assert!((1..=128).contains(&health.len()), "{health}");
+        assert!(self.reasons.len() <= 8 && self.reasons.iter().all(|reason| is_text(reason, 512)));
+        let [version, newest, ..] = self.numbers;
+        assert!(version.max(newest).max(self.held.unwrap_or(0)) <= MAX_VERSION);
+        assert!((1..=MAX_EXPIRY_S).contains(&self.expires_after_s));
     }
 }
 

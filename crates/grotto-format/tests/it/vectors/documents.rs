@@ -4,9 +4,9 @@ use super::published;
 use bytes::Bytes;
 use grotto_format::checksum;
 use grotto_format::log::{
-    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, FORMAT, InlineBlobs, LeaderHint, Link,
-    Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs,
-    TypeSummary,
+    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, FORMAT, InlineBlobs, LeaderHint, Lease,
+    Link, Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce, Stored,
+    StoredBlobs, TypeSummary,
 };
 use std::collections::BTreeMap;
 
@@ -160,6 +160,56 @@ fn positions() -> LogEntry {
     }
 }
 
+/// A consumer that is behind, because it refuses to serve the version after its own.
+fn lease() -> Lease {
+    Lease {
+        format: FORMAT,
+        dataset: "films".into(),
+        dataset_id: "c0ffee00".into(),
+        consumer: "web-1.eu".into(),
+        host: "host-1".into(),
+        process: "812".into(),
+        version: 4,
+        newest: 6,
+        pinned: None,
+        held: Some(6),
+        health: "degraded".into(),
+        reasons: vec!["version 6 has 20 \"records\" less".into(), "日本".into()],
+        staleness_ms: 61_000,
+        running_ms: 86_400_000,
+        health_ms: 60_500,
+        expires_after_s: 30,
+        time_ms: 1_700_000_000_002,
+    }
+}
+
+/// One that stays where it is.
+fn pinned_lease() -> Lease {
+    Lease {
+        pinned: Some(4),
+        held: None,
+        health: "ready".into(),
+        reasons: Vec::new(),
+        ..lease()
+    }
+}
+
+/// One that serves nothing yet.
+fn fresh_lease() -> Lease {
+    Lease {
+        dataset_id: String::new(),
+        version: 0,
+        newest: 0,
+        held: None,
+        health: "starting".into(),
+        reasons: Vec::new(),
+        health_ms: 0,
+        running_ms: 0,
+        staleness_ms: 0,
+        ..lease()
+    }
+}
+
 fn check(name: &str, made: &[u8], again: &dyn Fn(&[u8]) -> Vec<u8>) {
     let found = published(name, &|| made.to_vec());
     assert_eq!(
@@ -219,6 +269,14 @@ fn documents_are_written_and_read_as_published() {
     check("leader.json", &hint.encode().unwrap(), &|bytes| {
         LeaderHint::decode(bytes).unwrap().encode().unwrap()
     });
+    let again = |bytes: &[u8]| Lease::decode(bytes).unwrap().encode().unwrap();
+    check("lease.json", &lease().encode().unwrap(), &again);
+    check(
+        "lease-pinned.json",
+        &pinned_lease().encode().unwrap(),
+        &again,
+    );
+    check("lease-fresh.json", &fresh_lease().encode().unwrap(), &again);
 }
 
 #[test]

@@ -2,15 +2,16 @@
 //! it, and refuse the same. Owns nothing.
 
 use super::folder;
-use crate::reader::log::{Blobs, Control, Entry, File, Held, Link};
+use crate::reader::log::{self as second, Blobs, Control, Entry, File, Held, Link};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use grotto_format::log::{
-    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, LeaderHint, LogEntry, SnapshotEntry,
+    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, LeaderHint, Lease, LogEntry,
+    SnapshotEntry,
 };
 use std::panic::catch_unwind;
 
-fn text_of(name: &str) -> String {
+pub(super) fn text_of(name: &str) -> String {
     std::fs::read_to_string(folder().join(name)).unwrap()
 }
 
@@ -105,7 +106,7 @@ fn refused_by_both(what: &str, bytes: &[u8]) {
 }
 
 /// A document with one text in the place of another, under a right seal.
-fn altered(text: &str, from: &str, to: &str) -> Vec<u8> {
+pub(super) fn altered(text: &str, from: &str, to: &str) -> Vec<u8> {
     assert!(text.contains(from), "{from}");
     let unsealed = text[..text.len() - 18].replacen(from, to, 1);
     let digits = xxhash_rust::xxh3::xxh3_64(format!("{unsealed}\"}}").as_bytes());
@@ -366,14 +367,16 @@ fn accepted(name: &str, bytes: &[u8]) -> (bool, bool) {
     let by_crate = match name {
         "snapshot-entry.json" => SnapshotEntry::decode(bytes).is_ok(),
         "collected.json" => CollectedRow::decode(bytes).is_ok(),
+        "lease.json" => Lease::decode(bytes).is_ok(),
         _ => LeaderHint::decode(bytes).is_ok(),
     };
-    let second = match name {
-        "snapshot-entry.json" => Control::snapshot_entry,
-        "collected.json" => Control::collected_row,
-        _ => Control::leader_hint,
+    let second = || match name {
+        "snapshot-entry.json" => drop(Control::snapshot_entry(bytes)),
+        "collected.json" => drop(Control::collected_row(bytes)),
+        "lease.json" => drop(second::Lease::open(bytes)),
+        _ => drop(Control::leader_hint(bytes)),
     };
-    (by_crate, catch_unwind(|| second(bytes)).is_ok())
+    (by_crate, catch_unwind(second).is_ok())
 }
 
 #[test]
@@ -406,7 +409,12 @@ fn both_readers_find_the_same_in_the_other_documents() {
 
 #[test]
 fn both_readers_refuse_other_documents_that_were_altered() {
-    for name in ["snapshot-entry.json", "collected.json", "leader.json"] {
+    for name in [
+        "snapshot-entry.json",
+        "collected.json",
+        "leader.json",
+        "lease.json",
+    ] {
         let text = text_of(name);
         let version = &text[text.find("\"version\"").unwrap()..];
         let version = &version[..=version.find(',').unwrap()];
