@@ -67,9 +67,15 @@ impl Live {
         &self,
         apply: impl FnOnce(&Settings) -> Result<()>,
     ) -> Result<Vec<Change>> {
+        let mut present = self.present.lock();
         let text = read_text(&self.origin.path, "configuration", MAX_BYTES)?;
         let settings = parse(&self.origin, &text, &self.origin.environment)?;
-        self.take_over(settings, text, Environment::new(), apply)
+        let next = Present {
+            settings,
+            text,
+            changed: Environment::new(),
+        };
+        present.give_way(next, apply)
     }
 
     /// Changes keys, such as `producer.batching.max_batch_size`, until the next reload.
@@ -81,10 +87,9 @@ impl Live {
         keys: &serde_json::Map<String, Value>,
         apply: impl FnOnce(&Settings) -> Result<()>,
     ) -> Result<Vec<Change>> {
-        let (text, mut changed) = {
-            let present = self.present.lock();
-            (present.text.clone(), present.changed.clone())
-        };
+        // Two changes at once: the second one goes on from the first.
+        let mut present = self.present.lock();
+        let (text, mut changed) = (present.text.clone(), present.changed.clone());
         for (path, value) in keys {
             let variable = variable(path).ok_or_else(|| {
                 Error::invalid(format!(
@@ -100,24 +105,25 @@ impl Live {
         let mut environment = self.origin.environment.clone();
         environment.extend(changed.clone());
         let settings = parse(&self.origin, &text, &environment)?;
-        self.take_over(settings, text, changed, apply)
-    }
-
-    fn take_over(
-        &self,
-        settings: Settings,
-        text: String,
-        changed: Environment,
-        apply: impl FnOnce(&Settings) -> Result<()>,
-    ) -> Result<Vec<Change>> {
-        let mut present = self.present.lock();
-        let changes = changes(&present.settings, &settings)?;
-        apply(&settings)?;
-        *present = Present {
+        let next = Present {
             settings,
             text,
             changed,
         };
+        present.give_way(next, apply)
+    }
+}
+
+impl Present {
+    /// Takes over what comes next, if nothing of it needs a restart and `apply` takes it.
+    fn give_way(
+        &mut self,
+        next: Self,
+        apply: impl FnOnce(&Settings) -> Result<()>,
+    ) -> Result<Vec<Change>> {
+        let changes = changes(&self.settings, &next.settings)?;
+        apply(&next.settings)?;
+        *self = next;
         Ok(changes)
     }
 }
@@ -126,4 +132,45 @@ fn parse(origin: &Origin, text: &str, environment: &Environment) -> Result<Setti
     let folder = origin.path.parent().unwrap_or(std::path::Path::new(""));
     Settings::parse(text, folder, environment)
         .map_err(|complaint| Error::invalid(format!("{}: {complaint}", origin.path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn change(live: &Live, key: &str, value: u64) {
+        let keys = json!({ key: value });
+        live.change(keys.as_object().unwrap(), |_| Ok(())).unwrap();
+    }
+
+    fn value(live: &Live, path: &str) -> Value {
+        let keys = live.settings().keys();
+        let key = keys.into_iter().find(|key| key.path == path);
+        key.unwrap().value
+    }
+
+    #[test]
+    fn changes_that_come_at_once_lose_nothing_of_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.yaml");
+        std::fs::write(&path, "producer:\n  dataset: items\n").unwrap();
+        let environment = Environment::new();
+        let live = Live::load(Origin { path, environment }).unwrap();
+        let all = [
+            "producer.batching.max_batch_size",
+            "producer.batching.memory_pressure_threshold",
+        ];
+        std::thread::scope(|scope| {
+            for key in all {
+                let live = &live;
+                scope.spawn(move || {
+                    for size in 1..300 {
+                        change(live, key, size);
+                        assert_eq!(value(live, key), size, "{key}");
+                    }
+                });
+            }
+        });
+    }
 }
