@@ -11,6 +11,7 @@ mod check;
 mod consumer;
 mod daemon;
 mod environment;
+mod folders;
 mod locate;
 mod producer;
 mod reload;

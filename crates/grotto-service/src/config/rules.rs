@@ -5,7 +5,8 @@
 
 use super::environment::{Environment, variable_of};
 use super::locate::locate;
-use super::{DatasetSettings, ProducerSettings, Settings, Stdin};
+use super::value::Size;
+use super::{DatasetSettings, ProducerSettings, Settings, Stdin, folders};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
@@ -63,16 +64,18 @@ pub(super) fn check(settings: &Settings) -> Result<(), Broken> {
         return Ok(());
     };
     check_listener(producer)?;
+    // A packed body and what it unpacks to are in memory together.
     let listeners = &producer.listeners;
     at_most(
         "producer",
         "listeners.max_body_size",
         listeners.max_body_size,
-        "max_body_memory",
-        listeners.max_body_memory,
+        "half of max_body_memory",
+        Size(listeners.max_body_memory.0 / 2),
     )?;
     if producer.listed.is_empty() {
-        return check_dataset("producer", &producer.common);
+        check_dataset("producer", &producer.common)?;
+        return folders::check(producer);
     }
     let mut names = BTreeSet::new();
     check_stdin(producer)?;
@@ -88,7 +91,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Broken> {
             Some(_) => {}
         }
     }
-    Ok(())
+    folders::check(producer)
 }
 
 /// There is only one standard input.
@@ -150,14 +153,6 @@ fn check_dataset(at: &str, dataset: &DatasetSettings) -> Result<(), Broken> {
         "max_size",
         wal.max_size,
     )?;
-    if let Some(folder) = &dataset.sources.folder
-        && [&wal.dir, &dataset.dead_letter.dir].contains(&folder)
-    {
-        broken(
-            format!("{at}.sources.folder"),
-            "expected a folder of its own, found one of the daemon's",
-        )?;
-    }
     match dataset
         .validation
         .count_drift

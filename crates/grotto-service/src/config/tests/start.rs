@@ -39,6 +39,56 @@ fn settings_that_do_not_fit_each_other_are_refused_with_the_line() {
 }
 
 #[test]
+fn a_packed_body_and_what_it_unpacks_to_fit_the_memory_of_bodies() {
+    let with = |size: &str| {
+        parse(&format!(
+            "producer:\n  listeners:\n    max_body_memory: 32MiB\n    max_body_size: {size}\n"
+        ))
+    };
+    assert!(with("16MiB").is_ok());
+    assert_eq!(
+        with("17MiB").unwrap_err(),
+        "line 4, column 20: producer.listeners.max_body_size: expected at most half of max_body_memory, which is 16MiB, \
+         found 17MiB"
+    );
+}
+
+#[test]
+fn folders_that_must_not_be_one_are_refused_with_both_keys() {
+    check_refused(
+        "producer:\n  sources: {folder: in}\n  datasets:\n    - dataset: a\n    - dataset: b\n",
+        "line 2, column 21: producer.sources.folder: expected a folder of its own, found in, which \
+         producer.datasets.0.sources.folder is too",
+    );
+    check_refused(
+        "producer:\n  dataset: a\n  wal: {dir: x}\n  dead_letter: {dir: ./x}\n",
+        "line 4, column 22: producer.dead_letter.dir: expected a folder of its own, found x, which producer.wal.dir is \
+         too",
+    );
+    for (key, setting) in [
+        ("wal.dir", "wal: {dir: x/}"),
+        ("dead_letter.dir", "dead_letter: {dir: x}"),
+        ("store", "store: x"),
+    ] {
+        check_refused(
+            &format!("producer:\n  dataset: a\n  sources: {{folder: x}}\n  {setting}\n"),
+            &format!(
+                "line 3, column 21: producer.sources.folder: expected a folder of its own, found x, which producer.{key} \
+                 is too"
+            ),
+        );
+    }
+    // The folder of another dataset is no better.
+    check_refused(
+        "producer:\n  datasets:\n    - dataset: a\n      sources: {folder: x}\n    - dataset: b\n      wal: {dir: x}\n",
+        "line 4, column 25: producer.datasets.0.sources.folder: expected a folder of its own, found x, which \
+         producer.datasets.1.wal.dir is too",
+    );
+    // What is not written to is in nobody's way.
+    parse("producer:\n  wal: {dir: x, durability: published}\n  dead_letter: {dir: x}\n").unwrap();
+}
+
+#[test]
 fn what_may_change_is_told_from_what_needs_a_restart() {
     let old = parse("producer:\n  dataset: a\n").unwrap();
     let live = parse(
