@@ -8,7 +8,7 @@ use crate::failure::{Failure, Outcome, one_line};
 use crate::output::Out;
 use crate::text::{date, things};
 use grotto::engine::env::SystemFiles;
-use grotto::producer::dead_letter::list_folder;
+use grotto::producer::dead_letter::{DeadLetter, list_folder};
 use grotto_service::client::Client;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -138,21 +138,28 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     }
 }
 
-fn of_folder(dir: &std::path::Path, after: u64, limit: usize) -> Outcome<Vec<Value>> {
-    let letters = list_folder(&SystemFiles, dir, after, limit)?;
-    let told = letters.into_iter().map(|letter| {
-        json!({
-            "id": letter.id,
-            "time_ms": letter.time_ms,
-            "source": letter.source,
-            "position": letter.position,
-            "type": letter.type_name,
-            "reason": letter.reason,
-            "text": letter.text,
-            "is_cut": letter.is_cut,
-        })
-    });
-    Ok(told.collect())
+fn of_folder(dir: &std::path::Path, mut after: u64, limit: usize) -> Outcome<Vec<Value>> {
+    let mut all = Vec::new();
+    while all.len() < limit {
+        let letters = list_folder(&SystemFiles, dir, after, limit - all.len())?;
+        let Some(last) = letters.last() else { break };
+        after = last.id;
+        all.extend(letters.into_iter().map(of_letter));
+    }
+    Ok(all)
+}
+
+fn of_letter(letter: DeadLetter) -> Value {
+    json!({
+        "id": letter.id,
+        "time_ms": letter.time_ms,
+        "source": letter.source,
+        "position": letter.position,
+        "type": letter.type_name,
+        "reason": letter.reason,
+        "text": letter.text,
+        "is_cut": letter.is_cut,
+    })
 }
 
 /// A daemon gives only so many at once.

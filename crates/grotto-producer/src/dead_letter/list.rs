@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// Most bytes of a file that are read: more than any file has that was written with reasonable options.
 pub(super) const MOST: usize = 1 << 30;
 
+/// Bytes of letters at which a list ends, however many were asked for.
+const MOST_LISTED: usize = 4 << 20;
+
 /// What is in a file.
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -24,7 +27,8 @@ pub(super) struct Content {
     pub(super) is_whole: bool,
 }
 
-/// Letters of a folder with numbers above `after`, in order, at most `limit`. Needs no lock: a process may be
+/// Letters of a folder with numbers above `after`, in order, at most `limit`, and fewer where these are more than
+/// 4 MiB: who wants all asks again behind the last one until there are none. Needs no lock: a process may be
 /// writing, and what it pushes or removes meanwhile is in the list or not.
 ///
 /// # Errors
@@ -36,16 +40,22 @@ pub fn list_folder(
     limit: usize,
 ) -> Result<Vec<DeadLetter>> {
     let numbers = numbers(&names(files, folder)?);
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     for (at, number) in numbers.iter().enumerate() {
         // The next file's letters begin at its number.
         let is_below = numbers.get(at + 1).is_some_and(|next| *next <= after);
-        if is_below || found.len() >= limit {
+        if is_below {
             continue;
         }
         let letters = content(files, &path_of(folder, *number))?.letters;
-        let wanted = letters.into_iter().filter(|letter| letter.id > after);
-        found.extend(wanted.take(limit - found.len()));
+        for letter in letters.into_iter().filter(|letter| letter.id > after) {
+            bytes += letter.text.len() + letter.reason.len() + letter.source.len();
+            let is_full = bytes > MOST_LISTED && !found.is_empty();
+            if is_full || found.len() >= limit {
+                return Ok(found);
+            }
+            found.push(letter);
+        }
     }
     Ok(found)
 }
@@ -85,4 +95,38 @@ pub(super) fn content(files: &dyn AppendFiles, path: &Path) -> Result<Content> {
         }
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DeadLetterOptions, DeadLetters};
+    use super::*;
+    use grotto_env::SystemFiles;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_list_of_large_letters_ends_early_and_goes_on_behind_the_last_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = DeadLetterOptions::default();
+        let letters = DeadLetters::open(Arc::new(SystemFiles), dir.path(), options).unwrap();
+        assert_eq!(letters.newest(), 0);
+        let large = DeadLetter {
+            text: "x".repeat(500_000),
+            ..DeadLetter::default()
+        };
+        letters.push(&vec![large; 20]).unwrap();
+        let mut found: Vec<u64> = Vec::new();
+        loop {
+            let after = found.last().copied().unwrap_or(0);
+            let listed = letters.list(after, 1_000).unwrap();
+            if listed.is_empty() {
+                break;
+            }
+            let bytes: usize = listed.iter().map(|letter| letter.text.len()).sum();
+            assert!(bytes <= MOST_LISTED, "{bytes}");
+            found.extend(listed.iter().map(|letter| letter.id));
+        }
+        assert_eq!(found, (1..=20).collect::<Vec<_>>());
+        assert_eq!(letters.newest(), 20);
+    }
 }

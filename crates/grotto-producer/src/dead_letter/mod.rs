@@ -187,7 +187,13 @@ impl DeadLetters {
         self.state.lock().dropped
     }
 
-    /// Letters with numbers above `after`, in order, at most `limit`.
+    /// The highest number that a letter had so far; 0 before the first one.
+    pub fn newest(&self) -> u64 {
+        self.state.lock().next - 1
+    }
+
+    /// Letters with numbers above `after`, in order, at most `limit`, and fewer where these are large: see
+    /// [`list_folder`].
     ///
     /// # Errors
     /// `Unavailable` when a file cannot be read.

@@ -122,7 +122,9 @@ pub(crate) async fn replay(
     let last = through
         .map(|through| number("through", through))
         .transpose()?;
-    let last = last.unwrap_or(u64::MAX);
+    // What becomes a letter meanwhile, even of what is sent here, is for another replay.
+    let newest = letters.newest();
+    let last = last.map_or(newest, |last| last.min(newest));
     loop {
         let reader = Arc::clone(&letters);
         let found = finished(daemon.env.blocking(move || reader.list(after, MOST)).await)?;
