@@ -10,6 +10,7 @@ mod daemon;
 mod failure;
 mod input;
 mod kept;
+mod lines;
 mod output;
 mod place;
 mod progress;

@@ -3,14 +3,15 @@
 //! Owns: what a person at a terminal sees of it. Never: what it does; that is `grotto-service`.
 
 use crate::failure::Outcome;
+use crate::lines::Lines;
 use crate::output::Out;
 use crate::place::host_and_process;
 use crate::target::environment;
-use crate::text::{bytes, count, duration};
+use crate::text::{bytes, count, duration, things};
 use grotto::producer::Published;
 use grotto_service::LogControl;
 use grotto_service::producer::{OnListen, OnPublish, Start, run as run_daemon};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,13 +43,17 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, log: LogControl, out: &Out) -> Outcome<()> {
     let json = out.is_json();
     let looked_at = std::io::stdout().is_terminal();
+    let lines = Arc::new(Lines::start(std::io::stdout(), move |count| {
+        left_out(count, json)
+    }));
+    let (of_versions, of_address) = (Arc::clone(&lines), Arc::clone(&lines));
     let on_publish = move |dataset: &str, published: &Published| {
-        say(&match json {
+        of_versions.say(match json {
             true => line_of_json(dataset, published),
             false => line_of(dataset, published),
         });
     };
-    let on_listen = |address| say(&format!("taking records in at http://{address}"));
+    let on_listen = move |address| of_address.say(format!("taking records in at http://{address}"));
     let start = Start {
         path: args.config.clone(),
         environment: environment(),
@@ -57,12 +62,20 @@ pub(crate) async fn run(args: &Args, log: LogControl, out: &Out) -> Outcome<()> 
         on_listen: (looked_at && !json).then(|| -> OnListen { Box::new(on_listen) }),
         on_publish: (looked_at || json).then(|| -> OnPublish { Arc::new(on_publish) }),
     };
-    Ok(run_daemon(start).await?)
+    let ended = run_daemon(start).await;
+    lines.end();
+    Ok(ended?)
 }
 
-/// Prints a line at once. Nobody may be reading any more: the log tells all of it too.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+/// Whoever prints versions faster than they are read has them in the log.
+fn left_out(lines: u64, json: bool) -> String {
+    match json {
+        true => serde_json::json!({ "left_out": lines }).to_string(),
+        false => format!(
+            "{} left out: nobody read them in time",
+            things(lines, "line")
+        ),
+    }
 }
 
 /// `cities version 7: 1,200 records, delta 40.3 kB, 12 ms`
