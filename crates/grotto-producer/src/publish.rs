@@ -251,7 +251,8 @@ impl Producer {
             self.shared.count_snapshots_from_here();
         }
         published.snapshot_started = moved && self.start_snapshot_if_due(core);
-        tracing::info!(
+        // A daemon tells of every version itself; `grotto publish` prints it.
+        tracing::debug!(
             dataset = self.shared.name,
             version = published.version,
             records = published.records,

@@ -23,8 +23,8 @@ pub struct PipelineOptions {
     pub waiting: Waiting,
     /// How much is taken in a second.
     pub rate: RateLimit,
-    /// Waits after a failure of the store: doubling from the first to the longest. Tries are without end, as what
-    /// is acknowledged must be published; `tries` of them are reported as one failure.
+    /// Waits after a failure of the store: doubling from the first to the longest. What is acknowledged must be
+    /// published: tries are without end, whatever `tries` says.
     pub retry: RetryPolicy,
     /// Longest wait of a shutdown for what is acknowledged to be published.
     pub drain_timeout: Duration,
