@@ -4,6 +4,7 @@
 //! the request is about.
 
 use super::answer::Refusal;
+use super::server::OneTooMany;
 use crate::config::Token;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,22 +12,26 @@ use axum::http::header::{AUTHORIZATION, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use grotto::engine::env::Env;
+use parking_lot::RwLock;
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tracing::Instrument as _;
 
 /// The header of identifiers.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest identifier that a sender may choose.
 const LONGEST_ID: usize = 64;
+/// Wait that is advised when all connections are taken.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What the guard needs to know.
 #[derive(Debug)]
 pub(crate) struct Guard {
     env: Env,
     /// What requests must bear, unless they may come without.
-    token: Option<Token>,
+    token: RwLock<Option<Token>>,
     /// Paths that need no token: they tell whether the process is well, and nothing else.
     open: &'static [&'static str],
     /// The beginning of the identifiers of this process.
@@ -64,7 +69,7 @@ impl Guard {
         let prefix = env.random.next_u64();
         Self {
             env,
-            token,
+            token: RwLock::new(token),
             open,
             prefix,
             count: AtomicU64::new(0),
@@ -96,7 +101,16 @@ impl Guard {
                 "a page in a browser asks for this, by its header `Origin`: pages are not answered";
             return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
         }
-        let Some(token) = self.token.as_ref().filter(|_| !self.open.contains(&path)) else {
+        if self.open.contains(&path) {
+            return Ok(());
+        }
+        self.knows(headers)
+    }
+
+    /// Whether a request bears the token, if one is asked for.
+    pub(crate) fn knows(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let token = self.token.read();
+        let Some(token) = token.as_ref() else {
             return Ok(());
         };
         let given = headers
@@ -110,6 +124,14 @@ impl Guard {
                 "expected a header `Authorization: Bearer TOKEN`",
             )),
         }
+    }
+
+    /// Asks for another token from now on; whether it is another one.
+    pub(crate) fn renew(&self, token: Token) -> bool {
+        let mut present = self.token.write();
+        let is_new = present.as_ref() != Some(&token);
+        *present = Some(token);
+        is_new
     }
 }
 
@@ -129,6 +151,11 @@ fn unauthorized(message: &str) -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
 }
 
+fn too_many() -> Refusal {
+    let message = "all connections are taken, which are at most producer.listeners.max_connections";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).after(SOON)
+}
+
 /// Takes a request through.
 pub(crate) async fn pass(
     State(guard): State<Arc<Guard>>,
@@ -140,7 +167,10 @@ pub(crate) async fn pass(
     let span = tracing::info_span!("request", request_id = id, %method, path);
     let begun = guard.env.clock.monotonic();
     let answer = async {
-        let admitted = guard.admits(&path, request.headers());
+        let admitted = match request.extensions().get::<OneTooMany>() {
+            Some(_) if !guard.open.contains(&path.as_str()) => Err(too_many()),
+            _ => guard.admits(&path, request.headers()),
+        };
         let answer = match admitted {
             Ok(()) => next.run(request).await,
             Err(refusal) => axum::response::IntoResponse::into_response(refusal),

@@ -4,7 +4,7 @@
 //! Never: reads a request; that is the router's.
 
 use super::patient::Patient;
-use axum::Router;
+use axum::{Extension, Router};
 use grotto::engine::env::Env;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,13 +12,16 @@ use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// Longest head of a request in bytes.
 const MAX_HEAD: usize = 64 << 10;
 /// Wait after the system refused a connection: for want of files, most likely.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
+
+/// Connections beyond the limit, each for one request of those who ask whether the daemon is well.
+const SPARE: usize = 8;
 
 /// Limits of connections.
 #[derive(Clone, Copy, Debug)]
@@ -31,54 +34,90 @@ pub(crate) struct Limits {
     pub(crate) write_timeout: Duration,
 }
 
-/// Serves until `stop` says so, then lets requests under way end for as long as `patience`.
+/// How serving ends.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// Nothing more is accepted once this says so.
+    pub(crate) stop: watch::Receiver<bool>,
+    /// Says when nothing is left to be done that answers wait for.
+    pub(crate) drained: watch::Receiver<bool>,
+    /// Longest time until the last answers are read from then on.
+    pub(crate) patience: Duration,
+}
+
+/// A mark of requests on a connection that is one too many: only those are answered that ask whether the daemon is
+/// well, as it is, only busy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OneTooMany;
+
+/// Serves until told to end.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
     env: Env,
-    mut stop: watch::Receiver<bool>,
-    patience: Duration,
+    mut end: End,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let slots = Slots {
+        common: Arc::new(Semaphore::new(limits.max_connections)),
+        spare: Arc::new(Semaphore::new(SPARE)),
+    };
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stopped(&mut stop) => break,
+            () = said(&mut end.stop) => break,
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &slots, &env) => accepted,
         };
         let Some((stream, slot)) = accepted else {
             continue;
         };
-        let (router, env, stop) = (router.clone(), env.clone(), stop.clone());
+        let (router, env, stop) = (router.clone(), env.clone(), end.stop.clone());
         connections.spawn(async move {
-            converse(stream, router, limits, env, stop).await;
+            converse(stream, router, limits, env, stop, &slot).await;
             drop(slot);
         });
     }
     drop(listener);
+    let patience = async {
+        said(&mut end.drained).await;
+        env.sleep(end.patience).await;
+    };
     let ended = async { while connections.join_next().await.is_some() {} };
-    if env.within(patience, ended).await.is_err() {
-        tracing::warn!("ending before all requests are answered");
+    tokio::select! {
+        () = ended => {}
+        () = patience => tracing::warn!("ending before all requests are answered"),
     }
 }
 
-/// Waits until serving is to end, or nobody is left to say so.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
+/// Waits until something is said, or nobody is left to say it.
+async fn said(what: &mut watch::Receiver<bool>) {
+    let _ = what.wait_for(|said| *said).await;
 }
 
-/// The next connection, once there is a slot for it: more of them wait in the system's queue.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-    env: &Env,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+/// Room for connections.
+struct Slots {
+    common: Arc<Semaphore>,
+    /// For those beyond.
+    spare: Arc<Semaphore>,
+}
+
+/// The room of one connection.
+enum Slot {
+    Common(#[expect(dead_code, reason = "held while the connection lives")] OwnedSemaphorePermit),
+    Spare(#[expect(dead_code, reason = "held while the connection lives")] OwnedSemaphorePermit),
+}
+
+/// The next connection. Those that find no spare slot either wait in the system's queue.
+async fn accept(listener: &TcpListener, slots: &Slots, env: &Env) -> Option<(TcpStream, Slot)> {
+    let spare = Arc::clone(&slots.spare).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, _)) => {
+            let common = Arc::clone(&slots.common).try_acquire_owned();
+            let slot = common.map_or_else(|_| Slot::Spare(spare), Slot::Common);
+            Some((stream, slot))
+        }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             env.sleep(AFTER_REFUSAL).await;
@@ -93,7 +132,13 @@ async fn converse(
     limits: Limits,
     env: Env,
     mut stop: watch::Receiver<bool>,
+    slot: &Slot,
 ) {
+    let is_common = matches!(slot, Slot::Common(_));
+    let router = match is_common {
+        true => router,
+        false => router.layer(Extension(OneTooMany)),
+    };
     // Answers are small: nothing is gained by waiting for more of them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot send answers at once");
@@ -101,13 +146,14 @@ async fn converse(
     let io = TokioIo::new(Patient::new(stream, env, limits.write_timeout));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .keep_alive(is_common)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, TowerToHyperService::new(router));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
+        () = said(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

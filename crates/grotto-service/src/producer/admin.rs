@@ -35,10 +35,19 @@ pub(crate) async fn health(State(daemon): State<Arc<Daemon>>) -> Answer {
     done(&json!({ "status": "ok", "uptime_seconds": uptime.as_secs() }))
 }
 
-/// `GET /ready`: whether records are taken in, and what is wrong.
-pub(crate) async fn ready(State(daemon): State<Arc<Daemon>>) -> Answer {
+/// `GET /ready`: whether records are taken in, and what is wrong. Reasons name folders and stores: other hosts are told
+/// them by the token only.
+pub(crate) async fn ready(State(daemon): State<Arc<Daemon>>, headers: HeaderMap) -> Answer {
     let views = daemon.views();
     let readiness = judge(&views);
+    let status = match readiness {
+        Readiness::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        Readiness::Ready | Readiness::Degraded => StatusCode::OK,
+    };
+    let is_local = daemon.settings()?.listeners.address.is_loopback();
+    if !is_local && daemon.guard.knows(&headers).is_err() {
+        return Ok(json_answer(status, &json!({ "status": readiness.word() })));
+    }
     let datasets: Vec<Value> = views
         .iter()
         .map(|view| {
@@ -49,10 +58,6 @@ pub(crate) async fn ready(State(daemon): State<Arc<Daemon>>) -> Answer {
             })
         })
         .collect();
-    let status = match readiness {
-        Readiness::NotReady => StatusCode::SERVICE_UNAVAILABLE,
-        Readiness::Ready | Readiness::Degraded => StatusCode::OK,
-    };
     Ok(json_answer(
         status,
         &json!({ "status": readiness.word(), "datasets": datasets }),

@@ -6,7 +6,7 @@ use super::health::View;
 use super::kept::Kept;
 use super::live::Live;
 use super::open::adjustments;
-use crate::config::{Change, ProducerSettings, Settings};
+use crate::config::{Change, ProducerSettings, Settings, read_token};
 use crate::http::answer::Refusal;
 use crate::http::body::{BodyLimits, Memory};
 use crate::http::guard::Guard;
@@ -86,9 +86,18 @@ impl Daemon {
         })
     }
 
-    /// Reads the configuration again.
+    /// Reads the configuration again, and the token, which is renewed like that.
     pub(crate) fn reload(&self) -> Result<Vec<Change>> {
-        let changes = self.live.reload(|settings| self.apply(settings))?;
+        let changes = self.live.reload(|settings| {
+            let producer = settings.producer.as_ref();
+            let path = producer.and_then(|producer| producer.security.token_file.as_deref());
+            let token = path.map(read_token).transpose()?;
+            self.apply(settings)?;
+            if token.is_some_and(|token| self.guard.renew(token)) {
+                tracing::info!("the token is another one now");
+            }
+            Ok(())
+        })?;
         tell_changes(&changes);
         Ok(changes)
     }

@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Longest time that requests under way may take once no more are accepted.
+/// Longest time that requests under way may take once nothing is left to be published.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Is told of an address.
@@ -82,6 +82,7 @@ pub async fn run(start: Start) -> Result<()> {
         .map_err(|e| Error::internal(format!("the listener has no address: {e}")))?;
     let daemon = assemble(&env, live, &settings, &start.writer, start.log).await?;
     let (stop, stopped) = watch::channel(false);
+    let (drained, is_drained) = watch::channel(false);
     let mut tasks = JoinSet::new();
     for pipeline in daemon.pipelines() {
         tasks.spawn(tell_versions(pipeline.clone(), start.on_publish.clone()));
@@ -96,8 +97,11 @@ pub async fn run(start: Start) -> Result<()> {
         router(&daemon),
         limits(&settings),
         env.clone(),
-        stopped,
-        LAST_ANSWERS,
+        server::End {
+            stop: stopped,
+            drained: is_drained,
+            patience: LAST_ANSWERS,
+        },
     ));
     tracing::info!(address = %address, "listening");
     if let Some(tell) = start.on_listen {
@@ -105,7 +109,7 @@ pub async fn run(start: Start) -> Result<()> {
     }
     tell_ready(&daemon);
     obey(&daemon, &mut signals).await;
-    end(&daemon, &mut signals, &stop, served).await
+    end(&daemon, &mut signals, (&stop, &drained), served).await
 }
 
 async fn listen(settings: &ProducerSettings) -> Result<TcpListener> {
@@ -189,7 +193,7 @@ fn tell_ready(daemon: &Daemon) {
 async fn end(
     daemon: &Daemon,
     signals: &mut Signals,
-    stop: &watch::Sender<bool>,
+    (stop, drained): (&watch::Sender<bool>, &watch::Sender<bool>),
     served: tokio::task::JoinHandle<()>,
 ) -> Result<()> {
     let patience = daemon.pipelines().map(|one| timeout(daemon, one)).max();
@@ -200,6 +204,7 @@ async fn end(
     let _ = stop.send(true);
     let drain = async {
         drain_all(daemon).await;
+        let _ = drained.send(true);
         if let Err(error) = served.await {
             tracing::error!(%error, "serving ended early");
         }

@@ -267,13 +267,7 @@ fn beyond_loopback_a_token_is_asked_for() {
     let bench = Bench::with_schema();
     let token = "  security: {token_file: token}\n  listeners: {address: 0.0.0.0}\n";
     configure(&bench, token);
-    bench.write("token", "0123456789abcdef\n");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(bench.path("token"), mode).unwrap();
-    }
+    write_token(&bench, "0123456789abcdef");
     let mut daemon = Daemon::start(&bench);
     daemon.address = std::net::SocketAddr::from(([127, 0, 0, 1], daemon.address.port()));
     assert_eq!(daemon.get("/health").status, 200);
@@ -283,10 +277,51 @@ fn beyond_loopback_a_token_is_asked_for() {
         "unauthorized"
     );
     let bearer = ["authorization: Bearer 0123456789abcdef"];
-    daemon.ask("POST", RECORDS, &bearer, b"{\"id\":1}").ok();
+    // Ready once it was published for the first time.
+    let path = format!("{RECORDS}?wait=published");
+    daemon.ask("POST", &path, &bearer, b"{\"id\":1}").ok();
+    // Reasons name folders and stores.
+    assert_eq!(daemon.get("/ready").ok(), json!({ "status": "ready" }));
+    let ready = daemon.ask("GET", "/ready", &bearer, b"").ok();
+    assert_eq!(ready["datasets"][0]["reasons"], json!([]));
     configure(&bench, "  listeners: {address: 0.0.0.0}\n");
     let refused = bench.run("producer --config c.yaml").refused(2);
     assert!(refused.contains("token_file"), "{refused}");
+}
+
+fn write_token(bench: &Bench, token: &str) {
+    bench.write("token", &format!("{token}\n"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(bench.path("token"), mode).unwrap();
+    }
+}
+
+#[test]
+fn a_token_is_renewed_without_a_restart() {
+    let bench = Bench::with_schema();
+    configure(&bench, "  security: {token_file: token}\n");
+    write_token(&bench, "0123456789abcdef");
+    let mut daemon = Daemon::start(&bench);
+    let status = |daemon: &Daemon, token: &str| {
+        let bearer = format!("authorization: Bearer {token}");
+        daemon.ask("GET", "/v1/settings", &[&bearer], b"").status
+    };
+    assert_eq!(status(&daemon, "0123456789abcdef"), 200);
+    write_token(&bench, "short");
+    daemon.signal("HUP");
+    let refused = daemon.logged("configuration not taken over");
+    assert!(refused["error"].as_str().unwrap().contains("token file"));
+    assert_eq!(status(&daemon, "0123456789abcdef"), 200);
+    write_token(&bench, "fedcba9876543210");
+    daemon.signal("HUP");
+    daemon.logged("configuration read again");
+    assert_eq!(status(&daemon, "0123456789abcdef"), 401);
+    assert_eq!(status(&daemon, "fedcba9876543210"), 200);
+    // On the loopback address all may know how it is.
+    assert!(daemon.get("/ready").ok()["datasets"].is_array());
 }
 
 #[test]
