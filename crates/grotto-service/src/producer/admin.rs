@@ -107,7 +107,7 @@ pub(crate) async fn status(State(daemon): State<Arc<Daemon>>, path: Named) -> An
     told.insert("dataset".to_owned(), name.clone().into());
     told.insert("condition".to_owned(), view.condition.to_string().into());
     told.insert("reasons".to_owned(), view.reasons.into());
-    if let Ok(pipeline) = &kept.pipeline {
+    if let Some(pipeline) = kept.pipeline() {
         told.extend(figures(&pipeline.status()));
         if let Some(letters) = pipeline.dead_letters() {
             told.insert("dead_letters".to_owned(), letters.count().into());
@@ -168,7 +168,7 @@ pub(crate) async fn cycle(
         ));
     }
     let type_name = parameters.type_name;
-    let type_name = type_name.or_else(|| kept.default_type.clone());
+    let type_name = type_name.or_else(|| kept.default_type().map(str::to_owned));
     let allow_empty = parameters.allow_empty;
     let fill = move |full: &mut grotto::producer::FullCycle| {
         let type_name = type_name.as_deref();

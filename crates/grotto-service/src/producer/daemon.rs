@@ -6,7 +6,7 @@ use super::health::View;
 use super::kept::Kept;
 use super::live::Live;
 use super::open::adjustments;
-use crate::config::{Change, ProducerSettings, Settings, read_token};
+use crate::config::{Change, DatasetSettings, ProducerSettings, Settings, read_token};
 use crate::http::answer::Refusal;
 use crate::http::body::{BodyLimits, Memory};
 use crate::http::guard::Guard;
@@ -50,20 +50,20 @@ impl Daemon {
     /// The pipeline of a dataset.
     pub(crate) fn pipeline(&self, name: &str) -> Result<(&Kept, &Pipeline), Refusal> {
         let kept = self.dataset(name)?;
-        match &kept.pipeline {
-            Ok(pipeline) => Ok((kept, pipeline)),
-            Err(error) => Err(Error::unavailable(format!(
-                "dataset {name} did not start: {}",
-                error.message()
-            ))
-            .into()),
+        match kept.pipeline() {
+            Some(pipeline) => Ok((kept, pipeline)),
+            None => {
+                let why = kept.failure().map(|error| error.message().to_owned());
+                let why = why.unwrap_or_else(|| "it is being opened".to_owned());
+                Err(Error::unavailable(format!("dataset {name} did not start: {why}")).into())
+            }
         }
     }
 
     /// The pipelines that run.
     pub(crate) fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
         let kept = self.datasets.values();
-        kept.filter_map(|kept| kept.pipeline.as_ref().ok())
+        kept.filter_map(Kept::pipeline)
     }
 
     /// How all datasets are.
@@ -75,6 +75,15 @@ impl Daemon {
     pub(crate) fn settings(&self) -> Result<ProducerSettings> {
         let settings = self.live.settings().producer;
         settings.ok_or_else(|| Error::internal("the configuration lost its section `producer`"))
+    }
+
+    /// The settings of one of its datasets.
+    pub(crate) fn dataset_settings(&self, name: &str) -> Result<DatasetSettings> {
+        let settings = self.settings()?;
+        let mut all = settings.datasets().iter();
+        let own = all.find(|one| one.dataset.as_deref() == Some(name));
+        let gone = || Error::internal(format!("the configuration lost its dataset {name}"));
+        own.cloned().ok_or_else(gone)
     }
 
     /// Limits of a body.
@@ -117,7 +126,7 @@ impl Daemon {
         for dataset in producer.datasets() {
             let name = dataset.dataset.as_deref().unwrap_or_default();
             let kept = self.datasets.get(name);
-            if let Some(Ok(pipeline)) = kept.map(|kept| &kept.pipeline) {
+            if let Some(pipeline) = kept.and_then(Kept::pipeline) {
                 pipeline.adjust(adjustments(dataset));
             }
         }

@@ -131,7 +131,7 @@ pub(crate) async fn replay(
         let found: Vec<DeadLetter> = found.into_iter().filter(|one| one.id <= last).collect();
         let Some(newest) = found.last() else { break };
         after = newest.id;
-        let default_type = kept.default_type.as_deref();
+        let default_type = kept.default_type();
         let (sent, again) = send(pipeline, &found, default_type).await?;
         refused.extend(again);
         let mut ids = Vec::with_capacity(sent.len());

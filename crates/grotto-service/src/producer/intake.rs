@@ -118,7 +118,7 @@ async fn decode(
         batch.set_key(key)?;
     }
     let type_name = parameters.type_name.clone();
-    let type_name = type_name.or_else(|| kept.default_type.clone());
+    let type_name = type_name.or_else(|| kept.default_type().map(str::to_owned));
     let partial = !parameters.atomic;
     let turn = Arc::clone(&kept.decoders).acquire_owned().await;
     let work = move || -> grotto::Result<(Batch, Lines)> {

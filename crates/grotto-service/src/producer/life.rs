@@ -7,14 +7,14 @@ use super::health::judge;
 use super::kept::Kept;
 use super::live::{Live, Origin};
 use super::open::{name, open};
+use super::open_again::Company;
 use super::routes::{OPEN, router};
-use super::telling::{OnPublish, tell_figures, tell_versions};
+use super::telling::{OnPublish, tell_figures};
 use crate::config::{Environment, ProducerSettings, read_token};
 use crate::http::body::Memory;
 use crate::http::guard::Guard;
 use crate::http::server::{self, Limits};
 use crate::logs::LogControl;
-use crate::sources;
 use crate::supervise::{self, Request, Signals};
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
@@ -84,14 +84,18 @@ pub async fn run(start: Start) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let (drained, is_drained) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    for pipeline in daemon.pipelines() {
-        tasks.spawn(tell_versions(pipeline.clone(), start.on_publish.clone()));
+    let company = Company {
+        writer: start.writer,
+        on_publish: start.on_publish,
+        stopped: stopped.clone(),
+    };
+    for name in daemon.datasets.keys() {
+        tasks.spawn(company.clone().keep(Arc::clone(&daemon), name.clone()));
     }
     tasks.spawn(tell_figures(Arc::clone(&daemon)));
     if let Some(interval) = watchdog {
         tasks.spawn(feed_watchdog(env.clone(), interval));
     }
-    sources::start(&daemon, &settings, &stopped, &mut tasks);
     let served = tokio::spawn(server::serve(
         listener,
         router(&daemon),
@@ -148,17 +152,9 @@ async fn assemble(
 ) -> Result<Arc<Daemon>> {
     let token = settings.security.token_file.as_deref();
     let token = token.map(read_token).transpose()?;
-    let mut datasets = BTreeMap::new();
-    for dataset in settings.datasets() {
-        let name = name(dataset)?;
-        let pipeline = open(dataset, writer).await;
-        if let Err(error) = &pipeline {
-            tracing::error!(dataset = name, %error, "the dataset does not start");
-        }
-        datasets.insert(name.to_owned(), Kept::new(name, dataset, pipeline));
-    }
-    if datasets.values().all(|kept| kept.pipeline.is_err()) {
-        let first = datasets.into_values().find_map(|kept| kept.pipeline.err());
+    let datasets = open_all(settings, writer).await?;
+    if datasets.values().all(|kept| kept.pipeline().is_none()) {
+        let first = datasets.into_values().find_map(|kept| kept.failure());
         return Err(first.unwrap_or_else(|| Error::invalid("expected a dataset, found none")));
     }
     Ok(Arc::new(Daemon {
@@ -170,6 +166,32 @@ async fn assemble(
         live,
         log,
     }))
+}
+
+/// Opens datasets beside each other: one whose log is long keeps no other one waiting.
+async fn open_all(settings: &ProducerSettings, writer: &str) -> Result<BTreeMap<String, Kept>> {
+    let mut opening = JoinSet::new();
+    for dataset in settings.datasets() {
+        let (name, dataset, writer) = (
+            name(dataset)?.to_owned(),
+            dataset.clone(),
+            writer.to_owned(),
+        );
+        opening.spawn(async move {
+            let pipeline = open(&dataset, &writer).await;
+            (Kept::new(&name, &dataset, pipeline), name)
+        });
+    }
+    let mut datasets = BTreeMap::new();
+    while let Some(opened) = opening.join_next().await {
+        let (kept, name) =
+            opened.map_err(|e| Error::internal(format!("opening a dataset stopped: {e}")))?;
+        if let Some(error) = kept.failure() {
+            tracing::error!(dataset = name, %error, "the dataset does not start");
+        }
+        datasets.insert(name, kept);
+    }
+    Ok(datasets)
 }
 
 /// Obeys signals until one asks for the end.
@@ -221,12 +243,8 @@ async fn end(
 
 /// How long a dataset may take to publish what is acknowledged.
 fn timeout(daemon: &Daemon, pipeline: &Pipeline) -> Duration {
-    let settings = daemon.settings().ok();
-    let found = settings.and_then(|settings| {
-        let mut all = settings.datasets().iter();
-        let own = all.find(|one| one.dataset.as_deref() == Some(pipeline.dataset()));
-        own.map(|own| own.reliability.shutdown_timeout)
-    });
+    let settings = daemon.dataset_settings(pipeline.dataset());
+    let found = settings.map(|settings| settings.reliability.shutdown_timeout);
     found.unwrap_or(LAST_ANSWERS)
 }
 

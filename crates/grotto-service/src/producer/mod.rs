@@ -12,6 +12,7 @@ mod life;
 mod lines;
 mod live;
 mod open;
+mod open_again;
 mod routes;
 mod telling;
 mod trouble;

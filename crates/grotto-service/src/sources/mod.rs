@@ -9,7 +9,7 @@ mod stdin;
 mod tests;
 mod text;
 
-use crate::config::{ProducerSettings, Stdin};
+use crate::config::{DatasetSettings, Stdin};
 use crate::http::encoding::Form;
 use crate::producer::{Daemon, Kind, Troubles, take};
 use grotto::engine::env::Env;
@@ -28,42 +28,40 @@ const UNTIL_OPEN: Duration = Duration::from_millis(50);
 /// Wait after a failure of the disk or the pipeline.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Starts the sources of all datasets.
+/// Starts the sources of a dataset that is open.
 pub(crate) fn start(
     daemon: &Arc<Daemon>,
-    settings: &ProducerSettings,
+    settings: &DatasetSettings,
     stopped: &watch::Receiver<bool>,
     tasks: &mut JoinSet<()>,
 ) {
-    for dataset in settings.datasets() {
-        let name = dataset.dataset.as_deref().unwrap_or_default();
-        let Some(kept) = daemon.datasets.get(name) else {
-            continue;
-        };
-        let Ok(pipeline) = &kept.pipeline else {
-            continue;
-        };
-        let feed = Feed {
-            env: daemon.env.clone(),
-            pipeline: pipeline.clone(),
-            default_type: kept.default_type.clone(),
-            stopped: stopped.clone(),
-            troubles: Arc::clone(&kept.troubles),
-        };
-        if let Some(folder) = &dataset.sources.folder {
-            let (daemon, name) = (Arc::clone(daemon), name.to_owned());
-            let interval = move || poll_interval(&daemon, &name);
-            let watched = folder::watch(feed.clone(), folder.clone(), interval);
-            tasks.spawn(seen(Arc::clone(&kept.troubles), folder::NAME, watched));
-        }
-        let replay = match dataset.sources.stdin {
-            Stdin::None => continue,
-            Stdin::Stream => false,
-            Stdin::Replay => true,
-        };
-        let read = stdin::read(feed, replay);
-        tasks.spawn(seen(Arc::clone(&kept.troubles), stdin::NAME, read));
+    let name = settings.dataset.as_deref().unwrap_or_default();
+    let Some(kept) = daemon.datasets.get(name) else {
+        return;
+    };
+    let Some(pipeline) = kept.pipeline() else {
+        return;
+    };
+    let feed = Feed {
+        env: daemon.env.clone(),
+        pipeline: pipeline.clone(),
+        default_type: kept.default_type().map(str::to_owned),
+        stopped: stopped.clone(),
+        troubles: Arc::clone(&kept.troubles),
+    };
+    if let Some(folder) = &settings.sources.folder {
+        let (daemon, name) = (Arc::clone(daemon), name.to_owned());
+        let interval = move || poll_interval(&daemon, &name);
+        let watched = folder::watch(feed.clone(), folder.clone(), interval);
+        tasks.spawn(seen(Arc::clone(&kept.troubles), folder::NAME, watched));
     }
+    let replay = match settings.sources.stdin {
+        Stdin::None => return,
+        Stdin::Stream => false,
+        Stdin::Replay => true,
+    };
+    let read = stdin::read(feed, replay);
+    tasks.spawn(seen(Arc::clone(&kept.troubles), stdin::NAME, read));
 }
 
 /// Runs a source; that it panicked is told by the readiness of its dataset.
@@ -82,12 +80,8 @@ async fn seen(
 
 /// How often a folder is looked at, which may change.
 fn poll_interval(daemon: &Daemon, name: &str) -> Duration {
-    let settings = daemon.settings().ok();
-    let found = settings.and_then(|settings| {
-        let mut all = settings.datasets().iter();
-        let own = all.find(|one| one.dataset.as_deref() == Some(name));
-        own.map(|own| own.sources.poll_interval)
-    });
+    let settings = daemon.dataset_settings(name);
+    let found = settings.map(|settings| settings.sources.poll_interval);
     found.unwrap_or(Duration::from_secs(1))
 }
 

@@ -140,6 +140,46 @@ producer:
 }
 
 #[test]
+fn a_dataset_that_could_not_be_opened_for_a_while_is_opened_later() {
+    let bench = Bench::with_schema();
+    let with = |datasets: &str| {
+        format!(
+            "
+producer:
+  schema: item.schema
+  store: store
+  wal: {{dir: wal}}
+  dead_letter: {{dir: dead}}
+  monitoring: {{health_check_port: 0}}
+  batching: {{batch_timeout: 10ms}}
+  sources: {{poll_interval: 10ms}}
+  datasets:
+{datasets}"
+        )
+    };
+    let others = "    - dataset: others\n      sources: {folder: in}\n";
+    bench.write("c.yaml", &with(others));
+    let before = Daemon::start(&bench);
+    bench.write("c.yaml", &with(&format!("    - dataset: items\n{others}")));
+    let mut daemon = Daemon::start(&bench);
+    daemon.accepted("?wait=published", &records(1..3));
+    let path = "/v1/datasets/others/records?wait=published";
+    let told = daemon.post(path, records(5..6).as_bytes());
+    assert!(told.refused(503).1.contains("did not start"), "{told:?}");
+    before.kill();
+    daemon.logged("the dataset started after all");
+    daemon.post(path, records(5..6).as_bytes()).ok();
+    // Its folder is looked at as well.
+    bench.write("in/.a", &records(6..7));
+    std::fs::rename(bench.path("in/.a"), bench.path("in/a.ndjson")).unwrap();
+    daemon.logged("file taken in");
+    assert_eq!(
+        until_ready(&daemon, "ready")["datasets"][1]["reasons"],
+        json!([])
+    );
+}
+
+#[test]
 fn what_cannot_start_says_why_and_ends() {
     let bench = Bench::with_schema();
     configure(&bench, "");
