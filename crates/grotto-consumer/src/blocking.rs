@@ -27,6 +27,7 @@ use crate::listeners::ListenerHandle;
 use crate::metrics::Metrics;
 use crate::report::Refresh;
 use crate::status::ConsumerStatus;
+use crate::subscribe::{Subscribe, Subscription};
 use grotto_state::State;
 use std::fmt;
 use std::sync::{Arc, mpsc};
@@ -152,6 +153,26 @@ impl Consumer {
     /// As [`Consumer::on_error`](crate::Consumer::on_error). The listener may call this consumer.
     pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerHandle {
         self.inner.on_error(listener)
+    }
+
+    /// As [`Consumer::subscribe`](crate::Consumer::subscribe); [`Subscription::wait`] takes an update on a thread.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn subscribe(&self, wanted: Subscribe) -> Result<Subscription> {
+        let inner = Arc::clone(&self.inner);
+        self.rim
+            .wait(async move { inner.subscribe(wanted).await })?
+    }
+
+    /// As [`Consumer::state_at`](crate::Consumer::state_at).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn state_at(&self, version: u64) -> Result<Arc<State>> {
+        let inner = Arc::clone(&self.inner);
+        self.rim
+            .wait(async move { inner.state_at(version).await })?
     }
 
     /// As [`Consumer::staleness`](crate::Consumer::staleness).

@@ -9,8 +9,8 @@ use grotto_state::{Changes, State, TypeChanges};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Collects the changes of a refresh, step by step.
-#[derive(Debug, Default)]
+/// Collects the changes of a refresh, step by step, or of several refreshes.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Composer {
     types: BTreeMap<String, TypeChanges>,
     /// Steps that changed a record.
@@ -37,14 +37,47 @@ impl Composer {
         self.types.retain(|name, _| schema.find(name).is_some());
         self.steps += usize::from(changes.types.iter().any(|change| !change.is_empty()));
         for (ty, change) in schema.types().iter().zip(changes.types) {
-            if change.is_empty() {
-                continue;
-            }
-            match self.types.get_mut(&ty.name) {
-                Some(before) => follow(before, &change),
-                None => {
-                    self.types.insert(ty.name.clone(), change);
-                }
+            self.then(&ty.name, change);
+        }
+    }
+
+    /// Adds what a whole refresh changed, which ended with `schema`; beyond `most` ordinals, only a comparison
+    /// tells from then on.
+    pub(crate) fn refresh(
+        &mut self,
+        schema: &Arc<Schema>,
+        types: &BTreeMap<String, TypeChanges>,
+        most: usize,
+    ) {
+        let known = self.types.values().chain(types.values());
+        let ordinals = known.map(|ty| ty.added.len() + ty.removed.len() + ty.modified.len());
+        if self.compare || ordinals.sum::<usize>() > most {
+            return self.snapshot();
+        }
+        self.schemas.push(Arc::clone(schema));
+        self.types.retain(|name, _| schema.find(name).is_some());
+        self.steps += 1;
+        for (name, change) in types {
+            self.then(name, change.clone());
+        }
+    }
+
+    /// The way back: what came went, and the other way round.
+    pub(crate) fn reversed(mut self) -> Self {
+        for change in self.types.values_mut() {
+            std::mem::swap(&mut change.added, &mut change.removed);
+        }
+        self
+    }
+
+    fn then(&mut self, name: &str, change: TypeChanges) {
+        if change.is_empty() {
+            return;
+        }
+        match self.types.get_mut(name) {
+            Some(before) => follow(before, &change),
+            None => {
+                self.types.insert(name.to_owned(), change);
             }
         }
     }
@@ -74,7 +107,8 @@ impl Composer {
                 settle(id, change, &comparison);
             }
         }
-        types.retain(|_, change| !change.is_empty());
+        // A way back ends where its beginning was, which may lack a type of its end.
+        types.retain(|name, change| !change.is_empty() && last.schema().find(name).is_some());
         types
     }
 }

@@ -14,6 +14,7 @@ use crate::report::Refresh;
 use crate::scrub::{self, ScrubPace};
 use crate::shared::Shared;
 use crate::status::ConsumerStatus;
+use crate::subscribe::{Subscribe, Subscription};
 use crate::target::Goal;
 use grotto_env::{Env, FileSystem};
 use grotto_state::State;
@@ -215,6 +216,26 @@ impl Consumer {
         self.shared.listeners.add(listener)
     }
 
+    /// Tells what changes, as far as it is asked for, to a reader that takes it at its own pace: bounded, in order,
+    /// nothing left out and nothing told twice. A reader that kept its [position](Subscription::position) goes on there.
+    ///
+    /// # Errors
+    /// `Invalid` when the name is taken or the served version lacks a type, key or field that is asked for. Going on at a
+    /// position: `Missing` when its version cannot be reached any more, or the dataset was created anew; the reader then
+    /// has to begin anew. `Unavailable` when the store does not answer.
+    pub async fn subscribe(&self, wanted: Subscribe) -> Result<Subscription> {
+        self.shared.subscribe(wanted).await
+    }
+
+    /// The state of any version that the store still leads to, in the memory of this process. Goes on from the served
+    /// one where deltas lead from it, so costs what differs. What is served stays.
+    ///
+    /// # Errors
+    /// `Missing` when the version is not in the log, or no blobs lead to it any more; that of the store.
+    pub async fn state_at(&self, version: u64) -> Result<Arc<State>> {
+        Ok(self.shared.visit(version).await?.state)
+    }
+
     /// Time since what is served was last known to be the newest (or the pinned) version. While
     /// refreshes fail, the last time that counts is one at which the store was seen to hold it.
     #[must_use]
@@ -302,6 +323,7 @@ impl Consumer {
         shared.leave();
         shared.tell().await;
         shared.listeners.close();
+        shared.subscriptions.end();
     }
 }
 

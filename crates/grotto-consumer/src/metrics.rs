@@ -30,6 +30,44 @@ pub struct Metrics {
     newest_version: Gauge,
     staleness_seconds: Gauge<f64, AtomicU64>,
     records: Gauge,
+    pub(crate) readers: ReaderGauges,
+}
+
+/// How far each subscription of the consumer is behind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReaderGauges {
+    waiting: Family<ReaderLabels, Gauge>,
+    behind: Family<ReaderLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReaderLabels {
+    subscription: String,
+}
+
+impl ReaderGauges {
+    pub(crate) fn set(&self, name: &str, waiting: u64, behind: u64) {
+        let labels = ReaderLabels {
+            subscription: name.to_owned(),
+        };
+        self.waiting.get_or_create(&labels).set(signed(waiting));
+        self.behind.get_or_create(&labels).set(signed(behind));
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        let labels = ReaderLabels {
+            subscription: name.to_owned(),
+        };
+        self.waiting.remove(&labels);
+        self.behind.remove(&labels);
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let help = "Updates that wait for a subscription's reader";
+        registry.register("subscription_waiting", help, self.waiting.clone());
+        let help = "Versions that a subscription's reader is behind what is served";
+        registry.register("subscription_behind_versions", help, self.behind.clone());
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -70,6 +108,7 @@ impl Metrics {
             newest_version: Gauge::default(),
             staleness_seconds: Gauge::default(),
             records: Gauge::default(),
+            readers: ReaderGauges::default(),
         }
     }
 
@@ -123,6 +162,7 @@ impl Metrics {
             self.staleness_seconds.clone(),
         );
         registry.register("records", "Live records of all types", self.records.clone());
+        self.readers.register(registry);
     }
 
     /// The metrics in the OpenMetrics text format.

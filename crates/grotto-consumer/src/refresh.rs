@@ -54,6 +54,7 @@ impl Shared {
         // Part of the way counts too: listeners must not miss what is served now.
         if let Some(refresh) = &refresh {
             self.metrics.refreshed(refresh);
+            self.subscriptions.tell(refresh, &self.dataset_id());
             self.listeners.enqueue(Event::Refreshed(refresh.clone()));
         }
         outcome.map(|()| refresh)

@@ -10,6 +10,7 @@ use crate::place::Place;
 use crate::report::Refresh;
 use crate::served::Served;
 use crate::status::Tolerance;
+use crate::subscribe::Subscriptions;
 use crate::target::was_written;
 use crate::vitals::Vitals;
 use grotto_env::{Env, default_threads};
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     /// Blobs that stopped the last refresh: the next one asks for them first.
     pub(crate) suspects: Mutex<Suspects>,
     pub(crate) listeners: Arc<Listeners>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
     /// Set when the consumer ends: nobody waits for a refresh any more.
     ended: watch::Sender<bool>,
     freshness: Mutex<Freshness>,
@@ -127,7 +129,6 @@ impl Shared {
         let metrics = Metrics::new(dataset.name());
         metrics.served(state.version(), state.total());
         Self {
-            metrics,
             vitals: Vitals::default(),
             tolerance: Tolerance::default(),
             site: Site::of(&place),
@@ -139,6 +140,7 @@ impl Shared {
             keeper: Mutex::new(Keeper { place, dataset_id }),
             suspects: Mutex::default(),
             listeners: Arc::default(),
+            subscriptions: Arc::new(Subscriptions::new(metrics.readers.clone())),
             ended: watch::Sender::new(false),
             freshness: Mutex::new(Freshness {
                 seen_at: env.clock.monotonic(),
@@ -148,6 +150,7 @@ impl Shared {
             }),
             dataset,
             env,
+            metrics,
             weights: PlanWeights::default(),
             threads: default_threads(),
             requirements: Vec::new(),
@@ -286,6 +289,7 @@ impl Shared {
     pub(crate) fn drop_out(&self) {
         self.end();
         self.listeners.abandon();
+        self.subscriptions.end();
         // Other uses than a step are short, and the next consumer may be about to take the place.
         if let Some(mut keeper) = self.keeper.try_lock_for(SHORT_USE) {
             keeper.place.leave();

@@ -43,7 +43,15 @@ impl Shared {
         }
         let mark = keeper.place.mark();
         let done: Result<_> = (|| {
-            let (state, changes) = self.build(&job, &mut keeper.place)?;
+            let (name, place) = (self.dataset.name(), &mut keeper.place);
+            let (state, changes) = build(
+                name,
+                &job.step,
+                job.bytes.as_ref(),
+                &job.base,
+                place,
+                self.threads,
+            )?;
             if let Some(promise) = &job.promise {
                 promise.check(&state).map_err(Error::corrupt)?;
             }
@@ -63,25 +71,31 @@ impl Shared {
         }
         done
     }
+}
 
-    fn build(&self, job: &Job, seal: &mut dyn Seal) -> Result<(State, Changes)> {
-        let to = job.step.to();
-        let (Some(blob), Some(bytes)) = (job.step.blob(), &job.bytes) else {
-            return Ok((job.base.at_version(to), Changes::default()));
-        };
-        let what = |reason: &str| format!("version {to}, blob {}: {reason}", blob.name());
-        let parsed = Blob::parse(bytes.clone())
-            .map_err(|e| Error::corrupt(what(&e.to_string())).with_source(e))?;
-        job.step
-            .check_header(self.dataset.name(), &parsed.header)
-            .map_err(|reason| Error::corrupt(what(&reason)))?;
-        let empty = State::empty(job.base.seed());
-        let base = if matches!(job.step, Step::Snapshot { .. }) {
-            &empty
-        } else {
-            &*job.base
-        };
-        let applied = base.apply_on(&parsed, seal, self.threads);
-        applied.map_err(|e| no_state(&format!("version {to}, blob {}", blob.name()), e))
-    }
+/// What a step leads to from `base`; its blob is checked before anything is made of it.
+pub(crate) fn build(
+    dataset: &str,
+    step: &Step,
+    bytes: Option<&Bytes>,
+    base: &State,
+    seal: &mut dyn Seal,
+    threads: usize,
+) -> Result<(State, Changes)> {
+    let to = step.to();
+    let (Some(blob), Some(bytes)) = (step.blob(), bytes) else {
+        return Ok((base.at_version(to), Changes::default()));
+    };
+    let what = |reason: &str| format!("version {to}, blob {}: {reason}", blob.name());
+    let parsed = Blob::parse(bytes.clone())
+        .map_err(|e| Error::corrupt(what(&e.to_string())).with_source(e))?;
+    step.check_header(dataset, &parsed.header)
+        .map_err(|reason| Error::corrupt(what(&reason)))?;
+    let empty = State::empty(base.seed());
+    let base = match step {
+        Step::Snapshot { .. } => &empty,
+        _ => base,
+    };
+    let applied = base.apply_on(&parsed, seal, threads);
+    applied.map_err(|e| no_state(&format!("version {to}, blob {}", blob.name()), e))
 }

@@ -6,6 +6,7 @@
 //! ordinals to look at; whoever applied the changes knows ([`TypeChanges`]).
 
 mod content;
+mod interest;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use crate::typed::{RecordType, Typed};
 use content::Contents;
 use grotto_error::Result;
 use grotto_format::schema::TypeId;
+pub use interest::Interest;
+use interest::Wanted;
 use std::vec;
 
 /// A record that came, went or changed between two states.
@@ -93,6 +96,37 @@ impl<'a> Difference<'a> {
         self.changed(type_name, ordinals)
     }
 
+    /// Those of them that somebody is interested in; none where neither state has the type, as it may come.
+    pub fn of_interest(
+        self,
+        interest: &'a Interest,
+        ordinals: Option<&TypeChanges>,
+    ) -> impl Iterator<Item = Change<Record<'a>>> + use<'a> {
+        let mut wanted = Wanted::new(interest, self.before, self.after);
+        let changed = self.changed(interest.type_name(), ordinals).ok();
+        let changed = changed.into_iter().flatten();
+        changed.filter(move |change| wanted.has(change))
+    }
+
+    /// Changes of records as Rust values.
+    ///
+    /// # Errors
+    /// When one of the states has the type with a field of another type.
+    pub fn typed_of<T: RecordType>(
+        self,
+        changes: impl Iterator<Item = Change<Record<'a>>>,
+    ) -> Result<impl Iterator<Item = Change<T::Ref<'a>>>> {
+        let bind = |state: &'a State| -> Result<Option<Typed<'a, T>>> {
+            let there = state.schema().find(T::TYPE);
+            there.map(|_| state.typed::<T>()).transpose()
+        };
+        let (before, after) = (bind(self.before)?, bind(self.after)?);
+        let read = |typed: Option<Typed<'a, T>>, record| Some(typed?.read(record?));
+        Ok(changes.filter_map(move |change| {
+            Change::of(read(before, change.before()), read(after, change.after()))
+        }))
+    }
+
     /// The same as Rust values.
     ///
     /// # Errors
@@ -101,16 +135,8 @@ impl<'a> Difference<'a> {
         self,
         ordinals: Option<&TypeChanges>,
     ) -> Result<impl Iterator<Item = Change<T::Ref<'a>>> + use<'a, T>> {
-        let bind = |state: &'a State| -> Result<Option<Typed<'a, T>>> {
-            let there = state.schema().find(T::TYPE);
-            there.map(|_| state.typed::<T>()).transpose()
-        };
-        let (before, after) = (bind(self.before)?, bind(self.after)?);
         let changed = self.changed(T::TYPE, ordinals)?;
-        let read = |typed: Option<Typed<'a, T>>, record| Some(typed?.read(record?));
-        Ok(changed.filter_map(move |change: Change<Record<'a>>| {
-            Change::of(read(before, change.before()), read(after, change.after()))
-        }))
+        self.typed_of::<T>(changed)
     }
 
     fn changed(self, name: &str, ordinals: Option<&TypeChanges>) -> Result<Changed<'a>> {

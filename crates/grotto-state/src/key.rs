@@ -6,7 +6,7 @@
 mod given;
 
 pub use given::{Key, KeyValue, NoKey};
-pub(crate) use given::{check, refusal};
+pub(crate) use given::{check, kind_fits, refusal, refusal_of};
 
 use crate::hash::Secret;
 use crate::record::Record;

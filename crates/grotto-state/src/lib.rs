@@ -44,7 +44,7 @@ mod write;
 pub use apply::{Changes, Effort, TypeChanges};
 pub use bitmap::Ordinals;
 pub use block::Elements;
-pub use difference::{Change, Difference};
+pub use difference::{Change, Difference, Interest};
 pub use encode::{EncodeOptions, encode_snapshot, encode_snapshot_within};
 pub use error::{StateError, StateResult};
 pub use grotto_format as format;

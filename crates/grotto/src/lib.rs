@@ -85,7 +85,7 @@
 //! | | |
 //! |---|---|
 //! | [`producer`] | cycles, validators, NDJSON and CSV in, snapshots |
-//! | [`consumer`] | refreshes and what they changed, listeners, pinned versions, state directories, attached readers; [`blocking`](consumer::blocking) |
+//! | [`consumer`] | refreshes and what they changed, listeners, subscriptions, pinned versions, state directories, attached readers; [`blocking`](consumer::blocking) |
 //! | [`store`] | where versions are, the log, fencing |
 //! | [`State`], [`Typed`], [`RecordRef`], [`OwnedRef`] | reading, with types and without |
 //! | [`Error`], [`ErrorKind`] | the one error, and what to do about it |

@@ -81,11 +81,17 @@ impl Publisher {
     /// Commits the next version: pairs whose id is a multiple of `every` get its number as round,
     /// the others keep theirs.
     pub(crate) async fn publish(&mut self, every: i64) -> LogEntry {
+        let ids: Vec<i64> = (0..PAIRS).filter(|id| id % every == 0).collect();
+        self.publish_change(&ids, &[]).await
+    }
+
+    /// Commits the next version: these pairs get its number as round, those go, the others stay.
+    pub(crate) async fn publish_change(&mut self, ids: &[i64], gone: &[i64]) -> LogEntry {
         let version = self.writer.next_version();
         let left = self.schema.find("Left").unwrap();
         let right = self.schema.find("Right").unwrap();
         let mut cycle = self.write.begin(&self.schema, Mode::Incremental).unwrap();
-        for id in (0..PAIRS).filter(|id| id % every == 0) {
+        for id in ids {
             let note = format!("note {version} for pair {id}");
             let pair = [
                 (
@@ -97,8 +103,11 @@ impl Publisher {
             for (ty, text) in pair {
                 let mut flat = FlatBuilder::new();
                 json::decode(&self.schema, ty, text, &mut flat).unwrap();
-                cycle.upsert(ty, flat.bytes(), id as u64).unwrap();
+                cycle.upsert(ty, flat.bytes(), *id as u64).unwrap();
             }
+        }
+        for (id, ty) in gone.iter().flat_map(|id| [(id, left), (id, right)]) {
+            cycle.delete(ty, *id, 0).unwrap();
         }
         let encoded = cycle.finish(&self.options(version)).unwrap().unwrap();
         let reverse = encoded.reverse.clone().filter(|_| self.reverse);

@@ -32,5 +32,6 @@ mod moves;
 mod nothing;
 mod polling;
 mod status;
+mod subscribe;
 mod takeover;
 mod trouble;

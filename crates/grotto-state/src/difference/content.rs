@@ -5,7 +5,7 @@
 //! Two records that are read alike have the same bytes: fields by name and without nulls, records
 //! within in place, records with a key by their key, sets and maps in an order of their own.
 
-use crate::key::{KeyPart, read_part};
+use crate::key::{KeyPart, KeyPath, read_part};
 use crate::record::Record;
 use crate::state::{State, TypeInfo};
 use grotto_format::flat::MAX_DEPTH;
@@ -57,6 +57,34 @@ impl<'a> Contents<'a> {
         Some(out)
     }
 
+    /// What one field says, found by its path; a field that is not there says nothing. `None` as for [`Self::of`].
+    pub(super) fn field(&mut self, record: Record<'a>, path: Option<&KeyPath>) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        self.room = MOST_BYTES;
+        let Some((last, way)) = path.and_then(|path| path.steps.split_last()) else {
+            return Some(out);
+        };
+        let mut record = record;
+        for step in way {
+            match self.kind_of(&record, *step)? {
+                FieldType::Reference(_) if record.is_null(usize::from(*step)) => return Some(out),
+                FieldType::Reference(to) => record = record.follow(usize::from(*step), to)?,
+                _ => return None,
+            }
+        }
+        let column = usize::from(*last);
+        if !record.is_null(column) {
+            let kind = self.kind_of(&record, *last)?;
+            self.value(&record, column, kind, MOST_DEPTH, &mut out)?;
+        }
+        Some(out)
+    }
+
+    fn kind_of(&self, record: &Record<'a>, column: u16) -> Option<FieldType> {
+        let fields = self.state.schema.get(record.type_id()).fields();
+        Some(fields.get(usize::from(column))?.ty)
+    }
+
     fn whole(&mut self, record: Record<'a>, depth: usize, out: &mut Vec<u8>) -> Option<()> {
         let depth = depth.checked_sub(1)?;
         match &self.state.schema.get(record.type_id()).kind {
@@ -85,14 +113,26 @@ impl<'a> Contents<'a> {
         for column in there {
             let kind = fields.get(column)?.ty;
             self.number(*info.seeds.get(column)?, out)?;
-            self.write(&[tag(kind)], out)?;
-            match kind {
-                FieldType::String | FieldType::Bytes => self.bytes(record.var(column), out)?,
-                FieldType::Reference(to) => self.linked(record.follow(column, to)?, depth, out)?,
-                _ => self.number(record.word(column), out)?,
-            }
+            self.value(&record, column, kind, depth, out)?;
         }
         Some(())
+    }
+
+    /// A field that is not null.
+    fn value(
+        &mut self,
+        record: &Record<'a>,
+        column: usize,
+        kind: FieldType,
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        self.write(&[tag(kind)], out)?;
+        match kind {
+            FieldType::String | FieldType::Bytes => self.bytes(record.var(column), out),
+            FieldType::Reference(to) => self.linked(record.follow(column, to)?, depth, out),
+            _ => self.number(record.word(column), out),
+        }
     }
 
     fn columns_of(&mut self, ty: TypeId, info: &TypeInfo) -> &[usize] {

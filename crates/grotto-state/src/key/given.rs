@@ -56,7 +56,7 @@ impl<'a> KeyValue<'a> {
         }
     }
 
-    fn kind(self) -> FieldType {
+    pub(crate) fn kind(self) -> FieldType {
         match self {
             Self::Int(_) => FieldType::Int,
             Self::Long(_) => FieldType::Long,
@@ -206,6 +206,11 @@ pub(crate) fn check<K: Key + ?Sized>(
     ))
 }
 
+/// Whether a key field of this type may hold values of a kind.
+pub(crate) fn kind_fits(kind: FieldType, field: FieldType) -> bool {
+    kind == field || (kind == FieldType::Int && field == FieldType::Long)
+}
+
 /// Why a key is not one of a type with these key fields.
 #[cold]
 pub(crate) fn refusal<K: Key + ?Sized>(
@@ -213,14 +218,24 @@ pub(crate) fn refusal<K: Key + ?Sized>(
     fields: &[(&str, FieldType)],
     key: &K,
 ) -> StateError {
-    let given: Vec<KeyValue<'_>> = (0..key.fields()).map(|i| key.field(i)).collect();
+    let given = (0..key.fields()).map(|i| key.field(i).kind());
+    refusal_of(type_name, fields, &given.collect::<Vec<_>>())
+}
+
+/// The same of a key whose fields are of these kinds.
+#[cold]
+pub(crate) fn refusal_of(
+    type_name: &str,
+    fields: &[(&str, FieldType)],
+    given: &[FieldType],
+) -> StateError {
     if given.len() == fields.len()
-        && let Some(((path, leaf), value)) = fields
+        && let Some(((path, leaf), kind)) = fields
             .iter()
-            .zip(&given)
-            .find(|((_, leaf), value)| !value.fits(*leaf))
+            .zip(given)
+            .find(|((_, leaf), kind)| !kind_fits(**kind, *leaf))
     {
-        let (expected, found) = (leaf.keyword(), value.kind().keyword());
+        let (expected, found) = (leaf.keyword(), kind.keyword());
         return StateError::Invalid(format!(
             "type {type_name}, key field {path}: expected {expected}, found {found}"
         ));
@@ -229,7 +244,7 @@ pub(crate) fn refusal<K: Key + ?Sized>(
         .iter()
         .map(|(path, leaf)| format!("{} {path}", leaf.keyword()))
         .collect();
-    let found: Vec<&str> = given.iter().map(|value| value.kind().keyword()).collect();
+    let found: Vec<&str> = given.iter().map(|kind| kind.keyword()).collect();
     StateError::Invalid(format!(
         "type {type_name}: expected a key of {} ({}), found {} ({})",
         counted(expected.len()),

@@ -28,6 +28,7 @@ examples! {
     "../../examples/quickstart.rs" quickstart
     "../../examples/reacting.rs" reacting
     "../../examples/stream.rs" stream
+    "../../examples/subscription.rs" subscription
     "../../examples/time_travel.rs" time_travel
     "../../examples/unit_test.rs" unit_test
     "../../examples/untyped.rs" untyped
