@@ -1,6 +1,7 @@
 //! Tests of connections: how many there are, how long they live, and how serving ends.
 
-use super::{PLENTY, asked, posted, rest, send, serve};
+use super::{PLENTY, SHORT, asked, posted, rest, send, serve};
+use grotto::engine::env::Env;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -65,6 +66,8 @@ async fn answers_may_take_as_long_as_what_they_wait_for() {
     begun.unwrap().forget();
     served.stop.send(true).unwrap();
     while TcpStream::connect(served.address).await.is_ok() {}
+    // Longer than the patience of the server, which does not run yet.
+    Env::system().sleep(SHORT).await;
     served.held.go.add_permits(1);
     let (first, second) = waiting.split_at_mut(1);
     let told = tokio::select! {
