@@ -5,7 +5,7 @@
 
 use crate::commands::{
     config, datasets, dead_letters, demo, diff, export, follow, get, inspect, log, manual,
-    producer, publish, scan, schema, top, verify,
+    producer, publish, scan, schema, sidecar, top, verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -51,7 +51,7 @@ pub(crate) struct Cli {
 impl Command {
     /// Whether it runs until it is told to end.
     pub(crate) fn is_daemon(&self) -> bool {
-        matches!(self, Self::Producer(_))
+        matches!(self, Self::Producer(_) | Self::Sidecar(_))
     }
 }
 
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Publish(publish::Args),
     /// Take records in by HTTP, file or pipe and publish them: the producer daemon
     Producer(producer::Args),
+    /// Serve datasets to everybody on this host, by HTTP and as mapped files: the sidecar
+    Sidecar(sidecar::Args),
     /// Show what a producer daemon does, refreshing in place
     Top(top::Args),
     /// Show records that the daemon refused, send them again, remove them

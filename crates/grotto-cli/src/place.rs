@@ -4,7 +4,7 @@
 
 use crate::failure::{Failure, Outcome};
 use grotto::consumer::ConsumerBuilder;
-use grotto_service::config::{Settings, folder_mode};
+use grotto_service::config::{Settings, folder_mode, group_number};
 use std::path::PathBuf;
 
 /// Where a state is kept.
@@ -43,7 +43,7 @@ impl PlaceArgs {
         Ok(Some(Place {
             dir,
             mode: self.state_mode.or_else(|| settings.state_mode()),
-            group: group.as_deref().map(number_of_group).transpose()?,
+            group: group.as_deref().map(group_number).transpose()?,
         }))
     }
 }
@@ -71,41 +71,4 @@ pub(crate) fn host_and_process() -> String {
         host.trim()
     };
     format!("{host}:{}", std::process::id())
-}
-
-/// The number of a group, which may be given by its name in `/etc/group`.
-fn number_of_group(group: &str) -> Outcome<u32> {
-    if let Ok(number) = group.parse() {
-        return Ok(number);
-    }
-    let text =
-        std::fs::read_to_string("/etc/group").map_err(|e| Failure::io("read /etc/group", &e))?;
-    find_group(&text, group).ok_or_else(|| {
-        Failure::invalid(format!("no group {group} in /etc/group"))
-            .hint("a group that is known elsewhere is given by its number")
-    })
-}
-
-/// Lines are `name:password:number:members`.
-fn find_group(text: &str, group: &str) -> Option<u32> {
-    text.lines().find_map(|line| {
-        let mut parts = line.split(':');
-        let named = parts.next() == Some(group);
-        parts.nth(1).filter(|_| named)?.parse().ok()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_are_found_by_their_whole_name() {
-        let text = "root:x:0:\ngrotto-readers:x:990:ann,bob\ngrotto:x:991:\nbroken\n";
-        assert_eq!(find_group(text, "grotto"), Some(991));
-        assert_eq!(find_group(text, "grotto-readers"), Some(990));
-        for group in ["ann", "x", "grot", "broken", ""] {
-            assert_eq!(find_group(text, group), None, "{group}");
-        }
-    }
 }

@@ -93,7 +93,8 @@ impl TargetArgs {
     }
 }
 
-/// The variables of this process; those that stand for keys of a configuration begin with `GROTTO_PRODUCER_`.
+/// The variables of this process; those that stand for keys of a configuration begin with `GROTTO_PRODUCER_`
+/// or `GROTTO_CONSUMER_`.
 pub(crate) fn environment() -> Environment {
     let utf8 = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))

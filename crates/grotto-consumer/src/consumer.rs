@@ -258,6 +258,13 @@ impl Consumer {
         self.shared.vitals.wake.notify_one();
     }
 
+    /// Changes how often the background looks for a new version, and its longest wait without news, beginning with a
+    /// look now. Does nothing where nobody polls.
+    pub fn set_pace(&self, poll_interval: Duration, max_backoff: Duration) {
+        *self.shared.vitals.new_pace.lock() = Some((poll_interval, max_backoff));
+        self.look_now();
+    }
+
     /// What this consumer counts, to be added to a registry of the caller's.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {

@@ -68,6 +68,12 @@ impl Waits {
         }
     }
 
+    /// Waits otherwise from now on, as if there had been news.
+    pub(crate) fn change(&mut self, interval: Duration, max_backoff: Duration, now: Duration) {
+        (self.pace.interval, self.pace.max_backoff) = (interval, max_backoff);
+        self.woken(now);
+    }
+
     /// The wait that the last look led to.
     pub(crate) fn last(&self) -> Duration {
         self.last

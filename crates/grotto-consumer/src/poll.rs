@@ -28,6 +28,9 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiv
     // The sender never sends: the channel changes when it is dropped.
     while stop.has_changed().is_ok() {
         let now = clock.monotonic();
+        if let Some((interval, max_backoff)) = shared.vitals.new_pace.lock().take() {
+            waits.change(interval, max_backoff, now);
+        }
         let goal = looks.next(now, waits.last());
         let random = &*shared.env.random;
         let wait = match shared.refresh(goal).await {

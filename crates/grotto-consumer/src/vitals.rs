@@ -25,6 +25,8 @@ pub(crate) struct Vitals {
     failure: Mutex<Option<String>>,
     /// Wakes whoever polls.
     pub(crate) wake: Notify,
+    /// How often to look from now on, and the longest wait, until whoever polls took it over.
+    pub(crate) new_pace: Mutex<Option<(Duration, Duration)>>,
 }
 
 impl Vitals {

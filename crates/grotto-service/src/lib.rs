@@ -7,10 +7,13 @@
 pub mod client;
 pub mod config;
 mod http;
+mod live;
 mod logs;
 mod metrics;
 mod process;
 pub mod producer;
+mod readiness;
+pub mod sidecar;
 mod sources;
 mod supervise;
 mod traces;

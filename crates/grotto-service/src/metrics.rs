@@ -1,12 +1,18 @@
 //! Metrics of several datasets in one text.
 //!
-//! Owns: putting texts in the OpenMetrics format together, so that each family is in the result once. Never:
-//! counts anything.
+//! Owns: putting texts in the OpenMetrics format together, so that each family is in the result once, and what every
+//! daemon tells of itself. Never: counts anything.
 
+use crate::http::guard::Counts;
+use crate::process::resources;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// The end of a text.
 const END: &str = "# EOF";
+
+/// What Prometheus calls the format.
+pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A family: what is said of it, and its samples.
 #[derive(Debug, Default)]
@@ -69,6 +75,62 @@ fn said_in_classic(family: &Family<'_>, line: &str) -> Option<String> {
         true => line.replacen(name, &format!("{name}_total"), 1),
         false => line.to_owned(),
     })
+}
+
+/// What a daemon tells of its process and of the requests to it, in the OpenMetrics format.
+pub(crate) fn of_process(prefix: &str, uptime: Duration, counts: &[&Counts]) -> String {
+    let found = resources();
+    let gauges: [(&str, &str, &str, f64); 5] = [
+        (
+            "process_memory_bytes",
+            "bytes",
+            "Resident memory",
+            found.memory_bytes as f64,
+        ),
+        (
+            "process_peak_memory_bytes",
+            "bytes",
+            "Largest resident memory so far",
+            found.peak_memory_bytes as f64,
+        ),
+        (
+            "process_open_files",
+            "",
+            "Open files",
+            found.open_files as f64,
+        ),
+        ("process_threads", "", "Threads", found.threads as f64),
+        (
+            "uptime_seconds",
+            "seconds",
+            "Time since the start",
+            uptime.as_secs_f64(),
+        ),
+    ];
+    let mut text = String::new();
+    for (name, unit, help, value) in gauges {
+        gauge(&mut text, &format!("{prefix}_{name}"), unit, help, value);
+    }
+    let name = format!("{prefix}_http_requests");
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        text,
+        "# HELP {name} Requests, by class of status.\n# TYPE {name} counter"
+    );
+    for class in 2..=5 {
+        let count: u64 = counts.iter().map(|counts| counts.of_class(class)).sum();
+        let _ = writeln!(text, "{name}_total{{status=\"{class}xx\"}} {count}");
+    }
+    text
+}
+
+/// Adds a family of one gauge.
+pub(crate) fn gauge(text: &mut String, name: &str, unit: &str, help: &str, value: f64) {
+    let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge");
+    if !unit.is_empty() {
+        let _ = writeln!(text, "# UNIT {name} {unit}");
+    }
+    let _ = writeln!(text, "{name} {value}");
 }
 
 fn families(texts: &[String]) -> Vec<Family<'_>> {

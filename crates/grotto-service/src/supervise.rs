@@ -3,6 +3,7 @@
 //! Owns: what is told to systemd and when, and which signal asks for what. Never: acts on a request itself.
 
 use crate::config::Environment;
+use grotto::engine::env::Env;
 use grotto::{Error, Result};
 use sd_notify::NotifyState;
 use std::time::Duration;
@@ -91,9 +92,12 @@ pub(crate) fn watchdog_interval(environment: &Environment, process: u32) -> Opti
     (usec > 0).then(|| Duration::from_micros(usec) / 2)
 }
 
-/// All is well.
-pub(crate) fn tell_watchdog() {
-    tell(&[NotifyState::Watchdog]);
+/// Tells the service manager again and again that tasks get their turn.
+pub(crate) async fn feed_watchdog(env: Env, interval: Duration) {
+    loop {
+        tell(&[NotifyState::Watchdog]);
+        env.sleep(interval).await;
+    }
 }
 
 #[cfg(test)]

@@ -58,5 +58,5 @@ pub use segment::{HeapSeal, HugeBuffer, Seal, Sealed, Segment, SegmentOptions};
 pub use shape::Shape;
 pub use state::State;
 pub use typed::{Declarations, Encoder, OwnedRef, RecordRef, RecordType, Typed};
-pub use view::{Field, ListIter, ListView, MapIter, MapView, View};
+pub use view::{Field, FieldEquals, ListIter, ListView, MapIter, MapView, View};
 pub use write::{Admission, Counts, Cycle, Encoded, Mode, Savepoint, WriteState, show_position};

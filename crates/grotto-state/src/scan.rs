@@ -48,6 +48,15 @@ impl State {
         self.scan_blocks(type_id, 0..blocks)
     }
 
+    /// The records of a type from an ordinal on, by rising ordinal.
+    pub fn scan_from(&self, type_id: TypeId, ordinal: u32) -> impl Iterator<Item = Record<'_>> {
+        let ty = self.ty(type_id);
+        let blocks = ty.map_or(0, |ty| ty.blocks.len());
+        let first = ty.map_or(0, |ty| (ordinal >> ty.shift) as usize);
+        let scan = self.scan_blocks(type_id, first.min(blocks)..blocks);
+        scan.skip_while(move |record| record.ordinal() < ordinal)
+    }
+
     /// The records of a type that are in some of its blocks.
     pub(crate) fn scan_blocks(&self, type_id: TypeId, blocks: Range<usize>) -> Scan<'_> {
         Scan {

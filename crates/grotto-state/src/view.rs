@@ -5,7 +5,9 @@
 //! writes.
 
 mod collection;
+mod equals;
 mod flat;
+mod json;
 mod lookup;
 mod many;
 mod show;
@@ -13,6 +15,7 @@ mod show;
 mod tests;
 
 pub use collection::{ListIter, ListView, MapIter, MapView};
+pub use equals::FieldEquals;
 pub(crate) use lookup::{ElementOrder, Side, find};
 pub(crate) use show::Shown;
 

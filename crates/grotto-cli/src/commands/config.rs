@@ -26,7 +26,9 @@ Example:
 Unknown keys, keys given twice and bad values are refused with the line, and so is what a daemon could not start with:
 a schema that cannot be read, a folder that cannot be written to, a token that others may read. Nothing is made or
 changed. Relative paths start at the folder of the file. A variable of the environment named GROTTO_ and the path of
-a key, in upper case with _ for each dot, wins over the file: GROTTO_PRODUCER_BATCHING_MAX_BATCH_SIZE=500.")]
+a key, in upper case with _ for each dot, wins over the file: GROTTO_PRODUCER_BATCHING_MAX_BATCH_SIZE=500.
+Of section consumer, CONSUMER_ID, POLL_INTERVAL, MAX_BACKOFF and HEALTH_CHECK_PORT are short for id, poll_interval,
+max_backoff and monitoring.health_check_port.")]
     Check {
         /// The file
         file: PathBuf,

@@ -148,56 +148,9 @@ fn compared(path: &str, leaf: FieldType, comparison: Comparison, value: &str) ->
 
 /// The fields a path leads through. A reference at its end to a type of one plain field is followed.
 fn resolve(schema: &Schema, start: TypeId, path: &str) -> Outcome<(Vec<u16>, FieldType)> {
-    let (mut steps, mut at) = (Vec::new(), start);
-    let mut names = path.split('.').peekable();
-    while let Some(name) = names.next() {
-        let ty = schema.get(at);
-        let Some(position) = ty.object().and_then(|object| object.position(name)) else {
-            let fields: Vec<&str> = ty
-                .fields()
-                .iter()
-                .map(|field| field.name.as_str())
-                .collect();
-            let expected = if fields.is_empty() {
-                "no field".into()
-            } else {
-                format!("one of {}", fields.join(", "))
-            };
-            return Err(Failure::invalid(format!(
-                "--where {path}: {} {} has no field {name:?}, expected {expected}",
-                ty.kind_name(),
-                ty.name
-            )));
-        };
-        steps.push(position as u16);
-        match (ty.fields()[position].ty, names.peek()) {
-            (FieldType::Reference(to), Some(_)) => at = to,
-            (FieldType::Reference(to), None) => {
-                let Some(leaf) = schema.get(to).wrapped() else {
-                    let ty = schema.get(to);
-                    let (kind, name) = (ty.kind_name(), &ty.name);
-                    let instead = ty.fields().first().map_or_else(String::new, |field| {
-                        format!(": name one of its fields, such as {path}.{}", field.name)
-                    });
-                    return Err(Failure::invalid(format!(
-                        "--where {path}: expected a plain value, found {kind} {name}{instead}"
-                    )));
-                };
-                steps.push(0);
-                return Ok((steps, leaf));
-            }
-            (leaf, None) => return Ok((steps, leaf)),
-            (leaf, Some(_)) => {
-                let (name, leaf) = (name, leaf.keyword());
-                return Err(Failure::invalid(format!(
-                    "--where {path}: {name} is {leaf} and has no fields"
-                )));
-            }
-        }
-    }
-    Err(Failure::invalid(format!(
-        "--where: expected {EXPECTED}, found no field"
-    )))
+    let found = schema.field_path(start, path);
+    let found = found.map_err(|e| Failure::invalid(format!("--where {path}: {e}")))?;
+    Ok((found.steps, found.leaf))
 }
 
 fn wanted(leaf: FieldType, value: &str) -> Option<Wanted> {

@@ -18,6 +18,7 @@ pub(crate) mod producer;
 pub(crate) mod publish;
 pub(crate) mod scan;
 pub(crate) mod schema;
+pub(crate) mod sidecar;
 pub(crate) mod top;
 pub(crate) mod verify;
 
@@ -34,6 +35,7 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::DeadLetters(args) => dead_letters::run(&args, out),
         Command::Top(args) => top::run(&args, out).await,
         Command::Producer(args) => producer::run(&args, log, out).await,
+        Command::Sidecar(args) => sidecar::run(&args, log, out).await,
         Command::Publish(args) => publish::run(&args, out).await,
         Command::Get(args) => get::run(&args, out).await,
         Command::Scan(args) => scan::run(&args, out).await,

@@ -26,6 +26,8 @@ mod readme;
 mod refusals;
 mod rules;
 mod schemas;
+#[cfg(unix)]
+mod sidecar;
 mod state_dir;
 mod stores;
 #[cfg(target_os = "linux")]

@@ -3,12 +3,8 @@
 //! Owns: the text of a record: fields in the order of the schema, nulls left out, numbers in the
 //! shortest form that reads back the same. Flat bytes are untrusted.
 
-use std::io::{Error, ErrorKind, Write};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::map::has_text_keys;
+use super::text::JsonText;
 use crate::flat::{FlatError, FlatReader, FlatValue, MAX_DEPTH};
 use crate::schema::{FieldType, ObjectSchema, Schema, TypeId, TypeKind, TypeSchema};
 
@@ -37,21 +33,6 @@ pub fn encode(
 struct Printer<'s, 'o> {
     schema: &'s Schema,
     out: &'o mut String,
-}
-
-/// Lets the JSON printer write into text.
-struct Sink<'o>(&'o mut String);
-
-impl Write for Sink<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let text = std::str::from_utf8(bytes).map_err(|e| Error::new(ErrorKind::InvalidData, e))?;
-        self.0.push_str(text);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 fn damaged(what: &'static str) -> FlatError {
@@ -108,7 +89,7 @@ impl Printer<'_, '_> {
         for (at, (position, value)) in (0..).zip(fields) {
             self.comma(at);
             let field = &object.fields[position];
-            self.text(&field.name)?;
+            JsonText(self.out).text(&field.name);
             self.out.push(':');
             self.value(field.ty, value, depth)?;
         }
@@ -129,7 +110,7 @@ impl Printer<'_, '_> {
         match present {
             0 => {
                 self.out.push('{');
-                self.text(&field.name)?;
+                JsonText(self.out).text(&field.name);
                 self.out.push_str(":null}");
                 Ok(())
             }
@@ -148,74 +129,8 @@ impl Printer<'_, '_> {
             (FieldType::Reference(to), FlatValue::Nested(inner)) => {
                 self.record(to, inner, depth + 1)
             }
-            (FieldType::Int | FieldType::Long, FlatValue::Fixed(word)) => {
-                self.print(&word.cast_signed())
-            }
-            (FieldType::Double, FlatValue::Fixed(word)) => self.double(f64::from_bits(word)),
-            (FieldType::Float, FlatValue::Fixed(word)) => {
-                // A float's word holds its bits in the lower half.
-                self.float(f32::from_bits(word as u32))
-            }
-            (FieldType::Boolean, FlatValue::Fixed(word)) => {
-                self.out.push_str(if word == 0 { "false" } else { "true" });
-                Ok(())
-            }
-            (FieldType::String, FlatValue::Var(bytes)) => {
-                self.text(std::str::from_utf8(bytes).map_err(|_| damaged("text in UTF-8"))?)
-            }
-            (FieldType::Bytes, FlatValue::Var(bytes)) => {
-                self.out.push('"');
-                STANDARD.encode_string(bytes, self.out);
-                self.out.push('"');
-                Ok(())
-            }
-            _ => Err(damaged("value of the field's type")),
+            (leaf, value) => scalar(JsonText(self.out), leaf, value),
         }
-    }
-
-    fn text(&mut self, text: &str) -> Result<(), FlatError> {
-        self.print(text)
-    }
-
-    fn print<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<(), FlatError> {
-        serde_json::to_writer(Sink(self.out), value)
-            .map_err(|_| damaged("value that json can hold"))
-    }
-
-    fn double(&mut self, value: f64) -> Result<(), FlatError> {
-        if value.is_finite() {
-            self.print(&value)
-        } else {
-            self.not_finite(value)
-        }
-    }
-
-    fn float(&mut self, value: f32) -> Result<(), FlatError> {
-        if !value.is_finite() {
-            return self.not_finite(f64::from(value));
-        }
-        let start = self.out.len();
-        self.print(&value)?;
-        // Reading goes by way of a double. In the rare case that this rounds the short form to the
-        // neighbour, the long form is exact.
-        let read = self
-            .out
-            .get(start..)
-            .and_then(|text| text.parse::<f64>().ok());
-        if read.is_some_and(|read| (read as f32).to_bits() == value.to_bits()) {
-            return Ok(());
-        }
-        self.out.truncate(start);
-        self.print(&f64::from(value))
-    }
-
-    fn not_finite(&mut self, value: f64) -> Result<(), FlatError> {
-        self.out.push_str(match value {
-            f64::INFINITY => "\"Infinity\"",
-            f64::NEG_INFINITY => "\"-Infinity\"",
-            _ => "\"NaN\"",
-        });
-        Ok(())
     }
 
     fn members(
@@ -255,6 +170,24 @@ impl Printer<'_, '_> {
         self.out.push(']');
         Ok(())
     }
+}
+
+fn scalar(mut out: JsonText<'_>, ty: FieldType, value: FlatValue<'_>) -> Result<(), FlatError> {
+    match (ty, value) {
+        (FieldType::Int | FieldType::Long, FlatValue::Fixed(word)) => {
+            out.whole(word.cast_signed());
+        }
+        (FieldType::Double, FlatValue::Fixed(word)) => out.double(f64::from_bits(word)),
+        // A float's word holds its bits in the lower half.
+        (FieldType::Float, FlatValue::Fixed(word)) => out.float(f32::from_bits(word as u32)),
+        (FieldType::Boolean, FlatValue::Fixed(word)) => out.boolean(word != 0),
+        (FieldType::String, FlatValue::Var(bytes)) => {
+            out.text(std::str::from_utf8(bytes).map_err(|_| damaged("text in UTF-8"))?);
+        }
+        (FieldType::Bytes, FlatValue::Var(bytes)) => out.bytes(bytes),
+        _ => return Err(damaged("value of the field's type")),
+    }
+    Ok(())
 }
 
 /// The fields present, in the order of the schema.

@@ -1,11 +1,13 @@
-//! Reads primary keys that a person typed.
+//! Reads primary keys that a person typed or a program sent.
 //!
 //! Owns: the text form of keys. A key of one part is the plain value (`10570`, `Cape Town`) or a
 //! JSON string; a key of several parts is a JSON array (`["ZA", 10570]`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::Value;
+use std::fmt;
 
 use super::error::shortened;
 use super::scalar::not_finite;
@@ -80,14 +82,119 @@ pub fn decode_key(schema: &Schema, type_id: TypeId, text: &str) -> Result<Vec<Ke
             }
         },
     };
-    let part = |(path, value): (&FieldPath, Value)| {
-        part(path.leaf, &value).ok_or_else(|| KeyError {
-            path: format!("{}.{}", ty.name, path.text),
-            expected: path.leaf.keyword().to_owned(),
-            found: shortened(&value.to_string()),
-        })
-    };
+    let part = |(path, value): (&FieldPath, Value)| of_path(&ty.name, path, &value);
     key.paths.iter().zip(parts).map(part).collect()
+}
+
+fn of_path(type_name: &str, path: &FieldPath, value: &Value) -> Result<KeyPart, KeyError> {
+    part(path.leaf, value).ok_or_else(|| KeyError {
+        path: format!("{type_name}.{}", path.text),
+        expected: path.leaf.keyword().to_owned(),
+        found: shortened(&value.to_string()),
+    })
+}
+
+/// Primary keys of one type, one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keys {
+    /// The parts of all keys.
+    pub parts: Vec<KeyPart>,
+    /// Parts of each key; at least one.
+    pub arity: usize,
+}
+
+/// Reads a JSON array of keys: each the value, or an array where a key has several parts.
+///
+/// # Errors
+/// When the type has no primary key, or the text is not an array of at most `most` keys of it: the position of the key
+/// that is none, and why.
+pub fn decode_keys(
+    schema: &Schema,
+    type_id: TypeId,
+    text: &[u8],
+    most: usize,
+) -> Result<Keys, String> {
+    let ty = schema.get(type_id);
+    let paths = match ty.key() {
+        Some(key) => key.paths.as_slice(),
+        None => {
+            let (name, kind) = (&ty.name, ty.kind_name());
+            return Err(format!(
+                "key {name}: expected a type with a primary key, found {kind} without"
+            ));
+        }
+    };
+    let list = List {
+        type_name: &ty.name,
+        paths,
+        most,
+    };
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let parts = list.deserialize(&mut reader);
+    let parts = parts.and_then(|parts| reader.end().map(|()| parts));
+    Ok(Keys {
+        parts: parts.map_err(|e| e.to_string())?,
+        arity: paths.len(),
+    })
+}
+
+struct List<'a> {
+    type_name: &'a str,
+    paths: &'a [FieldPath],
+    most: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for List<'_> {
+    type Value = Vec<KeyPart>;
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Self::Value, D::Error> {
+        value.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List<'_> {
+    type Value = Vec<KeyPart>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of keys")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (mut parts, mut at) = (Vec::new(), 0);
+        while let Some(value) = list.next_element::<Value>()? {
+            if at == self.most {
+                let most = self.most;
+                return Err(A::Error::custom(format!(
+                    "expected at most {most} keys, found more"
+                )));
+            }
+            let added = self.add(&mut parts, value);
+            added.map_err(|why| A::Error::custom(format!("key at position {at}: {why}")))?;
+            at += 1;
+        }
+        Ok(parts)
+    }
+}
+
+impl List<'_> {
+    fn add(&self, parts: &mut Vec<KeyPart>, value: Value) -> Result<(), String> {
+        let part =
+            |path, value: &Value| of_path(self.type_name, path, value).map_err(|e| e.to_string());
+        match (self.paths, value) {
+            ([only], value) => parts.push(part(only, &value)?),
+            (paths, Value::Array(values)) if values.len() == paths.len() => {
+                for (path, value) in paths.iter().zip(&values) {
+                    parts.push(part(path, value)?);
+                }
+            }
+            (paths, other) => {
+                let names: Vec<&str> = paths.iter().map(|p| p.text.as_str()).collect();
+                let (names, found) = (names.join(", "), shortened(&other.to_string()));
+                return Err(format!("expected a json array of {names}, found {found}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The value that a plain text stands for.

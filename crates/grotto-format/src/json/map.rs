@@ -11,7 +11,8 @@ use super::error::shortened;
 use crate::schema::{FieldType, Schema, TypeId};
 
 /// Whether maps with keys of this type may be JSON objects.
-pub(super) fn has_text_keys(schema: &Schema, key: TypeId) -> bool {
+#[must_use]
+pub fn has_text_keys(schema: &Schema, key: TypeId) -> bool {
     schema.get(key).wrapped() == Some(FieldType::String)
 }
 

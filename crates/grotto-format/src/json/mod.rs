@@ -29,10 +29,13 @@ mod refusal_tests;
 mod scalar;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use encode::encode;
 pub use error::{JsonError, LineError};
-pub use key::{KeyError, KeyPart, decode_key};
+pub use key::{KeyError, KeyPart, Keys, decode_key, decode_keys};
+pub use map::has_text_keys;
+pub use text::JsonText;
 
 use crate::flat::FlatBuilder;
 use crate::schema::{Schema, TypeId};

@@ -12,6 +12,7 @@ mod evolve;
 mod evolve_tests;
 pub(crate) mod nearest;
 mod parse;
+mod path;
 mod print;
 mod require;
 mod resolve;
@@ -22,6 +23,7 @@ mod through;
 pub use declare::{Declaration, DeclaredField, DeclaredKind, Name};
 pub use evolve::{Evolution, Incompatible, TypeChange, evolve};
 pub use parse::{MAX_TEXT, SchemaError};
+pub use path::NoSuchField;
 pub use require::NoSuchType;
 pub use resolve::{MAX_FIELDS, MAX_KEY_PATHS, MAX_NAME, MAX_TYPES};
 

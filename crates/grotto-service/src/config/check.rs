@@ -3,13 +3,15 @@
 //! Owns: looking at schemas, folders, the token and the port before anything is started. Never: makes or changes
 //! anything.
 
+mod follow;
+
 use super::environment::Environment;
 use super::rules::Broken;
-use super::{DatasetSettings, ProducerSettings, Settings, read_token};
+use super::{DatasetSettings, ProducerSettings, Security, Settings, read_token};
 use crate::config::{MAX_BYTES, read_text};
 use grotto::store::{Dataset, Store, StoreUrl};
 use grotto::{Error, Result, Schema};
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 /// Longest schema text in bytes.
@@ -47,6 +49,10 @@ pub fn check(path: &Path, environment: &Environment) -> Result<Checked> {
         look_at(producer, &mut notes)
             .map_err(|broken| at_file(broken.complaint(&text, environment)))?;
     }
+    if let Some(consumer) = &settings.consumer {
+        follow::look_at(consumer, &mut notes)
+            .map_err(|broken| at_file(broken.complaint(&text, environment)))?;
+    }
     Ok(Checked { settings, notes })
 }
 
@@ -58,11 +64,15 @@ fn look_at(producer: &ProducerSettings, notes: &mut Vec<String>) -> Result<(), B
         };
         look_at_dataset(&at, dataset, notes)?;
     }
-    if let Some(path) = &producer.security.token_file {
-        let read = read_token(path);
-        read.map_err(|error| Broken::new("producer.security.token_file", error.message()))?;
-    }
-    look_at_port(producer, notes)
+    look_at_token("producer", &producer.security)?;
+    let port = producer.monitoring.health_check_port;
+    look_at_port("producer", producer.listeners.address, port, notes)
+}
+
+fn look_at_token(section: &str, security: &Security) -> Result<(), Broken> {
+    let read = security.token_file.as_deref().map(read_token).transpose();
+    read.map(|_| ())
+        .map_err(|error| Broken::new(format!("{section}.security.token_file"), error.message()))
 }
 
 fn look_at_dataset(
@@ -79,9 +89,7 @@ fn look_at_dataset(
         }
     }
     if let Some(name) = &dataset.dataset {
-        let memory = Store::open(&StoreUrl::Memory);
-        let valid = memory.and_then(|store| Dataset::open(store, name));
-        valid.map_err(|error| Broken::new(format!("{at}.dataset"), error.message()))?;
+        look_at_name(at, name)?;
     }
     if let Some(path) = &dataset.schema {
         let schema = read_schema(path);
@@ -98,6 +106,14 @@ fn look_at_dataset(
         Some(folder) => usable(&format!("{at}.sources.folder"), folder),
         None => Ok(()),
     }
+}
+
+fn look_at_name(at: &str, name: &str) -> Result<(), Broken> {
+    let memory = Store::open(&StoreUrl::Memory);
+    let valid = memory.and_then(|store| Dataset::open(store, name));
+    valid
+        .map(|_| ())
+        .map_err(|error| Broken::new(format!("{at}.dataset"), error.message()))
 }
 
 /// Types that settings name must be in the schema.
@@ -124,22 +140,26 @@ fn look_at_types(at: &str, dataset: &DatasetSettings, schema: &Schema) -> Result
 
 /// Whether a folder can be written to, or made.
 fn usable(key: &str, folder: &Path) -> Result<(), Broken> {
+    unusable(folder).map_or(Ok(()), |what| Err(Broken::new(key, what)))
+}
+
+/// Why a folder can neither be written to nor be made.
+fn unusable(folder: &Path) -> Option<String> {
     let whole = match folder {
         folder if folder.is_absolute() => folder.to_owned(),
         folder => PathBuf::from(".").join(folder),
     };
     let found = whole.ancestors().find(|path| path.exists());
     let refused = |path: &Path, why: &str| {
-        let what = format!(
-            "expected a folder that can be written to, found {}: {why}",
-            path.display()
-        );
-        Err(Broken::new(key, what))
+        let path = path.display();
+        Some(format!(
+            "expected a folder that can be written to, found {path}: {why}"
+        ))
     };
     match found {
         Some(path) if !path.is_dir() => refused(path, "it is no folder"),
         Some(path) => match writable(path) {
-            Ok(()) => Ok(()),
+            Ok(()) => None,
             Err(error) => refused(path, &error.to_string()),
         },
         None => refused(folder, "it cannot be made"),
@@ -157,11 +177,12 @@ fn writable(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn look_at_port(producer: &ProducerSettings, notes: &mut Vec<String>) -> Result<(), Broken> {
-    let (address, port) = (
-        producer.listeners.address,
-        producer.monitoring.health_check_port,
-    );
+fn look_at_port(
+    section: &str,
+    address: IpAddr,
+    port: u16,
+    notes: &mut Vec<String>,
+) -> Result<(), Broken> {
     match TcpListener::bind((address, port)) {
         Ok(_) => Ok(()),
         // The daemon that runs with these settings has it.
@@ -172,11 +193,11 @@ fn look_at_port(producer: &ProducerSettings, notes: &mut Vec<String>) -> Result<
             Ok(())
         }
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(Broken::new(
-            "producer.monitoring.health_check_port",
+            format!("{section}.monitoring.health_check_port"),
             format!("expected a port that may be listened on, found {port}: {error}"),
         )),
         Err(error) => Err(Broken::new(
-            "producer.listeners.address",
+            format!("{section}.listeners.address"),
             format!("expected an address of this host, found {address}: {error}"),
         )),
     }

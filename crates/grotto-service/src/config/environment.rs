@@ -1,9 +1,10 @@
 //! Variables that stand for keys of a configuration.
 //!
 //! Owns: the rule for their names: the path of the key in upper case after `GROTTO_`, its parts joined by `_`, such
-//! as `GROTTO_PRODUCER_BATCHING_MAX_BATCH_SIZE`; an entry of `datasets` is its number, from 0. Never: reads the
-//! environment of the process.
+//! as `GROTTO_PRODUCER_BATCHING_MAX_BATCH_SIZE`; an entry of `datasets` is its number, from 0. And the short names that
+//! a few keys of `consumer` have as well. Never: reads the environment of the process.
 
+use super::consumer::{ConsumerSection, FollowSettings};
 use super::producer::{DatasetSettings, ProducerSection};
 use super::resolve::File;
 use super::section::Section as _;
@@ -15,9 +16,16 @@ use std::collections::BTreeMap;
 pub type Environment = BTreeMap<String, String>;
 
 /// How the names of variables begin that stand for a key; every such name must be one.
-const PREFIX: &str = "GROTTO_PRODUCER_";
+const PREFIXES: [&str; 2] = ["GROTTO_PRODUCER_", "GROTTO_CONSUMER_"];
 /// Before the number of an entry.
-const ENTRY: &str = "GROTTO_PRODUCER_DATASETS_";
+const OF_AN_ENTRY: &str = "DATASETS_";
+/// Short names, which count where there is a section `consumer` and no variable of the long name.
+const SHORT: [(&str, &str); 4] = [
+    ("CONSUMER_ID", "consumer.id"),
+    ("POLL_INTERVAL", "consumer.poll_interval"),
+    ("MAX_BACKOFF", "consumer.max_backoff"),
+    ("HEALTH_CHECK_PORT", "consumer.monitoring.health_check_port"),
+];
 
 /// A key that a variable sets.
 #[derive(Debug)]
@@ -38,34 +46,62 @@ pub(crate) fn variable(path: &str) -> Option<String> {
     (path_of(&variable)? == path).then_some(variable)
 }
 
-/// All keys that variables set.
-pub(super) fn overrides(environment: &Environment) -> Result<Vec<Override>, String> {
+/// The variable of an environment that sets a key.
+pub(super) fn setting(environment: &Environment, path: &str) -> Option<String> {
+    let short = SHORT.iter().filter(|(_, of)| *of == path);
+    let short = short.map(|(name, _)| (*name).to_owned());
+    let mut names = std::iter::once(variable_of(path)).chain(short);
+    names.find(|name| environment.contains_key(name))
+}
+
+/// All keys that variables set; the short names only for those who follow a dataset.
+pub(super) fn overrides(environment: &Environment, follows: bool) -> Result<Vec<Override>, String> {
     let ours = environment
         .iter()
-        .filter(|(name, _)| name.starts_with(PREFIX));
-    ours.map(|(name, text)| {
+        .filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+    let long = ours.map(|(name, text)| {
         let path = path_of(name)
             .ok_or_else(|| format!("environment {name}: expected the name of a setting"))?;
-        let value =
-            value(&path, text).map_err(|why| format!("environment {name}: {path}: {why}"))?;
-        Ok(Override {
-            variable: name.clone(),
-            path,
-            value,
-        })
+        told(name, path, text)
+    });
+    let short = SHORT.iter().filter(|_| follows).filter_map(|(name, path)| {
+        let is_set = environment.contains_key(&variable_of(path));
+        let text = environment.get(*name).filter(|_| !is_set)?;
+        Some(told(name, (*path).to_owned(), text))
+    });
+    long.chain(short).collect()
+}
+
+fn told(variable: &str, path: String, text: &str) -> Result<Override, String> {
+    let value =
+        value(&path, text).map_err(|why| format!("environment {variable}: {path}: {why}"))?;
+    Ok(Override {
+        variable: variable.to_owned(),
+        path,
+        value,
     })
-    .collect()
 }
 
 /// The key that a variable stands for.
 fn path_of(variable: &str) -> Option<String> {
+    let prefix = PREFIXES
+        .iter()
+        .position(|prefix| variable.starts_with(prefix))?;
+    let rest = variable.strip_prefix(PREFIXES[prefix])?;
+    let entry = rest
+        .strip_prefix(OF_AN_ENTRY)
+        .and_then(|rest| rest.split_once('_'));
+    let entry = entry.and_then(|(number, _)| number.parse::<u16>().ok());
     let mut keys = Vec::new();
-    let entry = variable.strip_prefix(ENTRY);
-    match entry.and_then(|rest| rest.split_once('_')) {
-        Some((number, _)) if number.parse::<u16>().is_ok() => {
+    match (prefix, entry) {
+        (0, Some(number)) => {
             DatasetSettings::default().keys(&format!("producer.datasets.{number}"), &mut keys);
         }
-        _ => ProducerSection::default().keys("producer", &mut keys),
+        (0, None) => ProducerSection::default().keys("producer", &mut keys),
+        (_, Some(number)) => {
+            FollowSettings::default().keys(&format!("consumer.datasets.{number}"), &mut keys);
+        }
+        (_, None) => ConsumerSection::default().keys("consumer", &mut keys),
     }
     let paths = keys.into_iter().map(|key| key.path);
     paths.into_iter().find(|path| variable_of(path) == variable)

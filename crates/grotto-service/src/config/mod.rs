@@ -12,6 +12,7 @@ mod consumer;
 mod daemon;
 mod environment;
 mod folders;
+mod group;
 mod locate;
 mod producer;
 mod reload;
@@ -28,10 +29,11 @@ mod value;
 mod tests;
 
 pub use check::{Checked, check, read_schema};
-pub use consumer::ConsumerSection;
+pub use consumer::{ConsumerListeners, ConsumerMonitoring, FollowSettings, Limits, Mode};
 pub use daemon::{Listeners, LogLevel, Monitoring, Security};
 pub use environment::Environment;
 pub(crate) use environment::variable;
+pub use group::group_number;
 pub use producer::{
     Batching, DatasetSettings, DeadLetter, Durability, LoadShedding, Performance, RateLimit,
     Reliability, Shedding, Sources, Stdin, Validation, Wal,
@@ -57,7 +59,7 @@ pub struct Settings {
     /// For those who publish.
     pub producer: Option<ProducerSettings>,
     /// For those who read.
-    pub consumer: Option<ConsumerSection>,
+    pub consumer: Option<ConsumerSettings>,
 }
 
 /// Section `producer`, completed.
@@ -79,6 +81,36 @@ impl ProducerSettings {
     /// The datasets that a daemon keeps.
     #[must_use]
     pub fn datasets(&self) -> &[DatasetSettings] {
+        match self.listed.as_slice() {
+            [] => std::slice::from_ref(&self.common),
+            listed => listed,
+        }
+    }
+}
+
+/// Section `consumer`, completed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConsumerSettings {
+    /// Who follows, for those who look at a fleet.
+    pub id: Option<String>,
+    /// Health, metrics and logs.
+    pub monitoring: ConsumerMonitoring,
+    /// The HTTP listeners.
+    pub listeners: ConsumerListeners,
+    /// How much one request may ask for.
+    pub limits: Limits,
+    /// Who may use it.
+    pub security: Security,
+    /// What holds for each dataset: the settings of the only one, if none is listed.
+    pub common: FollowSettings,
+    /// The entries of `datasets`.
+    pub listed: Vec<FollowSettings>,
+}
+
+impl ConsumerSettings {
+    /// The datasets that a sidecar follows.
+    #[must_use]
+    pub fn datasets(&self) -> &[FollowSettings] {
         match self.listed.as_slice() {
             [] => std::slice::from_ref(&self.common),
             listed => listed,
@@ -133,7 +165,7 @@ impl Settings {
             producer.security.keys("producer.security", &mut keys);
         }
         if let Some(consumer) = &self.consumer {
-            consumer.keys("consumer", &mut keys);
+            consumer_keys(consumer, &mut keys);
         }
         keys.retain(|key| !key.value.is_null());
         keys
@@ -143,13 +175,30 @@ impl Settings {
         self.producer.as_ref().map(|producer| &producer.common)
     }
 
+    fn followed(&self) -> Option<&FollowSettings> {
+        self.consumer.as_ref().map(|consumer| &consumer.common)
+    }
+
+    /// The store of a dataset that a sidecar follows: what is said of it, else where section `producer` publishes, else
+    /// the folder where it would.
+    #[must_use]
+    pub fn store_of(&self, followed: &FollowSettings) -> StoreUrl {
+        let default = || StoreUrl::Local(PathBuf::from(resolve::DEFAULT_STORE));
+        let published = || self.store(Role::Writer);
+        followed
+            .store
+            .clone()
+            .or_else(published)
+            .unwrap_or_else(default)
+    }
+
     /// The store for a role.
     #[must_use]
     pub fn store(&self, role: Role) -> Option<StoreUrl> {
         let own = self.common().and_then(|producer| producer.store.clone());
         match role {
             Role::Writer => own,
-            Role::Reader => self.consumer.as_ref().and_then(|c| c.store.clone()).or(own),
+            Role::Reader => self.followed().and_then(|c| c.store.clone()).or(own),
         }
     }
 
@@ -157,10 +206,9 @@ impl Settings {
     #[must_use]
     pub fn dataset(&self, role: Role) -> Option<String> {
         let own = self.common().and_then(|producer| producer.dataset.clone());
-        let consumer = self.consumer.as_ref();
         match role {
             Role::Writer => own,
-            Role::Reader => consumer.and_then(|c| c.dataset.clone()).or(own),
+            Role::Reader => self.followed().and_then(|c| c.dataset.clone()).or(own),
         }
     }
 
@@ -173,25 +221,25 @@ impl Settings {
     /// The state directory.
     #[must_use]
     pub fn state_dir(&self) -> Option<PathBuf> {
-        self.consumer.as_ref()?.state_dir.clone()
+        self.followed()?.state_dir.clone()
     }
 
     /// Permission bits of the state directory's folders.
     #[must_use]
     pub fn state_mode(&self) -> Option<u32> {
-        self.consumer.as_ref()?.state_mode
+        self.followed()?.state_mode
     }
 
     /// Group that may read the state directory.
     #[must_use]
     pub fn state_group(&self) -> Option<String> {
-        self.consumer.as_ref()?.state_group.clone()
+        self.followed()?.state_group.clone()
     }
 
     /// How often to look for a new version.
     #[must_use]
     pub fn poll_interval(&self) -> Option<Duration> {
-        self.consumer.as_ref()?.poll_interval
+        self.followed().map(|followed| followed.poll_interval)
     }
 
     /// Section `producer.performance`.
@@ -199,4 +247,18 @@ impl Settings {
     pub fn performance(&self) -> Option<&Performance> {
         self.common().map(|producer| &producer.performance)
     }
+}
+
+fn consumer_keys(consumer: &ConsumerSettings, keys: &mut Vec<Key>) {
+    if consumer.listed.is_empty() {
+        consumer.common.keys("consumer", keys);
+    }
+    for (index, dataset) in consumer.listed.iter().enumerate() {
+        dataset.keys(&format!("consumer.datasets.{index}"), keys);
+    }
+    consumer::Id(consumer.id.clone()).keys("consumer.id", keys);
+    consumer.monitoring.keys("consumer.monitoring", keys);
+    consumer.listeners.keys("consumer.listeners", keys);
+    consumer.limits.keys("consumer.limits", keys);
+    consumer.security.keys("consumer.security", keys);
 }

@@ -19,12 +19,12 @@ pub struct Change {
     pub to: Value,
 }
 
-/// What changes from one configuration of a daemon to another. Section `consumer` is not the daemon's.
+/// What changes in a section from one configuration to another. Other sections are not this daemon's.
 ///
 /// # Errors
 /// `Invalid` when keys change that need a restart: all of them are named.
-pub fn changes(old: &Settings, new: &Settings) -> Result<Vec<Change>> {
-    let (old, new) = (keys(old), keys(new));
+pub fn changes(section: &str, old: &Settings, new: &Settings) -> Result<Vec<Change>> {
+    let (old, new) = (keys(section, old), keys(section, new));
     let (mut changes, mut refused) = (Vec::new(), Vec::new());
     let paths: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     for path in paths {
@@ -52,8 +52,8 @@ pub fn changes(old: &Settings, new: &Settings) -> Result<Vec<Change>> {
     )))
 }
 
-fn keys(settings: &Settings) -> BTreeMap<String, Key> {
+fn keys(section: &str, settings: &Settings) -> BTreeMap<String, Key> {
     let keys = settings.keys().into_iter();
-    let keys = keys.filter(|key| key.path.starts_with("producer."));
+    let keys = keys.filter(|key| key.path.split('.').next() == Some(section));
     keys.map(|key| (key.path.clone(), key)).collect()
 }

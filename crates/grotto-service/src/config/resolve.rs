@@ -3,19 +3,27 @@
 //! Owns: putting variables of the environment in, completing the entries of `datasets` from their section, and where
 //! relative paths start. Never: judges values that belong together; that is `rules`.
 
+use super::consumer::{ConsumerSection, FollowSettings};
 use super::environment::{Environment, overrides};
 use super::producer::{DatasetSettings, ProducerSection};
 use super::unique::Unique;
-use super::{ConsumerSection, ProducerSettings, Settings, span};
+use super::{ConsumerSettings, ProducerSettings, Settings, span};
 use grotto::StoreUrl;
 use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 use std::path::{Path, PathBuf};
 
-/// Sections of `producer` that concern the daemon instead of a dataset.
-const OF_THE_DAEMON: [&str; 4] = ["monitoring", "listeners", "security", "datasets"];
+/// Keys of `producer` and `consumer` that concern the daemon instead of a dataset.
+const OF_THE_DAEMON: [&str; 6] = [
+    "id",
+    "monitoring",
+    "listeners",
+    "limits",
+    "security",
+    "datasets",
+];
 /// Where versions are published unless another store is named.
-const DEFAULT_STORE: &str = "/var/lib/grotto/store";
+pub(super) const DEFAULT_STORE: &str = "/var/lib/grotto/store";
 
 /// A file as it is written.
 #[derive(Default, Deserialize)]
@@ -34,20 +42,17 @@ pub(super) fn resolve(
     // A file with nothing but comments is a configuration without settings.
     let _: Option<File> = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
     let mut document: Value = serde_yaml::from_str(text).map_err(|e| span::complaint(&e))?;
-    for given in overrides(environment)? {
+    let follows = document.get("consumer").is_some();
+    for given in overrides(environment, follows)? {
         given.put_into(&mut document)?;
     }
     let file: Option<File> = read(document.clone())?;
     let File { producer, consumer } = file.unwrap_or_default();
-    let producer = producer.map(|section| complete(section, &document, folder));
-    let mut consumer = consumer;
-    if let Some(consumer) = &mut consumer {
-        join(&mut consumer.state_dir, folder);
-        join_store(&mut consumer.store, folder);
-    }
+    let producer = producer.map(|section| complete_producer(section, &document, folder));
+    let consumer = consumer.map(|section| complete_consumer(section, &document, folder));
     Ok(Settings {
         producer: producer.transpose()?,
-        consumer,
+        consumer: consumer.transpose()?,
     })
 }
 
@@ -56,20 +61,63 @@ fn read<T: for<'de> Deserialize<'de>>(document: Value) -> Result<T, String> {
     serde_yaml::from_value(document).map_err(|e| span::complaint(&e))
 }
 
-fn complete(
+fn complete_producer(
     section: ProducerSection,
     document: &Value,
     folder: &Path,
 ) -> Result<ProducerSettings, String> {
-    let written = document.get("producer").and_then(Value::as_mapping);
+    let place = |settings: &mut DatasetSettings| place(settings, folder);
+    let (common, listed) = datasets("producer", document, place)?;
+    let mut security = section.security;
+    join(&mut security.token_file, folder);
+    Ok(ProducerSettings {
+        monitoring: section.monitoring,
+        listeners: section.listeners,
+        security,
+        listed,
+        common,
+    })
+}
+
+fn complete_consumer(
+    section: ConsumerSection,
+    document: &Value,
+    folder: &Path,
+) -> Result<ConsumerSettings, String> {
+    let place = |settings: &mut FollowSettings| {
+        join(&mut settings.state_dir, folder);
+        join_store(&mut settings.store, folder);
+    };
+    let (common, listed) = datasets("consumer", document, place)?;
+    let (mut security, mut listeners) = (section.security, section.listeners);
+    join(&mut security.token_file, folder);
+    join(&mut listeners.socket, folder);
+    Ok(ConsumerSettings {
+        id: section.id.0,
+        monitoring: section.monitoring,
+        listeners,
+        limits: section.limits,
+        security,
+        listed,
+        common,
+    })
+}
+
+/// What a section says of each dataset, and its entries of `datasets`, completed.
+fn datasets<T: for<'de> Deserialize<'de>>(
+    section: &str,
+    document: &Value,
+    place: impl Fn(&mut T),
+) -> Result<(T, Vec<T>), String> {
+    let written = document.get(section).and_then(Value::as_mapping);
     let mut common = written.cloned().unwrap_or_default();
     let entries = common.get("datasets").cloned();
     for name in OF_THE_DAEMON {
         common.remove(name);
     }
     let one = |settings: Mapping| {
-        let mut settings: DatasetSettings = read(Value::Mapping(settings))?;
-        place(&mut settings, folder);
+        let mut settings: T = read(Value::Mapping(settings))?;
+        place(&mut settings);
         Ok::<_, String>(settings)
     };
     let entries = entries.as_ref().and_then(Value::as_sequence);
@@ -78,15 +126,8 @@ fn complete(
         lay_over(&mut whole, entry.as_mapping().unwrap_or(&Mapping::new()));
         one(whole)
     });
-    let mut security = section.security;
-    join(&mut security.token_file, folder);
-    Ok(ProducerSettings {
-        monitoring: section.monitoring,
-        listeners: section.listeners,
-        security,
-        listed: listed.collect::<Result<_, _>>()?,
-        common: one(common.clone())?,
-    })
+    let listed = listed.collect::<Result<_, _>>()?;
+    Ok((one(common.clone())?, listed))
 }
 
 /// What `upper` says counts; what it does not say stays.

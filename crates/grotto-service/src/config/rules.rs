@@ -3,12 +3,15 @@
 //! Owns: these rules, and naming the key and its place where one is broken. Never: reads a value; what is wrong with
 //! one by itself is said where it is read.
 
-use super::environment::{Environment, variable_of};
+mod follow;
+
+use super::environment::{Environment, setting};
 use super::locate::locate;
 use super::value::Size;
-use super::{DatasetSettings, ProducerSettings, Settings, Stdin, folders};
+use super::{DatasetSettings, ProducerSettings, Security, Settings, Stdin, folders};
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::IpAddr;
 
 /// A rule that settings break.
 #[derive(Debug)]
@@ -34,8 +37,7 @@ impl Broken {
         let common = common(path);
         let mut paths = std::iter::once(path.as_str()).chain(common.as_deref());
         let place = paths.find_map(|path| {
-            let variable = variable_of(path);
-            if environment.contains_key(&variable) {
+            if let Some(variable) = setting(environment, path) {
                 return Some(format!("environment {variable}: {path}"));
             }
             let (line, column) = locate(text, path)?;
@@ -50,8 +52,9 @@ impl Broken {
 
 /// The path of the same key in the section, for an entry of `datasets`.
 fn common(path: &str) -> Option<String> {
-    let (_, rest) = path.strip_prefix("producer.datasets.")?.split_once('.')?;
-    Some(format!("producer.{rest}"))
+    let (section, entry) = path.split_once(".datasets.")?;
+    let (_, rest) = entry.split_once('.')?;
+    Some(format!("{section}.{rest}"))
 }
 
 fn broken(path: impl Into<String>, what: impl Into<String>) -> Result<(), Broken> {
@@ -60,10 +63,14 @@ fn broken(path: impl Into<String>, what: impl Into<String>) -> Result<(), Broken
 
 /// Whether all settings fit each other.
 pub(super) fn check(settings: &Settings) -> Result<(), Broken> {
-    let Some(producer) = &settings.producer else {
-        return Ok(());
-    };
-    check_listener(producer)?;
+    if let Some(consumer) = &settings.consumer {
+        follow::check(consumer)?;
+    }
+    settings.producer.as_ref().map_or(Ok(()), check_producer)
+}
+
+fn check_producer(producer: &ProducerSettings) -> Result<(), Broken> {
+    check_listener("producer", producer.listeners.address, &producer.security)?;
     // A packed body and what it unpacks to are in memory together.
     let listeners = &producer.listeners;
     at_most(
@@ -108,15 +115,15 @@ fn check_stdin(producer: &ProducerSettings) -> Result<(), Broken> {
     }
 }
 
-fn check_listener(producer: &ProducerSettings) -> Result<(), Broken> {
-    let address = producer.listeners.address;
-    if address.is_loopback() || producer.security.token_file.is_some() {
+/// Beyond loopback nobody asks without a token.
+fn check_listener(at: &str, address: IpAddr, security: &Security) -> Result<(), Broken> {
+    if address.is_loopback() || security.token_file.is_some() {
         return Ok(());
     }
     broken(
-        "producer.listeners.address",
+        format!("{at}.listeners.address"),
         format!(
-            "expected a loopback address, or a producer.security.token_file as well, found {address}"
+            "expected a loopback address, or a {at}.security.token_file as well, found {address}"
         ),
     )
 }

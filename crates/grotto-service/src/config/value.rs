@@ -3,6 +3,7 @@
 //! Owns: reading them where they stand, so that a complaint names their own line and column.
 //! Never: sets a default.
 
+use super::consumer::Mode;
 use bytesize::ByteSize;
 use grotto::consumer::is_state_mode;
 use grotto::store::{MAX_INLINE_BYTES, StoreUrl};
@@ -171,14 +172,21 @@ pub fn folder_mode(text: &str) -> Result<u32, String> {
     }
 }
 
-pub(super) fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
-    value.deserialize_any(Plain("a duration such as 100ms", parse_duration))
+/// A mode of a socket: who may write to it may ask.
+pub(super) fn socket_mode<'de, D: Deserializer<'de>>(value: D) -> Result<Mode, D::Error> {
+    value.deserialize_any(Plain("a mode such as 660", |text: &str| {
+        let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        match u32::from_str_radix(text, 8) {
+            Ok(mode) if octal && mode & 0o600 == 0o600 && mode <= 0o777 => Ok(Mode(mode)),
+            _ => Err(format!(
+                "expected the mode of a socket that its owner may use, such as 600, 660 or 666, found {text:?}"
+            )),
+        }
+    }))
 }
 
-pub(super) fn some_duration<'de, D: Deserializer<'de>>(
-    value: D,
-) -> Result<Option<Duration>, D::Error> {
-    duration(value).map(Some)
+pub(super) fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
+    value.deserialize_any(Plain("a duration such as 100ms", parse_duration))
 }
 
 /// Reads a duration: a whole number with its unit, such as `100ms`, `5s`, `2m` or `1h`.

@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use grotto::{Error, ErrorKind};
 use serde_json::{Map, Value, json};
@@ -26,6 +26,8 @@ pub(crate) struct Refusal {
     pub(crate) retry_after: Option<Duration>,
     /// More fields of the error.
     pub(crate) details: Vec<(&'static str, Value)>,
+    /// More headers of the answer.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             message: message.into(),
             retry_after: None,
             details: Vec::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -73,6 +76,7 @@ impl Refusal {
         }
         error.insert("request_id".to_owned(), request_id.into());
         let mut answer = json_answer(self.status, &json!({ "error": error }));
+        answer.headers_mut().extend(self.headers.iter().cloned());
         if let Some(after) = self.retry_after {
             // In whole seconds, and never too early.
             let seconds = after.as_millis().div_ceil(1000).max(1);

@@ -36,11 +36,21 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// Takes memory for so many bytes, if it is there.
+    pub(crate) fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let pieces = u32::try_from(bytes.div_ceil(PIECE)).unwrap_or(u32::MAX);
+        Arc::clone(&self.0).try_acquire_many_owned(pieces).ok()
+    }
+}
+
 /// Limits of one body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
     /// Bytes, as it comes and unpacked.
     pub(crate) max_bytes: usize,
+    /// The setting that says how many.
+    pub(crate) setting: &'static str,
     /// Time until it is there.
     pub(crate) timeout: Duration,
 }
@@ -50,16 +60,18 @@ pub(crate) struct BodyLimits {
 pub(crate) struct Held {
     bytes: Vec<u8>,
     max_bytes: usize,
+    setting: &'static str,
     memory: Memory,
     taken: Option<OwnedSemaphorePermit>,
     counted: usize,
 }
 
 impl Held {
-    fn new(memory: &Memory, max_bytes: usize) -> Self {
+    fn new(memory: &Memory, max_bytes: usize, setting: &'static str) -> Self {
         Self {
             bytes: Vec::new(),
             max_bytes,
+            setting,
             memory: memory.clone(),
             taken: None,
             counted: 0,
@@ -74,13 +86,11 @@ impl Held {
     fn add(&mut self, more: &[u8]) -> Result<(), Refusal> {
         let length = self.bytes.len() + more.len();
         if length > self.max_bytes {
-            return Err(too_large(self.max_bytes));
+            return Err(too_large(self.max_bytes, self.setting));
         }
         let pieces = length.saturating_sub(self.counted).div_ceil(PIECE);
         if pieces > 0 {
-            let wanted = u32::try_from(pieces).unwrap_or(u32::MAX);
-            let taken = Arc::clone(&self.memory.0).try_acquire_many_owned(wanted);
-            let taken = taken.map_err(|_| {
+            let taken = self.memory.take(pieces * PIECE).ok_or_else(|| {
                 Refusal::overloaded("too much is being sent at once: no memory for more", SOON)
             })?;
             self.counted += pieces * PIECE;
@@ -94,10 +104,9 @@ impl Held {
     }
 }
 
-fn too_large(max_bytes: usize) -> Refusal {
+fn too_large(max_bytes: usize, setting: &str) -> Refusal {
     let message = format!(
-        "expected a body of at most {max_bytes} bytes, found more: send it in parts, or raise \
-         producer.listeners.max_body_size"
+        "expected a body of at most {max_bytes} bytes, found more: send it in parts, or raise {setting}"
     );
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with("limit", max_bytes)
 }
@@ -111,9 +120,9 @@ pub(crate) async fn read(
     env: &Env,
 ) -> Result<Held, Refusal> {
     if body.size_hint().lower() > limits.max_bytes as u64 {
-        return Err(too_large(limits.max_bytes));
+        return Err(too_large(limits.max_bytes, limits.setting));
     }
-    let held = Held::new(memory, limits.max_bytes);
+    let held = Held::new(memory, limits.max_bytes, limits.setting);
     let read = env.within(limits.timeout, collect(body, held)).await;
     let packed = read.map_err(|_| {
         let message = format!(
@@ -158,7 +167,7 @@ fn unpack(packed: &Held, packing: Packing) -> Result<Held, Refusal> {
             Box::new(decoder)
         }
     };
-    let mut unpacked = Held::new(&packed.memory, packed.max_bytes);
+    let mut unpacked = Held::new(&packed.memory, packed.max_bytes, packed.setting);
     let mut piece = vec![0; PIECE];
     loop {
         match reader.read(&mut piece).map_err(broken)? {

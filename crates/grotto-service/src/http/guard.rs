@@ -8,7 +8,7 @@ use super::server::OneTooMany;
 use crate::config::Token;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use grotto::engine::env::Env;
@@ -26,6 +26,16 @@ const LONGEST_ID: usize = 64;
 /// Wait that is advised when all connections are taken.
 const SOON: Duration = Duration::from_secs(1);
 
+/// Under which names requests may ask for the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hosts {
+    /// Under any.
+    Any,
+    /// By address, or as `localhost`. Any other name may be one that somebody made lead to this host, so that a page of
+    /// theirs passes for one of this daemon and reads its answers.
+    Local,
+}
+
 /// What the guard needs to know.
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -34,6 +44,7 @@ pub(crate) struct Guard {
     token: RwLock<Option<Token>>,
     /// Paths that need no token: they tell whether the process is well, and nothing else.
     open: &'static [&'static str],
+    hosts: Hosts,
     /// The beginning of the identifiers of this process.
     prefix: u64,
     count: AtomicU64,
@@ -65,12 +76,18 @@ impl Counts {
 }
 
 impl Guard {
-    pub(crate) fn new(env: Env, token: Option<Token>, open: &'static [&'static str]) -> Self {
+    pub(crate) fn new(
+        env: Env,
+        token: Option<Token>,
+        open: &'static [&'static str],
+        hosts: Hosts,
+    ) -> Self {
         let prefix = env.random.next_u64();
         Self {
             env,
             token: RwLock::new(token),
             open,
+            hosts,
             prefix,
             count: AtomicU64::new(0),
             counts: Counts::default(),
@@ -93,13 +110,23 @@ impl Guard {
         format!("{:08x}-{number}", self.prefix & 0xffff_ffff)
     }
 
-    fn admits(&self, path: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn admits(&self, path: &str, host: Option<&str>, headers: &HeaderMap) -> Result<(), Refusal> {
         // Browsers name the page behind a request that changes something, and send it whatever page that is: anybody's
         // page could empty a dataset of the host that it is looked at on.
         if headers.contains_key(ORIGIN) {
-            let message =
-                "a page in a browser asks for this, by its header `Origin`: pages are not answered";
-            return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
+            return Err(forbidden(
+                "a page in a browser asks for this, by its header `Origin`: pages are not answered",
+            ));
+        }
+        if is_of_another_site(headers) {
+            return Err(forbidden(
+                "a page of another site asks for this, by its header `Sec-Fetch-Site`: it is not answered",
+            ));
+        }
+        if self.hosts == Hosts::Local && !host.is_none_or(is_local) {
+            return Err(forbidden(
+                "expected a header `Host` with an address or localhost: other names may be anybody's",
+            ));
         }
         if self.open.contains(&path) {
             return Ok(());
@@ -133,6 +160,46 @@ impl Guard {
         *present = Some(token);
         is_new
     }
+}
+
+/// Whether a browser says that a page of another site, or of another port, is behind a request.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    matches!(site, Some(b"cross-site" | b"same-site"))
+}
+
+/// The host that a request asks for, without its port.
+fn host_of(request: &Request) -> Option<&str> {
+    let header = request
+        .headers()
+        .get(HOST)
+        .map(|value| value.to_str().unwrap_or("?"));
+    // Of two that differ the one that is not ours counts.
+    let named = request.uri().host();
+    let mut hosts = header.map(without_port).into_iter().chain(named);
+    let first = hosts.next()?;
+    Some(hosts.find(|host| !is_local(host)).unwrap_or(first))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => {
+            name
+        }
+        _ => host,
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    host.eq_ignore_ascii_case("localhost")
+        || bare.unwrap_or(host).parse::<std::net::IpAddr>().is_ok()
+}
+
+fn forbidden(message: &str) -> Refusal {
+    Refusal::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
 
 /// The token of an authorization header.
@@ -169,7 +236,7 @@ pub(crate) async fn pass(
     let answer = async {
         let admitted = match request.extensions().get::<OneTooMany>() {
             Some(_) if !guard.open.contains(&path.as_str()) => Err(too_many()),
-            _ => guard.admits(&path, request.headers()),
+            _ => guard.admits(&path, host_of(&request), request.headers()),
         };
         let answer = match admitted {
             Ok(()) => next.run(request).await,
@@ -201,6 +268,10 @@ fn finish(mut answer: Response<Body>, id: &str) -> Response<Body> {
         answer = refusal.answer(id);
     }
     let headers = answer.headers_mut();
+    // No page of another site makes a script, a style or a picture of an answer.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let policy = HeaderName::from_static("cross-origin-resource-policy");
+    headers.insert(policy, HeaderValue::from_static("same-origin"));
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -218,4 +289,43 @@ pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
         "internal",
         "this is a defect of grotto; please report it with the log of the daemon",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(target: &str, host: &str) -> bool {
+        let request = Request::builder().uri(target).header(HOST, host);
+        host_of(&request.body(Body::empty()).unwrap()).is_none_or(is_local)
+    }
+
+    #[test]
+    fn addresses_and_localhost_are_names_of_this_host_and_others_may_be_anybodys() {
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[::1]:8080",
+            "10.0.0.7:80",
+        ] {
+            assert!(asked("/v1/datasets", host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "",
+            "[::1].evil.example",
+            "127.0.0.1@evil.example",
+        ] {
+            assert!(!asked("/v1/datasets", host), "{host}");
+        }
+        assert!(asked("http://127.0.0.1:8080/v1/datasets", "127.0.0.1:8080"));
+        assert!(!asked("http://evil.example/v1/datasets", "127.0.0.1:8080"));
+        assert!(!asked("http://127.0.0.1/v1/datasets", "evil.example"));
+    }
 }

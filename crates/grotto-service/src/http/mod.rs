@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod encoding;
 pub(crate) mod guard;
+pub(crate) mod listen;
 mod patient;
 pub(crate) mod server;
 #[cfg(test)]

@@ -9,8 +9,11 @@ use grotto::engine::env::Env;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -34,6 +37,38 @@ pub(crate) struct Limits {
     pub(crate) write_timeout: Duration,
 }
 
+/// Where connections come from.
+pub(crate) trait Listener: Send + Sync {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = Self::accept(self).await?;
+        // Answers are small: nothing is gained by waiting for more of them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot send answers at once");
+        }
+        Ok(stream)
+    }
+}
+
+#[cfg(unix)]
+impl Listener for tokio::net::UnixListener {
+    type Stream = tokio::net::UnixStream;
+
+    async fn accept(&self) -> io::Result<tokio::net::UnixStream> {
+        let (stream, _) = Self::accept(self).await?;
+        Ok(stream)
+    }
+}
+
 /// How serving ends.
 #[derive(Debug)]
 pub(crate) struct End {
@@ -52,7 +87,7 @@ pub(crate) struct OneTooMany;
 
 /// Serves until told to end.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: impl Listener,
     router: Router,
     limits: Limits,
     env: Env,
@@ -110,10 +145,10 @@ enum Slot {
 }
 
 /// The next connection. Those that find no spare slot either wait in the system's queue.
-async fn accept(listener: &TcpListener, slots: &Slots, env: &Env) -> Option<(TcpStream, Slot)> {
+async fn accept<L: Listener>(listener: &L, slots: &Slots, env: &Env) -> Option<(L::Stream, Slot)> {
     let spare = Arc::clone(&slots.spare).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok(stream) => {
             let common = Arc::clone(&slots.common).try_acquire_owned();
             let slot = common.map_or_else(|_| Slot::Spare(spare), Slot::Common);
             Some((stream, slot))
@@ -127,7 +162,7 @@ async fn accept(listener: &TcpListener, slots: &Slots, env: &Env) -> Option<(Tcp
 }
 
 async fn converse(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     router: Router,
     limits: Limits,
     env: Env,
@@ -139,10 +174,6 @@ async fn converse(
         true => router,
         false => router.layer(Extension(OneTooMany)),
     };
-    // Answers are small: nothing is gained by waiting for more of them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot send answers at once");
-    }
     let io = TokioIo::new(Patient::new(stream, env, limits.write_timeout));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

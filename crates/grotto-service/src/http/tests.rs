@@ -4,7 +4,7 @@ mod connections;
 
 use super::answer::{Answer, Refusal, text_answer};
 use super::body::{self, BodyLimits, Memory};
-use super::guard::{self, Guard};
+use super::guard::{self, Guard, Hosts};
 use super::{encoding, server};
 use crate::config::{Token, read_token};
 use axum::Router;
@@ -56,7 +56,7 @@ async fn serve_for(
 ) -> Served {
     let env = Env::system();
     let memory = Memory::new(memory);
-    let guard = Arc::new(Guard::new(env.clone(), token, &["/health"]));
+    let guard = Arc::new(Guard::new(env.clone(), token, &["/health"], Hosts::Any));
     let read_env = env.clone();
     let length = move |request: Request| {
         let (memory, env) = (memory.clone(), read_env.clone());
@@ -120,6 +120,7 @@ async fn length_of(request: Request, memory: &Memory, env: &Env, timeout: Durati
     let packing = encoding::packing(request.headers())?;
     let limits = BodyLimits {
         max_bytes: MAX_BODY,
+        setting: "max_body_size",
         timeout,
     };
     let held = body::read(request.into_body(), packing, limits, memory, env).await?;

@@ -11,7 +11,7 @@ use crate::config::{Change, Key};
 use crate::http::answer::{Answer, Refusal, done, json_answer, text_answer};
 use crate::http::body::{self, BodyLimits};
 use crate::http::encoding::Packing;
-use crate::metrics::Format;
+use crate::metrics::{Format, OPENMETRICS};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::http::header::ACCEPT;
@@ -24,8 +24,6 @@ use std::sync::Arc;
 
 /// Longest body of a request that changes settings.
 const MAX_SETTINGS: usize = 64 << 10;
-/// What Prometheus calls the format.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The description of this interface.
 pub(super) const OPENAPI: &str = include_str!("../../../../docs/api/producer.json");
 

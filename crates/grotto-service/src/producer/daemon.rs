@@ -4,21 +4,19 @@
 
 use super::health::View;
 use super::kept::Kept;
-use super::live::Live;
 use super::open::adjustments;
 use crate::config::{Change, DatasetSettings, ProducerSettings, Settings, read_token};
 use crate::http::answer::Refusal;
 use crate::http::body::{BodyLimits, Memory};
 use crate::http::guard::Guard;
+use crate::live::{Live, tell_changes};
 use crate::logs::LogControl;
-use crate::metrics::{Format, merge};
-use crate::process::resources;
+use crate::metrics::{Format, merge, of_process};
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
 use grotto::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +89,7 @@ impl Daemon {
         let listeners = self.settings()?.listeners;
         Ok(BodyLimits {
             max_bytes: usize::try_from(listeners.max_body_size.0).unwrap_or(usize::MAX),
+            setting: "producer.listeners.max_body_size",
             timeout: listeners.body_timeout,
         })
     }
@@ -137,60 +136,9 @@ impl Daemon {
     pub(crate) fn metrics(&self, format: Format) -> Result<String> {
         let detailed = self.settings()?.monitoring.enable_detailed_metrics;
         let mut texts: Vec<String> = self.pipelines().map(Pipeline::metrics_text).collect();
-        texts.push(self.own_metrics());
+        let uptime = self.env.clock.monotonic() - self.begun;
+        let counts = [self.guard.counts()];
+        texts.push(of_process("grotto_producer", uptime, &counts));
         Ok(merge(&texts, detailed, format))
-    }
-
-    fn own_metrics(&self) -> String {
-        let found = resources();
-        let uptime = (self.env.clock.monotonic() - self.begun).as_secs_f64();
-        let mut text = String::new();
-        let gauges: [(&str, &str, &str, f64); 5] = [
-            (
-                "process_memory_bytes",
-                "bytes",
-                "Resident memory",
-                found.memory_bytes as f64,
-            ),
-            (
-                "process_peak_memory_bytes",
-                "bytes",
-                "Largest resident memory so far",
-                found.peak_memory_bytes as f64,
-            ),
-            (
-                "process_open_files",
-                "",
-                "Open files",
-                found.open_files as f64,
-            ),
-            ("process_threads", "", "Threads", found.threads as f64),
-            ("uptime_seconds", "seconds", "Time since the start", uptime),
-        ];
-        for (name, unit, help, value) in gauges {
-            let name = format!("grotto_producer_{name}");
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge");
-            if !unit.is_empty() {
-                let _ = writeln!(text, "# UNIT {name} {unit}");
-            }
-            let _ = writeln!(text, "{name} {value}");
-        }
-        let name = "grotto_producer_http_requests";
-        let _ = writeln!(
-            text,
-            "# HELP {name} Requests, by class of status.\n# TYPE {name} counter"
-        );
-        for class in 2..=5 {
-            let count = self.guard.counts().of_class(class);
-            let _ = writeln!(text, "{name}_total{{status=\"{class}xx\"}} {count}");
-        }
-        text
-    }
-}
-
-fn tell_changes(changes: &[Change]) {
-    for Change { path, from, to } in changes {
-        tracing::info!(key = path, %from, %to, "setting changed");
     }
 }

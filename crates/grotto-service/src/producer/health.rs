@@ -2,6 +2,7 @@
 //!
 //! Owns: the decision, from what its datasets say. Never: asks them.
 
+pub(crate) use crate::readiness::Readiness;
 use grotto::producer::pipeline::Condition;
 
 /// What a dataset says of itself.
@@ -12,27 +13,6 @@ pub(crate) struct View {
     /// Whether records are taken in now.
     pub(crate) takes_in: bool,
     pub(crate) reasons: Vec<String>,
-}
-
-/// Whether records are taken in, and published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readiness {
-    /// Everywhere.
-    Ready,
-    /// Records are taken in somewhere, and something is wrong.
-    Degraded,
-    /// Nowhere are records taken in.
-    NotReady,
-}
-
-impl Readiness {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Degraded => "degraded",
-            Self::NotReady => "not ready",
-        }
-    }
 }
 
 /// Decides. A daemon whose store is down goes on taking records in, so that it is not to be taken out of service.

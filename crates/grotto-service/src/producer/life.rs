@@ -5,15 +5,16 @@
 use super::daemon::Daemon;
 use super::health::judge;
 use super::kept::Kept;
-use super::live::{Live, Origin};
 use super::open::{name, open};
 use super::open_again::Company;
 use super::routes::{OPEN, router};
 use super::telling::{OnPublish, tell_figures};
 use crate::config::{Environment, ProducerSettings, read_token};
 use crate::http::body::Memory;
-use crate::http::guard::Guard;
+use crate::http::guard::{Guard, Hosts};
+use crate::http::listen;
 use crate::http::server::{self, Limits};
+use crate::live::{Live, Origin};
 use crate::logs::LogControl;
 use crate::supervise::{self, Request, Signals};
 use grotto::engine::env::Env;
@@ -24,7 +25,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -67,16 +67,18 @@ pub async fn run(start: Start) -> Result<()> {
     let mut signals = Signals::catch()?;
     let env = Env::system();
     let watchdog = supervise::watchdog_interval(&start.environment, std::process::id());
-    let live = Live::load(Origin {
+    let origin = Origin {
         path: start.path,
         environment: start.environment,
-    })?;
+    };
+    let live = Live::load("producer", origin)?;
     let settings = live.settings().producer;
     let settings =
         settings.ok_or_else(|| Error::invalid("expected a section `producer`, found none"))?;
     start.log.set(settings.monitoring.log_level.as_str())?;
     // Taken before anything else is opened: two daemons of one configuration end here.
-    let listener = listen(&settings).await?;
+    let port = settings.monitoring.health_check_port;
+    let listener = listen::tcp(settings.listeners.address, port).await?;
     let address = listener
         .local_addr()
         .map_err(|e| Error::internal(format!("the listener has no address: {e}")))?;
@@ -94,7 +96,7 @@ pub async fn run(start: Start) -> Result<()> {
     }
     tasks.spawn(tell_figures(Arc::clone(&daemon)));
     if let Some(interval) = watchdog {
-        tasks.spawn(feed_watchdog(env.clone(), interval));
+        tasks.spawn(supervise::feed_watchdog(env.clone(), interval));
     }
     let served = tokio::spawn(server::serve(
         listener,
@@ -114,23 +116,6 @@ pub async fn run(start: Start) -> Result<()> {
     tell_ready(&daemon);
     obey(&daemon, &mut signals).await;
     end(&daemon, &mut signals, (&stop, &drained), served).await
-}
-
-async fn listen(settings: &ProducerSettings) -> Result<TcpListener> {
-    let (address, port) = (
-        settings.listeners.address,
-        settings.monitoring.health_check_port,
-    );
-    let refused = |error: std::io::Error| {
-        let message = format!("cannot listen on {address} port {port}: {error}");
-        let busy = error.kind() == std::io::ErrorKind::AddrInUse;
-        match busy {
-            true => Error::new(grotto::ErrorKind::Busy, message),
-            false => Error::invalid(message),
-        }
-    };
-    let listener = TcpListener::bind((address, port)).await.map_err(refused)?;
-    Ok(listener)
 }
 
 fn limits(settings: &ProducerSettings) -> Limits {
@@ -159,7 +144,7 @@ async fn assemble(
     }
     Ok(Arc::new(Daemon {
         begun: env.clock.monotonic(),
-        guard: Arc::new(Guard::new(env.clone(), token, OPEN)),
+        guard: Arc::new(Guard::new(env.clone(), token, OPEN, Hosts::Any)),
         memory: Memory::new(settings.listeners.max_body_memory.0),
         env: env.clone(),
         datasets,
@@ -272,12 +257,4 @@ async fn drain_all(daemon: &Daemon) {
 /// The next request to end.
 async fn second(signals: &mut Signals) {
     while signals.next().await == Request::Reload {}
-}
-
-/// Tells the service manager that tasks get their turn.
-async fn feed_watchdog(env: Env, interval: Duration) {
-    loop {
-        supervise::tell_watchdog();
-        env.sleep(interval).await;
-    }
 }

@@ -10,7 +10,6 @@ mod intake;
 mod kept;
 mod life;
 mod lines;
-mod live;
 mod open;
 mod open_again;
 mod routes;

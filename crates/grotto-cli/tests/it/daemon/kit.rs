@@ -2,17 +2,17 @@
 
 use crate::kit::Bench;
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// How long a test waits for what has to come: far longer than it takes.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A configuration of dataset `items` in the folder of a bench, with more keys below `producer`.
-pub(super) fn configure(bench: &Bench, more: &str) {
+pub(crate) fn configure(bench: &Bench, more: &str) {
     let text = format!(
         "producer:\n  dataset: items\n  schema: item.schema\n  store: store\n  wal: {{dir: wal}}\n  \
          dead_letter: {{dir: dead}}\n  monitoring: {{health_check_port: 0}}\n{more}"
@@ -21,9 +21,9 @@ pub(super) fn configure(bench: &Bench, more: &str) {
 }
 
 /// A daemon that runs; killed when the test ends.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     log: Receiver<String>,
     seen: Vec<Value>,
 }
@@ -38,19 +38,25 @@ impl Drop for Daemon {
 
 impl Daemon {
     /// Starts the daemon of `c.yaml` and waits until it listens.
-    pub(super) fn start(bench: &Bench) -> Self {
+    pub(crate) fn start(bench: &Bench) -> Self {
         Self::start_with(bench, Stdio::null())
     }
 
-    pub(super) fn start_with(bench: &Bench, stdin: Stdio) -> Self {
+    pub(crate) fn start_with(bench: &Bench, stdin: Stdio) -> Self {
         Self::start_in(bench, stdin, &[])
     }
 
     /// The same with these variables of the environment.
-    pub(super) fn start_in(bench: &Bench, stdin: Stdio, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_in(bench: &Bench, stdin: Stdio, variables: &[(&str, &str)]) -> Self {
         let mut command = bench.command(&["producer", "--config", "c.yaml"]);
         command.envs(variables.iter().copied());
-        let mut child = command.stdin(stdin).spawn().unwrap();
+        command.stdin(stdin);
+        Self::spawn(&mut command)
+    }
+
+    /// Starts any daemon and waits until it listens.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let stdout = child.stdout.take().unwrap();
         // Nobody reads it here: the pipe must not fill.
@@ -74,13 +80,13 @@ impl Daemon {
         daemon
     }
 
-    pub(super) fn stdin(&mut self) -> ChildStdin {
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
         self.child.stdin.take().unwrap()
     }
 
     /// The next line of the log with this message.
     #[track_caller]
-    pub(super) fn logged(&mut self, message: &str) -> Value {
+    pub(crate) fn logged(&mut self, message: &str) -> Value {
         loop {
             let Ok(line) = self.log.recv_timeout(PATIENCE) else {
                 panic!("the log has no {message:?}: {:#?}", self.seen);
@@ -93,48 +99,48 @@ impl Daemon {
         }
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal.
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let mut kill = std::process::Command::new("kill");
         let sent = kill.arg(format!("-{name}")).arg(self.id().to_string());
         assert!(sent.status().unwrap().success());
     }
 
     /// Kills it without a word.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Waits for its end; the exit code.
-    pub(super) fn ended(mut self) -> i32 {
+    pub(crate) fn ended(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
     /// Opens a connection.
-    pub(super) fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 
-    pub(super) fn get(&self, path: &str) -> Told {
+    pub(crate) fn get(&self, path: &str) -> Told {
         self.ask("GET", path, &[], b"")
     }
 
-    pub(super) fn post(&self, path: &str, body: &[u8]) -> Told {
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Told {
         self.ask("POST", path, &[], body)
     }
 
     /// Sends a request and reads the answer.
-    pub(super) fn ask(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Told {
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Told {
         let mut stream = self.connect();
         let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n",
             body.len()
         );
         for header in headers {
@@ -150,7 +156,7 @@ impl Daemon {
 
     /// Posts records of dataset `items` that have to be taken in, all of them.
     #[track_caller]
-    pub(super) fn accepted(&self, query: &str, body: &str) -> Value {
+    pub(crate) fn accepted(&self, query: &str, body: &str) -> Value {
         let path = format!("/v1/datasets/items/records{query}");
         let told = self.post(&path, body.as_bytes());
         assert_eq!(told.status, 200, "{}", told.body);
@@ -162,27 +168,27 @@ impl Daemon {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) status: u16,
-    pub(super) head: String,
-    pub(super) body: String,
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Told {
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
     #[track_caller]
-    pub(super) fn ok(self) -> Value {
+    pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()
     }
 
     /// The code and the message of a refusal.
     #[track_caller]
-    pub(super) fn refused(&self, status: u16) -> (String, String) {
+    pub(crate) fn refused(&self, status: u16) -> (String, String) {
         assert_eq!(self.status, status, "{self:?}");
         let error = &self.json()["error"];
         let text = |name: &str| error[name].as_str().unwrap().to_owned();
@@ -192,7 +198,7 @@ impl Told {
 }
 
 /// Reads an answer until the connection ends.
-pub(super) fn told(mut stream: TcpStream) -> Told {
+pub(crate) fn told(mut stream: impl std::io::Read) -> Told {
     let mut bytes = Vec::new();
     // A reset after the answer is an end as well.
     let _ = stream.read_to_end(&mut bytes);
@@ -207,13 +213,13 @@ pub(super) fn told(mut stream: TcpStream) -> Told {
 }
 
 /// Lines of records with these numbers.
-pub(super) fn records(ids: std::ops::Range<u64>) -> String {
+pub(crate) fn records(ids: std::ops::Range<u64>) -> String {
     ids.map(|id| format!("{{\"id\":{id},\"name\":\"n{id}\"}}\n"))
         .collect()
 }
 
 /// All records that the store has, by their numbers.
-pub(super) fn published(bench: &Bench) -> Vec<u64> {
+pub(crate) fn published(bench: &Bench) -> Vec<u64> {
     let run = bench.run("export --store store --dataset items --type Item");
     let ids = run.values();
     ids.iter()

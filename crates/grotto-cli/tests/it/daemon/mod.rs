@@ -3,7 +3,7 @@
 mod chaos;
 mod hostile;
 mod http;
-mod kit;
+pub(crate) mod kit;
 mod life;
 mod lines;
 mod metrics;

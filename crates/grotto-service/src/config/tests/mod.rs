@@ -1,6 +1,7 @@
 //! Tests of reading configuration files.
 
 mod environment;
+mod follow;
 mod start;
 
 use super::*;

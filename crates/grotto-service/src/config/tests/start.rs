@@ -95,7 +95,7 @@ fn what_may_change_is_told_from_what_needs_a_restart() {
         "producer:\n  dataset: a\n  batching: {max_batch_size: 5}\n  rate_limit: {records_per_second: 9}\n\
          \x20 performance: {snapshot_frequency: 3}\n  monitoring: {log_level: debug}\nconsumer: {dataset: a}\n",
     );
-    let found = changes(&old, &live.unwrap()).unwrap();
+    let found = changes("producer", &old, &live.unwrap()).unwrap();
     let paths: Vec<&str> = found.iter().map(|change| change.path.as_str()).collect();
     let expected = [
         "producer.batching.max_batch_size",
@@ -107,14 +107,14 @@ fn what_may_change_is_told_from_what_needs_a_restart() {
     assert_eq!((&found[0].from, &found[0].to), (&1000.into(), &5.into()));
     assert_eq!(found[3].from, serde_json::Value::Null);
     let text = "producer:\n  dataset: a\n  batching: {max_batch_size: 5}\n  wal: {fsync: false, dir: /w}\n";
-    let refused = changes(&old, &parse(text).unwrap()).unwrap_err();
+    let refused = changes("producer", &old, &parse(text).unwrap()).unwrap_err();
     assert_eq!(
         refused.message(),
         "nothing was changed: a restart is needed to change producer.wal.dir (from \"/var/lib/grotto/wal\" to \"/w\"), \
          producer.wal.fsync (from true to false)"
     );
     let listed = parse("producer:\n  datasets:\n    - dataset: a\n").unwrap();
-    assert!(changes(&old, &listed).is_err());
+    assert!(changes("producer", &old, &listed).is_err());
 }
 
 /// A folder with a configuration and a schema.

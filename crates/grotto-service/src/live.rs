@@ -1,7 +1,7 @@
 //! The configuration of a daemon that runs.
 //!
 //! Owns: where it comes from, what an operator changed since, and taking over a new one whole or not at all.
-//! Never: changes a pipeline itself.
+//! Never: acts on it itself.
 
 use crate::config::{Change, Environment, Settings, changes, read_text, variable};
 use grotto::{Error, Result};
@@ -22,6 +22,8 @@ pub(crate) struct Origin {
 /// The configuration in force.
 #[derive(Debug)]
 pub(crate) struct Live {
+    /// The section that this daemon obeys.
+    section: &'static str,
     origin: Origin,
     present: Mutex<Present>,
 }
@@ -40,10 +42,11 @@ impl Live {
     ///
     /// # Errors
     /// As [`Settings::load`].
-    pub(crate) fn load(origin: Origin) -> Result<Self> {
+    pub(crate) fn load(section: &'static str, origin: Origin) -> Result<Self> {
         let text = read_text(&origin.path, "configuration", MAX_BYTES)?;
         let settings = parse(&origin, &text, &origin.environment)?;
         Ok(Self {
+            section,
             origin,
             present: Mutex::new(Present {
                 settings,
@@ -75,7 +78,7 @@ impl Live {
             text,
             changed: Environment::new(),
         };
-        present.give_way(next, apply)
+        present.give_way(self.section, next, apply)
     }
 
     /// Changes keys, such as `producer.batching.max_batch_size`, until the next reload.
@@ -110,7 +113,7 @@ impl Live {
             text,
             changed,
         };
-        present.give_way(next, apply)
+        present.give_way(self.section, next, apply)
     }
 }
 
@@ -118,10 +121,11 @@ impl Present {
     /// Takes over what comes next, if nothing of it needs a restart and `apply` takes it.
     fn give_way(
         &mut self,
+        section: &str,
         next: Self,
         apply: impl FnOnce(&Settings) -> Result<()>,
     ) -> Result<Vec<Change>> {
-        let changes = changes(&self.settings, &next.settings)?;
+        let changes = changes(section, &self.settings, &next.settings)?;
         apply(&next.settings)?;
         *self = next;
         Ok(changes)
@@ -132,6 +136,13 @@ fn parse(origin: &Origin, text: &str, environment: &Environment) -> Result<Setti
     let folder = origin.path.parent().unwrap_or(std::path::Path::new(""));
     Settings::parse(text, folder, environment)
         .map_err(|complaint| Error::invalid(format!("{}: {complaint}", origin.path.display())))
+}
+
+/// Logs what changed.
+pub(crate) fn tell_changes(changes: &[Change]) {
+    for Change { path, from, to } in changes {
+        tracing::info!(key = path, %from, %to, "setting changed");
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +167,7 @@ mod tests {
         let path = dir.path().join("c.yaml");
         std::fs::write(&path, "producer:\n  dataset: items\n").unwrap();
         let environment = Environment::new();
-        let live = Live::load(Origin { path, environment }).unwrap();
+        let live = Live::load("producer", Origin { path, environment }).unwrap();
         let all = [
             "producer.batching.max_batch_size",
             "producer.batching.memory_pressure_threshold",

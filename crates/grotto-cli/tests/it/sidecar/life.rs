@@ -1,0 +1,288 @@
+//! Starts, ends, reloads, and stores that come and go.
+
+use super::kit::*;
+use crate::daemon::kit::{PATIENCE, told};
+use crate::kit::{Bench, Run, copy};
+use grotto::engine::env::Env;
+use serde_json::json;
+
+/// Asks until an answer is as it should be.
+#[track_caller]
+fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let clock = Env::system().clock;
+    let begun = clock.monotonic();
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(clock.monotonic() - begun < PATIENCE);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_dataset_that_is_published_after_the_start_is_served_then() {
+    let bench = Bench::with_schema();
+    configure(&bench, "");
+    let sidecar = start(&bench);
+    let early = sidecar.get(&format!("{RECORDS}/1"));
+    assert_eq!(early.refused(503).0, "not_loaded");
+    let ready = sidecar.get("/ready");
+    assert_eq!(
+        (ready.status, &ready.json()["status"]),
+        (503, &json!("not ready"))
+    );
+    assert_eq!(sidecar.get("/health").status, 200);
+    let told = sidecar.get("/v1/datasets/items").ok();
+    assert_eq!(told["condition"], "opening");
+    publish(&bench, 1..4);
+    assert_eq!(served(&sidecar, 0), 1);
+    assert_eq!(sidecar.get(&format!("{RECORDS}/1")).status, 200);
+    assert_eq!(sidecar.get("/ready").ok()["status"], "ready");
+}
+
+#[test]
+fn one_dataset_that_fails_leaves_the_others_alone() {
+    let bench = published(1..4);
+    bench.write("no-folder", "");
+    let text = "consumer:\n  store: store\n  poll_interval: 10ms\n  max_backoff: 20ms\n  monitoring: {health_check_port: 0}\n  \
+                datasets:\n    - {dataset: items, state_dir: state/items}\n    \
+                - {dataset: others, store: no-folder, state_dir: state/others}\n    - {dataset: none}\n";
+    bench.write("s.yaml", text);
+    let sidecar = serving(&bench);
+    let ready = sidecar.get("/ready").ok();
+    assert_eq!(ready["status"], "degraded");
+    let conditions: Vec<_> = ready["datasets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["dataset"].as_str().unwrap(),
+                one["condition"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        conditions,
+        [
+            ("items", "serving"),
+            ("none", "opening"),
+            ("others", "opening")
+        ]
+    );
+    let others = sidecar.get("/v1/datasets/others/types/Item/records/1");
+    assert_eq!(others.refused(503).0, "not_loaded");
+    let reasons = until(|| {
+        let told = sidecar.get("/v1/datasets/others").ok();
+        let reason = told["reasons"][0].as_str().unwrap().to_owned();
+        reason.contains("no-folder").then_some(reason)
+    });
+    assert!(!reasons.is_empty());
+    publish(&bench, 1..6);
+    served(&sidecar, 1);
+}
+
+#[test]
+fn a_store_that_goes_away_leaves_the_last_version_served_and_is_followed_again() {
+    let bench = published(1..4);
+    configure(&bench, "");
+    let sidecar = serving(&bench);
+    std::fs::rename(bench.path("store"), bench.path("away")).unwrap();
+    until(|| (sidecar.get("/ready").json()["status"] == "degraded").then_some(()));
+    assert_eq!(sidecar.get(&format!("{RECORDS}/2")).status, 200);
+    let told = sidecar.get("/v1/datasets/items").ok();
+    assert!(!told["reasons"].as_array().unwrap().is_empty(), "{told}");
+    std::fs::rename(bench.path("away"), bench.path("store")).unwrap();
+    publish(&bench, 1..5);
+    assert_eq!(served(&sidecar, 1), 2);
+    until(|| {
+        (sidecar.get("/v1/datasets/items").ok()["staleness_ms"].as_u64() < Some(5000)).then_some(())
+    });
+}
+
+#[test]
+fn a_restart_serves_what_is_on_the_host_while_the_store_is_away() {
+    let bench = published(1..4);
+    configure(&bench, "");
+    serving(&bench).kill();
+    std::fs::rename(bench.path("store"), bench.path("away")).unwrap();
+    let sidecar = serving(&bench);
+    assert_eq!(sidecar.get(&format!("{RECORDS}/2")).status, 200);
+    std::fs::rename(bench.path("away"), bench.path("store")).unwrap();
+    publish(&bench, 1..5);
+    assert_eq!(served(&sidecar, 1), 2);
+}
+
+#[test]
+fn a_reload_changes_limits_and_nothing_that_needs_a_restart() {
+    let bench = published(0..20);
+    configure(&bench, "  limits: {max_batch: 5}\n");
+    let mut sidecar = serving(&bench);
+    let keys = b"[1,2,3,4,5,6]";
+    let batch = format!("{RECORDS}:batch");
+    assert_eq!(sidecar.post(&batch, keys).status, 400);
+    configure(&bench, "  limits: {max_batch: 6}\n");
+    sidecar.signal("HUP");
+    sidecar.logged("configuration read again");
+    assert_eq!(sidecar.post(&batch, keys).status, 200);
+    configure(
+        &bench,
+        "  limits: {max_batch: 7}\n  listeners: {max_connections: 5}\n",
+    );
+    sidecar.signal("HUP");
+    let told = sidecar.logged("configuration not taken over");
+    let error = told["error"].as_str().unwrap();
+    assert!(
+        error.contains("consumer.listeners.max_connections"),
+        "{error}"
+    );
+    let settings = sidecar.get("/v1/settings").ok();
+    assert_eq!(settings["settings"]["consumer.limits.max_batch"], 6);
+    configure(&bench, "  limits: {max_batch: 8}\n");
+    let told = sidecar.post("/v1/reload", b"").ok();
+    let expected = json!([{ "key": "consumer.limits.max_batch", "from": 6, "to": 8 }]);
+    assert_eq!(told["changed"], expected);
+}
+
+#[test]
+fn a_reload_that_shortens_the_waits_is_obeyed_at_once() {
+    let bench = published(1..4);
+    let configure = |interval: &str| {
+        let text = format!(
+            "consumer:\n  dataset: items\n  store: store\n  poll_interval: {interval}\n  max_backoff: {interval}\n  \
+             monitoring: {{health_check_port: 0}}\n"
+        );
+        bench.write("s.yaml", &text);
+    };
+    configure("24h");
+    let sidecar = serving(&bench);
+    let told = || sidecar.get("/v1/datasets/items").ok();
+    until(|| (told()["poll_wait_ms"] == 86_400_000).then_some(()));
+    publish(&bench, 1..5);
+    configure("10ms");
+    sidecar.signal("HUP");
+    assert_eq!(served(&sidecar, 1), 2);
+}
+
+#[test]
+fn an_end_that_is_asked_for_leaves_nothing_behind() {
+    let bench = published(1..4);
+    configure(&bench, "  listeners: {socket: s.sock}\n");
+    let mut sidecar = serving(&bench);
+    assert_eq!(ask_socket(&bench, "/health").status, 200);
+    let waits = begin(&sidecar, "/v1/datasets/items/versions?after=1&wait=60s");
+    sidecar.signal("TERM");
+    // It may not have been looked at yet.
+    let told = told(waits);
+    assert!([0, 200].contains(&told.status), "{told:?}");
+    sidecar.logged("ended");
+    assert_eq!(sidecar.ended(), 0);
+    assert!(!bench.path("s.sock").exists());
+    // The state is left whole for the next start, and for those who are attached.
+    let got = bench.run("get --offline --state-dir state Item 2").ok();
+    assert!(got.contains("\"id\":2"), "{got}");
+}
+
+#[test]
+fn a_second_sidecar_of_one_configuration_is_refused() {
+    let bench = published(1..4);
+    configure(&bench, "  listeners: {socket: s.sock}\n");
+    let _sidecar = serving(&bench);
+    let mut second = bench.command(&["sidecar", "--config", "s.yaml"]);
+    let run = Run::of(second.output().unwrap());
+    assert!(
+        run.code != 0 && run.err.contains("s.sock"),
+        "{}: {}",
+        run.code,
+        run.err
+    );
+    bench.write("bad.yaml", "producer: {dataset: items}\n");
+    let refused = bench.run("sidecar --config bad.yaml").refused(2);
+    assert!(
+        refused.contains("expected a section `consumer`"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn variables_stand_for_keys_by_their_long_and_their_short_names() {
+    let bench = published(1..4);
+    configure(&bench, "");
+    let variables = [
+        ("CONSUMER_ID", "host-17"),
+        ("POLL_INTERVAL", "11ms"),
+        ("MAX_BACKOFF", "3s"),
+        ("GROTTO_CONSUMER_MAX_BACKOFF", "4s"),
+    ];
+    let sidecar = start_with(&bench, &variables);
+    assert_eq!(sidecar.get("/v1/datasets").ok()["id"], "host-17");
+    let settings = &sidecar.get("/v1/settings").ok()["settings"];
+    assert_eq!(settings["consumer.poll_interval"], "11ms");
+    assert_eq!(settings["consumer.max_backoff"], "4s");
+    let mut taken = bench.command(&["sidecar", "--config", "s.yaml"]);
+    let port = sidecar.address.port().to_string();
+    let run = Run::of(taken.env("HEALTH_CHECK_PORT", &port).output().unwrap());
+    assert!(run.err.contains(&format!("port {port}")), "{}", run.err);
+}
+
+/// Readers in other processes notice nothing of a sidecar that is killed while it refreshes.
+#[test]
+fn a_sidecar_that_is_killed_again_and_again_serves_on_from_where_it_was() {
+    let bench = published(0..500);
+    configure(&bench, "");
+    let mut version = 1;
+    serving(&bench).kill();
+    let attached = grotto::Consumer::attach(bench.path("state")).unwrap();
+    for round in 0..8_u64 {
+        let sidecar = start(&bench);
+        let told = served(&sidecar, 0);
+        assert!(told >= version, "never back: {told} after {version}");
+        version = told;
+        publish(&bench, round..501 + round * 100);
+        // Killed at some point of the refresh that this begins.
+        for _ in 0..round {
+            sidecar.get("/v1/datasets/items");
+        }
+        sidecar.kill();
+        let state = attached.state();
+        let item = state.type_id("Item").unwrap();
+        assert_eq!(state.scan(item).count() as u64, state.count(item));
+        let read = bench
+            .run("get --offline --state-dir state --json Item 450")
+            .values();
+        assert_eq!(read[0]["record"]["id"], 450);
+    }
+    let sidecar = serving(&bench);
+    until(|| {
+        let told = sidecar.get("/v1/datasets/items").ok();
+        (told["version"] == told["newest"] && told["version"] == 9).then_some(())
+    });
+    assert_eq!(sidecar.get(&format!("{RECORDS}/1199")).status, 200);
+    assert_eq!(
+        sidecar.get(&format!("{RECORDS}/6")).refused(404).0,
+        "no_record"
+    );
+}
+
+#[test]
+fn a_copy_of_a_store_is_the_same_to_who_asks() {
+    let bench = published(1..4);
+    copy(&bench.path("store"), &bench.path("copy"));
+    configure(&bench, "");
+    let tag = |sidecar: &crate::daemon::kit::Daemon| {
+        let told = sidecar.get(&format!("{RECORDS}/1"));
+        header(&told, "etag").unwrap().to_owned()
+    };
+    let first = serving(&bench);
+    let text = std::fs::read_to_string(bench.path("s.yaml")).unwrap();
+    let text = text
+        .replace("store: store", "store: copy")
+        .replace("state_dir: state", "state_dir: other");
+    bench.write("s.yaml", &text);
+    let second = serving(&bench);
+    assert_eq!(tag(&first), tag(&second));
+    publish(&bench, 1..5);
+    served(&first, 1);
+    assert_ne!(tag(&first), tag(&second));
+}

@@ -1,0 +1,121 @@
+//! Scans, page by page.
+
+use super::kit::*;
+use crate::daemon::kit::Daemon;
+use serde_json::Value;
+
+fn ids(page: &Value) -> Vec<u64> {
+    let records = page["records"].as_array().unwrap();
+    records
+        .iter()
+        .map(|one| one["id"].as_u64().unwrap())
+        .collect()
+}
+
+/// All records, however many pages that takes; the version of all of them.
+fn all(sidecar: &Daemon, query: &str, mut between: impl FnMut(usize)) -> (Vec<u64>, u64, usize) {
+    let mut page = sidecar.get(&format!("{RECORDS}?{query}")).ok();
+    let (mut found, version, mut pages) = (ids(&page), page["version"].as_u64().unwrap(), 1);
+    while let Some(after) = page["after"].as_str() {
+        between(pages);
+        page = sidecar
+            .get(&format!("{RECORDS}?{query}&after={after}"))
+            .ok();
+        assert_eq!(page["version"], version);
+        found.extend(ids(&page));
+        pages += 1;
+    }
+    found.sort_unstable();
+    (found, version, pages)
+}
+
+#[test]
+fn all_pages_of_a_scan_are_of_one_version_whatever_is_published_meanwhile() {
+    let bench = published(0..250);
+    configure(&bench, "");
+    let sidecar = serving(&bench);
+    let mut version = 1;
+    let publish_more = |pages: usize| {
+        publish(&bench, 0..(250 + pages as u64));
+        version = served(&sidecar, version);
+    };
+    let (found, of, pages) = all(&sidecar, "limit=60", publish_more);
+    assert_eq!((found, of, pages), ((0..250).collect(), 1, 5));
+    let (found, of, _) = all(&sidecar, "limit=1000", |_| ());
+    assert_eq!((found, of), ((0..254).collect(), 5));
+    assert_eq!(ids(&sidecar.get(RECORDS).ok()).len(), 100, "unless said");
+}
+
+#[test]
+fn a_scan_whose_version_is_not_held_is_told_to_begin_again() {
+    let bench = published(0..10);
+    configure(&bench, "  limits: {held_versions: 0}\n");
+    let sidecar = serving(&bench);
+    let page = sidecar.get(&format!("{RECORDS}?limit=4")).ok();
+    let next = format!(
+        "{RECORDS}?limit=4&after={}",
+        page["after"].as_str().unwrap()
+    );
+    assert_eq!(ids(&sidecar.get(&next).ok()).len(), 4, "while it is served");
+    publish(&bench, 0..11);
+    served(&sidecar, 1);
+    assert_eq!(sidecar.get(&next).refused(410).0, "version_gone");
+}
+
+#[test]
+fn records_are_chosen_by_the_values_of_fields() {
+    let bench = crate::kit::Bench::with_schema();
+    let lines: String = (0..30)
+        .map(|id| match id % 3 {
+            0 => format!("{{\"id\":{id},\"name\":\"a\"}}\n"),
+            _ => format!("{{\"id\":{id},\"name\":\"b\",\"size\":{}}}\n", id % 2),
+        })
+        .collect();
+    bench.publish(&lines, "").ok();
+    configure(&bench, "");
+    let sidecar = serving(&bench);
+    let of = |query: &str| all(&sidecar, query, |_| ()).0;
+    let expected = |chosen: fn(&u64) -> bool| (0..30).filter(chosen).collect::<Vec<u64>>();
+    assert_eq!(of("name=a"), expected(|id| id % 3 == 0));
+    assert_eq!(of("size=null"), expected(|id| id % 3 == 0));
+    assert_eq!(
+        of("name=b&size=1&limit=2"),
+        expected(|id| id % 3 != 0 && id % 2 == 1)
+    );
+    assert_eq!(of("name=c"), Vec::<u64>::new());
+    assert_eq!(of("id=7"), [7]);
+    for wrong in [
+        "size=big",
+        "color=red",
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "after=x",
+        "wait=x&version=7",
+    ] {
+        let refused = sidecar.get(&format!("{RECORDS}?{wrong}"));
+        assert_eq!(refused.refused(400).0, "invalid", "{wrong}");
+    }
+}
+
+#[test]
+fn the_work_for_a_page_is_bounded_and_the_scan_goes_on() {
+    let bench = published(0..1000);
+    configure(
+        &bench,
+        "  limits: {max_scanned: 100, max_answer_size: 1KiB}\n",
+    );
+    let sidecar = serving(&bench);
+    let first = sidecar.get(&format!("{RECORDS}?name=n999")).ok();
+    assert_eq!(ids(&first), Vec::<u64>::new());
+    assert!(first["after"].is_string());
+    let (found, _, pages) = all(&sidecar, "name=n999", |_| ());
+    assert_eq!((found, pages), (vec![999], 10));
+    let (found, _, pages) = all(&sidecar, "limit=1000", |_| ());
+    assert_eq!(found, (0..1000).collect::<Vec<u64>>());
+    assert!(pages > 10, "as many records as fit: {pages}");
+    let keys: Vec<u64> = (0..100).collect();
+    let keys = serde_json::json!(keys).to_string();
+    let refused = sidecar.post(&format!("{RECORDS}:batch"), keys.as_bytes());
+    assert_eq!(refused.refused(422).0, "answer_too_large");
+}

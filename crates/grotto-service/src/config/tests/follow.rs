@@ -1,0 +1,178 @@
+//! Section `consumer`: defaults, names of variables, entries, and what is refused.
+
+use super::*;
+
+fn with(variables: &[(&str, &str)], text: &str) -> Result<Settings, String> {
+    let pairs = variables.iter();
+    let environment = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::parse(text, Path::new("/etc/grotto"), &environment.collect())
+}
+
+fn value_of(settings: &Settings, path: &str) -> serde_json::Value {
+    let keys = settings.keys();
+    let key = keys.into_iter().find(|key| key.path == path);
+    key.map_or(serde_json::Value::Null, |key| key.value)
+}
+
+#[test]
+fn every_key_of_a_consumer_has_its_documented_default() {
+    let settings = parse("consumer: {}\n").unwrap();
+    for (path, expected) in [
+        ("poll_interval", serde_json::json!("100ms")),
+        ("max_backoff", "5s".into()),
+        ("health_check_interval", "30s".into()),
+        ("max_errors_per_minute", 10.into()),
+        ("graceful_shutdown_timeout", "30s".into()),
+        ("monitoring.health_check_port", 8080.into()),
+        ("listeners.address", "127.0.0.1".into()),
+        ("listeners.socket_mode", "600".into()),
+        ("limits.max_batch", 1000.into()),
+    ] {
+        let found = value_of(&settings, &format!("consumer.{path}"));
+        assert_eq!(found, expected, "{path}");
+    }
+    let consumer = settings.consumer.as_ref().unwrap();
+    let store = settings.store_of(&consumer.common);
+    assert_eq!(store, StoreUrl::Local("/var/lib/grotto/store".into()));
+    let beside = parse("consumer: {}\nproducer: {store: /s}\n").unwrap();
+    let consumer = beside.consumer.as_ref().unwrap();
+    let store = beside.store_of(&consumer.common);
+    assert_eq!(store, StoreUrl::Local("/s".into()));
+}
+
+#[test]
+fn a_variable_stands_for_every_key_of_a_consumer() {
+    let settings = parse("consumer:\n  dataset: a\n  id: b\n").unwrap();
+    for key in settings.keys() {
+        let text = match &key.value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let variable = format!("GROTTO_{}", key.path.replace('.', "_").to_uppercase());
+        let same = with(&[(&variable, &text)], "consumer: {}\n").unwrap();
+        assert_eq!(value_of(&same, &key.path), key.value, "{variable}={text}");
+    }
+}
+
+#[test]
+fn short_names_count_for_consumers_unless_the_long_name_is_set() {
+    let short = [
+        ("CONSUMER_ID", "7"),
+        ("POLL_INTERVAL", "20ms"),
+        ("MAX_BACKOFF", "2s"),
+        ("HEALTH_CHECK_PORT", "9999"),
+    ];
+    let settings = with(&short, "consumer: {}\n").unwrap();
+    let consumer = settings.consumer.as_ref().unwrap();
+    assert_eq!(consumer.id.as_deref(), Some("7"));
+    assert_eq!(consumer.common.poll_interval, Duration::from_millis(20));
+    assert_eq!(consumer.common.max_backoff, Duration::from_secs(2));
+    assert_eq!(consumer.monitoring.health_check_port, 9999);
+    let producer = with(&short, "producer: {}\n").unwrap();
+    assert!(producer.consumer.is_none(), "no section, no consumer");
+    assert_eq!(
+        producer.producer.unwrap().monitoring.health_check_port,
+        8081
+    );
+    let long = [short[1], ("GROTTO_CONSUMER_POLL_INTERVAL", "30ms")];
+    let settings = with(&long, "consumer: {}\n").unwrap();
+    assert_eq!(settings.poll_interval(), Some(Duration::from_millis(30)));
+    let refused = with(&[("POLL_INTERVAL", "soon")], "consumer: {}\n").unwrap_err();
+    assert!(
+        refused
+            .starts_with("environment POLL_INTERVAL: consumer.poll_interval: expected a duration"),
+        "{refused}"
+    );
+    let refused = with(&[("POLL_INTERVAL", "9s")], "consumer: {}\n").unwrap_err();
+    assert_eq!(
+        refused,
+        "environment POLL_INTERVAL: consumer.poll_interval: expected at most max_backoff, which is \"5s\", found \"9s\""
+    );
+}
+
+#[test]
+fn an_entry_has_what_it_does_not_say_from_the_section() {
+    let text = "
+consumer:
+  store: /s
+  poll_interval: 1s
+  listeners: {socket: s.sock}
+  datasets:
+    - {dataset: a, state_dir: state/a}
+    - {dataset: b, state_dir: state/b, poll_interval: 2s, store: t}
+";
+    let variables = [("GROTTO_CONSUMER_DATASETS_0_MAX_BACKOFF", "3s")];
+    let settings = with(&variables, text).unwrap();
+    let consumer = settings.consumer.as_ref().unwrap();
+    let [a, b] = consumer.datasets() else {
+        panic!("expected two datasets");
+    };
+    let found = |of: &FollowSettings| (of.poll_interval.as_secs(), of.max_backoff.as_secs());
+    assert_eq!((found(a), found(b)), ((1, 3), (2, 5)));
+    assert_eq!(
+        a.state_dir.as_deref(),
+        Some(Path::new("/etc/grotto/state/a"))
+    );
+    assert_eq!(b.store, Some(StoreUrl::Local("/etc/grotto/t".into())));
+    let socket = consumer.listeners.socket.as_deref();
+    assert_eq!(socket, Some(Path::new("/etc/grotto/s.sock")));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_line() {
+    check_refused(
+        "consumer:\n  listeners:\n    address: 0.0.0.0\n",
+        "line 3, column 14: consumer.listeners.address: expected a loopback address, or a consumer.security.token_file as \
+         well, found 0.0.0.0",
+    );
+    check_refused(
+        "consumer:\n  datasets:\n    - dataset: a\n      state_dir: s\n    - dataset: b\n      state_dir: s\n",
+        "line 6, column 18: consumer.datasets.1.state_dir: expected a folder of its own for each dataset, found s, which is \
+         that of datasets.0 too",
+    );
+    check_refused(
+        "consumer:\n  state_dir: s\n  datasets:\n    - dataset: a\n    - dataset: b\n",
+        "line 2, column 14: consumer.state_dir: expected a folder of its own for each dataset, found s, which is \
+         that of datasets.0 too",
+    );
+    check_refused(
+        "consumer:\n  datasets:\n    - dataset: a\n    - dataset: a\n",
+        "line 4, column 16: consumer.datasets.1.dataset: expected each dataset once, found a again",
+    );
+    check_refused(
+        "consumer:\n  poll_interval: 10s\n",
+        "line 2, column 18: consumer.poll_interval: expected at most max_backoff, which is \"5s\", found \"10s\"",
+    );
+    check_refused(
+        "consumer:\n  limits: {max_answer_size: 512MiB}\n",
+        "line 2, column 29: consumer.limits.max_answer_size: expected at most listeners.max_answer_memory, which is 256MiB, \
+         found 512MiB",
+    );
+    check_refused(
+        "consumer:\n  listeners: {socket_mode: 060}\n",
+        "line 2, column 28: consumer.listeners.socket_mode: expected the mode of a socket that its owner may use, such as \
+         600, 660 or 666, found \"060\"",
+    );
+}
+
+#[test]
+fn what_a_sidecar_may_change_is_told_from_what_needs_a_restart() {
+    let old = parse("consumer:\n  dataset: a\n").unwrap();
+    let live =
+        "consumer:\n  dataset: a\n  limits: {max_batch: 5}\n  monitoring: {log_level: debug}\n";
+    let found = changes("consumer", &old, &parse(live).unwrap()).unwrap();
+    let paths: Vec<&str> = found.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        ["consumer.limits.max_batch", "consumer.monitoring.log_level"]
+    );
+    let other = "consumer:\n  dataset: a\n  state_dir: /s\n";
+    let refused = changes("consumer", &old, &parse(other).unwrap()).unwrap_err();
+    assert!(
+        refused.message().contains("consumer.state_dir"),
+        "{refused}"
+    );
+    let beside = "consumer:\n  dataset: a\nproducer: {dataset: b}\n";
+    let found = changes("consumer", &old, &parse(beside).unwrap()).unwrap();
+    assert_eq!(found, [], "another daemon's section");
+}

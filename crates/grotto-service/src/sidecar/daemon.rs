@@ -1,0 +1,211 @@
+//! What the parts of a running sidecar share.
+//!
+//! Owns: the datasets, the configuration in force, limits of requests. Never: starts or ends anything.
+
+use super::followed::Followed;
+use super::health::View;
+use crate::config::{Change, ConsumerSettings, Limits, Settings, read_token};
+use crate::http::answer::Refusal;
+use crate::http::body::{BodyLimits, Memory};
+use crate::http::guard::Guard;
+use crate::live::{Live, tell_changes};
+use crate::logs::LogControl;
+use crate::metrics::{Format, gauge, merge, of_process};
+use axum::http::{HeaderMap, StatusCode};
+use grotto::engine::env::Env;
+use grotto::{Consumer, Error, Result};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// Wait that is advised to who is told to come again.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
+
+/// The limits that every request looks at, so that none reads the configuration.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    limits: Limits,
+    body: BodyLimits,
+}
+
+impl InForce {
+    pub(crate) fn of(settings: &ConsumerSettings) -> Self {
+        let listeners = &settings.listeners;
+        Self {
+            limits: settings.limits.clone(),
+            body: BodyLimits {
+                max_bytes: usize::try_from(listeners.max_body_size.0).unwrap_or(usize::MAX),
+                setting: "consumer.listeners.max_body_size",
+                timeout: listeners.body_timeout,
+            },
+        }
+    }
+}
+
+/// A running sidecar.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    pub(crate) env: Env,
+    /// Who this is, for those who look at a fleet.
+    pub(crate) id: String,
+    pub(crate) datasets: BTreeMap<String, Arc<Followed>>,
+    pub(crate) live: Live,
+    /// The limits in force.
+    pub(crate) in_force: RwLock<InForce>,
+    /// The guard of the port.
+    pub(crate) tcp: Arc<Guard>,
+    /// The guard of the socket.
+    pub(crate) unix: Arc<Guard>,
+    /// For bodies.
+    pub(crate) memory: Memory,
+    /// For answers with records.
+    pub(crate) answers: Memory,
+    /// Requests that wait for versions.
+    pub(crate) waiting: Arc<Semaphore>,
+    /// Work that is too long for the threads that answer.
+    pub(crate) workers: Arc<Semaphore>,
+    /// Set when the sidecar ends.
+    pub(crate) stopped: watch::Receiver<bool>,
+    pub(crate) log: LogControl,
+    /// Monotonic time of the start.
+    pub(crate) begun: Duration,
+}
+
+impl Daemon {
+    /// A dataset by its name.
+    pub(crate) fn dataset(&self, name: &str) -> Result<&Arc<Followed>, Refusal> {
+        self.datasets.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.datasets.keys().map(String::as_str).collect();
+            let message = format!(
+                "no dataset {name:?} here: expected one of {}",
+                known.join(", ")
+            );
+            Refusal::new(StatusCode::NOT_FOUND, "no_dataset", message)
+        })
+    }
+
+    /// The limits in force.
+    pub(crate) fn limits(&self) -> Limits {
+        self.in_force.read().limits.clone()
+    }
+
+    /// A place among those who wait for versions.
+    pub(crate) fn wait(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
+            let message = "too many requests wait for versions: see consumer.limits.max_waiting";
+            Refusal::overloaded(message, SOON)
+        })
+    }
+
+    /// Does work that takes the processor away from the threads that answer, as much at once as there are processors.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let _turn = self.workers.acquire().await;
+        let done = self.env.blocking(work).await;
+        done.map_err(|e| Error::internal("the work for a request ended early").with_source(e))
+    }
+
+    /// How all datasets are. The system is asked how much of them is in memory, which takes its time.
+    pub(crate) async fn views(self: &Arc<Self>) -> Result<Vec<View>> {
+        self.aside(|daemon| daemon.datasets.values().map(|one| one.view()).collect())
+            .await
+    }
+
+    /// Does work that waits for the system, beside the threads that answer.
+    pub(crate) async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T> {
+        let daemon = Arc::clone(self);
+        let done = self.env.blocking(move || work(&daemon)).await;
+        done.map_err(|e| Error::internal("asking the datasets ended early").with_source(e))
+    }
+
+    /// The datasets that are open.
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = &Consumer> {
+        self.datasets.values().filter_map(|one| one.consumer())
+    }
+
+    /// The settings of the sidecar.
+    pub(crate) fn settings(&self) -> Result<ConsumerSettings> {
+        consumer_of(self.live.settings())
+    }
+
+    /// Limits of a body.
+    pub(crate) fn body_limits(&self) -> BodyLimits {
+        self.in_force.read().body
+    }
+
+    /// Whether reasons, which name folders and stores, are told to who asks: on the loopback address, and by the token.
+    pub(crate) fn tells_reasons(&self, headers: &HeaderMap) -> bool {
+        let is_local = self
+            .settings()
+            .is_ok_and(|found| found.listeners.address.is_loopback());
+        is_local || self.tcp.knows(headers).is_ok()
+    }
+
+    /// Reads the configuration again, and the token, which is renewed like that.
+    pub(crate) fn reload(&self) -> Result<Vec<Change>> {
+        // A name that section `producer` gives.
+        let only = self.datasets.keys().next().map(String::as_str);
+        let changes = self.live.reload(|settings| {
+            let consumer = consumer_of(settings.clone())?;
+            let token = consumer.security.token_file.as_deref();
+            let token = token.map(read_token).transpose()?;
+            self.log.set(consumer.monitoring.log_level.as_str())?;
+            if token.is_some_and(|token| self.tcp.renew(token)) {
+                tracing::info!("another token is asked for");
+            }
+            *self.in_force.write() = InForce::of(&consumer);
+            for one in consumer.datasets() {
+                let name = one.dataset.as_deref().or(only);
+                if let Some(followed) = name.and_then(|name| self.datasets.get(name)) {
+                    followed.set_pace(one.poll_interval, one.max_backoff);
+                }
+            }
+            Ok(())
+        })?;
+        tell_changes(&changes);
+        Ok(changes)
+    }
+
+    /// The metrics of all datasets and of the process.
+    pub(crate) fn metrics(&self, format: Format) -> Result<String> {
+        let detailed = self.settings()?.monitoring.enable_detailed_metrics;
+        let mut texts: Vec<String> = self.consumers().map(Consumer::metrics_text).collect();
+        let uptime = self.env.clock.monotonic() - self.begun;
+        let counts = [self.tcp.counts(), self.unix.counts()];
+        texts.push(of_process("grotto_sidecar", uptime, &counts));
+        texts.push(self.own_metrics());
+        Ok(merge(&texts, detailed, format))
+    }
+
+    fn own_metrics(&self) -> String {
+        let held: usize = self.datasets.values().map(|one| one.held.count()).sum();
+        let open = self.consumers().count();
+        let mut text = String::new();
+        for (name, help, value) in [
+            (
+                "datasets",
+                "Datasets that are to be followed",
+                self.datasets.len(),
+            ),
+            ("open_datasets", "Datasets that are served", open),
+            ("held_versions", "Versions held for scans", held),
+        ] {
+            let name = format!("grotto_sidecar_{name}");
+            gauge(&mut text, &name, "", help, value as f64);
+        }
+        text
+    }
+}
+
+/// The section of a sidecar.
+pub(crate) fn consumer_of(settings: Settings) -> Result<ConsumerSettings> {
+    let missing = || Error::invalid("expected a section `consumer`, found none");
+    settings.consumer.ok_or_else(missing)
+}

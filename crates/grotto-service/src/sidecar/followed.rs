@@ -1,0 +1,258 @@
+//! A dataset that the sidecar follows.
+//!
+//! Owns: opening it, again and again while that fails, and what is known of it meanwhile; one that does not open leaves
+//! the others alone. Never: knows HTTP.
+
+use super::health::{Condition, View};
+use super::held::HeldStates;
+use crate::config::{FollowSettings, group_number};
+use grotto::consumer::{ConsumerBuilder, ConsumerStatus, Refresh};
+use grotto::engine::env::Env;
+use grotto::{Attached, Consumer, Result, State, Store, StoreUrl};
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Wait before the second try to open a dataset; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// Longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Is told of every version that is served from now on.
+pub type OnVersion = Arc<dyn Fn(&str, &Refresh) + Send + Sync>;
+
+/// The stores of all datasets: one client, with one pool of connections and one breaker, for each address.
+#[derive(Debug, Default)]
+pub(crate) struct Stores(Mutex<BTreeMap<String, Store>>);
+
+impl Stores {
+    fn open(&self, url: &StoreUrl) -> Result<Store> {
+        let mut opened = self.0.lock();
+        if let Some(store) = opened.get(&url.to_string()) {
+            return Ok(store.clone());
+        }
+        let store = Store::open(url)?;
+        opened.insert(url.to_string(), store.clone());
+        Ok(store)
+    }
+}
+
+/// A dataset.
+pub(crate) struct Followed {
+    pub(crate) name: String,
+    settings: FollowSettings,
+    /// Interval and longest wait, which may change.
+    pace: Mutex<(Duration, Duration)>,
+    url: StoreUrl,
+    env: Env,
+    consumer: OnceLock<Consumer>,
+    /// What is on this host, while the dataset does not open.
+    attached: RwLock<Option<Attached>>,
+    /// The version served; 0 while there is none.
+    versions: watch::Sender<u64>,
+    /// Why it does not open.
+    trouble: Mutex<Option<String>>,
+    /// States that scans go on with.
+    pub(crate) held: HeldStates,
+}
+
+impl std::fmt::Debug for Followed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} from {}", self.name, self.url)
+    }
+}
+
+impl Followed {
+    pub(crate) fn new(name: &str, settings: &FollowSettings, url: StoreUrl, env: Env) -> Self {
+        Self {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            pace: Mutex::new((settings.poll_interval, settings.max_backoff)),
+            url,
+            env,
+            consumer: OnceLock::new(),
+            attached: RwLock::new(None),
+            versions: watch::Sender::new(0),
+            trouble: Mutex::default(),
+            held: HeldStates::default(),
+        }
+    }
+
+    /// Opens the dataset, however often it takes.
+    pub(crate) async fn open(self: Arc<Self>, stores: Arc<Stores>, on_version: Option<OnVersion>) {
+        let (mut wait, mut failures) = (FIRST_WAIT, 0_u32);
+        loop {
+            let error = match self.start(&stores, on_version.clone()).await {
+                Ok(consumer) => return self.opened(consumer),
+                Err(error) => error,
+            };
+            failures = failures.saturating_add(1);
+            // A store that is down for a day must not fill the disk with its log.
+            if failures.is_power_of_two() {
+                let kind = error.kind();
+                tracing::warn!(dataset = self.name, %error, %kind, failures, "the dataset does not open yet");
+            }
+            *self.trouble.lock() = Some(error.message().to_owned());
+            self.make_do();
+            self.env.sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Serves what is in the state directory, which this or another process left there, while there is nothing better.
+    fn make_do(&self) {
+        let Some(dir) = &self.settings.state_dir else {
+            return;
+        };
+        let mut attached = self.attached.write();
+        if attached.is_none() {
+            let found = Consumer::attach(dir).ok();
+            *attached = found.filter(|found| found.dataset() == self.name);
+        }
+        if let Some(attached) = &*attached {
+            self.tell(attached.state().version());
+        }
+    }
+
+    /// Tells of the version served now, unless it was told already.
+    fn tell(&self, version: u64) {
+        self.versions.send_if_modified(|told| {
+            let is_new = *told != version;
+            *told = version;
+            is_new
+        });
+    }
+
+    async fn start(
+        self: &Arc<Self>,
+        stores: &Stores,
+        on_version: Option<OnVersion>,
+    ) -> Result<Consumer> {
+        let store = stores.open(&self.url)?;
+        let settings = &self.settings;
+        let (poll_interval, max_backoff) = *self.pace.lock();
+        let builder = Consumer::builder(&self.name, store)
+            .poll_interval(poll_interval)
+            .max_backoff(max_backoff)
+            .max_errors_per_minute(settings.max_errors_per_minute)
+            .check_interval(settings.health_check_interval)
+            .shutdown_timeout(settings.graceful_shutdown_timeout);
+        let builder = self.place(builder)?;
+        let followed = Arc::downgrade(self);
+        let builder = builder.on_refresh(move |refresh| {
+            let Some(followed) = followed.upgrade() else {
+                return;
+            };
+            log(&followed.name, refresh);
+            // The first one is served once the dataset is open, which tells of it.
+            if followed.consumer().is_some() {
+                followed.tell(refresh.to);
+            }
+            if let Some(tell) = &on_version {
+                tell(&followed.name, refresh);
+            }
+        });
+        builder.start().await
+    }
+
+    fn place(&self, mut builder: ConsumerBuilder) -> Result<ConsumerBuilder> {
+        let settings = &self.settings;
+        if let Some(dir) = &settings.state_dir {
+            builder = builder.state_dir(dir);
+        }
+        if let Some(mode) = settings.state_mode {
+            builder = builder.state_mode(mode);
+        }
+        match settings.state_group.as_deref() {
+            Some(group) => Ok(builder.state_group(group_number(group)?)),
+            None => Ok(builder),
+        }
+    }
+
+    fn opened(&self, consumer: Consumer) {
+        let (dataset, version) = (&self.name, consumer.version());
+        tracing::info!(dataset, version, "the dataset is open");
+        let consumer = self.consumer.get_or_init(|| consumer);
+        // What changed while it was being opened.
+        let (poll_interval, max_backoff) = *self.pace.lock();
+        consumer.set_pace(poll_interval, max_backoff);
+        *self.attached.write() = None;
+        self.versions.send_modify(|told| *told = consumer.version());
+    }
+
+    /// The consumer, once the dataset is open.
+    pub(crate) fn consumer(&self) -> Option<&Consumer> {
+        self.consumer.get()
+    }
+
+    /// Looks for new versions as often as this from now on.
+    pub(crate) fn set_pace(&self, poll_interval: Duration, max_backoff: Duration) {
+        *self.pace.lock() = (poll_interval, max_backoff);
+        if let Some(consumer) = self.consumer() {
+            consumer.set_pace(poll_interval, max_backoff);
+        }
+    }
+
+    /// The state served now.
+    pub(crate) fn state(&self) -> Option<Arc<State>> {
+        match self.consumer.get() {
+            Some(consumer) => Some(consumer.state()),
+            None => self.attached.read().as_ref().map(Attached::state),
+        }
+    }
+
+    /// Tells of versions as they come.
+    pub(crate) fn versions(&self) -> watch::Receiver<u64> {
+        self.versions.subscribe()
+    }
+
+    /// Why the dataset is not open.
+    pub(crate) fn trouble(&self) -> String {
+        let trouble = self.trouble.lock().clone();
+        trouble.unwrap_or_else(|| "it is being opened".to_owned())
+    }
+
+    /// How the consumer is, once the dataset is open.
+    pub(crate) fn status(&self) -> Option<ConsumerStatus> {
+        self.consumer.get().map(Consumer::status)
+    }
+
+    pub(crate) fn view(&self) -> View {
+        let (condition, reasons) = match self.status() {
+            Some(status) => (Condition::of(status.health), status.reasons),
+            None if self.attached.read().is_some() => {
+                let trouble = self.trouble();
+                let reason = format!("served as it is on this host, and not followed: {trouble}");
+                (Condition::Degraded, vec![reason])
+            }
+            None => (Condition::Opening, vec![self.trouble()]),
+        };
+        View {
+            dataset: self.name.clone(),
+            condition,
+            reasons,
+        }
+    }
+
+    /// Ends, within the time that the settings give.
+    pub(crate) async fn end(&self) {
+        if let Some(consumer) = self.consumer() {
+            consumer.shutdown().await;
+            let (dataset, version) = (&self.name, consumer.version());
+            tracing::info!(dataset, version, "dataset ended");
+        }
+    }
+
+    /// Longest time that the end may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.graceful_shutdown_timeout
+    }
+}
+
+fn log(dataset: &str, refresh: &Refresh) {
+    let ms = crate::logs::whole_ms(refresh.duration);
+    let (version, from, records) = (refresh.to, refresh.from, refresh.after().total());
+    tracing::info!(dataset, version, from, records, ms, "serving");
+}

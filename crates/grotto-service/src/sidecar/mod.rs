@@ -1,0 +1,20 @@
+//! The sidecar: datasets of stores, for everybody on this host.
+//!
+//! Owns: its life: start, reload, end. Never: reads a record itself; [`grotto`] does.
+
+mod admin;
+mod asked;
+mod daemon;
+mod followed;
+mod health;
+mod held;
+mod life;
+mod news;
+mod page;
+mod records;
+mod routes;
+mod scan;
+mod telling;
+
+pub use followed::OnVersion;
+pub use life::{OnListen, Start, run};
