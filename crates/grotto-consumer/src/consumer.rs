@@ -7,6 +7,7 @@ use crate::attach::Attached;
 use crate::builder::ConsumerBuilder;
 use crate::dir::{DirReport, HostFiles, verify_dir};
 use crate::error::{Error, Result};
+use crate::lease::{self, LeaseKeeper};
 use crate::listeners::{Listener, ListenerHandle};
 use crate::metrics::Metrics;
 use crate::poll;
@@ -48,6 +49,8 @@ struct Poller {
     task: JoinHandle<()>,
     /// Verifies what is served, where others find it.
     scrubber: Option<JoinHandle<()>>,
+    /// Keeps the lease, and removes it at the end.
+    lease: Option<JoinHandle<()>>,
 }
 
 impl Consumer {
@@ -112,9 +115,19 @@ impl Consumer {
                 stop,
                 task,
                 scrubber,
+                lease: None,
             })),
             patience,
         }
+    }
+
+    /// The same, with a lease for as long as it polls.
+    pub(crate) fn leased(self, keeper: Option<LeaseKeeper>) -> Self {
+        if let (Some(keeper), Some(poller)) = (keeper, &mut *self.poller.lock()) {
+            let kept = lease::run(Arc::clone(&self.shared), keeper, poller.stop.subscribe());
+            poller.lease = Some(tokio::spawn(kept));
+        }
+        self
     }
 
     pub(crate) fn quiet(shared: Arc<Shared>, patience: Duration) -> Self {
@@ -291,16 +304,17 @@ impl Consumer {
         let (shared, patience) = (&self.shared, self.patience);
         let dataset = shared.dataset.name();
         let poller = self.poller.lock().take();
-        let (mut task, scrubber) = match poller {
+        let (mut task, scrubber, lease) = match poller {
             Some(Poller {
                 stop,
                 task,
                 scrubber,
+                lease,
             }) => {
                 drop(stop);
-                (Some(task), scrubber)
+                (Some(task), scrubber, lease)
             }
-            None => (None, None),
+            None => (None, None, None),
         };
         let ended = async {
             if let Some(task) = &mut task
@@ -331,6 +345,9 @@ impl Consumer {
         shared.tell().await;
         shared.listeners.close();
         shared.subscriptions.end();
+        if let Some(lease) = lease {
+            lease::wait_for_end(&shared.env, lease, dataset).await;
+        }
     }
 }
 

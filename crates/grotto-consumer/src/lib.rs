@@ -1,7 +1,7 @@
 //! Consumers: follow the versions of a dataset and serve the newest, zero-copy.
 //!
 //! Owns: planning a refresh, applying it, the state directory, polling, attached readers.
-//! Never: writes to the store, or serves anything but the whole and verified state of a version.
+//! Never: writes to the store, but for a lease that it is told to keep; or serves anything but the whole and verified state of a version.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), grotto_consumer::Error> {
@@ -53,6 +53,7 @@ mod dir;
 mod error;
 mod follower;
 mod history;
+mod lease;
 mod listeners;
 mod memory;
 mod metrics;

@@ -31,6 +31,7 @@ pub struct Metrics {
     staleness_seconds: Gauge<f64, AtomicU64>,
     records: Gauge,
     pub(crate) readers: ReaderGauges,
+    lease_renewals: Family<OutcomeLabels, Counter>,
 }
 
 /// How far each subscription of the consumer is behind.
@@ -80,6 +81,11 @@ struct ErrorLabels {
     kind: Name,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: Name,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Name(Cow<'static, str>);
 
@@ -109,6 +115,7 @@ impl Metrics {
             staleness_seconds: Gauge::default(),
             records: Gauge::default(),
             readers: ReaderGauges::default(),
+            lease_renewals: Family::default(),
         }
     }
 
@@ -163,6 +170,11 @@ impl Metrics {
         );
         registry.register("records", "Live records of all types", self.records.clone());
         self.readers.register(registry);
+        registry.register(
+            "lease_renewals",
+            "Renewals of the lease by outcome: renewed or failed",
+            self.lease_renewals.clone(),
+        );
     }
 
     /// The metrics in the OpenMetrics text format.
@@ -213,6 +225,14 @@ impl Metrics {
 
     pub(crate) fn damaged(&self) {
         self.damage.inc();
+    }
+
+    pub(crate) fn lease_renewed(&self, succeeded: bool) {
+        let outcome = if succeeded { "renewed" } else { "failed" };
+        let labels = OutcomeLabels {
+            outcome: Name(Cow::Borrowed(outcome)),
+        };
+        self.lease_renewals.get_or_create(&labels).inc();
     }
 
     pub(crate) fn error(&self, kind: ErrorKind) {

@@ -166,6 +166,22 @@ impl Shared {
         self.keeper.lock().dataset_id.clone()
     }
 
+    /// The same, unless a step is being applied.
+    pub(crate) fn dataset_id_now(&self) -> Option<String> {
+        let keeper = self.keeper.try_lock();
+        keeper.map(|keeper| keeper.dataset_id.clone())
+    }
+
+    /// The pinned version if there is one, unless a refresh is under way.
+    pub(crate) fn pin_now(&self) -> Option<Option<u64>> {
+        self.gate.try_lock().ok().map(|pinned| *pinned)
+    }
+
+    /// Tells of every version that is served from now on.
+    pub(crate) fn versions(&self) -> watch::Receiver<u64> {
+        self.versions.subscribe()
+    }
+
     /// The keeper, for one step of a refresh.
     pub(crate) fn keeper(&self) -> parking_lot::MutexGuard<'_, Keeper> {
         self.keeper.lock()

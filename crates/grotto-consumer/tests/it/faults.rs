@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What gets of matching paths meet.
+/// What gets and puts of matching paths meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// An outage.
@@ -35,7 +35,7 @@ pub(crate) struct FaultStore {
     delay: Duration,
     fault: Mutex<Option<(Fault, String)>>,
     incident: Mutex<Option<Incident>>,
-    /// Paths of gets, `LIST` and the prefix for listings.
+    /// Paths of gets; `LIST` and the prefix, `PUT` and `DELETE` and the path for others.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -59,7 +59,7 @@ impl FaultStore {
         Store::from_object_store(Arc::clone(self) as Arc<dyn ObjectStore>)
     }
 
-    /// From now on gets, and outages of listings, of paths that contain `part` meet this fault.
+    /// From now on gets, puts, and outages of listings, of paths that contain `part` meet this fault.
     pub(crate) fn cause(&self, fault: Fault, part: &str) {
         *self.fault.lock().unwrap() = Some((fault, part.to_owned()));
     }
@@ -94,6 +94,15 @@ impl FaultStore {
         drop(incident);
         if let Some((_, happens)) = met {
             happens();
+        }
+    }
+
+    async fn meet_fault(&self, location: &Path) -> Result<()> {
+        match self.fault_at(location) {
+            Some(Fault::Fails) => Err(outage()),
+            Some(Fault::Panics) => panic!("scripted panic"),
+            Some(Fault::Hangs) => std::future::pending().await,
+            None => Ok(()),
         }
     }
 
@@ -137,6 +146,8 @@ impl ObjectStore for FaultStore {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
+        self.note(format!("PUT {location}"));
+        self.meet_fault(location).await?;
         self.inner.put_opts(location, payload, options).await
     }
 
@@ -152,19 +163,20 @@ impl ObjectStore for FaultStore {
         self.note(location.to_string());
         wait(self.delay).await;
         self.meet_incident(location);
-        match self.fault_at(location) {
-            Some(Fault::Fails) => Err(outage()),
-            Some(Fault::Panics) => panic!("scripted panic"),
-            Some(Fault::Hangs) => std::future::pending().await,
-            None => self.inner.get_opts(location, options).await,
-        }
+        self.meet_fault(location).await?;
+        self.inner.get_opts(location, options).await
     }
 
     fn delete_stream(
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let asked = Arc::clone(&self.asked);
+        let noted = locations.inspect(move |location| {
+            let location = location.as_ref().map_or("", Path::as_ref);
+            asked.lock().unwrap().push(format!("DELETE {location}"));
+        });
+        self.inner.delete_stream(noted.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -23,6 +23,7 @@ mod damage;
 mod faults;
 mod gaps;
 mod kit;
+mod leases;
 mod leftovers;
 mod listeners;
 mod local;
