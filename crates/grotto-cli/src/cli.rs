@@ -4,8 +4,8 @@
 //! their code, in `commands`.
 
 use crate::commands::{
-    config, datasets, dead_letters, demo, diff, export, follow, get, inspect, log, manual,
-    producer, publish, scan, schema, sidecar, top, verify,
+    config, datasets, dead_letters, demo, diff, export, follow, get, health, inspect, log, manual,
+    producer, publish, scan, schema, sidecar, status, top, verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Sidecar(sidecar::Args),
     /// Show what a producer daemon does, refreshing in place
     Top(top::Args),
+    /// Ask a sidecar or a producer daemon whether it is ready
+    Health(health::Args),
     /// Show records that the daemon refused, send them again, remove them
     DeadLetters(dead_letters::Args),
     /// Print the record with a primary key
@@ -82,6 +84,8 @@ pub(crate) enum Command {
     Log(log::Args),
     /// Follow a dataset and tell of every version as it comes
     Follow(follow::Args),
+    /// Show which consumers follow a dataset, which version each serves, and how each is
+    Status(status::Args),
     /// Show what a blob consists of
     Inspect(inspect::Args),
     /// Check every blob and rebuild every version in every way

@@ -17,6 +17,7 @@ mod progress;
 mod reader;
 mod records;
 mod target;
+mod terminal;
 mod text;
 
 use clap::Parser as _;

@@ -63,6 +63,16 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
+/// A time in its two largest units at most: `45 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
+pub(crate) fn rough(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
 /// Milliseconds with three decimals, for JSON.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
@@ -156,6 +166,21 @@ mod tests {
         );
         let times = [250, 1500, 12_345_678].map(|us| duration(Duration::from_micros(us)));
         assert_eq!(times, ["250 µs", "1.5 ms", "12.35 s"]);
+    }
+
+    #[test]
+    fn long_times_have_two_units_at_most() {
+        let times = [0, 59, 60, 3_599, 3_600, 86_399, 90_000].map(rough);
+        let expected = [
+            "0 s",
+            "59 s",
+            "1 min",
+            "59 min",
+            "1 h 0 min",
+            "23 h 59 min",
+            "1 d 1 h",
+        ];
+        assert_eq!(times, expected);
     }
 
     #[test]

@@ -148,6 +148,7 @@ fn parse(answer: &str) -> Result<String> {
     }
     let told: Value = serde_json::from_str(&body).unwrap_or_default();
     let message = told["error"]["message"].as_str();
+    let message = message.or_else(|| told["status"].as_str());
     let message = message.map_or_else(|| format!("status {status}"), str::to_owned);
     let code = told["error"]["code"].as_str().unwrap_or_default();
     Err(Error::new(kind_of(code, status), message))
@@ -240,6 +241,16 @@ mod tests {
                 "{cut}"
             );
         }
+    }
+
+    #[test]
+    fn one_that_is_not_ready_says_so() {
+        let answer = "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"status\":\"not ready\"}";
+        let error = parse(answer).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Unavailable, "not ready")
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod export;
 mod filter;
 pub(crate) mod follow;
 pub(crate) mod get;
+pub(crate) mod health;
 pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod manual;
@@ -19,6 +20,7 @@ pub(crate) mod publish;
 pub(crate) mod scan;
 pub(crate) mod schema;
 pub(crate) mod sidecar;
+pub(crate) mod status;
 pub(crate) mod top;
 pub(crate) mod verify;
 
@@ -33,6 +35,7 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Demo(args) => demo::run(&args, out).await,
         Command::Datasets(args) => datasets::run(&args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&args, out),
+        Command::Health(args) => health::run(&args, out),
         Command::Top(args) => top::run(&args, out).await,
         Command::Producer(args) => producer::run(&args, log, out).await,
         Command::Sidecar(args) => sidecar::run(&args, log, out).await,
@@ -42,6 +45,7 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Export(args) => export::run(&args, out).await,
         Command::Log(args) => log::run(&args, out).await,
         Command::Follow(args) => follow::run(&args, out).await,
+        Command::Status(args) => status::run(&args, out).await,
         Command::Inspect(args) => inspect::run(&args, out).await,
         Command::Verify(args) => verify::run(&args, out).await,
         Command::Diff(args) => diff::run(&args, out).await,

@@ -29,6 +29,7 @@ mod schemas;
 #[cfg(unix)]
 mod sidecar;
 mod state_dir;
+mod status;
 mod stores;
 #[cfg(target_os = "linux")]
 mod syscalls;

@@ -74,11 +74,11 @@ async fn one_that_is_degraded_says_why_and_since_when() {
     assert!(
         told.reasons
             .iter()
-            .any(|why| why.contains("scripted outage")),
+            .any(|why| why.contains("cannot read pairs/log/")),
         "{told:?}"
     );
     assert!((30_000..=60_000).contains(&told.health_ms), "{told:?}");
-    assert!((40_000..=75_000).contains(&told.staleness_ms), "{told:?}");
+    assert!((40_000..=100_000).contains(&told.staleness_ms), "{told:?}");
     assert!(told.running_ms >= 80_000, "{told:?}");
     store.heal();
     tokio::time::sleep(40 * SECOND).await;

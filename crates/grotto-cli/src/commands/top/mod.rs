@@ -8,11 +8,11 @@ mod show;
 use crate::daemon;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Out, note, note_as_json};
+use crate::terminal::Screen;
 use grotto::engine::env::Env;
 use grotto_service::config::parse_duration;
 use look::{Look, look};
 use serde_json::json;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,15 +47,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let client = daemon::client(&args.producer, args.token_file.as_deref())?;
-    let (env, in_place) = (Env::system(), std::io::stdout().is_terminal());
+    let (env, mut screen) = (Env::system(), Screen::new(!args.once));
     // One that does not answer at the beginning is most likely not there, or somewhere else.
     let mut last = look(&client, &*env.clock)?;
-    let mut screen = Screen {
-        producer: &args.producer,
-        in_place: in_place && !args.once && !out.is_json(),
-        shown: 0,
-    };
-    screen.show(&last, None, out)?;
+    show(&mut screen, &args.producer, (&last, None), out)?;
     if args.once {
         return Ok(());
     }
@@ -63,7 +58,7 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
         env.sleep(args.interval).await;
         match look(&client, &*env.clock) {
             Ok(now) => {
-                screen.show(&now, Some(&last), out)?;
+                show(&mut screen, &args.producer, (&now, Some(&last)), out)?;
                 last = now;
             }
             Err(failure) => tell(&failure, out.is_json()),
@@ -80,30 +75,17 @@ fn tell(failure: &Failure, as_json: bool) {
     }
 }
 
-/// Where looks are printed.
-struct Screen<'a> {
-    producer: &'a str,
-    in_place: bool,
-    shown: u64,
-}
-
-impl Screen<'_> {
-    fn show(&mut self, now: &Look, last: Option<&Look>, out: &mut Out) -> Outcome<()> {
-        let figures = look::between(now, last);
-        if out.is_json() {
-            out.json(&show::json(self.producer, now, &figures))?;
-            return out.flush();
-        }
-        if self.shown > 0 && !self.in_place {
-            out.line("")?;
-        }
-        let lines = show::lines(self.producer, now, &figures);
-        let text = match self.in_place {
-            true => show::over(&lines, self.shown == 0),
-            false => lines.join("\n"),
-        };
-        out.line(text)?;
-        self.shown += 1;
-        out.flush()
+/// Prints a look, with what happened since the last one.
+fn show(
+    screen: &mut Screen,
+    producer: &str,
+    (now, last): (&Look, Option<&Look>),
+    out: &mut Out,
+) -> Outcome<()> {
+    let figures = look::between(now, last);
+    if out.is_json() {
+        out.json(&show::json(producer, now, &figures))?;
+        return out.flush();
     }
+    screen.show(&show::lines(producer, now, &figures), out)
 }

@@ -4,15 +4,9 @@
 
 use super::look::{Dataset, Look, Rates};
 use crate::failure::one_line;
-use crate::text::{bytes, count, date, duration, things};
+use crate::text::{bytes, count, date, duration, rough, things};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// To the upper left corner.
-const HOME: &str = "\x1b[H";
-/// Removes what is behind, on the line and below.
-const END_OF_LINE: &str = "\x1b[K";
-const REST: &str = "\x1b[J";
 
 /// The lines of a look.
 pub(super) fn lines(producer: &str, look: &Look, rates: &[Rates]) -> Vec<String> {
@@ -21,16 +15,6 @@ pub(super) fn lines(producer: &str, look: &Look, rates: &[Rates]) -> Vec<String>
         lines.extend(of_dataset(one, *rates, look.wall_ms));
     }
     lines
-}
-
-/// The same over what is on the screen, which is cleared by the `first` look.
-pub(super) fn over(lines: &[String], first: bool) -> String {
-    let mut text = HOME.to_owned();
-    if first {
-        text.push_str(REST);
-    }
-    text.push_str(&lines.join(&format!("{END_OF_LINE}\n")));
-    text + END_OF_LINE + "\n" + REST
 }
 
 /// `http://127.0.0.1:8081  2026-11-29 18:00:00 UTC  up 62 s  memory 20.1 MiB`
@@ -121,16 +105,6 @@ fn pending(one: &Dataset) -> String {
     format!("{} of {of}{spilled}", things(records, "record"))
 }
 
-/// A time in its two largest units at most: `45 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
-fn rough(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
-    }
-}
-
 /// A look as one value.
 pub(super) fn json(producer: &str, look: &Look, rates: &[Rates]) -> Value {
     let of = |(one, rates): (&Dataset, &Rates)| {
@@ -215,12 +189,5 @@ cities: degraded
         let look = look(json!({ "dataset": "d", "condition": "failed", "reasons": ["schema"] }));
         let lines = lines("http://h:1", &look, &[Rates::default()]);
         assert_eq!(lines[1..], ["d: failed", "  wrong        schema"]);
-    }
-
-    #[test]
-    fn a_look_over_another_leaves_nothing_of_it() {
-        let lines = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(over(&lines, true), "\x1b[H\x1b[Ja\x1b[K\nb\x1b[K\n\x1b[J");
-        assert_eq!(over(&lines, false), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
     }
 }

@@ -1,0 +1,54 @@
+//! A dataset and a consumer of it, for tests.
+
+use grotto::engine::format::log::FORMAT;
+use grotto::store::{EntryKind, Lease, Links, LogEntry};
+
+/// Version 42.
+pub(super) fn head() -> LogEntry {
+    LogEntry {
+        format: FORMAT,
+        dataset: "cities".to_owned(),
+        dataset_id: "id".to_owned(),
+        version: 42,
+        kind: EntryKind::Commit,
+        epoch: 3,
+        nonce: "n".to_owned(),
+        writer: "host-9:1".to_owned(),
+        time_ms: 1_767_225_600_000,
+        parent: 41,
+        state_version: 42,
+        commits: 40,
+        blobs: None,
+        snapshot: None,
+        links: Links(Vec::new()),
+        state_checksum: 0,
+        types: Default::default(),
+        schema_hash: 0,
+        sources: Default::default(),
+        tags: Default::default(),
+        signature: None,
+    }
+}
+
+/// One that is fine.
+pub(super) fn lease(consumer: &str) -> Lease {
+    Lease {
+        format: FORMAT,
+        dataset: "cities".to_owned(),
+        dataset_id: "id".to_owned(),
+        consumer: consumer.to_owned(),
+        host: "host-1".to_owned(),
+        process: "812".to_owned(),
+        version: 42,
+        newest: 42,
+        pinned: None,
+        held: None,
+        health: "ready".to_owned(),
+        reasons: Vec::new(),
+        staleness_ms: 100,
+        running_ms: 7_500_000,
+        health_ms: 240_000,
+        expires_after_s: 30,
+        time_ms: 1_767_225_600_000,
+    }
+}
