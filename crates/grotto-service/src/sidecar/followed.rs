@@ -81,10 +81,15 @@ impl Followed {
     }
 
     /// Opens the dataset, however often it takes.
-    pub(crate) async fn open(self: Arc<Self>, stores: Arc<Stores>, on_version: Option<OnVersion>) {
+    pub(crate) async fn open(
+        self: Arc<Self>,
+        stores: Arc<Stores>,
+        lease: String,
+        on_version: Option<OnVersion>,
+    ) {
         let (mut wait, mut failures) = (FIRST_WAIT, 0_u32);
         loop {
-            let error = match self.start(&stores, on_version.clone()).await {
+            let error = match self.start(&stores, &lease, on_version.clone()).await {
                 Ok(consumer) => return self.opened(consumer),
                 Err(error) => error,
             };
@@ -128,6 +133,7 @@ impl Followed {
     async fn start(
         self: &Arc<Self>,
         stores: &Stores,
+        lease: &str,
         on_version: Option<OnVersion>,
     ) -> Result<Consumer> {
         let store = stores.open(&self.url)?;
@@ -136,6 +142,7 @@ impl Followed {
         let builder = Consumer::builder(&self.name, store)
             .poll_interval(poll_interval)
             .max_backoff(max_backoff)
+            .lease(lease)
             .max_errors_per_minute(settings.max_errors_per_minute)
             .check_interval(settings.health_check_interval)
             .shutdown_timeout(settings.graceful_shutdown_timeout);

@@ -6,7 +6,7 @@ use super::daemon::{Daemon, InForce, consumer_of};
 use super::followed::{Followed, OnVersion, Stores};
 use super::health::judge;
 use super::routes::{OPEN, router};
-use super::telling;
+use super::{seen, telling};
 use crate::config::{ConsumerSettings, Environment, Settings, group_number, read_token};
 use crate::http::body::Memory;
 use crate::http::guard::{Guard, Hosts};
@@ -86,6 +86,7 @@ pub async fn run(start: Start) -> Result<()> {
     let address =
         address.map_err(|e| Error::internal(format!("the listener has no address: {e}")))?;
     let (stop, stopped) = watch::channel(false);
+    let lease = seen::name(settings.id.as_deref(), &start.id, address.port());
     let id = settings.id.clone().unwrap_or(start.id);
     let daemon = assemble(
         &env,
@@ -99,7 +100,9 @@ pub async fn run(start: Start) -> Result<()> {
     let mut tasks = JoinSet::new();
     let stores = Arc::new(Stores::default());
     for one in daemon.datasets.values() {
-        tasks.spawn(Arc::clone(one).open(Arc::clone(&stores), start.on_version.clone()));
+        let opening =
+            Arc::clone(one).open(Arc::clone(&stores), lease.clone(), start.on_version.clone());
+        tasks.spawn(opening);
     }
     tasks.spawn(telling::watch(Arc::clone(&daemon)));
     tasks.spawn(telling::tell_figures(Arc::clone(&daemon)));

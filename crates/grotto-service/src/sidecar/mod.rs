@@ -14,6 +14,7 @@ mod page;
 mod records;
 mod routes;
 mod scan;
+mod seen;
 mod telling;
 
 pub use followed::OnVersion;
