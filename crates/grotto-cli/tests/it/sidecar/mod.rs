@@ -1,8 +1,10 @@
 //! The sidecar, as it is run: its HTTP side, its datasets, its signals.
 
+mod clients;
 mod hostile;
 mod http;
 mod kit;
+mod leases;
 mod life;
 mod news;
 mod page;
