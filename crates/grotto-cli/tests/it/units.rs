@@ -31,7 +31,7 @@ fn units_start_commands_with_options_that_there_are() {
         }
         commands.insert(command);
     }
-    let expected = ["producer", "publish"];
+    let expected = ["producer", "publish", "sidecar"];
     assert!(commands.iter().eq(&expected), "{commands:?}");
 }
 
@@ -62,6 +62,25 @@ fn units_name_settings_that_there_are() {
         );
     }
     assert!(count >= 2, "{count}");
+}
+
+/// A restart serves at once only if the state is still there, and if it is seen to be of the same boot: without that
+/// every byte is verified first.
+#[test]
+fn the_unit_of_the_sidecar_keeps_its_state_over_a_restart() {
+    let unit = repository("deploy/systemd/grotto-sidecar@.service");
+    let unit = std::fs::read_to_string(unit).unwrap();
+    let says = |line: &str| unit.lines().any(|said| said == line);
+    for line in [
+        "RuntimeDirectory=grotto/%i",
+        "RuntimeDirectoryPreserve=restart",
+        "CacheDirectory=grotto/%i",
+        "Type=notify",
+        "ProcSubset=all",
+    ] {
+        assert!(says(line), "{line}");
+    }
+    assert!(unit.contains("\nWatchdogSec="), "{unit}");
 }
 
 /// By its own tools, as `deploy/check` has them do. Where they are not, nobody will use the units either.

@@ -1,6 +1,7 @@
 //! The producer daemon, as it is run: its HTTP side, its sources, its signals.
 
 mod chaos;
+mod containers;
 mod health;
 mod hostile;
 mod http;
