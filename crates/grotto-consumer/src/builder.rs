@@ -15,7 +15,7 @@ use crate::shared::{Requirement, Shared, blocking};
 use crate::status::Tolerance;
 use crate::target::{Goal, was_written};
 use grotto_env::{FileSystem, MOST_THREADS, default_threads};
-use grotto_state::{HashSeed, HeapSeal, RecordType, SegmentOptions, State};
+use grotto_state::{HashSeed, HeapSeal, RecordType, SegmentOptions, State, TypeFilter};
 use grotto_store::plan::PlanWeights;
 use grotto_store::{Dataset, Store};
 use std::fmt;
@@ -39,6 +39,7 @@ pub struct ConsumerBuilder {
     weights: PlanWeights,
     wait_for_dataset: bool,
     requirements: Vec<Requirement>,
+    filter: Option<TypeFilter>,
     threads: usize,
     listeners: Vec<Listener>,
     lease: LeaseSettings,
@@ -66,6 +67,7 @@ impl ConsumerBuilder {
             weights: PlanWeights::default(),
             wait_for_dataset: false,
             requirements: Vec::new(),
+            filter: None,
             threads: default_threads(),
             listeners: Vec::new(),
             lease: LeaseSettings::default(),
@@ -189,6 +191,17 @@ impl ConsumerBuilder {
     #[must_use]
     pub fn wait_for_dataset(mut self, wait: bool) -> Self {
         self.wait_for_dataset = wait;
+        self
+    }
+
+    /// Keeps only the records of these types, and of those that their records refer to. What is left out takes no memory,
+    /// and to read it is an error. What is kept is compared with the checksums that the log has for each type.
+    ///
+    /// A state directory that was written for other types is loaded anew. Where a new version has a kept type refer to
+    /// one that was left out, the consumer goes on by a snapshot, and waits for one.
+    #[must_use]
+    pub fn types<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.filter = Some(TypeFilter::of(names));
         self
     }
 
@@ -329,11 +342,14 @@ impl ConsumerBuilder {
             }
         };
         let age = |fresh_ms| env.clock.wall_ms().saturating_sub(fresh_ms);
+        // What was kept for another filter lacks what this one keeps, or has too much.
+        let filter = self.filter.map(Arc::new);
+        let found = found.filter(|found| found.state.filter() == filter.as_ref());
         let (state, id, age_ms) = match found {
             Some(found) => (found.state, found.dataset_id, found.fresh_ms.map_or(0, age)),
             None => {
                 let seed = HashSeed::new(env.random.secret());
-                (State::empty(seed), String::new(), 0)
+                (State::empty_of(seed, filter), String::new(), 0)
             }
         };
         let age = Duration::from_millis(age_ms);
@@ -361,6 +377,10 @@ fn is_usable(shared: &Shared) -> bool {
 fn check_there(shared: &Shared, wait: bool) -> Result<()> {
     let served = shared.served();
     if was_written(&served) {
+        if let Some(filter) = served.filter() {
+            let place = || format!("dataset {}", shared.dataset.name());
+            filter.check(served.schema()).map_err(|e| e.at(place()))?;
+        }
         return shared.check_required(&served);
     }
     if wait {

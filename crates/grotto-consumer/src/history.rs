@@ -107,7 +107,7 @@ impl Traveller for Trip<'_> {
     }
 
     fn start_from_nothing(&mut self) {
-        self.at = Arc::new(State::empty(self.shared.seed));
+        self.at = self.shared.origin();
         self.changes.snapshot();
     }
 

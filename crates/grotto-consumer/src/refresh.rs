@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
             ..RefreshReport::default()
         };
         let at = if afresh {
-            Arc::new(State::empty(shared.seed))
+            shared.origin()
         } else {
             Arc::clone(&first)
         };
@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
         }
         self.afresh = true;
         self.useless = self.shared.served();
-        self.set_out_from(Arc::new(State::empty(self.shared.seed)));
+        self.set_out_from(self.shared.origin());
     }
 
     /// Goes on from a state that does not need what was sealed since the last publication.
@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
         let base = if self.is_published(&served) {
             served
         } else {
-            Arc::new(State::empty(self.shared.seed))
+            self.shared.origin()
         };
         if !Arc::ptr_eq(&base, &self.at) {
             self.set_out_from(base);
@@ -332,7 +332,7 @@ impl Traveller for Run<'_> {
     }
 
     fn start_from_nothing(&mut self) {
-        self.set_out_from(Arc::new(State::empty(self.shared.seed)));
+        self.set_out_from(self.shared.origin());
     }
 
     async fn apply(&mut self, step: &Step, fetched: Fetched, last: bool) -> Result<()> {

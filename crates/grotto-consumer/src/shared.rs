@@ -14,7 +14,7 @@ use crate::subscribe::Subscriptions;
 use crate::target::was_written;
 use crate::vitals::Vitals;
 use grotto_env::{Env, default_threads};
-use grotto_state::{HashSeed, State};
+use grotto_state::State;
 use grotto_store::Dataset;
 use grotto_store::follow::Suspects;
 use grotto_store::plan::PlanWeights;
@@ -46,8 +46,9 @@ pub(crate) struct Shared {
     pub(crate) tolerance: Tolerance,
     /// Where the files of states are.
     pub(crate) site: Site,
-    /// What all states here are hashed with: that of the state directory, or of this process.
-    pub(crate) seed: HashSeed,
+    /// The empty state that all states here come from: hashed as that of the state directory, or by a seed of this
+    /// process.
+    origin: Arc<State>,
     /// Held during a refresh: one at a time. Holds the version that the consumer is pinned to.
     pub(crate) gate: tokio::sync::Mutex<Option<u64>>,
     pub(crate) served: Served,
@@ -132,7 +133,7 @@ impl Shared {
             vitals: Vitals::default(),
             tolerance: Tolerance::default(),
             site: Site::of(&place),
-            seed: state.seed(),
+            origin: Arc::new(state.origin()),
             gate: tokio::sync::Mutex::new(None),
             distrusted: AtomicBool::new(false),
             versions: watch::Sender::new(state.version()),
@@ -155,6 +156,11 @@ impl Shared {
             threads: default_threads(),
             requirements: Vec::new(),
         }
+    }
+
+    /// The empty state that all states here come from.
+    pub(crate) fn origin(&self) -> Arc<State> {
+        Arc::clone(&self.origin)
     }
 
     /// The served state, held.

@@ -91,7 +91,7 @@ pub(crate) fn build(
         .map_err(|e| Error::corrupt(what(&e.to_string())).with_source(e))?;
     step.check_header(dataset, &parsed.header)
         .map_err(|reason| Error::corrupt(what(&reason)))?;
-    let empty = State::empty(base.seed());
+    let empty = base.origin();
     let base = match step {
         Step::Snapshot { .. } => &empty,
         _ => base,

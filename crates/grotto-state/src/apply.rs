@@ -52,7 +52,12 @@ impl State {
         let header = &blob.header;
         self.check_from(header)?;
         let base = self.under_schema_of(header)?;
-        let sections = sections::by_type(blob, &base.infos)?;
+        let mut sections = sections::by_type(blob, &base.infos)?;
+        for (id, sections) in base.schema.ids().zip(&mut sections) {
+            if !base.keeps(id) {
+                *sections = sections::TypeSections::default();
+            }
+        }
         let alive = live::of_blob(&base, blob, &sections)?;
         let mut work = Work::new(&base, seal)?;
         work.threads = threads;
@@ -110,10 +115,10 @@ impl State {
             header.from, header.from_checksum
         );
         let version = header.from == self.version;
-        if version
-            && header.from_checksum == self.checksum()
-            && header.from_schema_hash == self.schema_hash
-        {
+        // The checksum of what is left out is not known here: whoever applies compares those of the kept types
+        // with the log.
+        let same = self.filter().is_some() || header.from_checksum == self.checksum();
+        if version && same && header.from_schema_hash == self.schema_hash {
             return Ok(());
         }
         Err(mismatch(
@@ -149,7 +154,7 @@ impl State {
 }
 
 fn check_to(next: &State, header: &BlobHeader) -> StateResult<()> {
-    if next.checksum() != header.to_checksum {
+    if next.filter().is_none() && next.checksum() != header.to_checksum {
         let (expected, found) = (header.to_checksum, next.checksum());
         return Err(StateError::Checksum {
             version: header.to,
@@ -159,7 +164,7 @@ fn check_to(next: &State, header: &BlobHeader) -> StateResult<()> {
     }
     for (position, info) in header.types.iter().enumerate() {
         let id = TypeId(position as u16);
-        if next.count(id) != info.live {
+        if next.keeps(id) && next.count(id) != info.live {
             let name = &next.schema.get(id).name;
             let reason = format!(
                 "expected {} records of {name}, found {}",

@@ -172,7 +172,7 @@ struct Side<'a> {
 
 impl<'a> Side<'a> {
     fn new(state: &'a State, name: &str) -> Self {
-        let ty = state.schema().find(name);
+        let ty = state.schema().find(name).filter(|ty| state.keeps(*ty));
         let info = ty.and_then(|ty| state.infos.get(ty.index()));
         Self {
             state,

@@ -42,7 +42,22 @@ impl State {
         let (version, schema) = (self.version, Arc::clone(schema));
         let mut evolved = Self::assemble(version, self.seed, schema, infos, types, segments);
         evolved.emptying = self.emptying;
+        let evolved = evolved.filtered(self.filter().cloned());
+        self.check_grown(&evolved)?;
         Ok(evolved)
+    }
+
+    /// Refuses a schema in which a kept type leads to one that was left out so far: its records are not here.
+    fn check_grown(&self, evolved: &Self) -> StateResult<()> {
+        for id in evolved.schema.ids().filter(|id| evolved.keeps(*id)) {
+            let name = &evolved.schema.get(id).name;
+            if self.schema.find(name).is_some_and(|old| !self.keeps(old)) {
+                return Err(StateError::Incompatible(format!(
+                    "type {name} was left out, and types that are kept refer to it from now on: expected a snapshot"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Takes everything of a type off the live bytes of its segments, which would never be emptied

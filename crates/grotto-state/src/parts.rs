@@ -5,6 +5,7 @@
 use crate::bitmap::page_bytes;
 use crate::compact::Cursor;
 use crate::error::{StateError, StateResult};
+use crate::filter::TypeFilter;
 use crate::hash::HashSeed;
 use crate::index::{Index, LINE};
 use crate::layout::Layout;
@@ -28,6 +29,8 @@ pub struct Parts {
     /// Segments by slot.
     pub segments: Vec<SegmentPart>,
     types: Vec<TypePart>,
+    /// Which types are kept; `None` for all.
+    filter: Option<TypeFilter>,
     /// Where the next refresh goes on with compaction.
     emptying: Option<Cursor>,
 }
@@ -96,6 +99,7 @@ impl State {
             checksum: self.checksum(),
             segments: segments.collect(),
             types: types.collect(),
+            filter: self.filter().map(|filter| (**filter).clone()),
             emptying: self.emptying,
         }
     }
@@ -138,8 +142,17 @@ impl State {
             .map(|(part, info)| part.put_together(info, &segments))
             .collect::<StateResult<Vec<_>>>()?;
         let (version, schema) = (parts.version, Arc::new(schema));
-        let mut state = Self::assemble(version, parts.seed, schema, infos, types, segments);
+        let state = Self::assemble(version, parts.seed, schema, infos, types, segments);
+        let mut state = state.filtered(parts.filter.map(Arc::new));
         state.emptying = parts.emptying;
+        let mut left_out = state.schema.ids().filter(|id| !state.keeps(*id));
+        if let Some(id) = left_out.find(|id| state.count(*id) > 0) {
+            let name = &state.schema.get(id).name;
+            return Err(StateError::Damaged(format!(
+                "expected no records of type {name}, which is left out, found {}",
+                state.count(id)
+            )));
+        }
         if state.checksum() == parts.checksum {
             Ok(state)
         } else {
@@ -256,5 +269,27 @@ mod tests {
         let error = State::from_parts(parts, &mut open).map(drop).unwrap_err();
         assert!(matches!(error, StateError::Damaged(_)), "{error}");
         assert_eq!(opened, MAX_SLOTS);
+    }
+
+    #[test]
+    fn records_of_a_type_that_is_left_out_are_refused() {
+        let note = crate::testing::state()
+            .schema(Schema::parse("Note { string text; }").unwrap())
+            .with_json("Note", r#"{"text":"x"}"#)
+            .build()
+            .unwrap();
+        let mut parts = note.to_parts();
+        let segments: Vec<_> = note.segments().cloned().collect();
+        let mut open = |part: &SegmentPart| {
+            let segment = segments.iter().find(|segment| segment.name == part.name);
+            Ok(segment.unwrap().bytes.clone())
+        };
+        assert!(State::from_parts(parts.clone(), &mut open).is_ok());
+        parts.filter = Some(TypeFilter::of(["Other"]));
+        let error = State::from_parts(parts, &mut open).map(drop).unwrap_err();
+        assert!(
+            error.to_string().contains("type Note, which is left out"),
+            "{error}"
+        );
     }
 }

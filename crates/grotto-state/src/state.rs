@@ -10,6 +10,7 @@ use crate::bitmap::{self, Ordinals};
 use crate::block::BlockRef;
 use crate::compact::Cursor;
 use crate::error::{StateError, StateResult};
+use crate::filter::TypeFilter;
 use crate::hash::{FieldSecret, HashSeed, Secret};
 use crate::index::Index;
 use crate::key::KeyInfo;
@@ -123,6 +124,10 @@ pub struct State {
     pub(crate) schema_hash: u64,
     pub(crate) infos: Arc<[TypeInfo]>,
     pub(crate) types: Vec<TypeState>,
+    /// Which types are kept; `None` for all.
+    filter: Option<Arc<TypeFilter>>,
+    /// By type: whether its records are kept. Empty for all.
+    kept: Arc<[bool]>,
     pub(crate) segments: Vec<Segment>,
     /// The segment that is being emptied, and how far.
     pub(crate) emptying: Option<Cursor>,
@@ -161,10 +166,45 @@ impl State {
             schema_hash,
             infos,
             types,
+            filter: None,
+            kept: Arc::default(),
             segments,
             emptying: None,
             damaged: AtomicBool::new(false),
         }
+    }
+
+    /// The same state, which keeps only what a filter says from here on. For one without records, or with those of
+    /// the filter alone.
+    pub(crate) fn filtered(mut self, filter: Option<Arc<TypeFilter>>) -> Self {
+        let kept = filter.as_ref().map(|filter| filter.kept(&self.schema));
+        self.kept = kept.unwrap_or_default().into();
+        self.filter = filter;
+        self
+    }
+
+    /// The empty state that keeps only what a filter says, and so do all states that come from it.
+    #[must_use]
+    pub fn empty_of(seed: HashSeed, filter: Option<Arc<TypeFilter>>) -> Self {
+        Self::empty(seed).filtered(filter)
+    }
+
+    /// The empty state that all states of this line come from: of the same seed, keeping the same types.
+    #[must_use]
+    pub fn origin(&self) -> Self {
+        Self::empty_of(self.seed, self.filter.clone())
+    }
+
+    /// Which types it keeps; `None` for all.
+    #[must_use]
+    pub fn filter(&self) -> Option<&Arc<TypeFilter>> {
+        self.filter.as_ref()
+    }
+
+    /// Whether it has the records of a type, and not only its schema.
+    #[must_use]
+    pub fn keeps(&self, type_id: TypeId) -> bool {
+        self.filter.is_none() || self.kept.get(type_id.index()).is_some_and(|kept| *kept)
     }
 
     /// The same records at another version: what a log entry without blobs leads to.
@@ -177,6 +217,8 @@ impl State {
             schema_hash: self.schema_hash,
             infos: Arc::clone(&self.infos),
             types: self.types.clone(),
+            filter: self.filter.clone(),
+            kept: Arc::clone(&self.kept),
             segments: self.segments.clone(),
             emptying: self.emptying,
             damaged: AtomicBool::new(self.is_damaged()),
@@ -245,14 +287,29 @@ impl State {
     /// The position of a type.
     ///
     /// # Errors
-    /// When the schema has no such type.
+    /// When the schema has no such type, or this state does not keep its records.
     pub fn type_id(&self, name: &str) -> Result<TypeId> {
         Ok(self.position_of(name)?)
     }
 
     pub(crate) fn position_of(&self, name: &str) -> StateResult<TypeId> {
         let found = self.schema.require(name);
-        found.map_err(|error| StateError::Invalid(format!("version {}: {error}", self.version)))
+        let found = found
+            .map_err(|error| StateError::Invalid(format!("version {}: {error}", self.version)))?;
+        self.check_kept(found)?;
+        Ok(found)
+    }
+
+    /// Refuses a type whose records were left out: that one is not there would be a wrong answer.
+    pub(crate) fn check_kept(&self, type_id: TypeId) -> StateResult<()> {
+        match &self.filter {
+            Some(filter) if !self.keeps(type_id) => Err(StateError::Invalid(format!(
+                "version {}: type {} is left out here, where only {filter} and what belongs to them is kept",
+                self.version,
+                self.schema.get(type_id).name
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a read met bytes that contradict each other; such a state should be loaded again.

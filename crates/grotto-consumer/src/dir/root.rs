@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// First bytes of every root file.
 const MAGIC: [u8; 8] = *b"GROTTO\x1aR";
 /// Format number written into root files.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 /// Largest root file in bytes: refused before it is read. Tables take some ten bytes per block of
 /// hundreds of records.
 pub(crate) const MAX_BYTES: u64 = MAX as u64;
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_bytes_of_a_root_are_what_they_were() {
         let golden = [
-            "47524f54544f1a5203000000",         // magic, format
+            "47524f54544f1a5204000000",         // magic, format
             "0700000000000000",                 // seq
             "010000000000000062",               // boot
             "0600000000000000636974696573",     // dataset
@@ -207,6 +207,7 @@ mod tests {
             "0000000000000000",                 // state checksum
             "0000000000000000",                 // slots
             "0000000000000000",                 // types
+            "00",                               // all types are kept
             "00",                               // no segment is being emptied
         ];
         let bytes = root().encode().unwrap();

@@ -174,7 +174,7 @@ impl Shared {
             From::Now => {}
             From::Beginning => {
                 subscription.position = at(0);
-                subscription.begin_at(self, Arc::new(State::empty(self.seed)), None);
+                subscription.begin_at(self, self.origin(), None);
             }
             From::Position(position) => subscription.resume(self, position).await?,
         }
@@ -271,7 +271,7 @@ impl Subscription {
         self.check_identity(shared, &position)?;
         let first = Arc::clone(self.queue.first());
         if position.version() == 0 {
-            self.begin_at(shared, Arc::new(State::empty(shared.seed)), None);
+            self.begin_at(shared, shared.origin(), None);
         } else {
             let place = || format!("subscription {}, position {position}", self.queue.name());
             let visit = shared.visit(position.version()).await;

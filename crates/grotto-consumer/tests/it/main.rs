@@ -21,6 +21,7 @@ mod blocking;
 #[cfg(unix)]
 mod damage;
 mod faults;
+mod filtered;
 mod gaps;
 mod kit;
 mod leases;

@@ -45,7 +45,8 @@ pub(super) fn index_phase(
     }
     let assembled = |types, segments| {
         let (schema, infos) = (Arc::clone(&base.schema), Arc::clone(&base.infos));
-        State::assemble(version, base.seed, schema, infos, types, segments)
+        let next = State::assemble(version, base.seed, schema, infos, types, segments);
+        next.filtered(base.filter().cloned())
     };
     if !left.is_empty() {
         let found = &mut suspects;

@@ -143,7 +143,9 @@ impl State {
     /// When the schema has no such type, or a field of another type.
     #[inline]
     pub fn typed<T: RecordType>(&self) -> Result<Typed<'_, T>> {
-        Ok(Typed::new(self, self.bound::<T>()?))
+        let bound = self.bound::<T>()?;
+        self.check_kept(bound.type_id())?;
+        Ok(Typed::new(self, bound))
     }
 
     /// The records of a Rust type, if the dataset has all that the type reads:
@@ -156,6 +158,7 @@ impl State {
         let bound = T::bindings().for_writing(self.schema_hash(), || {
             Bound::new::<T>(self.schema(), self.position_of(T::TYPE)?, true)
         })?;
+        self.check_kept(bound.type_id())?;
         match bound.key_refusal() {
             Some(why) => Err(StateError::Invalid(why.to_owned()).into()),
             None => Ok(Typed::new(self, bound)),
@@ -172,6 +175,9 @@ impl State {
         let bound = self.bound::<T>()?;
         let once = Once::new(self, bound.type_id(), bound.single(), bound.key_refusal());
         let found = once.find(&key)?;
+        if found.is_none() {
+            self.check_kept(bound.type_id())?;
+        }
         Ok(found.map(|record| read::<T>(record, bound.root_node(), bound)))
     }
 

@@ -10,6 +10,7 @@ mod aging;
 mod churn;
 mod emptied;
 mod engine;
+mod filtered;
 mod hostile;
 mod limits;
 mod linked;

@@ -201,6 +201,30 @@ async fn a_refusal_is_told_also_when_its_version_was_settled_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_letter_stays_one_also_where_a_later_change_would_have_let_it_pass() {
+    let bench = Bench::new();
+    let pipeline = start(&bench).await;
+    bench.store.cause(Trouble::Fails, "/log/");
+    let mut batch = deletes(&pipeline, &[CH]);
+    let city = r#"{"id":2,"name":"Basel"}"#;
+    batch.upsert_json("City", city, 2).unwrap();
+    let mut mixed = pipeline.submit(batch).await.unwrap();
+    until_is(&pipeline, Condition::Degraded).await;
+    let letters = || pipeline.dead_letters().unwrap().list(0, 10).unwrap();
+    assert_eq!(letters().len(), 1);
+    // Nobody refers to the country any more when the version is tried again, with this in it.
+    let later = deletes(&pipeline, &[("City", "1")]);
+    let mut later = pipeline.submit(later).await.unwrap();
+    bench.store.heal();
+    mixed.published().await.unwrap();
+    later.published().await.unwrap();
+    assert_eq!(letters().len(), 1);
+    let state = pipeline.producer().unwrap().state();
+    let count = |name: &str| state.count(state.type_id(name).unwrap());
+    assert_eq!((count("City"), count("Country")), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn refused_lines_are_written_once_also_when_the_log_is_full() {
     let bench = Bench::new();
     let mut options = bench.options();

@@ -3,6 +3,7 @@
 //! Owns: the records, and a producer and consumers of a folder of its own. Never asserts anything by itself.
 
 mod changes;
+mod filtered;
 mod model;
 
 use grotto::consumer::{Change, ConsumerBuilder, Refresh};

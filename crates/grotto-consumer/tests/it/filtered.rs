@@ -1,0 +1,137 @@
+//! Consumers that keep some of the types.
+
+use crate::faults::FaultStore;
+use crate::kit::{DATASET, Kit, Publisher};
+use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Interest, State, Subscribe};
+
+fn builder(kit: &Kit) -> ConsumerBuilder {
+    Consumer::builder(DATASET, kit.store.clone()).types(["Left"])
+}
+
+/// Asserts that a state has the `Left` of the publisher's, and refuses to read `Right`.
+fn assert_left(state: &State, publisher: &Publisher) {
+    let whole = publisher.state();
+    assert_eq!(state.version(), whole.version());
+    let (found, expected) = (state.summary(), whole.summary());
+    assert_eq!(found["Left"].checksum, expected["Left"].checksum);
+    assert_eq!(found["Left"].records, expected["Left"].records);
+    assert_eq!(found["Right"].records, 0);
+    let refused = state.type_id("Right").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.to_string().contains("only Left"), "{refused}");
+}
+
+#[tokio::test]
+async fn only_what_is_asked_for_is_kept_through_refreshes_and_back() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    publisher.snapshot().await;
+    let consumer = builder(&kit).open().await.unwrap();
+    assert_left(&consumer.state(), &publisher);
+    let first = consumer.version();
+    for every in [2, 3, 50] {
+        publisher.publish(every).await;
+        let refresh = consumer.refresh().await.unwrap().unwrap();
+        assert_left(&consumer.state(), &publisher);
+        assert!(refresh.changes_of("Left").unwrap().count() > 0);
+        assert!(refresh.changes_of("Right").is_err());
+    }
+    consumer.refresh_to(first).await.unwrap().unwrap();
+    assert_eq!(consumer.version(), first);
+    consumer.follow().await.unwrap();
+    assert_left(&consumer.state(), &publisher);
+}
+
+#[tokio::test]
+async fn a_state_directory_is_served_again_to_the_same_filter_only() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = builder(&kit)
+        .state_dir(kit.state_dir())
+        .open()
+        .await
+        .unwrap();
+    let attached = Consumer::attach(kit.state_dir()).unwrap();
+    assert_left(&attached.state(), &publisher);
+    drop(consumer);
+
+    let store = FaultStore::new(&kit.folder.path().join("store"));
+    let open = |store: &std::sync::Arc<FaultStore>| {
+        Consumer::builder(DATASET, store.store()).state_dir(kit.state_dir())
+    };
+    let again = open(&store).types(["Left"]).open().await.unwrap();
+    assert_left(&again.state(), &publisher);
+    assert_eq!(store.asked("delta/") + store.asked("snapshot/"), 0);
+    drop(again);
+
+    let whole = open(&store).open().await.unwrap();
+    crate::kit::assert_same(&whole.state(), &publisher.state());
+    assert!(store.asked("delta/") + store.asked("snapshot/") > 0);
+    drop(whole);
+    let left = open(&store).types(["Left"]).open().await.unwrap();
+    assert_left(&left.state(), &publisher);
+}
+
+#[tokio::test]
+async fn a_version_whose_kept_types_are_not_those_of_the_log_is_refused() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let (before, good) = (publisher.state(), publisher.publish(7).await);
+    // The log promises the records of a version before.
+    let mut lie = good.clone();
+    let left = before.summary()["Left"];
+    let promised = lie.types.get_mut("Left").unwrap();
+    assert_ne!(promised.checksum, left.checksum);
+    promised.checksum = left.checksum;
+    std::fs::write(
+        kit.file(&format!("log/{:020}.json", good.version)),
+        lie.encode().unwrap(),
+    )
+    .unwrap();
+    let refused = consumer.refresh().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+    assert!(
+        refused.to_string().contains("state checksum of Left"),
+        "{refused}"
+    );
+    assert_eq!(consumer.version(), before.version());
+}
+
+#[tokio::test]
+async fn a_type_that_there_is_not_is_refused_at_the_start() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let builder = Consumer::builder(DATASET, kit.store.clone());
+    let refused = builder.types(["Left", "Rihgt"]).open().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.to_string().contains("Rihgt"), "{refused}");
+}
+
+#[tokio::test]
+async fn subscriptions_and_visits_keep_to_the_filter() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let first = consumer.version();
+    let mut all = consumer
+        .subscribe(Subscribe::named("all").from_beginning())
+        .await
+        .unwrap();
+    publisher.publish(9).await;
+    consumer.refresh().await.unwrap();
+    let update = all.next().await.unwrap().unwrap();
+    assert_eq!(update.types().collect::<Vec<_>>(), ["Left"]);
+    let right = consumer
+        .subscribe(Subscribe::named("right").to(Interest::of("Right")))
+        .await;
+    assert!(right.unwrap_err().to_string().contains("left out"));
+    let visited = consumer.state_at(first).await.unwrap();
+    assert!(visited.type_id("Right").is_err());
+    assert_eq!(visited.version(), first);
+}
