@@ -130,6 +130,12 @@ macro_rules! dataset {
             /// Most errors in a minute that are nothing to worry about.
             #[serde(deserialize_with = "value::count::<0, { value::ANY }, _>")]
             pub max_errors_per_minute: u64,
+            /// Whether it is told in the store who serves which version, for `grotto status`.
+            #[serde(deserialize_with = "value::flag")]
+            pub lease: bool,
+            /// Longest time between two times that this is told.
+            #[serde(deserialize_with = "value::duration")]
+            pub lease_interval: Duration,
             /// Longest wait at the end for a refresh under way.
             #[serde(deserialize_with = "value::duration")]
             pub graceful_shutdown_timeout: Duration,
@@ -148,6 +154,8 @@ macro_rules! dataset {
                     max_backoff: Duration::from_secs(5),
                     health_check_interval: Duration::from_secs(30),
                     max_errors_per_minute: 10,
+                    lease: true,
+                    lease_interval: Duration::from_secs(10),
                     graceful_shutdown_timeout: Duration::from_secs(30),
                     $($own: Default::default(),)*
                 }
@@ -157,7 +165,7 @@ macro_rules! dataset {
         impl Section for $name {
             fn keys(&self, at: &str, keys: &mut Vec<Key>) {
                 let mode = self.state_mode.map(|mode| format!("{mode:03o}"));
-                let values: [(&str, Value, bool); 10] = [
+                let values: [(&str, Value, bool); 12] = [
                     ("dataset", self.dataset.shown(), false),
                     ("store", self.store.shown(), false),
                     ("state_dir", self.state_dir.shown(), false),
@@ -167,6 +175,8 @@ macro_rules! dataset {
                     ("max_backoff", self.max_backoff.shown(), true),
                     ("health_check_interval", self.health_check_interval.shown(), false),
                     ("max_errors_per_minute", self.max_errors_per_minute.shown(), false),
+                    ("lease", self.lease.shown(), false),
+                    ("lease_interval", self.lease_interval.shown(), false),
                     ("graceful_shutdown_timeout", self.graceful_shutdown_timeout.shown(), false),
                 ];
                 keys.extend(values.map(|(name, value, live)| Key {

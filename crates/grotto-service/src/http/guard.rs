@@ -45,6 +45,7 @@ pub(crate) struct Guard {
     /// Paths that need no token: they tell whether the process is well, and nothing else.
     open: &'static [&'static str],
     hosts: Hosts,
+    quiet: bool,
     /// The beginning of the identifiers of this process.
     prefix: u64,
     count: AtomicU64,
@@ -88,6 +89,7 @@ impl Guard {
             token: RwLock::new(token),
             open,
             hosts,
+            quiet: false,
             prefix,
             count: AtomicU64::new(0),
             counts: Counts::default(),
@@ -153,6 +155,46 @@ impl Guard {
         }
     }
 
+    /// For many small requests: their spans are for those who look for them at level debug, and one that has to come again
+    /// is not worth a line, as there may be as many of them.
+    pub(crate) fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    fn is_worth_a_line(&self, status: StatusCode) -> bool {
+        let passes = self.quiet && status == StatusCode::SERVICE_UNAVAILABLE;
+        status.is_server_error() && !passes
+    }
+
+    /// Writes what was refused, and names the request.
+    fn finish(&self, mut answer: Response<Body>, id: &str) -> Response<Body> {
+        if let Some(refusal) = answer.extensions_mut().remove::<Refusal>() {
+            if self.is_worth_a_line(refusal.status) {
+                tracing::warn!(
+                    request_id = id,
+                    code = refusal.code,
+                    reason = refusal.message,
+                    "request refused"
+                );
+            }
+            answer = refusal.answer(id);
+        }
+        let headers = answer.headers_mut();
+        // No page of another site makes a script, a style or a picture of an answer.
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let policy = HeaderName::from_static("cross-origin-resource-policy");
+        headers.insert(policy, HeaderValue::from_static("same-origin"));
+        if let Ok(id) = HeaderValue::from_str(id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+        }
+        answer
+    }
+
     /// Asks for another token from now on; whether it is another one.
     pub(crate) fn renew(&self, token: Token) -> bool {
         let mut present = self.token.write();
@@ -162,10 +204,12 @@ impl Guard {
     }
 }
 
-/// Whether a browser says that a page of another site, or of another port, is behind a request.
+/// Whether a browser says that a page of another site, or of another port, is behind a request. A link that somebody
+/// follows is none: that page does not get to see where it leads.
 fn is_of_another_site(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    matches!(site, Some(b"cross-site" | b"same-site"))
+    let told = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let is_another = matches!(told("sec-fetch-site"), Some(b"cross-site" | b"same-site"));
+    is_another && told("sec-fetch-dest") != Some(b"document")
 }
 
 /// The host that a request asks for, without its port.
@@ -231,7 +275,10 @@ pub(crate) async fn pass(
 ) -> Response<Body> {
     let id = guard.identifier(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", request_id = id, %method, path);
+    let span = match guard.quiet {
+        true => tracing::debug_span!("request", request_id = id, %method, path),
+        false => tracing::info_span!("request", request_id = id, %method, path),
+    };
     let begun = guard.env.clock.monotonic();
     let answer = async {
         let admitted = match request.extensions().get::<OneTooMany>() {
@@ -242,44 +289,22 @@ pub(crate) async fn pass(
             Ok(()) => next.run(request).await,
             Err(refusal) => axum::response::IntoResponse::into_response(refusal),
         };
-        let answer = finish(answer, &id);
+        let answer = guard.finish(answer, &id);
         let status = answer.status();
         guard.counts.note(status);
         let ms = crate::logs::whole_ms(guard.env.clock.monotonic() - begun);
-        match status.is_server_error() {
-            true => tracing::warn!(status = status.as_u16(), ms, "request failed"),
+        match guard.is_worth_a_line(status) {
+            true => tracing::warn!(
+                request_id = id,
+                status = status.as_u16(),
+                ms,
+                "request failed"
+            ),
             false => tracing::debug!(status = status.as_u16(), ms, "request"),
         }
         answer
     };
     answer.instrument(span).await
-}
-
-/// Writes what was refused, and names the request.
-fn finish(mut answer: Response<Body>, id: &str) -> Response<Body> {
-    if let Some(refusal) = answer.extensions_mut().remove::<Refusal>() {
-        if refusal.status.is_server_error() {
-            tracing::warn!(
-                code = refusal.code,
-                reason = refusal.message,
-                "request refused"
-            );
-        }
-        answer = refusal.answer(id);
-    }
-    let headers = answer.headers_mut();
-    // No page of another site makes a script, a style or a picture of an answer.
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let policy = HeaderName::from_static("cross-origin-resource-policy");
-    headers.insert(policy, HeaderValue::from_static("same-origin"));
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    if answer.status() == StatusCode::UNAUTHORIZED {
-        let bearer = HeaderValue::from_static("Bearer");
-        answer.headers_mut().insert(WWW_AUTHENTICATE, bearer);
-    }
-    answer
 }
 
 /// The answer to a request whose handler panicked; the panic itself is in the log.

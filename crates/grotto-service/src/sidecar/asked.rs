@@ -4,6 +4,7 @@
 //! reads a record.
 
 use super::daemon::{Daemon, SOON};
+use super::followed::Followed;
 use crate::config::parse_duration;
 use crate::http::answer::{Answer, Refusal};
 use axum::body::Body;
@@ -41,7 +42,7 @@ impl Asked {
 /// A wait such as `30s`, no longer than the limit; none unless asked for.
 pub(crate) fn wait_of(text: Option<&str>, most: Duration) -> Result<Duration, Refusal> {
     match text {
-        None | Some("0" | "0s") => Ok(Duration::ZERO),
+        None | Some("0s") => Ok(Duration::ZERO),
         Some(text) => {
             let wait = parse_duration(text);
             Ok(wait
@@ -58,15 +59,11 @@ pub(crate) async fn state(
     asked: &Asked,
 ) -> Result<Arc<State>, Refusal> {
     let followed = daemon.dataset(dataset)?;
-    let served = || {
-        followed
-            .state()
-            .ok_or_else(|| not_loaded(&followed.trouble()))
-    };
+    let wait = wait_of(asked.wait.as_deref(), daemon.limits().max_wait)?;
+    let served = || followed.state().ok_or_else(|| not_loaded(followed));
     let Some(version) = asked.version else {
         return served();
     };
-    let wait = wait_of(asked.wait.as_deref(), daemon.limits().max_wait)?;
     let is_early = followed
         .state()
         .is_none_or(|state| state.version() < version);
@@ -87,7 +84,9 @@ pub(crate) async fn state(
     held.ok_or_else(|| another(version, &state))
 }
 
-fn not_loaded(why: &str) -> Refusal {
+/// Why there is nothing to tell of a dataset.
+pub(super) fn not_loaded(followed: &Followed) -> Refusal {
+    let why = followed.trouble();
     let message = format!("nothing of the dataset is served yet: {why}");
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "not_loaded", message).after(SOON)
 }
@@ -98,7 +97,7 @@ fn another(version: u64, served: &State) -> Refusal {
     let refusal = match version > found {
         true => {
             let message = format!("{message}: it is not here yet");
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "version_not_yet", message).after(SOON)
+            Refusal::new(StatusCode::CONFLICT, "version_not_yet", message).after(SOON)
         }
         false => {
             let message = format!("{message}: it is not held any more");

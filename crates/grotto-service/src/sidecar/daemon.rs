@@ -2,6 +2,7 @@
 //!
 //! Owns: the datasets, the configuration in force, limits of requests. Never: starts or ends anything.
 
+use super::changes::Numbers;
 use super::followed::Followed;
 use super::health::View;
 use crate::config::{Change, ConsumerSettings, Limits, Settings, read_token};
@@ -62,6 +63,8 @@ pub(crate) struct Daemon {
     pub(crate) memory: Memory,
     /// For answers with records.
     pub(crate) answers: Memory,
+    /// Numbers of those who follow changes.
+    pub(crate) numbers: Numbers,
     /// Requests that wait for versions.
     pub(crate) waiting: Arc<Semaphore>,
     /// Work that is too long for the threads that answer.

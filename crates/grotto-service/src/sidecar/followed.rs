@@ -142,10 +142,13 @@ impl Followed {
         let builder = Consumer::builder(&self.name, store)
             .poll_interval(poll_interval)
             .max_backoff(max_backoff)
-            .lease(lease)
             .max_errors_per_minute(settings.max_errors_per_minute)
             .check_interval(settings.health_check_interval)
             .shutdown_timeout(settings.graceful_shutdown_timeout);
+        let builder = match settings.lease {
+            true => builder.lease(lease).lease_interval(settings.lease_interval),
+            false => builder,
+        };
         let builder = self.place(builder)?;
         let followed = Arc::downgrade(self);
         let builder = builder.on_refresh(move |refresh| {

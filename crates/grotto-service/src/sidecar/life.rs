@@ -2,6 +2,7 @@
 //!
 //! Owns: the order of start and end, and obeying signals meanwhile. Never: knows what a request is about.
 
+use super::changes::Numbers;
 use super::daemon::{Daemon, InForce, consumer_of};
 use super::followed::{Followed, OnVersion, Stores};
 use super::health::judge;
@@ -172,9 +173,9 @@ fn assemble(
         Some(_) => Hosts::Any,
         None => Hosts::Local,
     };
-    let tcp = Guard::new(env.clone(), token, OPEN, hosts);
+    let tcp = Guard::new(env.clone(), token, OPEN, hosts).quiet();
     // The mode of the socket says who may ask there.
-    let unix = Guard::new(env.clone(), None, OPEN, Hosts::Any);
+    let unix = Guard::new(env.clone(), None, OPEN, Hosts::Any).quiet();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     Ok(Arc::new(Daemon {
@@ -188,6 +189,7 @@ fn assemble(
         unix: Arc::new(unix),
         memory: Memory::new(settings.listeners.max_body_memory.0),
         answers: Memory::new(settings.listeners.max_answer_memory.0),
+        numbers: Numbers::default(),
         waiting: Arc::new(Semaphore::new(count(settings.limits.max_waiting))),
         workers: Arc::new(Semaphore::new(processors)),
         stopped,

@@ -4,6 +4,7 @@
 
 mod admin;
 mod asked;
+mod changes;
 mod daemon;
 mod followed;
 mod health;

@@ -3,7 +3,7 @@
 //! Owns: requests that wait: for one version, or for all of them as a stream of events. Never: has more of them wait than
 //! the limits say.
 
-use super::asked::{stamped, wait_of};
+use super::asked::{not_loaded, stamped, wait_of};
 use super::daemon::Daemon;
 use super::followed::Followed;
 use crate::http::answer::{Answer, Refusal, json_answer};
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// How often a stream without news shows that it lives.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// The name of the dataset in a path.
 pub(crate) type Named = Result<Path<String>, PathRejection>;
@@ -57,16 +57,7 @@ pub(crate) async fn versions(
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
     }
-    let Some(state) = followed.state() else {
-        let message = format!(
-            "nothing of the dataset is served yet: {}",
-            followed.trouble()
-        );
-        return Err(
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "not_loaded", message)
-                .after(super::daemon::SOON),
-        );
-    };
+    let state = followed.state().ok_or_else(|| not_loaded(followed))?;
     let told = json!({
         "dataset": dataset,
         "version": state.version(),
@@ -106,12 +97,19 @@ pub(crate) async fn events(
         let event = stream.next().await?;
         Some((Ok::<_, Infallible>(event), stream))
     });
+    Ok(event_stream(events))
+}
+
+/// An answer of events, without end.
+pub(super) fn event_stream(
+    events: impl futures::Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
+) -> Response<Body> {
     let mut answer = Response::new(Body::from_stream(events));
     let headers = answer.headers_mut();
     let content_type = HeaderValue::from_static("text/event-stream");
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
+    answer
 }
 
 /// Who follows the versions of a dataset.

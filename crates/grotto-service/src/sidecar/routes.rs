@@ -4,7 +4,7 @@
 //! them. Never: handles.
 
 use super::daemon::Daemon;
-use super::{admin, news, page, records, scan};
+use super::{admin, changes, news, page, records, scan};
 use crate::http::answer::Refusal;
 use crate::http::guard::{self, Guard};
 use axum::Router;
@@ -45,6 +45,11 @@ pub(crate) fn routes() -> Vec<Route> {
             get(news::versions),
         ),
         ("get", "/v1/datasets/{dataset}/events", get(news::events)),
+        (
+            "get",
+            "/v1/datasets/{dataset}/changes",
+            get(changes::changes),
+        ),
         (
             "get",
             "/v1/datasets/{dataset}/types/{type}/records",

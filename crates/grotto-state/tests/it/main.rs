@@ -12,6 +12,7 @@ mod emptied;
 mod engine;
 mod filtered;
 mod hostile;
+mod json;
 mod limits;
 mod linked;
 mod model;

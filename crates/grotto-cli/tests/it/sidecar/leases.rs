@@ -4,7 +4,7 @@ use super::kit::{configure, publish, published, serving, start_with};
 use crate::daemon::kit::PATIENCE;
 use crate::kit::Bench;
 use grotto::engine::env::Env;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What is told of consumers until it is as it should be.
 fn seen(bench: &Bench, right: impl Fn(&[Value]) -> bool) -> Vec<Value> {
@@ -59,4 +59,16 @@ fn one_that_was_killed_is_the_same_one_after_its_restart() {
     let pid = sidecar.id().to_string();
     let next = seen(&bench, |all| all.iter().any(|one| one["process"] == *pid));
     assert_eq!((next.len(), name(&next)), (1, first));
+}
+
+#[test]
+fn none_is_kept_where_none_is_wanted() {
+    let bench = published(0..5);
+    configure(&bench, "  lease: false\n");
+    let sidecar = serving(&bench);
+    // The first one is written within a second.
+    while sidecar.get("/health").ok()["uptime_seconds"].as_u64() < Some(3) {}
+    let consumers = bench.run("status --store store --json").values();
+    assert_eq!(consumers[0]["datasets"][0]["consumers"], json!([]));
+    assert_eq!(bench.files("store/items/consumers"), Vec::<String>::new());
 }
