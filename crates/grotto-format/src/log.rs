@@ -1,5 +1,5 @@
 //! The small JSON documents of a dataset: log entries, snapshot announcements, rows of
-//! the collected range, the leader hint, and the leases of consumers.
+//! the collected range, the leader hint, accepted versions, and the leases of consumers.
 //!
 //! Owns: their fields, their limits, and the checksum that seals each of them. Never: IO, or a
 //! decision about what an entry means. Spec: `docs/format/spec.md`, section "Commit log".
@@ -23,7 +23,7 @@ mod tests;
 pub use blobs::{
     BlobKind, BlobRef, EntryBlobs, InlineBlobs, SnapshotRef, StepNonce, Stored, StoredBlobs,
 };
-pub use control::{CollectedRow, LeaderHint, SnapshotEntry};
+pub use control::{AcceptedVersion, CollectedRow, LeaderHint, MAX_NOTE_BYTES, SnapshotEntry};
 pub use lease::{
     Lease, MAX_EXPIRY_S, MAX_LEASE_BYTES, MAX_PLAIN_NAME, MAX_REASON, MAX_REASONS, MAX_WORD,
     is_plain_name,

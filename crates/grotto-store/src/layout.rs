@@ -49,6 +49,14 @@ impl Layout {
         self.at("control/leader.json")
     }
 
+    pub(crate) fn accepted(&self) -> Path {
+        self.at("control/accepted")
+    }
+
+    pub(crate) fn accepted_version(&self, version: u64) -> Path {
+        self.at(&format!("control/accepted/{version:020}.json"))
+    }
+
     pub(crate) fn collected(&self) -> Path {
         self.at("collected")
     }

@@ -22,6 +22,7 @@
 //! answer wherever an object may rightly be absent, never an error.
 #![forbid(unsafe_code)]
 
+mod accepted;
 mod blob;
 mod breaker;
 mod confirm;
@@ -44,15 +45,16 @@ mod source;
 mod sweep;
 mod writer;
 
+pub use accepted::Acceptance;
 pub use breaker::{BreakerOptions, BreakerState, CircuitBreaker};
 pub use confirm::Confirm;
 pub use dataset::{Dataset, Next};
 pub use error::{Error, ErrorKind, Result};
 pub use folder::{FolderSync, SystemSync};
 pub use grotto_format::log::{
-    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, InlineBlobs, LeaderHint, Lease, Link,
-    Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs,
-    TypeSummary,
+    AcceptedVersion, BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, InlineBlobs,
+    LeaderHint, Lease, Link, Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce,
+    Stored, StoredBlobs, TypeSummary,
 };
 pub use layout::ConsumerId;
 pub use lease::{FoundLease, LeaseContent, LeaseObserver, Leases};

@@ -10,6 +10,7 @@
     reason = "tests fail by panicking, also in their helpers"
 )]
 
+mod accepted;
 mod blobs;
 mod breaker;
 mod claims;

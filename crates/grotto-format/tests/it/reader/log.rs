@@ -335,6 +335,16 @@ impl Control {
         Self::open(bytes, &["version", "time_ms"], &["dataset"]).1
     }
 
+    /// Version and time; dataset, its identity, who, why, and the checksum of the state as it is printed.
+    pub(crate) fn accepted_version(bytes: &[u8]) -> Self {
+        let texts = ["dataset", "dataset_id", "by", "reason", "state_checksum"];
+        let (json, control) = Self::open(bytes, &["version", "time_ms"], &texts);
+        json.get("state_checksum").hex(16);
+        assert!((1..=MAX_VERSION).contains(&control.numbers[0]));
+        assert!(control.texts[2..4].iter().all(|note| note.len() <= 1_000));
+        control
+    }
+
     /// Version, epoch and time; dataset and writer.
     pub(crate) fn leader_hint(bytes: &[u8]) -> Self {
         let numbers = ["version", "epoch", "time_ms"];

@@ -4,9 +4,9 @@ use super::published;
 use bytes::Bytes;
 use grotto_format::checksum;
 use grotto_format::log::{
-    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, FORMAT, InlineBlobs, LeaderHint, Lease,
-    Link, Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce, Stored,
-    StoredBlobs, TypeSummary,
+    AcceptedVersion, BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, FORMAT, InlineBlobs,
+    LeaderHint, Lease, Link, Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce,
+    Stored, StoredBlobs, TypeSummary,
 };
 use std::collections::BTreeMap;
 
@@ -257,6 +257,19 @@ fn documents_are_written_and_read_as_published() {
     };
     check("collected.json", &boundary.encode().unwrap(), &|bytes| {
         CollectedRow::decode(bytes).unwrap().encode().unwrap()
+    });
+    let accepted = AcceptedVersion {
+        format: FORMAT,
+        dataset: "films".into(),
+        dataset_id: commit().dataset_id,
+        version: 4,
+        state_checksum: commit().state_checksum,
+        by: "ada@host-1".into(),
+        reason: "the \"silent\" films came in".into(),
+        time_ms: 1_700_000_000_002,
+    };
+    check("accepted.json", &accepted.encode().unwrap(), &|bytes| {
+        AcceptedVersion::decode(bytes).unwrap().encode().unwrap()
     });
     let hint = LeaderHint {
         format: FORMAT,

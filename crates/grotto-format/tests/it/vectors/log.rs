@@ -6,8 +6,8 @@ use crate::reader::log::{self as second, Blobs, Control, Entry, File, Held, Link
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use grotto_format::log::{
-    BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, LeaderHint, Lease, LogEntry,
-    SnapshotEntry,
+    AcceptedVersion, BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, LeaderHint, Lease,
+    LogEntry, SnapshotEntry,
 };
 use std::panic::catch_unwind;
 
@@ -368,12 +368,14 @@ fn accepted(name: &str, bytes: &[u8]) -> (bool, bool) {
         "snapshot-entry.json" => SnapshotEntry::decode(bytes).is_ok(),
         "collected.json" => CollectedRow::decode(bytes).is_ok(),
         "lease.json" => Lease::decode(bytes).is_ok(),
+        "accepted.json" => AcceptedVersion::decode(bytes).is_ok(),
         _ => LeaderHint::decode(bytes).is_ok(),
     };
     let second = || match name {
         "snapshot-entry.json" => drop(Control::snapshot_entry(bytes)),
         "collected.json" => drop(Control::collected_row(bytes)),
         "lease.json" => drop(second::Lease::open(bytes)),
+        "accepted.json" => drop(Control::accepted_version(bytes)),
         _ => drop(Control::leader_hint(bytes)),
     };
     (by_crate, catch_unwind(second).is_ok())
@@ -405,6 +407,39 @@ fn both_readers_find_the_same_in_the_other_documents() {
         snapshot: None,
     };
     assert_eq!(Control::leader_hint(&bytes), told);
+    let bytes = text_of("accepted.json").into_bytes();
+    let found = AcceptedVersion::decode(&bytes).unwrap();
+    let checksum = format!("{:016x}", found.state_checksum);
+    let told = Control {
+        numbers: vec![found.version, found.time_ms],
+        texts: vec![
+            found.dataset,
+            found.dataset_id,
+            found.by,
+            found.reason,
+            checksum,
+        ],
+        snapshot: None,
+    };
+    assert_eq!(Control::accepted_version(&bytes), told);
+}
+
+#[test]
+fn both_readers_refuse_accepted_versions_that_say_what_cannot_be() {
+    let text = text_of("accepted.json");
+    let long = |name: &str| format!("\"{name}\":\"{}", "x".repeat(1_000));
+    let (by, reason) = (long("by"), long("reason"));
+    for (from, to) in [
+        ("\"version\":4,", "\"version\":0,"),
+        ("\"version\":4,", "\"version\":9007199254740992,"),
+        ("\"by\":\"", by.as_str()),
+        ("\"reason\":\"", reason.as_str()),
+        ("\"state_checksum\":\"", "\"state_checksum\":\"0"),
+        ("\"by\":\"", "\"else\":\""),
+    ] {
+        let found = accepted("accepted.json", &altered(&text, from, to));
+        assert_eq!(found, (false, false), "{to}");
+    }
 }
 
 #[test]
@@ -414,6 +449,7 @@ fn both_readers_refuse_other_documents_that_were_altered() {
         "collected.json",
         "leader.json",
         "lease.json",
+        "accepted.json",
     ] {
         let text = text_of(name);
         let version = &text[text.find("\"version\"").unwrap()..];
