@@ -5,6 +5,7 @@
 use crate::consumer::Consumer;
 use crate::dir::{Access, HostFiles, StateDir};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guards::Guards;
 use crate::lease::LeaseSettings;
 use crate::listeners::Listener;
 use crate::place::Place;
@@ -33,6 +34,8 @@ pub struct ConsumerBuilder {
     access: Access,
     pace: Pace,
     tolerance: Tolerance,
+    guards: Guards,
+    memory_limit: Option<u64>,
     scrub: ScrubPace,
     patience: Duration,
     segments: SegmentOptions,
@@ -61,6 +64,8 @@ impl ConsumerBuilder {
             access: Access::default(),
             pace: Pace::default(),
             tolerance: Tolerance::default(),
+            guards: Guards::default(),
+            memory_limit: None,
             scrub: ScrubPace::default(),
             patience: Duration::from_secs(30),
             segments: SegmentOptions::default(),
@@ -134,6 +139,28 @@ impl ConsumerBuilder {
     #[must_use]
     pub fn max_errors_per_minute(mut self, errors: u64) -> Self {
         self.tolerance.errors_per_minute = errors;
+        self
+    }
+
+    /// How much a version may differ from the one that is served before it is held;
+    /// [`Guards::default`] unless set.
+    #[must_use]
+    pub fn guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
+    }
+
+    /// The most bytes that the segments of a state may take. One that would take more is refused before it is
+    /// built as far as its blob tells, and measured before it is served: what is served stays, and
+    /// [`Consumer::status`] tells what is held and the figures. A first version that does not fit is an error of
+    /// the start. On the heap all states that are held count together, also those that readers hold. No
+    /// limit unless set.
+    ///
+    /// It bounds what states take, not the process: fetching and decoding a blob needs its length and some
+    /// tens of megabytes beside.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
         self
     }
 
@@ -357,6 +384,7 @@ impl ConsumerBuilder {
         shared.weights = self.weights;
         shared.threads = self.threads;
         shared.tolerance = self.tolerance;
+        (shared.holding.guards, shared.holding.memory_limit) = (self.guards, self.memory_limit);
         shared.requirements = self.requirements;
         let shared = Arc::new(shared);
         for listener in self.listeners {

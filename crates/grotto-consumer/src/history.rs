@@ -9,7 +9,7 @@
 use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared::{Shared, blocking, shut_down};
-use crate::step::build;
+use crate::step::{build, parse};
 use crate::target::was_written;
 use grotto_state::{Changes, HeapSeal, Promise, State};
 use grotto_store::LogEntry;
@@ -117,14 +117,9 @@ impl Traveller for Trip<'_> {
         let (name, threads) = (self.shared.dataset.name().to_owned(), self.shared.threads);
         let mut seal = self.seal.take().unwrap_or_default();
         let work = move || {
-            let built = build(
-                &name,
-                &step_there,
-                fetched.bytes.as_ref(),
-                &base,
-                &mut seal,
-                threads,
-            );
+            let parsed = parse(&name, &step_there, fetched.bytes.as_ref());
+            let built = parsed
+                .and_then(|blob| build(&step_there, blob.as_ref(), &base, &mut seal, threads));
             let checked = built.and_then(|(state, changes)| {
                 let promised = promise.map_or(Ok(()), |promise| promise.check(&state));
                 promised.map_err(Error::corrupt)?;

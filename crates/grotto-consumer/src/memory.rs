@@ -31,6 +31,13 @@ impl Site {
     }
 }
 
+impl Site {
+    /// Whether states are files that others can map.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.folder.is_some()
+    }
+}
+
 impl Shared {
     /// Bytes of the segments of all held states.
     pub(crate) fn mapped_bytes(&self) -> u64 {

@@ -30,6 +30,7 @@ pub struct Metrics {
     newest_version: Gauge,
     staleness_seconds: Gauge<f64, AtomicU64>,
     records: Gauge,
+    held_version: Gauge,
     pub(crate) readers: ReaderGauges,
     lease_renewals: Family<OutcomeLabels, Counter>,
 }
@@ -114,6 +115,7 @@ impl Metrics {
             newest_version: Gauge::default(),
             staleness_seconds: Gauge::default(),
             records: Gauge::default(),
+            held_version: Gauge::default(),
             readers: ReaderGauges::default(),
             lease_renewals: Family::default(),
         }
@@ -168,6 +170,11 @@ impl Metrics {
             Unit::Seconds,
             self.staleness_seconds.clone(),
         );
+        registry.register(
+            "held_version",
+            "Version that a guard holds back; 0 while none is",
+            self.held_version.clone(),
+        );
         registry.register("records", "Live records of all types", self.records.clone());
         self.readers.register(registry);
         registry.register(
@@ -213,6 +220,11 @@ impl Metrics {
 
     pub(crate) fn newest(&self, version: u64) {
         self.newest_version.set(signed(version));
+    }
+
+    /// 0 for none.
+    pub(crate) fn holding(&self, version: u64) {
+        self.held_version.set(signed(version));
     }
 
     pub(crate) fn stale_for(&self, seconds: f64) {

@@ -39,7 +39,7 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiv
                 waits.after_news(clock.monotonic())
             }
             // The next entry was not asked for yet.
-            Ok(None) if goal.is_aside() => {
+            Ok(None) if !goal.sees_news() => {
                 looks.succeeded(goal, now);
                 Duration::ZERO
             }
@@ -66,13 +66,6 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiv
             () = shared.vitals.wake.notified() => waits.woken(clock.monotonic()),
             () = shared.env.sleep(wait) => {}
         }
-    }
-}
-
-impl Goal {
-    /// Whether news that only the next entry shows is missed by it.
-    fn is_aside(self) -> bool {
-        matches!(self, Self::Glance(Glance::Own | Glance::Hint))
     }
 }
 

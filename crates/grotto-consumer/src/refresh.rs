@@ -8,8 +8,11 @@
 //! the one at which a way breaks off. A refresh that fails, whatever it fails in, leaves no file behind
 //! that no root names. What failed is done without for the rest of this refresh only.
 
+mod travel;
+
 use crate::changes::Composer;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::guards::{Admitted, Refusal, Watch};
 use crate::listeners::Event;
 use crate::report::{Refresh, RefreshReport, StepKind, StepReport};
 use crate::shared::{Shared, blocking};
@@ -17,8 +20,9 @@ use crate::step::Job;
 use crate::target::Goal;
 use grotto_state::{Changes, Promise, State};
 use grotto_store::LogEntry;
-use grotto_store::follow::{Fetched, Journey, Traveller};
+use grotto_store::follow::{Fetched, Journey};
 use grotto_store::plan::Step;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,26 +40,40 @@ impl Shared {
         let found = self.find_target(goal, &served).await?;
         *certain = found.certain;
         let Some(target) = found.target else {
+            if goal.sees_news() {
+                self.let_go();
+            }
+            return Ok(None);
+        };
+        let Some(admitted) = self.admit(asked, goal, &served, target).await? else {
             return Ok(None);
         };
         if !checked {
             self.check_files().await?;
         }
         self.drop_flagged().await?;
-        let mut run = Run::new(self, served, target);
+        let mut run = Run::new(self, served, admitted);
         let mut outcome = run.drive().await;
         if let Err(error) = &outcome
             && let Some(head) = self.past_blocked(goal, error, &run.target).await
+            // One that is held, or cannot be judged, is no way around; the error of the way is told.
+            && let Ok(Some(head)) = self.admit(asked, goal, &self.served(), head).await
         {
             run.turn_to(head);
             outcome = run.drive().await;
         }
+        let (target, refusal) = (run.target.clone(), run.refusal.lock().take());
         let refresh = run.finish().await?;
         // Part of the way counts too: listeners must not miss what is served now.
         if let Some(refresh) = &refresh {
             self.metrics.refreshed(refresh);
             self.subscriptions.tell(refresh, &self.dataset_id());
             self.listeners.enqueue(Event::Refreshed(refresh.clone()));
+            self.let_go();
+        }
+        if let Some(refusal) = refusal.filter(|_| outcome.is_err()) {
+            self.hold(asked, &target, refusal)?;
+            return Ok(refresh);
         }
         outcome.map(|()| refresh)
     }
@@ -65,6 +83,10 @@ impl Shared {
 struct Run<'a> {
     shared: &'a Arc<Shared>,
     target: LogEntry,
+    /// Whether what is reached may be served.
+    watch: Arc<Watch>,
+    /// Why it may not.
+    refusal: Arc<Mutex<Option<Refusal>>>,
     /// Served before.
     first: Arc<State>,
     /// Where we are.
@@ -85,7 +107,9 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(shared: &'a Arc<Shared>, first: Arc<State>, target: LogEntry) -> Self {
+    fn new(shared: &'a Arc<Shared>, first: Arc<State>, admitted: Admitted) -> Self {
+        let watch = shared.watch(&admitted);
+        let target = admitted.target;
         let replaced = !shared.is_same_dataset(&target);
         let afresh = replaced || !shared.is_sound(&first);
         let mut recovered = Vec::new();
@@ -123,6 +147,8 @@ impl<'a> Run<'a> {
         Self {
             shared,
             target,
+            watch,
+            refusal: Arc::default(),
             at,
             ahead: false,
             part: None,
@@ -155,9 +181,10 @@ impl<'a> Run<'a> {
     }
 
     /// Goes on to another target, from what is served.
-    fn turn_to(&mut self, target: LogEntry) {
+    fn turn_to(&mut self, admitted: Admitted) {
         self.go_back();
-        self.target = target;
+        self.watch = self.shared.watch(&admitted);
+        self.target = admitted.target;
     }
 
     /// Whether a state is still the bytes that were written.
@@ -230,7 +257,8 @@ impl<'a> Run<'a> {
 
     /// Serves the part of the way that was gone, so that it need not be gone again.
     async fn keep_part(&mut self) {
-        let Some(part) = self.part.take() else {
+        let part = self.part.take();
+        let Some(part) = part.filter(|part| self.watch.verdict(part).is_none()) else {
             return;
         };
         let (shared, kept) = (Arc::clone(self.shared), Arc::clone(&part));
@@ -271,6 +299,8 @@ impl<'a> Run<'a> {
             promise: last.then(|| Promise::of(&self.target)),
             dataset_id: self.target.dataset_id.clone(),
             step: step.clone(),
+            watch: Arc::clone(&self.watch),
+            refusal: Arc::clone(&self.refusal),
         }
     }
 
@@ -317,53 +347,5 @@ impl<'a> Run<'a> {
         let finish = move || changes.finish(&before, &after);
         self.report.ordinals = blocking(&self.shared.env, finish).await?;
         Ok(Some(Refresh::new(self.first, served, self.report)))
-    }
-}
-
-impl Traveller for Run<'_> {
-    type Error = Error;
-
-    fn kind(error: &Error) -> ErrorKind {
-        error.kind()
-    }
-
-    fn version(&self) -> u64 {
-        self.at.version()
-    }
-
-    fn start_from_nothing(&mut self) {
-        self.set_out_from(self.shared.origin());
-    }
-
-    async fn apply(&mut self, step: &Step, fetched: Fetched, last: bool) -> Result<()> {
-        let clock = Arc::clone(&self.shared.env.clock);
-        let (bytes, fetch) = (fetched.bytes.as_ref().map_or(0, |b| b.len()), fetched.time);
-        let job = self.job(step, fetched, last);
-        let published = job.publish;
-        let began = clock.monotonic();
-        let shared = Arc::clone(self.shared);
-        let applied = blocking(&self.shared.env, move || shared.apply(job)).await??;
-        let done = StepReport {
-            kind: StepKind::of(step),
-            to: step.to(),
-            bytes: bytes as u64,
-            fetch,
-            apply: clock.monotonic().saturating_sub(began),
-        };
-        self.advance(applied, done, published);
-        Ok(())
-    }
-
-    async fn recover(&mut self, error: &Error, blob: &str, misfit: bool) -> bool {
-        if misfit && !self.afresh && self.is_damaged().await {
-            return false;
-        }
-        let dataset = self.shared.dataset.name();
-        tracing::warn!(%error, dataset, blob, "trying to do without a blob");
-        self.shared.note_error(error.kind());
-        self.report.recovered.push(error.to_string());
-        self.keep_part().await;
-        self.go_back();
-        true
     }
 }

@@ -88,9 +88,16 @@ impl Served {
     /// Bytes of the segments of all states that are held, each counted once.
     pub(crate) fn segment_bytes(&self) -> u64 {
         let current = self.hold();
+        self.segment_bytes_with(&current)
+    }
+
+    /// The same with one that is not served yet.
+    pub(crate) fn segment_bytes_with(&self, built: &State) -> u64 {
+        let current = self.hold();
         let retired = self.retired.lock();
-        let states = retired.iter().chain([&current]);
-        let segments = states.flat_map(|state| state.segments());
+        let states = retired.iter().map(|state| &**state);
+        let states = states.chain([&*current, built]);
+        let segments = states.flat_map(State::segments);
         let named: BTreeMap<u64, u64> = segments
             .map(|segment| (segment.name(), segment.bytes().len() as u64))
             .collect();

@@ -3,6 +3,7 @@
 //! Owns: what they share, and the order in which a state becomes visible. Never: blocks a reader.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::guards::Holding;
 use crate::listeners::Listeners;
 use crate::memory::Site;
 use crate::metrics::Metrics;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) vitals: Vitals,
     pub(crate) tolerance: Tolerance,
+    /// Versions that are not served although they are there.
+    pub(crate) holding: Holding,
     /// Where the files of states are.
     pub(crate) site: Site,
     /// The empty state that all states here come from: hashed as that of the state directory, or by a seed of this
@@ -132,6 +135,7 @@ impl Shared {
         Self {
             vitals: Vitals::default(),
             tolerance: Tolerance::default(),
+            holding: Holding::default(),
             site: Site::of(&place),
             origin: Arc::new(state.origin()),
             gate: tokio::sync::Mutex::new(None),
@@ -341,7 +345,7 @@ impl Shared {
         let now = self.env.clock.monotonic();
         // Nothing there is not news: the name may be mistyped, or the store another one.
         let there = was_written(&self.served());
-        let succeeded = outcome.is_ok() && there;
+        let succeeded = outcome.is_ok() && there && !self.holding.is_holding();
         self.freshness.lock().account(now, succeeded, certain);
         if succeeded && certain {
             let wall_ms = self.env.clock.wall_ms();

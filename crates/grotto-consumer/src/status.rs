@@ -120,7 +120,7 @@ impl Shared {
             staleness: self.staleness(),
             health,
             reasons,
-            held: None,
+            held: self.holding.held(),
             poll_wait: self.vitals.wait(),
             breaker: self.dataset.store().breaker(),
             refreshes: self.vitals.refreshes(),
@@ -185,6 +185,9 @@ impl Shared {
         }
         if let Some(failure) = self.vitals.failure() {
             found.push(format!("the last refresh failed: {failure}"));
+        }
+        if let Some(held) = self.holding.held() {
+            found.push(format!("version {} is held: {}", held.version, held.reason));
         }
         if self.is_distrusted() || self.served().is_damaged() {
             found.push("what is served is damaged and is being loaded afresh".to_owned());

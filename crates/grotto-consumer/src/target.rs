@@ -25,6 +25,18 @@ pub(crate) enum Goal {
     Follow,
 }
 
+impl Goal {
+    /// Whether nobody waits for an answer.
+    pub(crate) fn is_background(self) -> bool {
+        matches!(self, Self::Glance(_) | Self::Start)
+    }
+
+    /// Whether finding nothing means that there is nothing newer.
+    pub(crate) fn sees_news(self) -> bool {
+        !matches!(self, Self::Glance(Glance::Own | Glance::Hint))
+    }
+}
+
 /// What a small request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Glance {

@@ -87,12 +87,28 @@ impl Publisher {
 
     /// Commits the next version: these pairs get its number as round, those go, the others stay.
     pub(crate) async fn publish_change(&mut self, ids: &[i64], gone: &[i64]) -> LogEntry {
+        self.publish_pairs(Mode::Incremental, ids, gone, 0).await
+    }
+
+    /// Commits a version of so many pairs and no others, whose notes have so many bytes more.
+    pub(crate) async fn publish_exactly(&mut self, pairs: i64, longer: usize) -> LogEntry {
+        let ids: Vec<i64> = (0..pairs).collect();
+        self.publish_pairs(Mode::Full, &ids, &[], longer).await
+    }
+
+    async fn publish_pairs(
+        &mut self,
+        mode: Mode,
+        ids: &[i64],
+        gone: &[i64],
+        longer: usize,
+    ) -> LogEntry {
         let version = self.writer.next_version();
         let left = self.schema.find("Left").unwrap();
         let right = self.schema.find("Right").unwrap();
-        let mut cycle = self.write.begin(&self.schema, Mode::Incremental).unwrap();
+        let mut cycle = self.write.begin(&self.schema, mode).unwrap();
         for id in ids {
-            let note = format!("note {version} for pair {id}");
+            let note = format!("note {version} for pair {id}{}", "x".repeat(longer));
             let pair = [
                 (
                     left,
@@ -103,7 +119,10 @@ impl Publisher {
             for (ty, text) in pair {
                 let mut flat = FlatBuilder::new();
                 json::decode(&self.schema, ty, text, &mut flat).unwrap();
-                cycle.upsert(ty, flat.bytes(), *id as u64).unwrap();
+                match mode {
+                    Mode::Full => cycle.add(ty, flat.bytes(), *id as u64).unwrap(),
+                    Mode::Incremental => cycle.upsert(ty, flat.bytes(), *id as u64).unwrap(),
+                }
             }
         }
         for (id, ty) in gone.iter().flat_map(|id| [(id, left), (id, right)]) {
@@ -203,7 +222,9 @@ pub(crate) fn rounds(state: &State) -> BTreeMap<i64, i64> {
             "pair {id} mixes versions in version {}",
             state.version()
         );
-        assert_eq!(record.text(2), format!("note {round} for pair {id}"));
+        let note = format!("note {round} for pair {id}");
+        let found = record.text(2).trim_end_matches('x');
+        assert_eq!(found, note);
         rounds.insert(id, round);
     }
     assert_eq!(state.count(left), state.count(right));

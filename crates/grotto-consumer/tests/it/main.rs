@@ -23,6 +23,7 @@ mod damage;
 mod faults;
 mod filtered;
 mod gaps;
+mod guards;
 mod kit;
 mod leases;
 mod leftovers;

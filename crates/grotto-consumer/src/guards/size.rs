@@ -1,0 +1,65 @@
+//! What a state takes, before it is built and after.
+//!
+//! Owns: the memory limit, and the figures it is held against. Never: builds anything.
+//!
+//! A state takes its segments: blocks, indexes, and what is dead in them. With a state directory each state
+//! stands for itself: the one before is on disk, and its pages can be dropped. On the heap all states that are
+//! held count together, as they are in memory together.
+
+use crate::shared::Shared;
+use grotto_format::blob::{BlobHeader, BlobKind, SectionKind};
+use grotto_state::State;
+
+impl Shared {
+    /// Why a state that a blob leads to cannot fit, by what the blob holds; `None` if it may.
+    pub(crate) fn forecast(&self, base: &State, header: &BlobHeader) -> Option<String> {
+        let limit = self.holding.memory_limit?;
+        let (loads, new) = (header.kind == BlobKind::Snapshot, raw_bytes(header));
+        let kept = match (self.site.is_folder(), loads) {
+            (true, true) => 0,
+            (true, false) => taken(base),
+            (false, _) => self.served.segment_bytes_with(base),
+        };
+        self.refuse(kept.saturating_add(new), limit)
+    }
+
+    /// The same of a state that was built.
+    pub(crate) fn measure(&self, built: &State) -> Option<String> {
+        let limit = self.holding.memory_limit?;
+        let needs = match self.site.is_folder() {
+            true => taken(built),
+            false => self.served.segment_bytes_with(built),
+        };
+        self.refuse(needs, limit)
+    }
+
+    fn refuse(&self, needs: u64, limit: u64) -> Option<String> {
+        (needs > limit).then(|| {
+            let (needs, limit) = (amount(needs), amount(limit));
+            let used = amount(self.mapped_bytes());
+            format!("needs about {needs}, limit {limit}, used now {used}")
+        })
+    }
+}
+
+/// Bytes of a state's segments.
+fn taken(state: &State) -> u64 {
+    let segments = state.segments();
+    segments.map(|segment| segment.bytes().len() as u64).sum()
+}
+
+/// Bytes of the records in a blob once they are decompressed: fixed parts and texts, close to what their blocks
+/// take. Indexes come on top, so that what is past a limit by this is past it.
+fn raw_bytes(header: &BlobHeader) -> u64 {
+    let columns = header.sections.iter();
+    let columns = columns.filter(|section| matches!(section.kind, SectionKind::Column(_)));
+    columns.fold(0, |sum, section| sum.saturating_add(section.raw))
+}
+
+/// Bytes for people: `21527 bytes`, `48.2 MB`.
+pub(super) fn amount(bytes: u64) -> String {
+    if bytes < 1_000_000 {
+        return format!("{bytes} bytes");
+    }
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

@@ -1,0 +1,62 @@
+//! A refresh as one who travels from version to version.
+//!
+//! Owns: what is done with a step, and with a blob that does not come or does not fit. Never: chooses the way.
+
+use super::Run;
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::{StepKind, StepReport};
+use crate::shared::blocking;
+use grotto_store::follow::{Fetched, Traveller};
+use grotto_store::plan::Step;
+use std::sync::Arc;
+
+impl Traveller for Run<'_> {
+    type Error = Error;
+
+    fn kind(error: &Error) -> ErrorKind {
+        error.kind()
+    }
+
+    fn version(&self) -> u64 {
+        self.at.version()
+    }
+
+    fn start_from_nothing(&mut self) {
+        self.set_out_from(self.shared.origin());
+    }
+
+    async fn apply(&mut self, step: &Step, fetched: Fetched, last: bool) -> Result<()> {
+        let clock = Arc::clone(&self.shared.env.clock);
+        let (bytes, fetch) = (fetched.bytes.as_ref().map_or(0, |b| b.len()), fetched.time);
+        let job = self.job(step, fetched, last);
+        let published = job.publish;
+        let began = clock.monotonic();
+        let shared = Arc::clone(self.shared);
+        let applied = blocking(&self.shared.env, move || shared.apply(job)).await??;
+        let done = StepReport {
+            kind: StepKind::of(step),
+            to: step.to(),
+            bytes: bytes as u64,
+            fetch,
+            apply: clock.monotonic().saturating_sub(began),
+        };
+        self.advance(applied, done, published);
+        Ok(())
+    }
+
+    async fn recover(&mut self, error: &Error, blob: &str, misfit: bool) -> bool {
+        if misfit && !self.afresh && self.is_damaged().await {
+            return false;
+        }
+        let dataset = self.shared.dataset.name();
+        tracing::warn!(%error, dataset, blob, "trying to do without a blob");
+        // A state that does not fit is no error of its own.
+        if self.refusal.lock().is_none() {
+            self.shared.note_error(error.kind());
+        }
+        self.report.recovered.push(error.to_string());
+        self.keep_part().await;
+        self.go_back();
+        true
+    }
+}
