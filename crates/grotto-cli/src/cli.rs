@@ -4,8 +4,8 @@
 //! their code, in `commands`.
 
 use crate::commands::{
-    config, datasets, dead_letters, demo, diff, export, follow, get, health, inspect, log, manual,
-    producer, publish, scan, schema, sidecar, status, top, verify,
+    accept, config, datasets, dead_letters, demo, diff, export, follow, get, health, inspect, log,
+    manual, producer, publish, scan, schema, sidecar, status, top, verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Show what changed between two versions, by key and field
     Diff(diff::Args),
+    /// Has consumers serve a version that they hold back
+    Accept(accept::Args),
     /// Make a schema for records that have none; print, check and compare schemas
     Schema(schema::Args),
     /// Work with configuration files

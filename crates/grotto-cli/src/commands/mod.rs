@@ -2,6 +2,7 @@
 //!
 //! Owns: which code runs for which command. Never: the work itself.
 
+pub(crate) mod accept;
 pub(crate) mod config;
 pub(crate) mod datasets;
 pub(crate) mod dead_letters;
@@ -49,6 +50,7 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Inspect(args) => inspect::run(&args, out).await,
         Command::Verify(args) => verify::run(&args, out).await,
         Command::Diff(args) => diff::run(&args, out).await,
+        Command::Accept(args) => accept::run(&args, out).await,
         Command::Schema(args) => schema::run(&args, out).await,
         Command::Config(args) => config::run(&args, out),
         Command::Completions(args) => manual::completions(&args, out),

@@ -5,6 +5,7 @@
     reason = "helpers of tests may panic as the tests themselves do"
 )]
 
+mod accepting;
 mod configuration;
 mod crash;
 #[cfg(unix)]
