@@ -34,8 +34,8 @@ pub struct ConsumerBuilder {
     access: Access,
     pace: Pace,
     tolerance: Tolerance,
-    guards: Guards,
-    memory_limit: Option<u64>,
+    pub(crate) guards: Guards,
+    pub(crate) memory_limit: Option<u64>,
     scrub: ScrubPace,
     patience: Duration,
     segments: SegmentOptions,
@@ -139,28 +139,6 @@ impl ConsumerBuilder {
     #[must_use]
     pub fn max_errors_per_minute(mut self, errors: u64) -> Self {
         self.tolerance.errors_per_minute = errors;
-        self
-    }
-
-    /// How much a version may differ from the one that is served before it is held;
-    /// [`Guards::default`] unless set.
-    #[must_use]
-    pub fn guards(mut self, guards: Guards) -> Self {
-        self.guards = guards;
-        self
-    }
-
-    /// The most bytes that the segments of a state may take. One that would take more is refused before it is
-    /// built as far as its blob tells, and measured before it is served: what is served stays, and
-    /// [`Consumer::status`] tells what is held and the figures. A first version that does not fit is an error of
-    /// the start. On the heap all states that are held count together, also those that readers hold. No
-    /// limit unless set.
-    ///
-    /// It bounds what states take, not the process: fetching and decoding a blob needs its length and some
-    /// tens of megabytes beside.
-    #[must_use]
-    pub fn memory_limit(mut self, bytes: u64) -> Self {
-        self.memory_limit = Some(bytes);
         self
     }
 

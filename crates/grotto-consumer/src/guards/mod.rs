@@ -14,6 +14,7 @@ pub(crate) use hold::{Admitted, Holding, Refusal};
 use size::amount;
 pub(crate) use steps::Watch;
 
+use crate::builder::ConsumerBuilder;
 use grotto_state::State;
 use grotto_store::LogEntry;
 use std::collections::BTreeMap;
@@ -138,6 +139,30 @@ fn counts(state: &State) -> BTreeMap<String, u64> {
 /// Bytes of blocks and pages that the state uses.
 fn live_bytes(state: &State) -> u64 {
     state.segments().map(grotto_state::Segment::live).sum()
+}
+
+impl ConsumerBuilder {
+    /// How much a version may differ from the one that is served before it is held;
+    /// [`Guards::default`] unless set.
+    #[must_use]
+    pub fn guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
+    }
+
+    /// The most bytes that the segments of a state may take. One that would take more is refused before it is
+    /// built as far as its blob tells, and measured before it is served: what is served stays, and
+    /// [`Consumer::status`](crate::Consumer::status) tells what is held and the figures. A first version that does not fit is an error of
+    /// the start. On the heap all states that are held count together, also those that readers hold. No
+    /// limit unless set.
+    ///
+    /// It bounds what states take, not the process: fetching and decoding a blob needs its length and some
+    /// tens of megabytes beside.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same, flip};
 use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards, Health};
+use grotto_env::Env;
 use grotto_store::{Acceptance, Dataset};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -366,7 +367,9 @@ async fn what_a_blob_tells_is_refused_before_it_is_built_and_the_rest_is_measure
     let kit = Kit::new();
     published(&kit, 400).await;
     let open = |limit: u64| {
-        let builder = Consumer::builder(DATASET, kit.store.clone());
+        // The same seed each time: what keys are hashed with decides how large an index is.
+        let env = Env::deterministic(7);
+        let builder = Consumer::builder(DATASET, kit.store.clone().with_env(env));
         builder.memory_limit(limit).open()
     };
     let takes = open(u64::MAX).await.unwrap().status().mapped_bytes;
