@@ -13,7 +13,7 @@ use crate::served::Served;
 use crate::status::Tolerance;
 use crate::subscribe::Subscriptions;
 use crate::target::was_written;
-use crate::vitals::Vitals;
+use crate::vitals::{Vitals, with_cause};
 use grotto_env::{Env, default_threads};
 use grotto_state::State;
 use grotto_store::Dataset;
@@ -357,7 +357,7 @@ impl Shared {
             Err(error) => self.note_error(error.kind()),
         }
         let failure = outcome.as_ref().err();
-        self.vitals.note_outcome(failure.map(ToString::to_string));
+        self.vitals.note_outcome(failure.map(with_cause));
         self.metrics.stale_for(self.staleness().as_secs_f64());
     }
 

@@ -3,8 +3,10 @@
 //! Owns: the newest version heard of, when versions were committed, errors of the last minute, the wait
 //! between looks. Never: decides anything; `health` tells what to think of it.
 
+use crate::error::Error;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -90,6 +92,18 @@ impl Vitals {
     }
 }
 
+/// What an error says, and the words of what did not answer at the bottom of it.
+pub(crate) fn with_cause(error: &Error) -> String {
+    let mut cause = error.source();
+    while let Some(deeper) = cause.and_then(StdError::source) {
+        cause = Some(deeper);
+    }
+    match cause.map(ToString::to_string) {
+        Some(cause) if !error.message().ends_with(&cause) => format!("{error}: {cause}"),
+        _ => error.to_string(),
+    }
+}
+
 /// Counts by second, of the last sixty: bounded however many there are.
 #[derive(Debug)]
 struct LastMinute([(u64, u64); 60]);
@@ -126,6 +140,16 @@ mod tests {
 
     const fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_cause_once() {
+        let cause = || std::io::Error::other("no route to host");
+        let error = Error::unavailable("cannot list x").with_source(cause());
+        assert_eq!(with_cause(&error), "cannot list x: no route to host");
+        let error = Error::unavailable("cannot list x: no route to host").with_source(cause());
+        assert_eq!(with_cause(&error), "cannot list x: no route to host");
+        assert_eq!(with_cause(&Error::corrupt("torn")), "torn");
     }
 
     #[test]

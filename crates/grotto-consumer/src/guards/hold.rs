@@ -257,6 +257,8 @@ fn first_jump(
 ) -> Option<(usize, String)> {
     for (at, step) in steps.iter().enumerate() {
         let types = step.entry().types.iter();
+        // Types that came meanwhile, and those that are not kept, have nothing to be compared with.
+        let types = types.filter(|(name, _)| before.get(*name).is_some_and(|count| *count > 0));
         let after = types.map(|(name, ty)| (name.clone(), ty.records));
         let after: BTreeMap<String, u64> = after.collect();
         if let Some(reason) = guards.judge_records(&before, &after) {

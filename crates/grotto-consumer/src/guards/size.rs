@@ -14,6 +14,10 @@ impl Shared {
     /// Why a state that a blob leads to cannot fit, by what the blob holds; `None` if it may.
     pub(crate) fn forecast(&self, base: &State, header: &BlobHeader) -> Option<String> {
         let limit = self.holding.memory_limit?;
+        // Which sections are kept is known once they are read.
+        if base.filter().is_some() {
+            return None;
+        }
         let (loads, new) = (header.kind == BlobKind::Snapshot, raw_bytes(header));
         let kept = match (self.site.is_folder(), loads) {
             (true, true) => 0,
