@@ -2,7 +2,7 @@
 
 use crate::faults::{Fault, FaultStore};
 use crate::kit::{DATASET, Kit, VirtualClock, assert_same};
-use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind};
+use grotto_consumer::{BreakerState, Consumer, ConsumerBuilder, ErrorKind};
 use grotto_store::{Dataset, Lease, LeaseObserver, Leases};
 use std::sync::Arc;
 use std::time::Duration;
@@ -257,6 +257,23 @@ async fn a_store_that_takes_no_writes_makes_no_consumer_less_ready() {
     let renewed = counted(&consumer, "renewed");
     assert!((1..=2).contains(&renewed), "{renewed}");
     consumer.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_that_fail_in_a_row_do_not_have_the_store_left_alone() {
+    let kit = Kit::new();
+    kit.publisher().await.publish(1).await;
+    let (store, builder) = seen(&kit);
+    store.cause(Fault::Fails, "/consumers/");
+    // So many of them between two looks that the breaker of the consumer would open.
+    let builder = builder
+        .poll_interval(300 * SECOND)
+        .max_backoff(300 * SECOND);
+    let builder = builder.lease_interval(SECOND);
+    let consumer = builder.start().await.unwrap();
+    tokio::time::sleep(200 * SECOND).await;
+    assert!(writes(&store) >= 150);
+    assert_eq!(consumer.status().breaker, BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
