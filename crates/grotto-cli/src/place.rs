@@ -5,6 +5,7 @@
 use crate::failure::{Failure, Outcome};
 use grotto::consumer::ConsumerBuilder;
 use grotto_service::config::{Settings, folder_mode, group_number};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Where a state is kept.
@@ -27,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     mode: Option<u32>,
     group: Option<u32>,
+    /// Types that are kept; all if there are none.
+    types: BTreeSet<String>,
 }
 
 impl PlaceArgs {
@@ -44,6 +47,7 @@ impl PlaceArgs {
             dir,
             mode: self.state_mode.or_else(|| settings.state_mode()),
             group: group.as_deref().map(group_number).transpose()?,
+            types: settings.types(),
         }))
     }
 }
@@ -52,6 +56,9 @@ impl Place {
     /// Has a consumer keep its state here.
     pub(crate) fn set(&self, mut builder: ConsumerBuilder) -> ConsumerBuilder {
         builder = builder.state_dir(&self.dir);
+        if !self.types.is_empty() {
+            builder = builder.types(self.types.iter().cloned());
+        }
         if let Some(mode) = self.mode {
             builder = builder.state_mode(mode);
         }

@@ -8,6 +8,7 @@ use super::value::{self, Size};
 use grotto::StoreUrl;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -118,6 +119,9 @@ macro_rules! dataset {
             /// Group that may read it, by name or number.
             #[serde(deserialize_with = "value::name")]
             pub state_group: Option<String>,
+            /// Types that are kept, and what they refer to; all unless set.
+            #[serde(deserialize_with = "value::names")]
+            pub types: BTreeSet<String>,
             /// How often to look for a new version.
             #[serde(deserialize_with = "value::duration")]
             pub poll_interval: Duration,
@@ -150,6 +154,7 @@ macro_rules! dataset {
                     state_dir: None,
                     state_mode: None,
                     state_group: None,
+                    types: BTreeSet::new(),
                     poll_interval: Duration::from_millis(100),
                     max_backoff: Duration::from_secs(5),
                     health_check_interval: Duration::from_secs(30),
@@ -165,12 +170,13 @@ macro_rules! dataset {
         impl Section for $name {
             fn keys(&self, at: &str, keys: &mut Vec<Key>) {
                 let mode = self.state_mode.map(|mode| format!("{mode:03o}"));
-                let values: [(&str, Value, bool); 12] = [
+                let values: [(&str, Value, bool); 13] = [
                     ("dataset", self.dataset.shown(), false),
                     ("store", self.store.shown(), false),
                     ("state_dir", self.state_dir.shown(), false),
                     ("state_mode", mode.shown(), false),
                     ("state_group", self.state_group.shown(), false),
+                    ("types", self.types.shown(), false),
                     ("poll_interval", self.poll_interval.shown(), true),
                     ("max_backoff", self.max_backoff.shown(), true),
                     ("health_check_interval", self.health_check_interval.shown(), false),

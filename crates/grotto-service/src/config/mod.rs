@@ -47,6 +47,7 @@ pub use value::{Size, folder_mode, parse_duration};
 use grotto::store::StoreUrl;
 use grotto::{Error, Result};
 use section::Section as _;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -234,6 +235,13 @@ impl Settings {
     #[must_use]
     pub fn state_group(&self) -> Option<String> {
         self.followed()?.state_group.clone()
+    }
+
+    /// Types that are kept; all if there are none.
+    #[must_use]
+    pub fn types(&self) -> BTreeSet<String> {
+        let followed = self.followed();
+        followed.map_or_else(BTreeSet::new, |followed| followed.types.clone())
     }
 
     /// How often to look for a new version.

@@ -5,7 +5,7 @@
 
 use super::value::{Size, Word};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -99,6 +99,16 @@ impl Shown for BTreeMap<String, u64> {
             .map(|(name, number)| (name.clone(), Value::from(*number)))
             .collect::<serde_json::Map<_, _>>()
             .into()
+    }
+}
+
+/// Names; none of them are nothing.
+impl Shown for BTreeSet<String> {
+    fn shown(&self) -> Value {
+        match self.is_empty() {
+            true => Value::Null,
+            false => self.iter().map(String::as_str).collect(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use grotto::consumer::is_state_mode;
 use grotto::store::{MAX_INLINE_BYTES, StoreUrl};
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -130,6 +130,18 @@ pub(super) fn name<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>
         name => Ok(Some(name.to_owned())),
     };
     value.deserialize_any(Plain("a name", text))
+}
+
+/// A list of names.
+pub(super) fn names<'de, D: Deserializer<'de>>(value: D) -> Result<BTreeSet<String>, D::Error> {
+    struct One(String);
+    impl<'de> serde::Deserialize<'de> for One {
+        fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+            name(value).map(|name| Self(name.unwrap_or_default()))
+        }
+    }
+    let names: Vec<One> = serde::Deserialize::deserialize(value)?;
+    Ok(names.into_iter().map(|One(name)| name).collect())
 }
 
 pub(super) fn path<'de, D: Deserializer<'de>>(value: D) -> Result<PathBuf, D::Error> {

@@ -17,6 +17,7 @@ use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, StatusCode};
 use grotto::State;
 use grotto::consumer::BreakerState;
+use grotto::schema::TypeId;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -174,7 +175,7 @@ fn breaker(state: BreakerState) -> &'static str {
     }
 }
 
-/// The types of a state, with how many records there are of each.
+/// The types that are kept in a state, with how many records there are of each.
 fn types(state: &State) -> Vec<Value> {
     let schema = state.schema();
     let of_type = |id| {
@@ -185,5 +186,6 @@ fn types(state: &State) -> Vec<Value> {
         });
         json!({ "type": ty.name, "records": state.count(id), "key": key })
     };
-    schema.ids().map(of_type).collect()
+    let is_kept = |id: &TypeId| state.type_id(&schema.get(*id).name).is_ok();
+    schema.ids().filter(is_kept).map(of_type).collect()
 }

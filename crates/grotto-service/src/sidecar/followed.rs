@@ -149,6 +149,10 @@ impl Followed {
             true => builder.lease(lease).lease_interval(settings.lease_interval),
             false => builder,
         };
+        let builder = match settings.types.is_empty() {
+            true => builder,
+            false => builder.types(settings.types.iter().cloned()),
+        };
         let builder = self.place(builder)?;
         let followed = Arc::downgrade(self);
         let builder = builder.on_refresh(move |refresh| {

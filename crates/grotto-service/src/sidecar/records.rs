@@ -142,10 +142,10 @@ pub(crate) fn begin(text: &mut String, state: &State) {
     let _ = write!(text, "{{\"version\":{},\"records\":[", state.version());
 }
 
-/// The type of a name.
+/// The type of a name, unless its records are left out here.
 pub(crate) fn type_of(state: &State, name: &str) -> Result<TypeId, Refusal> {
-    let found = state.schema().require(name);
-    found.map_err(|e| Refusal::new(StatusCode::NOT_FOUND, "no_type", e.to_string()))
+    let found = state.type_id(name);
+    found.map_err(|e| Refusal::new(StatusCode::NOT_FOUND, "no_type", e.message()))
 }
 
 /// Why a record is not in the answer.

@@ -166,6 +166,34 @@ fn a_reload_that_shortens_the_waits_is_obeyed_at_once() {
 }
 
 #[test]
+fn only_types_that_are_asked_for_are_kept_and_others_are_no_answer() {
+    let bench = Bench::new();
+    let schema = "A @PrimaryKey(id) { long id; }\nB @PrimaryKey(id) { long id; }\n";
+    bench.write("ab.schema", schema);
+    bench.write("ab.ndjson", "{\"id\":1}\n");
+    bench
+        .run("publish --store store --dataset items --schema ab.schema --input A=ab.ndjson --input B=ab.ndjson")
+        .ok();
+    configure(&bench, "  types: [A]\n");
+    let sidecar = serving(&bench);
+    let types = "/v1/datasets/items/types";
+    assert_eq!(sidecar.get(&format!("{types}/A/records/1")).status, 200);
+    for left_out in ["B/records/1", "B/records"] {
+        let told = sidecar.get(&format!("{types}/{left_out}"));
+        let (code, message) = told.refused(404);
+        assert_eq!(code, "no_type");
+        assert!(message.contains("left out"), "{message}");
+    }
+    let batch = sidecar.post(&format!("{types}/B/records:batch"), b"[1]");
+    assert_eq!(batch.refused(404).0, "no_type");
+    let told = sidecar.get("/v1/datasets/items").ok();
+    assert_eq!(
+        told["types"],
+        json!([{ "type": "A", "records": 1, "key": ["id"] }])
+    );
+}
+
+#[test]
 fn an_end_that_is_asked_for_leaves_nothing_behind() {
     let bench = published(1..4);
     configure(&bench, "  listeners: {socket: s.sock}\n");

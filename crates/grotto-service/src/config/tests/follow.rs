@@ -42,7 +42,7 @@ fn every_key_of_a_consumer_has_its_documented_default() {
 
 #[test]
 fn a_variable_stands_for_every_key_of_a_consumer() {
-    let settings = parse("consumer:\n  dataset: a\n  id: b\n").unwrap();
+    let settings = parse("consumer:\n  dataset: a\n  id: b\n  types: [A, B]\n").unwrap();
     for key in settings.keys() {
         let text = match &key.value {
             serde_json::Value::String(text) => text.clone(),
