@@ -6,6 +6,7 @@ use super::daemon::LogLevel;
 use super::section::{Key, Section, Shown, section};
 use super::value::{self, Size};
 use grotto::StoreUrl;
+use grotto::consumer::Guards;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -77,6 +78,44 @@ section! {
     }
 }
 
+section! {
+    /// Section `guards`: how much a version may differ from the one that is served.
+    GuardSettings {
+        /// Whether a version that differs more is held until somebody accepts it.
+        hold: bool = true, "value::flag";
+        /// So many times what is served, or more, is too much.
+        max_growth: f64 = Guards::default().max_growth, "value::real";
+        /// This share of what is served, or less, is too little.
+        max_shrink: f64 = Guards::default().max_shrink, "value::real";
+        /// Types of which fewer records are served are not compared.
+        min_records: u64 = Guards::default().min_records, "value::count::<0, { value::ANY }, _>";
+        /// No more records than this are no growth.
+        min_growth: u64 = Guards::default().min_growth, "value::count::<0, { value::ANY }, _>";
+        /// States of fewer bytes are not compared by their bytes.
+        min_bytes: Size = Size(Guards::default().min_bytes), "value::size::<0, { 1 << 50 }, _>";
+        /// No more bytes than this are no growth.
+        min_growth_bytes: Size = Size(Guards::default().min_growth_bytes), "value::size::<0, { 1 << 50 }, _>";
+    }
+}
+
+impl GuardSettings {
+    /// The same for the library.
+    #[must_use]
+    pub fn guards(&self) -> Guards {
+        match self.hold {
+            false => Guards::none(),
+            true => Guards {
+                max_growth: self.max_growth,
+                max_shrink: self.max_shrink,
+                min_records: self.min_records,
+                min_growth: self.min_growth,
+                min_bytes: self.min_bytes.0,
+                min_growth_bytes: self.min_growth_bytes.0,
+            },
+        }
+    }
+}
+
 /// Permission bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode(pub u32);
@@ -134,6 +173,11 @@ macro_rules! dataset {
             /// Most errors in a minute that are nothing to worry about.
             #[serde(deserialize_with = "value::count::<0, { value::ANY }, _>")]
             pub max_errors_per_minute: u64,
+            /// Most bytes that a state may take: one that would take more is not served.
+            #[serde(deserialize_with = "value::size::<1024, { 1 << 50 }, _>")]
+            pub memory_limit: Size,
+            /// How much a version may differ from the one before.
+            pub guards: GuardSettings,
             /// Whether it is told in the store who serves which version, for `grotto status`.
             #[serde(deserialize_with = "value::flag")]
             pub lease: bool,
@@ -159,6 +203,8 @@ macro_rules! dataset {
                     max_backoff: Duration::from_secs(5),
                     health_check_interval: Duration::from_secs(30),
                     max_errors_per_minute: 10,
+                    memory_limit: Size(512_000_000),
+                    guards: GuardSettings::default(),
                     lease: true,
                     lease_interval: Duration::from_secs(10),
                     graceful_shutdown_timeout: Duration::from_secs(30),
@@ -170,7 +216,7 @@ macro_rules! dataset {
         impl Section for $name {
             fn keys(&self, at: &str, keys: &mut Vec<Key>) {
                 let mode = self.state_mode.map(|mode| format!("{mode:03o}"));
-                let values: [(&str, Value, bool); 13] = [
+                let values: [(&str, Value, bool); 14] = [
                     ("dataset", self.dataset.shown(), false),
                     ("store", self.store.shown(), false),
                     ("state_dir", self.state_dir.shown(), false),
@@ -181,6 +227,7 @@ macro_rules! dataset {
                     ("max_backoff", self.max_backoff.shown(), true),
                     ("health_check_interval", self.health_check_interval.shown(), false),
                     ("max_errors_per_minute", self.max_errors_per_minute.shown(), false),
+                    ("memory_limit", self.memory_limit.shown(), false),
                     ("lease", self.lease.shown(), false),
                     ("lease_interval", self.lease_interval.shown(), false),
                     ("graceful_shutdown_timeout", self.graceful_shutdown_timeout.shown(), false),
@@ -190,6 +237,7 @@ macro_rules! dataset {
                     value,
                     live,
                 }));
+                self.guards.keys(&format!("{at}.guards"), keys);
                 $(self.$own.keys(&format!("{at}.{}", stringify!($own)), keys);)*
             }
         }

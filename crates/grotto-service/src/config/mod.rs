@@ -29,7 +29,9 @@ mod value;
 mod tests;
 
 pub use check::{Checked, check, read_schema};
-pub use consumer::{ConsumerListeners, ConsumerMonitoring, FollowSettings, Limits, Mode};
+pub use consumer::{
+    ConsumerListeners, ConsumerMonitoring, FollowSettings, GuardSettings, Limits, Mode,
+};
 pub use daemon::{Listeners, LogLevel, Monitoring, Security};
 pub use environment::Environment;
 pub(crate) use environment::variable;

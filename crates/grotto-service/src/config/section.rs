@@ -44,6 +44,12 @@ impl Shown for u16 {
     }
 }
 
+impl Shown for f64 {
+    fn shown(&self) -> Value {
+        (*self).into()
+    }
+}
+
 impl Shown for bool {
     fn shown(&self) -> Value {
         (*self).into()

@@ -115,6 +115,14 @@ pub(super) fn some_count<'de, const MIN: u64, const MAX: u64, D: Deserializer<'d
     Ok(given.map(|Within(count)| count))
 }
 
+/// A number that is not negative.
+pub(super) fn real<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    value.deserialize_any(Plain("a number", |text: &str| match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        _ => Err(format!("expected a number of at least 0, found {text:?}")),
+    }))
+}
+
 pub(super) fn port<'de, D: Deserializer<'de>>(value: D) -> Result<u16, D::Error> {
     // Within the limits of the type.
     count::<0, 65535, D>(value).map(|port| u16::try_from(port).unwrap_or_default())

@@ -155,6 +155,10 @@ fn figures(followed: &Followed, state: Option<&State>) -> Map<String, Value> {
         return told;
     };
     tell("newest", status.newest.into());
+    let held = status
+        .held
+        .map(|held| json!({ "version": held.version, "reason": held.reason }));
+    tell("held", held.into());
     tell("staleness_ms", whole_ms(status.staleness).into());
     tell("committed_ms", status.committed_ms.into());
     tell("poll_wait_ms", whole_ms(status.poll_wait).into());

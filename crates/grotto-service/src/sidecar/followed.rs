@@ -143,6 +143,8 @@ impl Followed {
             .poll_interval(poll_interval)
             .max_backoff(max_backoff)
             .max_errors_per_minute(settings.max_errors_per_minute)
+            .memory_limit(settings.memory_limit.0)
+            .guards(settings.guards.guards())
             .check_interval(settings.health_check_interval)
             .shutdown_timeout(settings.graceful_shutdown_timeout);
         let builder = match settings.lease {

@@ -166,6 +166,47 @@ fn a_reload_that_shortens_the_waits_is_obeyed_at_once() {
 }
 
 #[test]
+fn a_version_past_the_guards_is_held_until_it_is_accepted() {
+    let bench = published(0..200);
+    configure(&bench, "  guards: {min_records: 100, max_shrink: 0.5}\n");
+    let sidecar = serving(&bench);
+    publish(&bench, 0..20);
+    let told = || sidecar.get("/v1/datasets/items").ok();
+    let held = until(|| Some(told()["held"].clone()).filter(|held| held["version"] == 2));
+    assert!(
+        held["reason"]
+            .as_str()
+            .unwrap()
+            .contains("20 records of Item"),
+        "{held}"
+    );
+    let now = told();
+    assert_eq!(
+        (&now["version"], &now["condition"]),
+        (&json!(1), &json!("degraded"))
+    );
+    assert_eq!(sidecar.get(&format!("{RECORDS}/150")).status, 200);
+    bench.run("accept --store store --dataset items 2").ok();
+    assert_eq!(served(&sidecar, 1), 2);
+    assert_eq!(told()["held"], json!(null));
+    publish(&bench, 0..2);
+    until(|| (told()["version"] == 3).then_some(()));
+}
+
+#[test]
+fn a_state_that_does_not_fit_is_not_served() {
+    let bench = published(0..2000);
+    configure(&bench, "  memory_limit: 4KiB\n");
+    let sidecar = start(&bench);
+    let reason = until(|| {
+        let told = sidecar.get("/v1/datasets/items").ok();
+        let reason = told["reasons"][0].as_str()?.to_owned();
+        (told["condition"] == "opening" && reason.contains("limit 4096 bytes")).then_some(reason)
+    });
+    assert!(reason.contains("needs about"), "{reason}");
+}
+
+#[test]
 fn only_types_that_are_asked_for_are_kept_and_others_are_no_answer() {
     let bench = Bench::new();
     let schema = "A @PrimaryKey(id) { long id; }\nB @PrimaryKey(id) { long id; }\n";

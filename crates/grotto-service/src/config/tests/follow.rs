@@ -22,6 +22,8 @@ fn every_key_of_a_consumer_has_its_documented_default() {
         ("max_backoff", "5s".into()),
         ("health_check_interval", "30s".into()),
         ("max_errors_per_minute", 10.into()),
+        ("memory_limit", "512MB".into()),
+        ("guards.max_growth", 2.0.into()),
         ("graceful_shutdown_timeout", "30s".into()),
         ("monitoring.health_check_port", 8080.into()),
         ("listeners.address", "127.0.0.1".into()),
