@@ -119,6 +119,38 @@ async fn a_fleet_is_shown_with_what_each_serves_until_it_ends() {
     assert_eq!((names(&found), &found["expired"]), (vec![], &0.into()));
 }
 
+/// So many records that a version with twice as many is past the guards.
+fn many(records: u64) -> String {
+    (0..records)
+        .map(|id| format!("{{\"id\":{id}}}\n"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_held_is_shown_with_the_reason_until_it_is_accepted() {
+    let bench = Bench::with_schema();
+    bench.publish(&many(21_000), "").ok();
+    let running = consumer(&bench, "web-1").await;
+    bench.publish(&many(42_001), "").ok();
+    let found = look_until(&bench, |found| of(found, "web-1")["held"] == 2);
+    let one = of(&found, "web-1");
+    assert_eq!(
+        (&one["version"], &one["versions_behind"]),
+        (&1.into(), &1.into()),
+        "{one}"
+    );
+    assert_eq!(one["health"], "degraded", "{one}");
+    let text = bench.run("status --store store").ok();
+    let words: Vec<&str> = text.lines().nth(2).unwrap().split_whitespace().collect();
+    assert_eq!((words[0], words[1]), ("web-1", "1"), "{text}");
+    let reasons: String = text.lines().skip(3).collect();
+    assert!(reasons.contains("version 2 is held: "), "{text}");
+    bench.run("accept --store store 2").ok();
+    let found = look_until(&bench, |found| of(found, "web-1")["version"] == 2);
+    assert!(of(&found, "web-1")["held"].is_null(), "{found}");
+    running.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_was_killed_is_gone_after_a_while_and_listed_when_all_are_asked_for() {
     let bench = published();
