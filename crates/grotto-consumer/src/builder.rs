@@ -2,6 +2,7 @@
 //!
 //! Owns: its settings and its start. Never: reads the environment or a configuration file.
 
+use crate::cache::{CacheSettings, with_cache};
 use crate::consumer::Consumer;
 use crate::dir::{Access, HostFiles, StateDir};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,8 +14,9 @@ use crate::poll::Pace;
 use crate::report::Refresh;
 use crate::scrub::ScrubPace;
 use crate::shared::{Requirement, Shared, blocking};
+use crate::start::{check_there, is_usable};
 use crate::status::Tolerance;
-use crate::target::{Goal, was_written};
+use crate::target::Goal;
 use grotto_env::{FileSystem, MOST_THREADS, default_threads};
 use grotto_state::{HashSeed, HeapSeal, RecordType, SegmentOptions, State, TypeFilter};
 use grotto_store::plan::PlanWeights;
@@ -36,6 +38,7 @@ pub struct ConsumerBuilder {
     tolerance: Tolerance,
     pub(crate) guards: Guards,
     pub(crate) memory_limit: Option<u64>,
+    pub(crate) cache: Option<CacheSettings>,
     scrub: ScrubPace,
     patience: Duration,
     segments: SegmentOptions,
@@ -66,6 +69,7 @@ impl ConsumerBuilder {
             tolerance: Tolerance::default(),
             guards: Guards::default(),
             memory_limit: None,
+            cache: None,
             scrub: ScrubPace::default(),
             patience: Duration::from_secs(30),
             segments: SegmentOptions::default(),
@@ -334,6 +338,7 @@ impl ConsumerBuilder {
         grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
         let env = self.store.env().clone();
         let dataset = Dataset::open(self.store, &self.name)?;
+        let elsewhere = self.system.clone();
         let (place, found) = match self.state_dir {
             None => (Place::Heap(HeapSeal::with_options(self.segments)), None),
             Some(path) => {
@@ -359,6 +364,8 @@ impl ConsumerBuilder {
         };
         let age = Duration::from_millis(age_ms);
         let mut shared = Shared::new(dataset, env, place, state, id, age);
+        let (plain, metrics) = (shared.dataset.clone(), shared.metrics.cache.clone());
+        shared.dataset = with_cache(plain, self.cache, elsewhere, metrics).await?;
         shared.weights = self.weights;
         shared.threads = self.threads;
         shared.tolerance = self.tolerance;
@@ -370,29 +377,4 @@ impl ConsumerBuilder {
         }
         Ok(shared)
     }
-}
-
-/// Whether what was found in the state directory may be served.
-fn is_usable(shared: &Shared) -> bool {
-    let found = shared.served();
-    was_written(&found) && shared.check_required(&found).is_ok()
-}
-
-/// Refuses a dataset without a version, as a mistyped name has none, and a local state that lacks what
-/// is required when nothing newer was found.
-fn check_there(shared: &Shared, wait: bool) -> Result<()> {
-    let served = shared.served();
-    if was_written(&served) {
-        if let Some(filter) = served.filter() {
-            let place = || format!("dataset {}", shared.dataset.name());
-            filter.check(served.schema()).map_err(|e| e.at(place()))?;
-        }
-        return shared.check_required(&served);
-    }
-    if wait {
-        return Ok(());
-    }
-    let name = shared.dataset.name();
-    let message = format!("dataset {name}: nothing was ever published under this name");
-    Err(Error::new(ErrorKind::NoDataset, message))
 }

@@ -278,18 +278,19 @@ impl Consumer {
         self.look_now();
     }
 
-    /// What this consumer counts, to be added to a registry of the caller's.
+    /// What this consumer counts, to be added to a registry of the caller's. What it measures (memory, records by
+    /// type, staleness, health) is as of this call or the last [`metrics_text`](Self::metrics_text): call it
+    /// whenever the registry is encoded.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
+        self.shared.measure_all();
         &self.shared.metrics
     }
 
     /// The metrics in the OpenMetrics text format.
     #[must_use]
     pub fn metrics_text(&self) -> String {
-        self.shared
-            .metrics
-            .stale_for(self.shared.staleness().as_secs_f64());
+        self.shared.measure_all();
         self.shared.metrics.text()
     }
 

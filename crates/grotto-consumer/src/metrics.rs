@@ -2,7 +2,9 @@
 //!
 //! Owns: the metrics and their names. Never: slows a read; reads are not counted one by one.
 
+use crate::cache::CacheMetrics;
 use crate::error::ErrorKind;
+use crate::gauges::StatusGauges;
 use crate::report::{RefreshReport, StepKind};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -31,6 +33,9 @@ pub struct Metrics {
     staleness_seconds: Gauge<f64, AtomicU64>,
     records: Gauge,
     held_version: Gauge,
+    pub(crate) cache: CacheMetrics,
+    pub(crate) status: StatusGauges,
+    refreshes: Counter,
     pub(crate) readers: ReaderGauges,
     lease_renewals: Family<OutcomeLabels, Counter>,
 }
@@ -116,6 +121,9 @@ impl Metrics {
             staleness_seconds: Gauge::default(),
             records: Gauge::default(),
             held_version: Gauge::default(),
+            cache: CacheMetrics::default(),
+            status: StatusGauges::default(),
+            refreshes: Counter::default(),
             readers: ReaderGauges::default(),
             lease_renewals: Family::default(),
         }
@@ -170,6 +178,10 @@ impl Metrics {
             Unit::Seconds,
             self.staleness_seconds.clone(),
         );
+        self.cache.register(registry);
+        self.status.register(registry);
+        let help = "Refreshes that led to another state";
+        registry.register("refreshes", help, self.refreshes.clone());
         registry.register(
             "held_version",
             "Version that a guard holds back; 0 while none is",
@@ -211,6 +223,7 @@ impl Metrics {
     }
 
     pub(crate) fn refreshed(&self, report: &RefreshReport) {
+        self.refreshes.inc();
         self.versions_processed.inc_by(report.steps.len() as u64);
     }
 

@@ -10,17 +10,12 @@ use futures::{StreamExt, TryStreamExt};
 use grotto_format::blob::verify_footer;
 use grotto_format::log::{BlobKind, BlobRef};
 use object_store::path::Path;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Ranges;
 use crate::source::{Place, Source};
-
-/// Bytes per request: a request's deadline covers its body, so a large blob needs several. Small enough
-/// that allocators use the memory of one range again for a later one.
-const RANGE_BYTES: u64 = 8 << 20;
-/// Requests of one blob under way at a time; with the range it bounds memory beyond the blob's own.
-const RANGES_AT_ONCE: usize = 4;
 
 impl Dataset {
     /// A blob's bytes, exactly those that were published.
@@ -42,14 +37,24 @@ impl Dataset {
         match blob.place() {
             Place::Here(bytes) => Ok(bytes.clone()),
             Place::Entry { version, kind, .. } => self.fetch_inline(*version, *kind, blob).await,
-            Place::File => match self.fetch_once(blob).await {
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::warn!(%error, blob = blob.name(), "fetching a damaged blob again");
-                    self.fetch_once(blob).await
-                }
-                other => other,
+            Place::File => match self.cached(blob).await {
+                Some(bytes) => Ok(bytes),
+                None => self.fetch_file(blob).await,
             },
         }
+    }
+
+    /// From the store, and into the cache.
+    async fn fetch_file(&self, blob: &Source) -> Result<Bytes> {
+        let bytes = match self.fetch_once(blob).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(%error, blob = blob.name(), "fetching a damaged blob again");
+                self.fetch_once(blob).await
+            }
+            other => other,
+        }?;
+        self.keep(blob, &bytes).await;
+        Ok(bytes)
     }
 
     /// From the log entry that holds it; its checksum covers the blob.
@@ -68,25 +73,14 @@ impl Dataset {
     async fn fetch_once(&self, blob: &Source) -> Result<Bytes> {
         let path = self.layout.blob(blob.name());
         let mut hash = Xxh3::new();
-        let bytes = if blob.length() <= RANGE_BYTES {
+        let bytes = if blob.length() <= self.store.options().ranges.bytes {
             let bytes = self.fetch_range(blob, &path, None).await?;
             hash.update(&bytes);
             bytes
         } else {
             self.fetch_ranges(blob, &path, &mut hash).await?
         };
-        let Some(expected) = blob.checksum() else {
-            verify_footer(&bytes)
-                .map_err(|e| Error::corrupt(format!("blob {}: {e}", blob.name())).with_source(e))?;
-            return Ok(bytes);
-        };
-        let found = hash.digest();
-        if found != expected {
-            return Err(Error::corrupt(format!(
-                "blob {}: checksum expected {expected:016x}, found {found:016x}",
-                blob.name()
-            )));
-        }
+        check_bytes(blob, &bytes, hash.digest())?;
         Ok(bytes)
     }
 
@@ -103,9 +97,10 @@ impl Dataset {
             ))
         })?;
         let mut whole = BytesMut::with_capacity(capacity);
-        let mut parts = futures::stream::iter(ranges(blob.length()))
+        let Ranges { bytes, at_once } = self.store.options().ranges;
+        let mut parts = futures::stream::iter(ranges(blob.length(), bytes))
             .map(|range| self.fetch_range(blob, path, Some(range)))
-            .buffered(RANGES_AT_ONCE);
+            .buffered(at_once.max(1));
         while let Some(part) = parts.try_next().await? {
             hash.update(&part);
             whole.extend_from_slice(&part);
@@ -156,6 +151,26 @@ fn gone(blob: &Source) -> Error {
     Error::missing(format!("blob {} is gone from the store", blob.name()))
 }
 
+/// Whether bytes are those of a blob, wherever they come from.
+pub(crate) fn verify(blob: &Source, bytes: &[u8]) -> Result<()> {
+    check_length(blob, bytes.len() as u64)?;
+    check_bytes(blob, bytes, xxh3_64(bytes))
+}
+
+fn check_bytes(blob: &Source, bytes: &[u8], found: u64) -> Result<()> {
+    let name = blob.name();
+    let Some(expected) = blob.checksum() else {
+        let whole = verify_footer(bytes).map(|_| ());
+        return whole.map_err(|e| Error::corrupt(format!("blob {name}: {e}")).with_source(e));
+    };
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!(
+        "blob {name}: checksum expected {expected:016x}, found {found:016x}"
+    )))
+}
+
 fn check_length(blob: &Source, found: u64) -> Result<()> {
     if found == blob.length() {
         return Ok(());
@@ -168,11 +183,12 @@ fn check_length(blob: &Source, found: u64) -> Result<()> {
 }
 
 /// Cuts `0..end` into requests.
-fn ranges(end: u64) -> impl Iterator<Item = Range<u64>> {
-    let step = usize::try_from(RANGE_BYTES).unwrap_or(usize::MAX);
+fn ranges(end: u64, bytes: u64) -> impl Iterator<Item = Range<u64>> {
+    let bytes = bytes.max(1);
+    let step = usize::try_from(bytes).unwrap_or(usize::MAX);
     (0..end)
         .step_by(step)
-        .map(move |at| at..end.min(at.saturating_add(RANGE_BYTES)))
+        .map(move |at| at..end.min(at.saturating_add(bytes)))
 }
 
 #[cfg(test)]
@@ -181,10 +197,10 @@ mod tests {
 
     #[test]
     fn ranges_cover_everything_once() {
-        let end = 2 * RANGE_BYTES + 5;
-        let cut: Vec<_> = ranges(end).collect();
-        let second = RANGE_BYTES..2 * RANGE_BYTES;
-        assert_eq!(cut, [0..RANGE_BYTES, second, 2 * RANGE_BYTES..end]);
-        assert_eq!(ranges(0).count(), 0);
+        let cut: Vec<_> = ranges(25, 10).collect();
+        assert_eq!(cut, [0..10, 10..20, 20..25]);
+        assert_eq!(ranges(20, 10).count(), 2);
+        assert_eq!(ranges(3, 0).count(), 3);
+        assert_eq!(ranges(0, 10).count(), 0);
     }
 }

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use grotto_format::log::{LogEntry, LogError, MAX_CONTROL_BYTES, MAX_ENTRY_BYTES, SnapshotEntry};
 use object_store::path::Path;
 
+use crate::cache::BlobCache;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{Layout, version_of};
 use crate::object::Store;
@@ -24,6 +26,8 @@ const ENTRIES_AT_ONCE: usize = 8;
 pub struct Dataset {
     pub(crate) store: Store,
     pub(crate) layout: Layout,
+    /// Where blobs are looked for before they are fetched.
+    pub(crate) cache: Option<Arc<dyn BlobCache>>,
 }
 
 /// What follows a version.
@@ -47,7 +51,11 @@ impl Dataset {
     /// `Invalid` when the name is no name of a dataset; the message says what one is.
     pub fn open(store: Store, name: &str) -> Result<Self> {
         let layout = Layout::new(name)?;
-        Ok(Self { store, layout })
+        Ok(Self {
+            store,
+            layout,
+            cache: None,
+        })
     }
 
     /// The dataset's name.

@@ -25,6 +25,7 @@
 mod accepted;
 mod blob;
 mod breaker;
+mod cache;
 mod confirm;
 mod control;
 mod dataset;
@@ -47,6 +48,7 @@ mod writer;
 
 pub use accepted::Acceptance;
 pub use breaker::{BreakerOptions, BreakerState, CircuitBreaker};
+pub use cache::{BlobCache, BlobKey};
 pub use confirm::Confirm;
 pub use dataset::{Dataset, Next};
 pub use error::{Error, ErrorKind, Result};
@@ -60,7 +62,7 @@ pub use layout::ConsumerId;
 pub use lease::{FoundLease, LeaseContent, LeaseObserver, Leases};
 pub use location::StoreUrl;
 pub use object::Store;
-pub use options::StoreOptions;
+pub use options::{Ranges, StoreOptions};
 pub use outline::Outline;
 pub use retry::RetryPolicy;
 pub use source::Source;

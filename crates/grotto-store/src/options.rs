@@ -7,6 +7,27 @@ use std::time::Duration;
 use crate::breaker::BreakerOptions;
 use crate::retry::RetryPolicy;
 
+/// How large blobs are cut into requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ranges {
+    /// Bytes per request: a request's deadline covers its body, so a large blob needs several; 0 counts as 1.
+    /// A blob of no more is asked for at once. 8 MiB unless set: small enough that allocators use the memory
+    /// of one range again for a later one.
+    pub bytes: u64,
+    /// Requests of one blob under way at a time; with the bytes it bounds memory beyond the blob's own. 0 counts
+    /// as 1; 4 unless set.
+    pub at_once: usize,
+}
+
+impl Default for Ranges {
+    fn default() -> Self {
+        Self {
+            bytes: 8 << 20,
+            at_once: 4,
+        }
+    }
+}
+
 /// How long a store is waited for, how often it is asked again, and when it is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
@@ -14,6 +35,8 @@ pub struct StoreOptions {
     pub deadline: Duration,
     /// The slowest transfer that is waited for, in bytes per second; 0 counts as 1.
     pub slowest_bytes_per_s: u64,
+    /// How large blobs are cut into requests.
+    pub ranges: Ranges,
     /// Tries of a read.
     pub reads: RetryPolicy,
     /// Tries of a write that may be repeated.
@@ -27,6 +50,7 @@ impl Default for StoreOptions {
         Self {
             deadline: Duration::from_secs(30),
             slowest_bytes_per_s: 1 << 20,
+            ranges: Ranges::default(),
             reads: RetryPolicy::READS,
             writes: RetryPolicy::WRITES,
             breaker: Some(BreakerOptions::default()),

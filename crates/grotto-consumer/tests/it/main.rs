@@ -19,6 +19,8 @@ mod background;
 mod behind;
 mod blocking;
 #[cfg(unix)]
+mod cache;
+#[cfg(unix)]
 mod damage;
 mod faults;
 mod filtered;

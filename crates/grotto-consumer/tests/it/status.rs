@@ -95,3 +95,41 @@ async fn a_consumer_without_a_version_is_not_ready_and_one_that_ended_neither() 
     assert_eq!(status.health, Health::NotReady);
     assert_eq!(status.reasons, ["the consumer was shut down"]);
 }
+
+#[tokio::test]
+async fn the_metrics_tell_what_the_status_tells() {
+    let kit = Kit::new();
+    kit.publisher().await.publish(1).await;
+    let builder = Consumer::builder(DATASET, kit.store.clone()).state_dir(kit.state_dir());
+    let consumer = builder.open().await.unwrap();
+    let _reader = Consumer::attach(kit.state_dir()).unwrap();
+    let (text, status) = (consumer.metrics_text(), consumer.status());
+    let mapped = format!("mapped_bytes{{dataset=\"pairs\"}} {}", status.mapped_bytes);
+    for line in [
+        "health{dataset=\"pairs\"} 2",
+        "breaker_state{dataset=\"pairs\"} 0",
+        "attached_readers{dataset=\"pairs\"} 1",
+        "fallback_reads_active{dataset=\"pairs\"} 0",
+        "populated_records{dataset=\"pairs\",type=\"Left\"} 500",
+        "refreshes_total{dataset=\"pairs\"} 1",
+        "cache_hits_total{dataset=\"pairs\"} 0",
+        "poll_wait_seconds{dataset=\"pairs\"} 0.0",
+        &mapped,
+    ] {
+        assert!(
+            text.contains(&format!("grotto_consumer_{line}\n")),
+            "{line} in\n{text}"
+        );
+    }
+    let heap = Consumer::builder(DATASET, kit.store.clone());
+    let text = heap.open().await.unwrap().metrics_text();
+    for line in [
+        "fallback_reads_active{dataset=\"pairs\"} 1",
+        "attached_readers{dataset=\"pairs\"} -1",
+    ] {
+        assert!(
+            text.contains(&format!("grotto_consumer_{line}\n")),
+            "{line} in\n{text}"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! Damage in transit and at rest: found, named, never handed out.
 
 use bytes::Bytes;
-use grotto_store::{BlobRef, Dataset, ErrorKind, Writer};
+use grotto_store::{BlobRef, Dataset, ErrorKind, Ranges, StoreOptions, Writer};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -245,4 +245,33 @@ async fn an_entry_of_a_newer_format_asks_for_a_newer_build_and_is_not_damaged() 
     store.put(&path, sealed.into_bytes().into()).await.unwrap();
     let error = dataset.read_entry(1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_range_that_fails_is_asked_for_again_alone() {
+    let (faults, dataset) = faulty();
+    let writer = acquire(&dataset, "a").await;
+    let version = writer.next_version();
+    let bytes = Bytes::from_static(b"a blob that is cut into several ranges");
+    let blob = writer.upload_snapshot(version, bytes).await.unwrap();
+    let store = dataset.store().clone().with_options(StoreOptions {
+        ranges: Ranges {
+            bytes: blob.length.div_ceil(10),
+            at_once: 3,
+        },
+        ..StoreOptions::default()
+    });
+    let ranged = Dataset::open(store, "cities").unwrap();
+    let whole = dataset.fetch_blob(&blob).await.unwrap();
+    let before = faults.gets(&blob.name);
+    assert_eq!(ranged.fetch_blob(&blob).await.unwrap(), whole);
+    let parts = faults.gets(&blob.name) - before;
+    // Its length is asked for first.
+    let ranges = blob.length.div_ceil(blob.length.div_ceil(10)) as usize;
+    assert_eq!(parts, ranges + 1);
+    faults.script(Fault::GetFails, "snapshot/");
+    let before = faults.gets(&blob.name);
+    assert_eq!(ranged.fetch_blob(&blob).await.unwrap(), whole);
+    assert_eq!(faults.gets(&blob.name) - before, parts + 1);
+    assert!(faults.script_is_used_up());
 }
