@@ -161,10 +161,10 @@ impl Shared {
         let queue = self
             .subscriptions
             .add(&wanted.name, capacity, || self.served())?;
-        let at = |version| Position::new(self.dataset_id(), version);
+        let at = |state: &State| Position::of(state, self.dataset_id());
         let mut subscription = Subscription {
             all: Arc::clone(&self.subscriptions),
-            position: at(queue.first().version()),
+            position: at(queue.first()),
             interests: wanted.interests.into(),
             current: None,
             env: self.env.clone(),
@@ -173,7 +173,7 @@ impl Shared {
         match wanted.from {
             From::Now => {}
             From::Beginning => {
-                subscription.position = at(0);
+                subscription.position = at(&self.origin());
                 subscription.begin_at(self, self.origin(), None);
             }
             From::Position(position) => subscription.resume(self, position).await?,
@@ -276,6 +276,10 @@ impl Subscription {
             let place = || format!("subscription {}, position {position}", self.queue.name());
             let visit = shared.visit(position.version()).await;
             let visit = visit.map_err(|error| error.at(place()))?;
+            if !position.is_at(&visit.state) {
+                let message = "the version with this number is another one now, or of other types: subscribe from the beginning";
+                return Err(Error::new(ErrorKind::Missing, message).at(place()));
+            }
             if position.version() > first.version() {
                 self.queue.skip_to(visit.state, shared.dataset_id());
             } else {

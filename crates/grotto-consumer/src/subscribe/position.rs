@@ -3,20 +3,27 @@
 //! Owns: the form of a position, as readers keep it. Never: knows what is there.
 
 use crate::error::{Error, Result};
+use grotto_state::State;
 use std::fmt;
 use std::str::FromStr;
 
-/// A version of one dataset: `42@<identity>`. A dataset that was created anew has another identity.
+/// A version of one dataset: `42.<state checksum>@<identity>`. A dataset that was created anew has another identity,
+/// and a version that was lost and written anew another checksum.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     version: u64,
+    checksum: u64,
     dataset_id: String,
 }
 
+/// Longest identity in bytes that is read.
+const LONGEST_ID: usize = 128;
+
 impl Position {
-    pub(crate) fn new(dataset_id: String, version: u64) -> Self {
+    pub(crate) fn of(state: &State, dataset_id: String) -> Self {
         Self {
-            version,
+            version: state.version(),
+            checksum: state.checksum(),
             dataset_id,
         }
     }
@@ -32,11 +39,20 @@ impl Position {
     pub fn dataset_id(&self) -> &str {
         &self.dataset_id
     }
+
+    /// Whether this is the state that a reader took in.
+    pub(crate) fn is_at(&self, state: &State) -> bool {
+        (self.version, self.checksum) == (state.version(), state.checksum())
+    }
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.version, self.dataset_id)
+        write!(
+            f,
+            "{}.{:016x}@{}",
+            self.version, self.checksum, self.dataset_id
+        )
     }
 }
 
@@ -44,15 +60,22 @@ impl FromStr for Position {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let parts = text.split_once('@');
-        let version = parts.and_then(|(version, _)| version.parse().ok());
-        match (version, parts) {
-            (Some(version), Some((_, id))) if id.len() <= 128 => {
-                Ok(Self::new(id.to_owned(), version))
-            }
-            _ => Err(Error::invalid(format!(
-                "expected a position such as 42@3f9c, found {text:.80?}"
-            ))),
-        }
+        let read = || {
+            let (place, id) = text.split_once('@')?;
+            let (version, checksum) = place.split_once('.')?;
+            let hex = checksum.len() == 16 && checksum.bytes().all(|b| b.is_ascii_hexdigit());
+            let digits = version.bytes().all(|b| b.is_ascii_digit());
+            (hex && digits && id.len() <= LONGEST_ID).then_some(())?;
+            Some(Self {
+                version: version.parse().ok()?,
+                checksum: u64::from_str_radix(checksum, 16).ok()?,
+                dataset_id: id.to_owned(),
+            })
+        };
+        read().ok_or_else(|| {
+            Error::invalid(format!(
+                "expected a position such as 42.00c0ffee00c0ffee@3f9c, found {text:.80?}"
+            ))
+        })
     }
 }

@@ -39,11 +39,10 @@ type Changes<'a> = Box<dyn Iterator<Item = Change<Record<'a>>> + 'a>;
 
 impl Update {
     pub(super) fn of(pending: &Pending, interests: Arc<[Interest]>) -> Self {
-        let version = pending.after.version();
         Self {
             before: Arc::clone(&pending.before),
             after: Arc::clone(&pending.after),
-            position: Position::new(pending.dataset_id.clone(), version),
+            position: Position::of(&pending.after, pending.dataset_id.clone()),
             replaced: pending.replaced,
             ordinals: Arc::new(pending.ordinals()),
             interests,

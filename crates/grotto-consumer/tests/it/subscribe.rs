@@ -275,7 +275,9 @@ async fn a_position_that_cannot_be_reached_is_refused_and_frees_its_name() {
             .contains(&format!("subscription gone, position {position}")),
         "{gone}"
     );
-    let other: Position = format!("{}@other", position.version()).parse().unwrap();
+    let text = position.to_string();
+    let (place, id) = text.split_once('@').unwrap();
+    let other: Position = format!("{place}@other").parse().unwrap();
     let anew = consumer
         .subscribe(Subscribe::named("gone").after(other))
         .await
@@ -285,6 +287,14 @@ async fn a_position_that_cannot_be_reached_is_refused_and_frees_its_name() {
         anew.to_string().contains("subscribe from the beginning"),
         "{anew}"
     );
+    let rewritten = format!("{}.00000000000000ff@{id}", consumer.version());
+    let rewritten: Position = rewritten.parse().unwrap();
+    let another = consumer
+        .subscribe(Subscribe::named("gone").after(rewritten))
+        .await
+        .unwrap_err();
+    assert_eq!(another.kind(), ErrorKind::Missing);
+    assert!(another.to_string().contains("another one now"), "{another}");
     consumer.subscribe(Subscribe::named("gone")).await.unwrap();
 }
 
@@ -318,9 +328,18 @@ async fn a_subscription_that_can_never_tell_what_is_asked_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(expected), "{expected}: {error}");
     }
-    for bad in ["", "7", "x@y", "-1@y", "7x@y"] {
+    let sum = "00000000000000ff";
+    for bad in [
+        "",
+        "7",
+        "7@y",
+        &format!("x.{sum}@y"),
+        &format!("+7.{sum}@y"),
+        &format!("7.{sum}"),
+        "7.ff@y",
+    ] {
         let refused = bad.parse::<Position>().unwrap_err();
-        assert!(refused.to_string().contains("42@"), "{refused}");
+        assert!(refused.to_string().contains("such as 42."), "{refused}");
     }
 }
 

@@ -11,5 +11,5 @@ mod stream;
 pub(crate) use ledger::{Attempt, Content, Ledger};
 pub(crate) use leftovers::{Leftovers, Purpose};
 pub(crate) use reach::check_reach;
-pub(crate) use served::{SCHEMA, check_served};
+pub(crate) use served::{SCHEMA, check_served, said};
 pub(crate) use stream::{Changes as StreamChanges, MARKER, Stream};

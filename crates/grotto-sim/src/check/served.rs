@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use grotto_state::State;
+use grotto_state::{Record, State};
 
 use super::ledger::Content;
 use crate::sim::Sim;
@@ -59,30 +59,40 @@ fn difference(expected: &Content, found: &Content) -> String {
     format!("{more:?} where the model has {lacks:?}")
 }
 
+/// Type and key of a record, and what it says.
+type Said = ((&'static str, i64), (i64, String));
+
+/// What a record of a type says, by its key.
+pub(crate) fn said(type_name: &'static str, record: &Record<'_>) -> Result<Said, String> {
+    let (id, number) = (record.word(0) as i64, record.word(1) as i64);
+    if type_name == "Road" {
+        return Ok(((type_name, id), (number, String::new())));
+    }
+    let name = record.state().type_id("Name");
+    let name = name.map_err(|error| error.to_string())?;
+    let shared = record.follow(2, name);
+    let text = shared.map(|shared| shared.text(0).to_owned());
+    let text = text.ok_or_else(|| format!("city {id} has no name"))?;
+    Ok(((type_name, id), (number, text)))
+}
+
 /// Every record, by scan and again by key.
 fn content(state: &State) -> Result<Content, String> {
     let mut content = Content::new();
-    let (Ok(city), Ok(road), Ok(name)) = (
-        state.type_id("City"),
-        state.type_id("Road"),
-        state.type_id("Name"),
-    ) else {
+    let (Ok(city), Ok(road)) = (state.type_id("City"), state.type_id("Road")) else {
         return Ok(content);
     };
     for record in state.scan(city) {
-        let id = record.word(0) as i64;
-        let shared = record.follow(2, name);
-        let text = shared.map(|shared| shared.text(0).to_owned());
-        let text = text.ok_or_else(|| format!("city {id} has no name"))?;
-        content.insert(("City", id), (record.word(1) as i64, text));
-        let found = state.find(city, id).map_err(|error| error.to_string())?;
+        let (key, said) = said("City", &record)?;
+        let found = state.find(city, key.1).map_err(|error| error.to_string())?;
         if found.map(|found| found.ordinal()) != Some(record.ordinal()) {
-            return Err(format!("city {id} is not found by its key"));
+            return Err(format!("city {} is not found by its key", key.1));
         }
+        content.insert(key, said);
     }
     for record in state.scan(road) {
-        let id = record.word(0) as i64;
-        content.insert(("Road", id), (record.word(1) as i64, String::new()));
+        let (key, said) = said("Road", &record)?;
+        content.insert(key, said);
     }
     let counted = state.count(city) + state.count(road);
     if counted != content.len() as u64 || state.is_damaged() {

@@ -5,6 +5,7 @@
 mod attached;
 mod rival;
 mod room;
+mod subscriber;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::fault::Fault;
 use crate::sim::DATASET;
 use crate::store::Client;
 use attached::Watcher;
+use subscriber::Subscriber;
 
 /// How long a store vanishes for a reader.
 const VANISHED_FOR: Duration = Duration::from_secs(40);
@@ -60,6 +62,8 @@ pub(crate) struct Reader {
     beginnings: u64,
     /// Processes that are attached to the state directory.
     watchers: Vec<Watcher>,
+    /// A program that reads changes, of some readers.
+    subscriber: Option<Subscriber>,
 }
 
 struct Life {
@@ -74,6 +78,9 @@ impl Reader {
             .chance(600)
             .then(|| Disk::new(&stage.sim, &format!("r{number}"), dice.split()));
         let attached = disk.as_ref().map_or(0, |_| dice.within(1..3));
+        let subscribed = dice
+            .chance(500)
+            .then(|| Subscriber::new(&stage.sim, dice.split()));
         Self {
             stage: Arc::clone(stage),
             number,
@@ -87,6 +94,7 @@ impl Reader {
             removed: false,
             beginnings: 0,
             watchers: (1..=attached).map(|n| Watcher::new(number, n)).collect(),
+            subscriber: subscribed,
         }
     }
 
@@ -100,6 +108,7 @@ impl Reader {
                 self.act().await;
             }
             self.tend_attached();
+            self.follow_changes().await;
             self.check();
             self.bury();
         }

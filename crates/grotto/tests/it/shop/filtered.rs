@@ -13,6 +13,9 @@ async fn reading_what_was_left_out_is_refused_and_the_rest_is_there() {
     let mut tea = product("tea", 450);
     tea.vendor = Some(vendor.clone());
     shop.all(&[tea]).await;
+    // What is known of a Rust type is kept by its schema, which is the same with a filter.
+    let whole = shop.consumer().open().await.expect("consumer").state();
+    assert!(whole.get::<Product>("tea").expect("a type").is_some());
     let consumer = shop
         .consumer()
         .types(["Vendor"])
