@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod crew;
 pub(crate) mod encoding;
 pub(crate) mod guard;
 pub(crate) mod listen;

@@ -3,6 +3,7 @@
 //! Owns: accepting them, how many there are, how long a request may take to begin, and ending them in good order.
 //! Never: reads a request; that is the router's.
 
+use super::crew::Crew;
 use super::patient::Patient;
 use axum::{Extension, Router};
 use grotto::engine::env::Env;
@@ -44,6 +45,11 @@ pub(crate) trait Listener: Send + Sync {
 
     /// The next one.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Takes a connection out of the runtime that accepted it; what this gives puts it into the one that calls it.
+    fn loose(
+        stream: Self::Stream,
+    ) -> io::Result<impl FnOnce() -> io::Result<Self::Stream> + Send + 'static>;
 }
 
 impl Listener for TcpListener {
@@ -57,6 +63,13 @@ impl Listener for TcpListener {
         }
         Ok(stream)
     }
+
+    fn loose(
+        stream: TcpStream,
+    ) -> io::Result<impl FnOnce() -> io::Result<TcpStream> + Send + 'static> {
+        let stream = stream.into_std()?;
+        Ok(move || TcpStream::from_std(stream))
+    }
 }
 
 #[cfg(unix)]
@@ -66,6 +79,13 @@ impl Listener for tokio::net::UnixListener {
     async fn accept(&self) -> io::Result<tokio::net::UnixStream> {
         let (stream, _) = Self::accept(self).await?;
         Ok(stream)
+    }
+
+    fn loose(
+        stream: tokio::net::UnixStream,
+    ) -> io::Result<impl FnOnce() -> io::Result<tokio::net::UnixStream> + Send + 'static> {
+        let stream = stream.into_std()?;
+        Ok(move || tokio::net::UnixStream::from_std(stream))
     }
 }
 
@@ -85,12 +105,13 @@ pub(crate) struct End {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OneTooMany;
 
-/// Serves until told to end.
-pub(crate) async fn serve(
-    listener: impl Listener,
+/// Serves until told to end, on threads of their own or in the runtime that this is called in.
+pub(crate) async fn serve<L: Listener>(
+    listener: L,
     router: Router,
     limits: Limits,
     env: Env,
+    crew: Option<Arc<Crew>>,
     mut end: End,
 ) {
     let slots = Slots {
@@ -109,8 +130,19 @@ pub(crate) async fn serve(
             continue;
         };
         let (router, env, stop) = (router.clone(), env.clone(), end.stop.clone());
-        connections.spawn(async move {
-            converse(stream, router, limits, env, stop, &slot).await;
+        let Some(crew) = &crew else {
+            connections.spawn(async move {
+                converse(stream, router, limits, env, stop, &slot).await;
+                drop(slot);
+            });
+            continue;
+        };
+        let loose = L::loose(stream);
+        crew.spawn(&mut connections, async move {
+            match loose.and_then(|join| join()) {
+                Ok(stream) => converse(stream, router, limits, env, stop, &slot).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+            }
             drop(slot);
         });
     }

@@ -4,6 +4,7 @@ mod connections;
 
 use super::answer::{Answer, Refusal, text_answer};
 use super::body::{self, BodyLimits, Memory};
+use super::crew::Crew;
 use super::guard::{self, Guard, Hosts};
 use super::{encoding, server};
 use crate::config::{Token, read_token};
@@ -96,12 +97,14 @@ async fn serve_for(
         header_timeout: SHORT,
         write_timeout: SHORT,
     };
+    // As the sidecar has them; the producer has none.
+    let crew = Some(Arc::new(Crew::new(2).unwrap()));
     let end = server::End {
         stop: stopped,
         drained: is_drained,
         patience: Duration::ZERO,
     };
-    let ended = tokio::spawn(server::serve(listener, router, limits, env, end));
+    let ended = tokio::spawn(server::serve(listener, router, limits, env, crew, end));
     Served {
         address,
         guard,

@@ -103,6 +103,7 @@ pub async fn run(start: Start) -> Result<()> {
         router(&daemon),
         limits(&settings),
         env.clone(),
+        None,
         server::End {
             stop: stopped,
             drained: is_drained,

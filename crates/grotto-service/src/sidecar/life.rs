@@ -10,6 +10,7 @@ use super::routes::{OPEN, router};
 use super::{seen, telling};
 use crate::config::{ConsumerSettings, Environment, Settings, group_number, read_token};
 use crate::http::body::Memory;
+use crate::http::crew::Crew;
 use crate::http::guard::{Guard, Hosts};
 use crate::http::listen::{self, Socket};
 use crate::http::server::{self, Limits, Listener};
@@ -110,7 +111,7 @@ pub async fn run(start: Start) -> Result<()> {
     if let Some(interval) = watchdog {
         tasks.spawn(supervise::feed_watchdog(env.clone(), interval));
     }
-    let served = serve(&daemon, &settings, listeners, &stopped);
+    let served = serve(&daemon, &settings, listeners, &stopped)?;
     tracing::info!(address = %address, id = daemon.id, "listening");
     if let Some(tell) = start.on_listen {
         tell(address);
@@ -176,7 +177,6 @@ fn assemble(
     let tcp = Guard::new(env.clone(), token, OPEN, hosts).quiet();
     // The mode of the socket says who may ask there.
     let unix = Guard::new(env.clone(), None, OPEN, Hosts::Any).quiet();
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     Ok(Arc::new(Daemon {
         begun: env.clock.monotonic(),
@@ -191,7 +191,7 @@ fn assemble(
         answers: Memory::new(settings.listeners.max_answer_memory.0),
         numbers: Numbers::default(),
         waiting: Arc::new(Semaphore::new(count(settings.limits.max_waiting))),
-        workers: Arc::new(Semaphore::new(processors)),
+        workers: Arc::new(Semaphore::new(processors())),
         stopped,
         log,
     }))
@@ -203,8 +203,9 @@ fn serve(
     settings: &ConsumerSettings,
     listeners: Listeners,
     stopped: &watch::Receiver<bool>,
-) -> JoinSet<()> {
+) -> Result<JoinSet<()>> {
     let mut served = JoinSet::new();
+    let crew = Arc::new(Crew::new(processors())?);
     let limits = Limits {
         max_connections: usize::try_from(settings.listeners.max_connections).unwrap_or(usize::MAX),
         header_timeout: settings.listeners.header_timeout,
@@ -216,6 +217,7 @@ fn serve(
         listeners.tcp,
         tcp,
         limits,
+        Arc::clone(&crew),
         env.clone(),
         stopped.clone(),
         None,
@@ -226,12 +228,17 @@ fn serve(
             listener,
             unix,
             limits,
+            crew,
             env.clone(),
             stopped.clone(),
             socket,
         ));
     }
-    served
+    Ok(served)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Serves on one listener. The path of a socket goes first, so that nobody connects to what is ending.
@@ -239,6 +246,7 @@ async fn until(
     listener: impl Listener,
     router: axum::Router,
     limits: Limits,
+    crew: Arc<Crew>,
     env: Env,
     stopped: watch::Receiver<bool>,
     socket: Option<Socket>,
@@ -254,7 +262,7 @@ async fn until(
         stop: stopped,
         patience: LAST_ANSWERS,
     };
-    let served = server::serve(listener, router, limits, env, end);
+    let served = server::serve(listener, router, limits, env, Some(crew), end);
     tokio::join!(served, gone);
 }
 

@@ -46,8 +46,8 @@ impl Walk<'_> {
                 (Some(leaf), [_]) if !record.is_null(0) => self.value(record, 0, leaf, depth)?,
                 (Some(_), [field]) => {
                     self.out.push('{');
-                    JsonText(self.out).text(&field.name);
-                    self.out.push_str(":null}");
+                    JsonText(self.out).name(&field.name);
+                    self.out.push_str("null}");
                 }
                 _ => self.object(record, object, depth)?,
             },
@@ -72,8 +72,7 @@ impl Walk<'_> {
             }
             self.out.push(before);
             before = ',';
-            JsonText(self.out).text(&field.name);
-            self.out.push(':');
+            JsonText(self.out).name(&field.name);
             self.value(record, column, field.ty, depth)?;
         }
         if before == '{' {

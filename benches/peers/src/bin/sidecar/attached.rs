@@ -1,15 +1,16 @@
 //! A process that reads the state directory of the sidecar.
 //!
-//! Owns: starting itself as that process, and what it does there: get records by key, and read every field of each.
+//! Owns: starting itself as that process, and what it does there: get records by key, and read one number of each, or
+//! every field and every byte of its text.
 //! Never: talks to the sidecar.
 
 use super::client::{Measured, percentile};
 use anyhow::{Context, Result, bail, ensure};
 use grotto::engine::env::{Clock, SystemClock};
 use grotto::{Attached, Consumer};
-use grotto_bench::workload::Workload;
 use grotto_bench::workload::flat::{Flat, Product};
 use grotto_bench::workload::rng::{Rng, id};
+use grotto_bench::workload::{Ref, Workload};
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +25,7 @@ const KEYS: usize = 1 << 20;
 pub(crate) fn run(
     dir: &Path,
     n: u64,
-    batch: usize,
+    (part, batch): (Part, usize),
     threads: usize,
     seconds: f64,
 ) -> Result<Measured> {
@@ -34,6 +35,11 @@ pub(crate) fn run(
         .arg(dir)
         .arg("--n")
         .arg(n.to_string());
+    let name = match part {
+        Part::Number => "number",
+        Part::All => "all",
+    };
+    command.args(["--part", name]);
     command.arg("--batches").arg(batch.to_string());
     command.arg("--connections").arg(threads.to_string());
     let done = command.arg("--seconds").arg(seconds.to_string()).output()?;
@@ -58,7 +64,7 @@ pub(crate) fn run(
 pub(crate) fn measure(
     dir: &Path,
     n: u64,
-    batch: usize,
+    (part, batch): (Part, usize),
     threads: usize,
     time: Duration,
 ) -> Result<()> {
@@ -67,7 +73,9 @@ pub(crate) fn measure(
     let (clock, attached) = (&clock, &attached);
     let rate = std::thread::scope(|scope| {
         let readers: Vec<_> = (0..threads)
-            .map(|seed| scope.spawn(move || rate(clock, attached, &keys(n, seed), batch, time)))
+            .map(|seed| {
+                scope.spawn(move || rate(clock, attached, &keys(n, seed), (part, batch), time))
+            })
             .collect();
         let mut rate = 0.0;
         for reader in readers {
@@ -78,7 +86,7 @@ pub(crate) fn measure(
         }
         Ok(rate)
     })?;
-    let times = times(clock, attached, &keys(n, threads), batch)?;
+    let times = times(clock, attached, &keys(n, threads), (part, batch))?;
     let (p50, p99) = (percentile(&times, 0.5), percentile(&times, 0.99));
     println!("{rate} {p50} {p99}");
     Ok(())
@@ -105,22 +113,40 @@ fn verify(attached: &Attached, n: u64) -> Result<()> {
     Ok(())
 }
 
+/// What is read of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// A number.
+    Number,
+    /// Every field, by way of a digest.
+    All,
+}
+
+impl Part {
+    fn of(self, product: Ref<'_, Flat>) -> u64 {
+        match self {
+            Self::Number => Flat::number(product) as u64,
+            Self::All => Flat::digest_read(product),
+        }
+    }
+}
+
 /// Gets and reads all of these.
-fn read(attached: &Attached, keys: &[i64], batch: usize) -> Result<u64> {
+fn read(attached: &Attached, keys: &[i64], batch: usize, part: Part) -> Result<u64> {
     let state = attached.state();
     let typed = state.typed::<Product>()?;
     let mut sum = 0_u64;
     if batch == 1 {
         for key in keys {
             let product = typed.get(*key)?.context("a record is missing")?;
-            sum = sum.wrapping_add(Flat::digest_read(product));
+            sum = sum.wrapping_add(part.of(product));
         }
         return Ok(sum);
     }
     for keys in keys.chunks(batch) {
         for product in typed.get_many(keys)? {
             let product = product.context("a record is missing")?;
-            sum = sum.wrapping_add(Flat::digest_read(product));
+            sum = sum.wrapping_add(part.of(product));
         }
     }
     Ok(sum)
@@ -131,14 +157,14 @@ fn rate(
     clock: &SystemClock,
     attached: &Attached,
     keys: &[i64],
-    batch: usize,
+    (part, batch): (Part, usize),
     time: Duration,
 ) -> Result<f64> {
     let begin = clock.monotonic();
     let mut gets = 0;
     for some in keys.chunks_exact(1_024).cycle() {
         for keys in some.chunks(KEYS_OF_A_STATE.max(batch)) {
-            black_box(read(attached, keys, batch)?);
+            black_box(read(attached, keys, batch, part)?);
         }
         gets += some.len();
         if clock.monotonic() - begin >= time {
@@ -153,7 +179,7 @@ fn times(clock: &SystemClock, attached: &Attached, keys: &[i64], batch: usize) -
     let mut times = Vec::with_capacity(keys.len() / batch);
     for keys in keys.chunks_exact(batch) {
         let begin = clock.monotonic();
-        black_box(read(attached, keys, batch)?);
+        black_box(read(attached, keys, batch, part)?);
         times.push((clock.monotonic() - begin).as_nanos() as u64);
     }
     times.sort_unstable();

@@ -13,6 +13,7 @@ mod sidecar;
 mod table;
 
 use anyhow::Result;
+use attached::Part;
 use clap::Parser;
 use client::{Load, Measured};
 use grotto_bench::deploy::{Deployment, state_dir_of};
@@ -20,7 +21,7 @@ use grotto_bench::workload::Model;
 use grotto_bench::workload::flat::Flat;
 use records::Records;
 use server::{Engine, Server, Transport};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use table::Figures;
 
@@ -54,6 +55,9 @@ struct Arguments {
     /// Measures this state directory instead: what the program starts itself as.
     #[arg(long, hide = true)]
     attached: Option<PathBuf>,
+    /// What it reads of each record.
+    #[arg(long, hide = true, default_value = "all")]
+    part: Part,
 }
 
 fn main() -> Result<()> {
@@ -62,7 +66,7 @@ fn main() -> Result<()> {
         let batch = arguments.batches.first().copied().unwrap_or(1);
         let threads = arguments.connections.first().copied().unwrap_or(1);
         let time = Duration::from_secs_f64(arguments.seconds);
-        return attached::measure(dir, arguments.n, batch, threads, time);
+        return attached::measure(dir, arguments.n, (arguments.part, batch), threads, time);
     }
     let deployment = Deployment::new(arguments.folder.as_deref(), Model::<Flat>::new(arguments.n))?;
     let records = {
@@ -94,16 +98,29 @@ fn main() -> Result<()> {
                 figures.add(load.named(), server.engine, measured);
             }
         }
+        measure_attached(run, &arguments, deployment.place(), &mut figures)?;
+    }
+    figures.print();
+    Ok(())
+}
+
+fn measure_attached(
+    run: usize,
+    arguments: &Arguments,
+    place: &Path,
+    figures: &mut Figures,
+) -> Result<()> {
+    let (dir, n, seconds) = (state_dir_of(place), arguments.n, arguments.seconds);
+    for part in [Part::Number, Part::All] {
         for batch in [1, 16] {
             for threads in [1, 2] {
-                let dir = state_dir_of(deployment.place());
-                let measured = attached::run(&dir, arguments.n, batch, threads, arguments.seconds)?;
-                eprintln!("run {run}: attached, {threads} threads, {batch}: {measured}");
-                figures.add_attached(threads, batch, measured);
+                let what = (part, batch);
+                let measured = attached::run(&dir, n, what, threads, seconds)?;
+                eprintln!("run {run}: attached, {threads} threads, {what:?}: {measured}");
+                figures.add_attached(threads, what, measured);
             }
         }
     }
-    figures.print();
     Ok(())
 }
 

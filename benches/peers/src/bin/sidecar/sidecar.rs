@@ -3,7 +3,7 @@
 //! Owns: its configuration, the text of requests and answers. Never: measures.
 
 use super::records::Records;
-use super::server::{Engine, Server, free_port};
+use super::server::{Engine, Server, a_moment, free_port};
 use anyhow::{Context, Result, bail, ensure};
 use grotto_bench::deploy::{DATASET, state_dir_of};
 use std::fmt::Write as _;
@@ -11,7 +11,6 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// Starts the sidecar of a deployment, and waits until it serves.
 pub(crate) fn start(place: &Path, grotto: Option<&Path>) -> Result<Server> {
@@ -41,7 +40,7 @@ pub(crate) fn start(place: &Path, grotto: Option<&Path>) -> Result<Server> {
         if status == b"200" && answer.windows(11).any(|part| part == b"\"version\":1") {
             return Ok(server);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        a_moment();
     }
     bail!(
         "the sidecar does not serve: {}",

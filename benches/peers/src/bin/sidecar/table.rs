@@ -2,6 +2,7 @@
 //!
 //! Owns: medians, and what is divided by what. Never: measures.
 
+use super::attached::Part;
 use super::client::Measured;
 use super::server::{Engine, Transport};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ type Name = (usize, Transport, usize);
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     servers: BTreeMap<Name, BTreeMap<Engine, Vec<Measured>>>,
-    attached: BTreeMap<(usize, usize), Vec<Measured>>,
+    attached: BTreeMap<(Part, usize, usize), Vec<Measured>>,
 }
 
 impl Figures {
@@ -21,8 +22,13 @@ impl Figures {
         engines.entry(engine).or_default().push(measured);
     }
 
-    pub(crate) fn add_attached(&mut self, threads: usize, batch: usize, measured: Measured) {
-        let runs = self.attached.entry((threads, batch)).or_default();
+    pub(crate) fn add_attached(
+        &mut self,
+        threads: usize,
+        (part, batch): (Part, usize),
+        measured: Measured,
+    ) {
+        let runs = self.attached.entry((part, threads, batch)).or_default();
         runs.push(measured);
     }
 
@@ -45,13 +51,17 @@ impl Figures {
         }
         println!();
         println!(
-            "| attached, threads | gets a call | gets/s | p50, p99 us | Redis at its best, gets/s | attached is |"
+            "| attached, threads | what is read | gets a call | gets/s | p50, p99 us | Redis at its best, gets/s | attached is |"
         );
-        println!("|---|---|---|---|---|---|");
-        for ((threads, batch), runs) in &self.attached {
+        println!("|---|---|---|---|---|---|---|");
+        for ((part, threads, batch), runs) in &self.attached {
             let (ours, best) = (median(runs), self.best_of_redis(*batch));
+            let read = match part {
+                Part::Number => "a number",
+                Part::All => "everything",
+            };
             println!(
-                "| {threads} | {batch} | {:.0} | {:.2}, {:.2} | {best:.0} | {:.0} times |",
+                "| {threads} | {read} | {batch} | {:.0} | {:.2}, {:.2} | {best:.0} | {:.0} times |",
                 ours.rate,
                 ours.p50,
                 ours.p99,
