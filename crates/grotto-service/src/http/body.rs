@@ -42,6 +42,12 @@ impl Memory {
         let pieces = u32::try_from(bytes.div_ceil(PIECE)).unwrap_or(u32::MAX);
         Arc::clone(&self.0).try_acquire_many_owned(pieces).ok()
     }
+
+    /// Pieces that nobody took.
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> usize {
+        self.0.available_permits()
+    }
 }
 
 /// Limits of one body.

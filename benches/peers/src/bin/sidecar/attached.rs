@@ -175,7 +175,12 @@ fn rate(
 }
 
 /// Nanoseconds of each call, sorted: the state taken, one get or one batch, everything read.
-fn times(clock: &SystemClock, attached: &Attached, keys: &[i64], batch: usize) -> Result<Vec<u64>> {
+fn times(
+    clock: &SystemClock,
+    attached: &Attached,
+    keys: &[i64],
+    (part, batch): (Part, usize),
+) -> Result<Vec<u64>> {
     let mut times = Vec::with_capacity(keys.len() / batch);
     for keys in keys.chunks_exact(batch) {
         let begin = clock.monotonic();
