@@ -166,14 +166,16 @@ async fn a_consumer_that_ends_takes_its_lease_with_it() {
     kit.publisher().await.publish(1).await;
     let (_, builder) = seen(&kit);
     let consumer = builder.start().await.unwrap();
-    tokio::time::sleep(SECOND).await;
+    // Written within a second of the start.
+    tokio::time::sleep(2 * SECOND).await;
     assert!(lease(&kit).await.is_some());
     consumer.shutdown().await;
     assert_eq!(lease(&kit).await, None);
 
     let (_, builder) = seen(&kit);
     let consumer = builder.start().await.unwrap();
-    tokio::time::sleep(SECOND).await;
+    // Written within a second of the start.
+    tokio::time::sleep(2 * SECOND).await;
     assert!(lease(&kit).await.is_some());
     drop(consumer);
     tokio::time::sleep(SECOND).await;
