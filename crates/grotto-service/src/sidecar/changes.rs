@@ -147,7 +147,8 @@ pub(crate) async fn changes(
         let position = HeaderValue::to_str(last)
             .ok()
             .and_then(|text| text.parse().ok());
-        let expected = "last-event-id: expected the id of an event before, such as 42@3f9c";
+        let expected =
+            "last-event-id: expected the id of an event before, such as 42.00c0ffee00c0ffee@3f9c";
         subscribe = subscribe.after(position.ok_or_else(|| Refusal::invalid(expected))?);
     }
     let subscription = consumer.subscribe(subscribe).await.map_err(|error| {
