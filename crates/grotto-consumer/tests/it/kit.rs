@@ -104,19 +104,16 @@ impl Publisher {
         longer: usize,
     ) -> LogEntry {
         let version = self.writer.next_version();
-        let left = self.schema.find("Left").unwrap();
-        let right = self.schema.find("Right").unwrap();
+        let types = ["Left", "Right"].map(|name| self.schema.find(name));
         let mut cycle = self.write.begin(&self.schema, mode).unwrap();
         for id in ids {
             let note = format!("note {version} for pair {id}{}", "x".repeat(longer));
             let pair = [
-                (
-                    left,
-                    format!(r#"{{"id":{id},"round":{version},"note":"{note}"}}"#),
-                ),
-                (right, format!(r#"{{"id":{id},"round":{version}}}"#)),
+                format!(r#"{{"id":{id},"round":{version},"note":"{note}"}}"#),
+                format!(r#"{{"id":{id},"round":{version}}}"#),
             ];
-            for (ty, text) in pair {
+            for (ty, text) in types.iter().zip(&pair) {
+                let Some(ty) = *ty else { continue };
                 let mut flat = FlatBuilder::new();
                 json::decode(&self.schema, ty, text, &mut flat).unwrap();
                 match mode {
@@ -125,8 +122,8 @@ impl Publisher {
                 }
             }
         }
-        for (id, ty) in gone.iter().flat_map(|id| [(id, left), (id, right)]) {
-            cycle.delete(ty, *id, 0).unwrap();
+        for (id, ty) in gone.iter().flat_map(|id| types.map(|ty| (id, ty))) {
+            ty.map(|ty| cycle.delete(ty, *id, 0).unwrap());
         }
         let encoded = cycle.finish(&self.options(version)).unwrap().unwrap();
         let reverse = encoded.reverse.clone().filter(|_| self.reverse);
@@ -142,6 +139,12 @@ impl Publisher {
         self.write.advance(encoded);
         self.entries.insert(version, entry.clone());
         entry
+    }
+
+    /// Publishes under another schema from now on; gives the one before.
+    pub(crate) fn use_schema(&mut self, text: &str) -> String {
+        let schema = Arc::new(Schema::parse(text).unwrap());
+        std::mem::replace(&mut self.schema, schema).to_string()
     }
 
     pub(crate) async fn publish_many(&mut self, versions: u64) {

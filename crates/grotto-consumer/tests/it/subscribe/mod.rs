@@ -287,14 +287,47 @@ async fn a_subscription_ends_with_its_consumer_and_keeps_no_directory() {
         let mut subscription = consumer.subscribe(Subscribe::named("all")).await.unwrap();
         publisher.publish_change(&[1], &[]).await;
         consumer.refresh().await.unwrap();
-        if shuts_down {
-            consumer.shutdown().await;
-        }
-        drop(consumer);
+        // Kept beyond its shutdown: that alone ends it.
+        let kept = match shuts_down {
+            true => {
+                consumer.shutdown().await;
+                Some(consumer)
+            }
+            false => {
+                drop(consumer);
+                None
+            }
+        };
         assert!(subscription.next().await.unwrap().is_some());
-        assert!(subscription.next().await.unwrap().is_none());
+        assert!(subscription.wait(NO_TIME).is_none());
         assert!(subscription.has_ended());
+        assert!(subscription.next().await.unwrap().is_none());
+        drop(kept);
     }
+}
+
+#[tokio::test]
+async fn a_type_that_went_and_came_back_between_is_told_as_it_is_now() {
+    let (_kit, mut publisher, consumer) = two_versions().await;
+    let wanted = Subscribe::named("slow").capacity(1);
+    let mut subscription = consumer.subscribe(wanted).await.unwrap();
+    let whole = publisher.use_schema("Left @PrimaryKey(id) { long id; long round; string note; }");
+    publisher.publish_change(&[1], &[]).await;
+    consumer.refresh().await.unwrap();
+    publisher.use_schema(&whole);
+    publisher.publish_change(&[2, 3, 900], &[]).await;
+    consumer.refresh().await.unwrap();
+    let update = subscription.wait(NO_TIME).unwrap();
+    let (mut added, mut removed, mut modified) = (0, 0, 0);
+    for change in update.changes_of("Right").unwrap() {
+        match change {
+            Change::Added(_) => added += 1,
+            Change::Removed(_) => removed += 1,
+            Change::Modified { .. } => modified += 1,
+        }
+    }
+    // Of all that there were, two are there again.
+    assert_eq!((added, removed, modified), (1, PAIRS - 2, 2));
 }
 
 #[tokio::test(start_paused = true)]
