@@ -3,6 +3,7 @@
 //! Owns: the thread that prints them, and what becomes of them while nobody reads. Never: keeps waiting who has one to
 //! print.
 
+use crate::text::things;
 use parking_lot::Mutex;
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -27,10 +28,26 @@ struct State {
     left_out: u64,
 }
 
+/// Whoever prints versions faster than they are read has them in the log.
+fn left_out(lines: u64, json: bool) -> String {
+    match json {
+        true => serde_json::json!({ "left_out": lines }).to_string(),
+        false => format!(
+            "{} left out: nobody read them in time",
+            things(lines, "line")
+        ),
+    }
+}
+
 /// A line, and how many before it found no room.
 struct Line(u64, Option<String>);
 
 impl Lines {
+    /// Prints to the standard output, where lines that were left out are told as text or as JSON.
+    pub(crate) fn to_stdout(json: bool) -> Self {
+        Self::start(std::io::stdout(), move |count| left_out(count, json))
+    }
+
     /// Starts to print; `tell` says how many lines were left out.
     pub(crate) fn start(
         mut writer: impl Write + Send + 'static,

@@ -27,18 +27,20 @@ impl Composer {
         if self.compare {
             return;
         }
-        if self
-            .schemas
-            .last()
-            .is_none_or(|last| !Arc::ptr_eq(last, schema))
-        {
-            self.schemas.push(Arc::clone(schema));
-        }
-        self.types.retain(|name, _| schema.find(name).is_some());
+        self.pass(schema);
         self.steps += usize::from(changes.types.iter().any(|change| !change.is_empty()));
         for (ty, change) in schema.types().iter().zip(changes.types) {
             self.then(&ty.name, change);
         }
+    }
+
+    /// Comes through a version of this schema: types that it lacks are gone, with what they changed.
+    fn pass(&mut self, schema: &Arc<Schema>) {
+        let last = self.schemas.last();
+        if last.is_none_or(|last| !Arc::ptr_eq(last, schema)) {
+            self.schemas.push(Arc::clone(schema));
+        }
+        self.types.retain(|name, _| schema.find(name).is_some());
     }
 
     /// Adds what a whole refresh changed, which ended with `schema`; beyond `most` ordinals, only a comparison
@@ -54,8 +56,7 @@ impl Composer {
         if self.compare || ordinals.sum::<usize>() > most {
             return self.snapshot();
         }
-        self.schemas.push(Arc::clone(schema));
-        self.types.retain(|name, _| schema.find(name).is_some());
+        self.pass(schema);
         self.steps += 1;
         for (name, change) in types {
             self.then(name, change.clone());
@@ -260,6 +261,16 @@ mod tests {
             change(&[4], &[]),
         ];
         check(&steps, &change(&[4], &[4]));
+    }
+
+    #[test]
+    fn what_waits_takes_no_more_room_for_versions_of_one_schema() {
+        let schema = Arc::new(Schema::default());
+        let mut changes = Composer::default();
+        for _ in 0..9 {
+            changes.refresh(&schema, &BTreeMap::new(), 8);
+        }
+        assert_eq!(changes.schemas.len(), 1);
     }
 
     #[test]

@@ -246,7 +246,7 @@ impl Consumer {
     /// # Errors
     /// `Missing` when the version is not in the log, or no blobs lead to it any more; that of the store.
     pub async fn state_at(&self, version: u64) -> Result<Arc<State>> {
-        Ok(self.shared.visit(version).await?.state)
+        Ok(self.shared.visit(version, None).await?.state)
     }
 
     /// Time since what is served was last known to be the newest (or the pinned) version. While

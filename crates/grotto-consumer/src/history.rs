@@ -10,6 +10,7 @@ use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared::{Shared, blocking, shut_down};
 use crate::step::{build, parse};
+use crate::subscribe::{Position, another_version};
 use crate::target::was_written;
 use grotto_state::{Changes, HeapSeal, Promise, State};
 use grotto_store::LogEntry;
@@ -30,8 +31,12 @@ impl Shared {
     /// The state of a version, and how it differs from the served one.
     ///
     /// # Errors
-    /// `Missing` when the version is not in the log, or no blobs lead to it any more.
-    pub(crate) async fn visit(self: &Arc<Self>, version: u64) -> Result<Visit> {
+    /// `Missing` when the version is not in the log, is not that of `position`, or no blobs lead to it any more.
+    pub(crate) async fn visit(
+        self: &Arc<Self>,
+        version: u64,
+        position: Option<&Position>,
+    ) -> Result<Visit> {
         let served = self.served();
         let (name, own) = (self.dataset.name(), served.version() == version);
         if own && was_written(&served) && self.is_sound(&served) {
@@ -47,6 +52,11 @@ impl Shared {
                 format!("dataset {name}: version {version} is not in the log, or not any more"),
             ));
         };
+        // Before anything is fetched: a position may come from anybody.
+        let whole = served.filter().is_none();
+        if position.is_some_and(|position| whole && !position.is_of(&entry)) {
+            return Err(another_version());
+        }
         let afresh = !self.is_same_dataset(&entry) || !self.is_sound(&served);
         let mut trip = Trip::new(self, served, entry.clone(), afresh);
         let mut journey = Journey::new(&self.dataset, &entry).weights(self.weights);

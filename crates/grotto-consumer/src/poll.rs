@@ -40,7 +40,8 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiv
             }
             // The next entry was not asked for yet.
             Ok(None) if !goal.sees_news() => {
-                looks.succeeded(goal, now);
+                // As of its end: where an answer takes longer than a glance is due, the next entry has its turn too.
+                looks.succeeded(goal, clock.monotonic());
                 Duration::ZERO
             }
             Ok(None) => {

@@ -277,9 +277,11 @@ impl<'a> Run<'a> {
     }
 
     /// A step without a blob proves nothing: where the log lost its end and was written anew, it gives
-    /// the number of a version to what is served and never was that version.
+    /// the number of a version to what is served and never was that version. Neither does a step of a state that
+    /// leaves types out: blobs have one checksum for all of them, so only the log's of the target proves it.
     fn is_worth_keeping(&self, step: &StepReport) -> bool {
-        step.kind != StepKind::Skip && self.is_on_the_way(step.to)
+        let whole = self.first.filter().is_none();
+        whole && step.kind != StepKind::Skip && self.is_on_the_way(step.to)
     }
 
     /// Whether a version lies between what is served and the target: a snapshot on the way may be

@@ -26,9 +26,16 @@ impl State {
             .map_err(|refused| StateError::Incompatible(refused.to_string()))?;
         let infos = TypeInfo::of_schema(schema, self.seed);
         let mut types = Vec::with_capacity(evolution.types.len());
-        for (change, info) in evolution.types.iter().zip(infos.iter()) {
+        let mut gone = evolution.removed_types.clone();
+        let kept = self.filter().map(|filter| filter.kept(schema));
+        for (position, (change, info)) in evolution.types.iter().zip(infos.iter()).enumerate() {
+            let is_kept = |kept: &Vec<bool>| kept.get(position).is_some_and(|kept| *kept);
+            // Nothing that is kept leads to it any more.
+            let left_out = kept.as_ref().is_some_and(|kept| !is_kept(kept));
+            gone.extend(change.old.filter(|_| left_out));
             let old = change
                 .old
+                .filter(|_| !left_out)
                 .and_then(|id| Some((self.types.get(id.index())?, self.infos.get(id.index())?)));
             types.push(match old {
                 Some((ty, before)) => moved(ty, before, change),
@@ -36,8 +43,8 @@ impl State {
             });
         }
         let mut segments = self.segments.clone();
-        for gone in &evolution.removed_types {
-            self.give_up(*gone, &mut segments);
+        for gone in gone {
+            self.give_up(gone, &mut segments);
         }
         let (version, schema) = (self.version, Arc::clone(schema));
         let mut evolved = Self::assemble(version, self.seed, schema, infos, types, segments);

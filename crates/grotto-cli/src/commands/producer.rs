@@ -7,7 +7,7 @@ use crate::lines::Lines;
 use crate::output::Out;
 use crate::place::host_and_process;
 use crate::target::environment;
-use crate::text::{bytes, count, duration, things};
+use crate::text::{bytes, count, duration};
 use grotto::producer::Published;
 use grotto_service::LogControl;
 use grotto_service::producer::{OnListen, OnPublish, Start, run as run_daemon};
@@ -43,9 +43,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, log: LogControl, out: &Out) -> Outcome<()> {
     let json = out.is_json();
     let looked_at = std::io::stdout().is_terminal();
-    let lines = Arc::new(Lines::start(std::io::stdout(), move |count| {
-        left_out(count, json)
-    }));
+    let lines = Arc::new(Lines::to_stdout(json));
     let (of_versions, of_address) = (Arc::clone(&lines), Arc::clone(&lines));
     let on_publish = move |dataset: &str, published: &Published| {
         of_versions.say(match json {
@@ -65,17 +63,6 @@ pub(crate) async fn run(args: &Args, log: LogControl, out: &Out) -> Outcome<()> 
     let ended = run_daemon(start).await;
     lines.end();
     Ok(ended?)
-}
-
-/// Whoever prints versions faster than they are read has them in the log.
-fn left_out(lines: u64, json: bool) -> String {
-    match json {
-        true => serde_json::json!({ "left_out": lines }).to_string(),
-        false => format!(
-            "{} left out: nobody read them in time",
-            things(lines, "line")
-        ),
-    }
 }
 
 /// `cities version 7: 1,200 records, delta 40.3 kB, 12 ms`

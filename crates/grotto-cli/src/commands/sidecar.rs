@@ -3,6 +3,7 @@
 //! Owns: what a person at a terminal sees of it. Never: what it does; that is `grotto-service`.
 
 use crate::failure::Outcome;
+use crate::lines::Lines;
 use crate::output::Out;
 use crate::place::host_and_process;
 use crate::target::environment;
@@ -10,7 +11,7 @@ use crate::text::{bytes, count, duration};
 use grotto::consumer::Refresh;
 use grotto_service::LogControl;
 use grotto_service::sidecar::{OnListen, OnVersion, Start, run as run_sidecar};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,13 +45,15 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, log: LogControl, out: &Out) -> Outcome<()> {
     let json = out.is_json();
     let looked_at = std::io::stdout().is_terminal();
+    let lines = Arc::new(Lines::to_stdout(json));
+    let (of_versions, of_address) = (Arc::clone(&lines), Arc::clone(&lines));
     let on_version = move |dataset: &str, refresh: &Refresh| {
-        say(&match json {
+        of_versions.say(match json {
             true => line_of_json(dataset, refresh),
             false => line_of(dataset, refresh),
         });
     };
-    let on_listen = |address| say(&format!("answering at http://{address}/"));
+    let on_listen = move |address| of_address.say(format!("answering at http://{address}/"));
     let start = Start {
         path: args.config.clone(),
         environment: environment(),
@@ -59,12 +62,9 @@ pub(crate) async fn run(args: &Args, log: LogControl, out: &Out) -> Outcome<()> 
         on_listen: (looked_at && !json).then(|| -> OnListen { Box::new(on_listen) }),
         on_version: (looked_at || json).then(|| -> OnVersion { Arc::new(on_version) }),
     };
-    Ok(run_sidecar(start).await?)
-}
-
-/// Prints a line at once. Nobody may be reading any more: the log tells all of it too.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let ended = run_sidecar(start).await;
+    lines.end();
+    Ok(ended?)
 }
 
 /// `cities version 7: 1,200 records, 40.3 kB fetched, 12 ms`

@@ -24,6 +24,7 @@ use grotto_state::{Interest, State};
 use pending::Pending;
 use queue::{Queue, Taken};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,7 +140,22 @@ pub struct Subscription {
     position: Position,
     /// Taken from the queue and not handed out yet: whoever stops waiting loses nothing.
     current: Option<Arc<Pending>>,
+    /// The work for it, which a reader that stops waiting and comes again goes on with.
+    work: Option<Work>,
     env: Env,
+}
+
+/// An update in the making.
+type Work = Pin<Box<dyn Future<Output = Result<Made>> + Send>>;
+
+/// An update, and whether it has anything that was asked for.
+type Made = (Update, bool);
+
+/// Finds out what changed. Costs a pass over the changes, and over both states where only that tells.
+fn made(pending: &Pending, interests: Arc<[Interest]>) -> Made {
+    let update = Update::of(pending, interests);
+    let wanted = update.types().next().is_some();
+    (update, wanted)
 }
 
 impl fmt::Debug for Subscription {
@@ -167,6 +183,7 @@ impl Shared {
             position: at(queue.first()),
             interests: wanted.interests.into(),
             current: None,
+            work: None,
             env: self.env.clone(),
             queue,
         };
@@ -180,6 +197,12 @@ impl Shared {
         }
         Ok(subscription)
     }
+}
+
+/// Why a reader cannot go on at a position.
+pub(crate) fn another_version() -> Error {
+    let message = "the version with this number is another one now, or of other types: subscribe from the beginning";
+    Error::new(ErrorKind::Missing, message)
 }
 
 impl Subscription {
@@ -209,9 +232,13 @@ impl Subscription {
             let Some(pending) = self.current.clone() else {
                 continue;
             };
-            let interests = Arc::clone(&self.interests);
-            let update = blocking(&self.env, move || Update::of(&pending, interests)).await?;
-            if let Some(update) = self.hand_out(update) {
+            let work = self.work.get_or_insert_with(|| {
+                let (env, interests) = (self.env.clone(), Arc::clone(&self.interests));
+                Box::pin(async move { blocking(&env, move || made(&pending, interests)).await })
+            });
+            let update = work.as_mut().await;
+            self.work = None;
+            if let Some(update) = self.hand_out(update?) {
                 return Ok(Some(update));
             }
         }
@@ -221,15 +248,18 @@ impl Subscription {
     /// [`Subscription::has_ended`] tells the two apart.
     #[must_use]
     pub fn wait(&mut self, timeout: Duration) -> Option<Update> {
+        let clock = Arc::clone(&self.env.clock);
+        let until = clock.monotonic().saturating_add(timeout);
         loop {
             if self.current.is_none() {
-                self.current = match self.queue.wait(timeout, &*self.env.clock) {
+                let left = until.saturating_sub(clock.monotonic());
+                self.current = match self.queue.wait(left, &*clock) {
                     Taken::Pending(pending) => Some(Arc::new(pending)),
                     Taken::Ended | Taken::Nothing => return None,
                 };
             }
             let pending = self.current.clone()?;
-            let update = Update::of(&pending, Arc::clone(&self.interests));
+            let update = made(&pending, Arc::clone(&self.interests));
             if let Some(update) = self.hand_out(update) {
                 return Some(update);
             }
@@ -249,11 +279,10 @@ impl Subscription {
     }
 
     /// Passes an update, or passes over one without anything that was asked for.
-    fn hand_out(&mut self, update: Update) -> Option<Update> {
-        self.current = None;
+    fn hand_out(&mut self, (update, wanted): Made) -> Option<Update> {
+        (self.current, self.work) = (None, None);
         self.position = update.position().clone();
         self.queue.passed(self.position.version());
-        let wanted = update.types().next().is_some();
         wanted.then_some(update)
     }
 
@@ -274,11 +303,10 @@ impl Subscription {
             self.begin_at(shared, shared.origin(), None);
         } else {
             let place = || format!("subscription {}, position {position}", self.queue.name());
-            let visit = shared.visit(position.version()).await;
+            let visit = shared.visit(position.version(), Some(&position)).await;
             let visit = visit.map_err(|error| error.at(place()))?;
             if !position.is_at(&visit.state) {
-                let message = "the version with this number is another one now, or of other types: subscribe from the beginning";
-                return Err(Error::new(ErrorKind::Missing, message).at(place()));
+                return Err(another_version().at(place()));
             }
             if position.version() > first.version() {
                 self.queue.skip_to(visit.state, shared.dataset_id());
@@ -294,8 +322,9 @@ impl Subscription {
 
     fn check_identity(&self, shared: &Shared, position: &Position) -> Result<()> {
         let served = shared.dataset_id();
-        // Before anything was served, any identity may come.
-        if served.is_empty() || position.dataset_id() == served {
+        // Before the first version there is no identity: for whoever serves, and for a reader that began then.
+        let began_before = position.version() == 0 && position.dataset_id().is_empty();
+        if began_before || served.is_empty() || position.dataset_id() == served {
             return Ok(());
         }
         let (name, message) = (

@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use grotto_state::State;
+use grotto_store::LogEntry;
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,6 +39,11 @@ impl Position {
     #[must_use]
     pub fn dataset_id(&self) -> &str {
         &self.dataset_id
+    }
+
+    /// Whether a log entry is of the state that a reader of all types took in.
+    pub(crate) fn is_of(&self, entry: &LogEntry) -> bool {
+        (self.version, self.checksum) == (entry.version, entry.state_checksum)
     }
 
     /// Whether this is the state that a reader took in.

@@ -135,3 +135,25 @@ async fn subscriptions_and_visits_keep_to_the_filter() {
     assert!(visited.type_id("Right").is_err());
     assert_eq!(visited.version(), first);
 }
+
+#[tokio::test]
+async fn what_the_log_alone_can_prove_is_not_served_before_it_does() {
+    for keeps_all in [true, false] {
+        let kit = Kit::new();
+        let mut publisher = kit.publisher().await;
+        publisher.publish(1).await;
+        let builder = Consumer::builder(DATASET, kit.store.clone());
+        let builder = match keeps_all {
+            true => builder,
+            false => builder.types(["Left"]),
+        };
+        let consumer = builder.open().await.unwrap();
+        let first = consumer.version();
+        publisher.publish(2).await;
+        let broken = publisher.publish(3).await.version;
+        crate::kit::flip(&kit.file(&publisher.delta_of(broken)), 60);
+        consumer.refresh().await.unwrap_err();
+        // A whole state is proven by every blob.
+        assert_eq!(consumer.version(), first + u64::from(keeps_all));
+    }
+}

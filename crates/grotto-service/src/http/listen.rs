@@ -86,7 +86,10 @@ mod socket {
         group: Option<u32>,
     ) -> io::Result<(UnixListener, Socket)> {
         let listener = UnixListener::bind(early)?;
-        std::os::unix::fs::chown(early, None, group)?;
+        // Not where there is nothing to change: a daemon that may not change owners may listen all the same.
+        if group.is_some() {
+            std::os::unix::fs::chown(early, None, group)?;
+        }
         std::fs::set_permissions(early, std::fs::Permissions::from_mode(mode))?;
         let found = std::fs::symlink_metadata(early)?;
         std::fs::rename(early, path)?;

@@ -107,7 +107,12 @@ impl Daemon {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let _turn = self.workers.acquire().await;
+        // Goes with the work, which goes on when whoever asked for it is gone.
+        let turn = Arc::clone(&self.workers).acquire_owned().await;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
         let done = self.env.blocking(work).await;
         done.map_err(|e| Error::internal("the work for a request ended early").with_source(e))
     }
@@ -143,12 +148,10 @@ impl Daemon {
         self.in_force.read().body
     }
 
-    /// Whether reasons, which name folders and stores, are told to who asks: on the loopback address, and by the token.
+    /// Whether reasons, which name folders and stores, are told to who asks: by the token where there is one, which is
+    /// so beyond the loopback address.
     pub(crate) fn tells_reasons(&self, headers: &HeaderMap) -> bool {
-        let is_local = self
-            .settings()
-            .is_ok_and(|found| found.listeners.address.is_loopback());
-        is_local || self.tcp.knows(headers).is_ok()
+        self.tcp.knows(headers).is_ok()
     }
 
     /// Reads the configuration again, and the token, which is renewed like that.

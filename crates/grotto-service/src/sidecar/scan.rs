@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// Records of a page whose size nobody says.
 const USUAL: usize = 100;
+/// Most fields that a scan looks at: each record costs that many comparisons.
+const MOST_FIELDS: usize = 16;
 
 /// Names and values of a query, in their order.
 type Pairs = Vec<(String, String)>;
@@ -100,6 +102,11 @@ impl Page {
                     page.after = Some(cursor);
                 }
                 _ => {
+                    if page.fields.len() == MOST_FIELDS {
+                        return Err(Refusal::invalid(format!(
+                            "expected conditions on at most {MOST_FIELDS} fields, found more"
+                        )));
+                    }
                     let field = name.strip_prefix('.').unwrap_or(&name).to_owned();
                     page.fields.push((field, value));
                 }

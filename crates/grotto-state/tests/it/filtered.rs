@@ -176,3 +176,31 @@ fn changes_of_what_is_left_out_are_an_error_and_not_none() {
     assert!(refused.contains("is left out here"), "{refused}");
     assert_eq!(difference.records("River", None).unwrap().count(), 0);
 }
+
+#[test]
+fn a_type_that_nothing_kept_leads_to_any_more_goes_with_its_records() {
+    let mut chain = chain();
+    let mut state = filtered(&["Order"]);
+    for delta in &chain.deltas {
+        state = apply(&state, delta).unwrap();
+    }
+    let loose = schema(&SHOP.replace("long id; Customer customer;", "long id;"));
+    // Somebody else may hold them all the same.
+    let customer = r#"{"id":3,"name":"c3","town":{"name":"t3"}}"#;
+    let records = [
+        ("Order", r#"{"id":99}"#.to_owned()),
+        ("Customer", customer.to_owned()),
+    ];
+    chain.full(&loose, &records).unwrap();
+    let state = apply(&state, chain.deltas.last().unwrap()).unwrap();
+    assert_part(&state, chain.write.state(), &["Order"]);
+    let open = |part: &SegmentPart| {
+        let segment = state.segments().find(|segment| segment.name() == part.name);
+        Ok(segment.unwrap().bytes().clone())
+    };
+    State::from_parts(state.to_parts(), &mut { open }).unwrap();
+    // What is left takes what a state takes that never had more.
+    let snapshot = encode_snapshot(chain.write.state(), &options(4)).unwrap();
+    let fresh = apply(&filtered(&["Order"]), &snapshot).unwrap();
+    assert_eq!(state.total(), fresh.total());
+}

@@ -182,9 +182,16 @@ async fn before_the_first_version_a_reader_waits_for_it() {
         .from_beginning()
         .to(Interest::of("Left"));
     let mut subscription = consumer.subscribe(wanted).await.unwrap();
+    let began = subscription.position().clone();
     let mut publisher = kit.publisher().await;
     publisher.publish(1).await;
     consumer.refresh().await.unwrap().unwrap();
+    // One that ended before it was told anything goes on there too.
+    let again = Subscribe::named("again").after(began);
+    let mut again = consumer.subscribe(again).await.unwrap();
+    let mut other = Reader::default();
+    other.take_all(&mut again);
+    other.assert_at(&consumer);
     let mut reader = Reader::default();
     reader.take_all(&mut subscription);
     assert_eq!(reader.updates, 1);
