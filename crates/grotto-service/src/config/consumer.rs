@@ -47,7 +47,7 @@ section! {
         header_timeout: Duration = Duration::from_secs(10), "value::duration";
         /// Longest time until its body is there, and in which nobody reads of the answer.
         body_timeout: Duration = Duration::from_secs(30), "value::duration";
-        /// Most connections at once on each listener; more wait to be accepted.
+        /// Most connections at once on each listener; more are answered with 503.
         max_connections: u64 = 1024, "value::count::<1, 65_536, _>";
         /// Memory of all bodies together: more of them are told to come again.
         max_body_memory: Size = Size(64 * MIB), "value::size::<{ 64 << 10 }, { 1 << 40 }, _>";

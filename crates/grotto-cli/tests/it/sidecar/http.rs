@@ -224,6 +224,10 @@ fn a_token_is_asked_for_by_the_port_and_the_mode_of_the_socket_is_what_lets_in()
     for open in ["/health", "/ready", "/", "/status.js", "/status.css"] {
         assert_eq!(sidecar.get(open).status, 200, "{open}");
     }
+    // Reasons name folders: they are for those with the token.
+    let told = |headers: &[&str]| sidecar.ask("GET", "/ready", headers, b"").ok();
+    assert!(told(&[])["datasets"].is_null());
+    assert!(told(&[token])["datasets"].is_array());
     let mode = std::fs::metadata(bench.path("s.sock"))
         .unwrap()
         .permissions();

@@ -96,6 +96,11 @@ fn records_are_chosen_by_the_values_of_fields() {
         let refused = sidecar.get(&format!("{RECORDS}?{wrong}"));
         assert_eq!(refused.refused(400).0, "invalid", "{wrong}");
     }
+    // Each condition is a comparison for each record.
+    let conditions = |count: usize| "id=7&".repeat(count);
+    assert_eq!(of(&conditions(16)), [7]);
+    let refused = sidecar.get(&format!("{RECORDS}?{}", conditions(17)));
+    assert!(refused.refused(400).1.contains("at most 16 fields"));
 }
 
 #[test]
