@@ -5,7 +5,7 @@
 
 use crate::failure::{Failure, Outcome};
 use clap::parser::ValueSource;
-use grotto::store::{Dataset, Store, StoreUrl};
+use grotto::store::{Access, Dataset, Store, StoreUrl};
 use grotto_service::config::{Environment, Role, Settings};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Where the dataset is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TargetArgs {
-    /// Folder or URL of the store, such as ./store or file:///var/lib/grotto/store
+    /// Folder or URL of the store, such as ./store, s3://bucket/prefix, gs://bucket or az://container
     #[arg(long, value_name = "URL", env = "GROTTO_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
     /// Name of the dataset; not needed for reading where the store has only one
@@ -77,7 +77,9 @@ impl TargetArgs {
             None => Settings::default(),
         };
         let url = match (&self.store, settings.store(role)) {
-            (Some(text), _) => StoreUrl::parse(text)?,
+            (Some(text), _) => {
+                StoreUrl::parse(text)?.with_access(&Access::from_vars(environment()))
+            }
             (None, Some(url)) => url,
             (None, None) => {
                 return Err(Failure::invalid("no store given: expected --store URL")

@@ -3,19 +3,36 @@
 //! Owns: their kinds. Never: turns "not found" into an error by itself; callers that may rightly find nothing get
 //! an `Option`.
 
+mod answer;
+
+use answer::Answer;
 pub use grotto_error::{Error, ErrorKind, Result};
 use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
 
-/// An error of the object store while doing `action` to the object at `path`. `root` is the folder that
-/// the store is, if it is one.
+/// What a store is, for those who read an error of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// Memory, or whatever the caller wrapped.
+    Unnamed,
+    /// A folder of this host.
+    Folder(&'a Path),
+    /// A bucket, as its address names it.
+    Bucket(&'a str),
+}
+
+/// An error of the object store while doing `action` to the object at `path`.
 pub(crate) fn from_store(
     action: &str,
     path: &str,
-    root: Option<&Path>,
+    place: Place<'_>,
     source: object_store::Error,
 ) -> Error {
+    if let (Place::Bucket(bucket), Some(answer)) = (place, Answer::of(&source)) {
+        let message = format!("cannot {action} {path} in {bucket}: {}", answer.reason);
+        return Error::new(answer.kind, message).with_source(source);
+    }
     use object_store::Error as E;
     let (kind, reason) = match &source {
         E::NotFound { .. } => (ErrorKind::Missing, "it does not exist"),
@@ -39,15 +56,24 @@ pub(crate) fn from_store(
             None => (ErrorKind::Unavailable, "the store failed"),
         },
     };
-    let reason = in_place(reason, root);
-    Error::new(kind, format!("cannot {action} {path}: {reason}")).with_source(source)
+    let message = match place {
+        Place::Unnamed => format!("cannot {action} {path}: {reason}"),
+        Place::Folder(root) => format!("cannot {action} {path}: {}", in_folder(reason, root)),
+        Place::Bucket(bucket) => format!("cannot {action} {path} in {bucket}: {reason}"),
+    };
+    Error::new(kind, message).with_source(source)
+}
+
+/// Whether "not found" is about all of a bucket instead of one object in it.
+pub(crate) fn is_without_bucket(error: &object_store::Error) -> bool {
+    Answer::of(error).is_some_and(|answer| answer.kind == ErrorKind::Invalid)
 }
 
 /// The host refused to do `action` to the folder of a store.
 pub(crate) fn from_host(action: &str, folder: &Path, source: io::Error) -> Error {
     let mut message = format!("cannot {action} {}", folder.display());
     if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
-        message = format!("{message}: {}", in_place(READ_ONLY, Some(folder)));
+        message = format!("{message}: {}", in_folder(READ_ONLY, folder));
     }
     Error::invalid(message).with_source(source)
 }
@@ -55,10 +81,10 @@ pub(crate) fn from_host(action: &str, folder: &Path, source: io::Error) -> Error
 const READ_ONLY: &str = "the file system is read-only";
 
 /// A reason that says which file system it is about.
-fn in_place(reason: &str, root: Option<&Path>) -> String {
-    match root.filter(|_| reason == READ_ONLY) {
-        Some(root) => format!("the file system at {} is read-only", root.display()),
-        None => reason.to_owned(),
+fn in_folder(reason: &str, root: &Path) -> String {
+    match reason == READ_ONLY {
+        true => format!("the file system at {} is read-only", root.display()),
+        false => reason.to_owned(),
     }
 }
 
@@ -114,7 +140,7 @@ mod tests {
             store: "LocalFileSystem",
             source,
         };
-        from_store("create", "x", Some(Path::new("/srv/store")), cause)
+        from_store("create", "x", Place::Folder(Path::new("/srv/store")), cause)
     }
 
     #[test]

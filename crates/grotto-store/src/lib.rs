@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod accepted;
+mod backend;
 mod blob;
 mod breaker;
 mod cache;
@@ -60,7 +61,7 @@ pub use grotto_format::log::{
 };
 pub use layout::ConsumerId;
 pub use lease::{FoundLease, LeaseContent, LeaseObserver, Leases};
-pub use location::StoreUrl;
+pub use location::{Access, BucketUrl, StoreUrl, Vendor};
 pub use object::Store;
 pub use options::{Ranges, StoreOptions};
 pub use outline::Outline;

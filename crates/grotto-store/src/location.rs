@@ -1,6 +1,9 @@
 //! Where a store is: the text a user types, and what it means.
 //!
-//! Owns: parsing. Never: opens anything.
+//! Owns: parsing. Never: opens anything, or shows a credential.
+
+mod access;
+mod bucket;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,8 +13,8 @@ use url::Url;
 
 use crate::error::{Error, Result};
 
-/// Schemes that are known but have no backend in this build.
-const UNBUILT: [&str; 8] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"];
+pub use access::Access;
+pub use bucket::{BucketUrl, Vendor};
 
 /// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,19 +23,17 @@ pub enum StoreUrl {
     Local(PathBuf),
     /// The memory of this process; gone when its last handle is dropped.
     Memory,
-    /// A known kind of store that this build has no backend for. Only the scheme is kept: the rest
-    /// may hold credentials, and must not end in a log.
-    Unbuilt {
-        /// The scheme, such as `s3`.
-        scheme: String,
-    },
+    /// A bucket of an object store, S3 or one compatible, Google Cloud Storage, Azure Blob.
+    Bucket(Box<BucketUrl>),
 }
 
 impl StoreUrl {
-    /// Reads `./folder`, `/folder`, `file:///folder`, `memory:`, or the address of a cloud store.
+    /// Reads `./folder`, `/folder`, `file:///folder`, `memory:`, `s3://bucket/prefix`, `gs://bucket/prefix` or
+    /// `az://container/prefix`. Behind the prefix may stand settings that are no secret, such as
+    /// `?endpoint=https://host`; see [`BucketUrl`].
     ///
     /// # Errors
-    /// `Invalid` when it is none of these; the message says what was found.
+    /// `Invalid` when it is none of these. The message never repeats what may be a credential.
     pub fn parse(text: &str) -> Result<Self> {
         if text.is_empty() || text.contains('\0') {
             return Err(Error::invalid(
@@ -43,13 +44,24 @@ impl StoreUrl {
             None => Ok(Self::Local(PathBuf::from(text))),
             Some("memory") => parse_memory(text),
             Some("file") => parse_file(text),
-            Some(scheme) if UNBUILT.contains(&scheme) => Ok(Self::Unbuilt {
-                scheme: scheme.to_owned(),
-            }),
-            Some(scheme) => Err(Error::invalid(format!(
-                "store address: unknown scheme {scheme:?}, expected a folder, file://, memory:, \
-                 s3://, gs:// or az://"
-            ))),
+            Some(scheme) => match Vendor::of(scheme) {
+                Some(vendor) => BucketUrl::parse(vendor, text)
+                    .map(Box::new)
+                    .map(Self::Bucket),
+                None => Err(Error::invalid(format!(
+                    "store address: unknown scheme {scheme:?}, expected a folder, file://, memory:, \
+                     s3://, gs:// or az://"
+                ))),
+            },
+        }
+    }
+
+    /// The same store with what lets this process in; of no effect on folders and memory.
+    #[must_use]
+    pub fn with_access(self, access: &Access) -> Self {
+        match self {
+            Self::Bucket(bucket) => Self::Bucket(Box::new(bucket.with_access(access))),
+            other => other,
         }
     }
 }
@@ -67,7 +79,7 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Local(path) => write!(f, "{}", path.display()),
             Self::Memory => f.write_str("memory:"),
-            Self::Unbuilt { scheme } => write!(f, "{scheme}://…"),
+            Self::Bucket(bucket) => bucket.fmt(f),
         }
     }
 }
@@ -152,11 +164,5 @@ mod tests {
             let error = StoreUrl::parse(text).unwrap_err();
             assert!(error.message().contains("expected"), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn credentials_in_a_cloud_address_are_not_kept() {
-        let url = StoreUrl::parse("s3://key:secret@bucket/prefix").unwrap();
-        assert!(!format!("{url} {url:?}").contains("secret"));
     }
 }

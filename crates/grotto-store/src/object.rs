@@ -1,25 +1,23 @@
 //! One object store: small operations with deadlines, and errors that say what to do.
 //!
-//! Owns: opening a backend, time limits, the mapping of the backend's answers. Never: knows a dataset's layout.
+//! Owns: time limits, the mapping of the backend's answers. Never: knows a dataset's layout.
 
 mod listing;
+mod open;
 
 use crate::breaker::{BreakerState, CircuitBreaker};
 use crate::confirm::Confirm;
-use crate::error::{Error, Result, from_host, from_store};
-use crate::folder::{Folder, FolderSync, SystemSync, create_root};
-use crate::location::StoreUrl;
+use crate::error::{Error, Place, Result, from_store, is_without_bucket};
 use crate::options::StoreOptions;
 use bytes::Bytes;
 use grotto_env::Env;
-use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     Error as ObjectError, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
 use std::fmt;
 use std::future::Future;
-use std::path::{Path as FsPath, PathBuf};
+use std::path::Path as FsPath;
 use std::sync::Arc;
 
 /// An open store. Cheap to clone; all clones share one backend.
@@ -28,6 +26,8 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// The folder of this host that it is.
     root: Option<Arc<FsPath>>,
+    /// The bucket that it is, for people.
+    bucket: Option<Arc<str>>,
     /// Where what can be read back may exist in memory only.
     confirms: Option<Arc<dyn Confirm>>,
     env: Env,
@@ -53,47 +53,13 @@ pub(crate) enum Created {
 }
 
 impl Store {
-    /// Opens a store for reading. A folder must exist: a typing error in a path must not look like
-    /// an empty store.
-    ///
-    /// # Errors
-    /// `Invalid` when the folder does not exist or is none, or this build has no such backend.
-    pub fn open(url: &StoreUrl) -> Result<Self> {
-        match url {
-            StoreUrl::Local(path) => Self::open_folder(path, Arc::new(SystemSync)),
-            StoreUrl::Memory => Ok(Self::from_object_store(Arc::new(InMemory::new()))),
-            StoreUrl::Unbuilt { scheme } => Err(Error::invalid(format!(
-                "this build has no {scheme} backend: expected a folder, file:// or memory:"
-            ))),
-        }
-    }
-
-    /// Opens a store for writing; creates the folder if it is missing.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open); `Invalid` or `Unavailable` when the folder cannot be created.
-    pub fn open_writable(url: &StoreUrl) -> Result<Self> {
-        Self::open_writable_with(url, Arc::new(SystemSync))
-    }
-
-    /// The same with other syncs of a folder.
-    ///
-    /// # Errors
-    /// As [`open_writable`](Self::open_writable).
-    pub fn open_writable_with(url: &StoreUrl, sync: Arc<dyn FolderSync>) -> Result<Self> {
-        let StoreUrl::Local(path) = url else {
-            return Self::open(url);
-        };
-        create_root(path, &*sync).map_err(|e| from_host("create store folder", path, e))?;
-        Self::open_folder(path, sync)
-    }
-
     /// Wraps any object store: other backends, and fault wrappers in tests.
     pub fn from_object_store(objects: Arc<dyn ObjectStore>) -> Self {
         let (env, options) = (Env::system(), StoreOptions::default());
         Self {
             objects,
             root: None,
+            bucket: None,
             confirms: None,
             breaker: breaker(&env, &options),
             env,
@@ -130,23 +96,6 @@ impl Store {
         &self.options
     }
 
-    /// The same store, opened again if nothing more is written to it as it is: after a sync of a folder failed.
-    /// Environment, deadlines and breaker stay.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn renewed(&self) -> Result<Self> {
-        let Some(root) = self.root.as_ref().filter(|_| self.is_spent()) else {
-            return Ok(self.clone());
-        };
-        let fresh = Self::open_folder(root, Arc::new(SystemSync))?;
-        Ok(Self {
-            objects: fresh.objects,
-            confirms: fresh.confirms,
-            ..self.clone()
-        })
-    }
-
     /// Whether nothing more is written to it until it is [renewed](Self::renewed).
     pub fn is_spent(&self) -> bool {
         self.confirms
@@ -173,6 +122,14 @@ impl Store {
     /// The folder behind this store, if it is one.
     pub(crate) fn local_root(&self) -> Option<&FsPath> {
         self.root.as_deref()
+    }
+
+    fn place(&self) -> Place<'_> {
+        match (self.root.as_deref(), self.bucket.as_deref()) {
+            (Some(root), _) => Place::Folder(root),
+            (None, Some(bucket)) => Place::Bucket(bucket),
+            (None, None) => Place::Unnamed,
+        }
     }
 
     /// Whether what can be read back may still get lost.
@@ -207,7 +164,7 @@ impl Store {
         let fetch = async {
             let options = GetOptions::default().with_range(range);
             let found = match self.objects.get_opts(path, options).await {
-                Err(ObjectError::NotFound { .. }) => return Ok(None),
+                Err(error) if is_absent(&error) => return Ok(None),
                 other => other?,
             };
             let length = found.range.end.saturating_sub(found.range.start);
@@ -230,7 +187,7 @@ impl Store {
         let ask = async {
             match self.objects.head(path).await {
                 Ok(meta) => Ok(Some(meta.size)),
-                Err(ObjectError::NotFound { .. }) => Ok(None),
+                Err(error) if is_absent(&error) => Ok(None),
                 Err(error) => Err(error),
             }
         };
@@ -273,38 +230,11 @@ impl Store {
     pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
         let delete = async {
             match self.objects.delete(path).await {
-                Err(ObjectError::NotFound { .. }) => Ok(()),
+                Err(error) if is_absent(&error) => Ok(()),
                 other => other,
             }
         };
         self.limited("delete", path.as_ref(), 0, delete).await
-    }
-
-    fn open_folder(path: &FsPath, sync: Arc<dyn FolderSync>) -> Result<Self> {
-        let shown = path.display();
-        let found = std::fs::metadata(path).map_err(|e| {
-            Error::invalid(format!(
-                "store folder {shown} does not exist or is not readable"
-            ))
-            .with_source(e)
-        })?;
-        if !found.is_dir() {
-            return Err(Error::invalid(format!(
-                "store {shown}: expected a folder, found a file"
-            )));
-        }
-        let failed = |e| Error::invalid(format!("cannot open store folder {shown}")).with_source(e);
-        let root = std::path::absolute(path)
-            .map_err(|e| Error::invalid(format!("store folder {shown}")).with_source(e))?;
-        let objects = Arc::new(Folder::open(path, sync).map_err(failed)?);
-        let mut store = Self::from_object_store(Arc::clone(&objects) as Arc<dyn ObjectStore>);
-        store.root = Some(PathBuf::into_boxed_path(root).into());
-        store.confirms = Some(objects);
-        // A folder answers at once, also when it refuses: leaving it alone would help nobody.
-        Ok(store.with_options(StoreOptions {
-            breaker: None,
-            ..StoreOptions::default()
-        }))
     }
 
     /// "Not found" and "nothing there" are only answers while the store is there: an unmounted folder would otherwise
@@ -357,17 +287,26 @@ impl Store {
         }
         let deadline = self.options.deadline_for(bytes);
         let answer = match self.env.within(deadline, operation).await {
-            Ok(answer) => answer.map_err(|e| from_store(action, path, self.root.as_deref(), e)),
-            Err(_) => Err(Error::unavailable(format!(
-                "cannot {action} {path}: no answer within {} s",
-                deadline.as_secs()
-            ))),
+            Ok(answer) => answer.map_err(|e| from_store(action, path, self.place(), e)),
+            Err(_) => {
+                let store = self.bucket.as_deref().map(|bucket| format!(" in {bucket}"));
+                Err(Error::unavailable(format!(
+                    "cannot {action} {path}{}: no answer within {} s",
+                    store.unwrap_or_default(),
+                    deadline.as_secs()
+                )))
+            }
         };
         if let Some(breaker) = &self.breaker {
             breaker.record(&answer);
         }
         answer
     }
+}
+
+/// Whether an object is not there, in a bucket that is.
+fn is_absent(error: &ObjectError) -> bool {
+    matches!(error, ObjectError::NotFound { .. }) && !is_without_bucket(error)
 }
 
 fn breaker(env: &Env, options: &StoreOptions) -> Option<Arc<CircuitBreaker>> {

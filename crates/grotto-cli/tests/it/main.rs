@@ -6,6 +6,8 @@
 )]
 
 mod accepting;
+#[cfg(unix)]
+mod buckets;
 mod configuration;
 mod crash;
 #[cfg(unix)]
@@ -27,6 +29,8 @@ mod readme;
 mod refusals;
 mod rules;
 mod schemas;
+#[path = "../../../grotto-store/tests/it/servers.rs"]
+mod servers;
 #[cfg(unix)]
 mod sidecar;
 mod state_dir;

@@ -97,15 +97,28 @@ fn look_at_dataset(
             schema.map_err(|error| Broken::new(format!("{at}.schema"), error.message()))?;
         look_at_types(at, dataset, &schema)?;
     }
-    if let Some(StoreUrl::Local(folder)) = &dataset.store {
-        usable(&format!("{at}.store"), folder)?;
-    }
+    look_at_store(at, dataset.store.as_ref())?;
     usable(&format!("{at}.wal.dir"), &dataset.wal.dir)?;
     usable(&format!("{at}.dead_letter.dir"), &dataset.dead_letter.dir)?;
     match &dataset.sources.folder {
         Some(folder) => usable(&format!("{at}.sources.folder"), folder),
         None => Ok(()),
     }
+}
+
+/// Whether a folder can be written to, and a bucket be asked for: nobody is asked here.
+fn look_at_store(at: &str, store: Option<&StoreUrl>) -> Result<(), Broken> {
+    let key = format!("{at}.store");
+    match store {
+        Some(StoreUrl::Local(folder)) => usable(&key, folder),
+        Some(bucket) => look_at_bucket(key, bucket),
+        None => Ok(()),
+    }
+}
+
+fn look_at_bucket(key: String, bucket: &StoreUrl) -> Result<(), Broken> {
+    let opened = Store::open(bucket).map(|_| ());
+    opened.map_err(|error| Broken::new(key, error.message()))
 }
 
 fn look_at_name(at: &str, name: &str) -> Result<(), Broken> {

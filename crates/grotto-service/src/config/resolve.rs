@@ -9,6 +9,7 @@ use super::producer::{DatasetSettings, ProducerSection};
 use super::unique::Unique;
 use super::{ConsumerSettings, ProducerSettings, Settings, span};
 use grotto::StoreUrl;
+use grotto::store::Access;
 use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 use std::path::{Path, PathBuf};
@@ -48,8 +49,10 @@ pub(super) fn resolve(
     }
     let file: Option<File> = read(document.clone())?;
     let File { producer, consumer } = file.unwrap_or_default();
-    let producer = producer.map(|section| complete_producer(section, &document, folder));
-    let consumer = consumer.map(|section| complete_consumer(section, &document, folder));
+    let access = Access::from_vars(environment);
+    let place = Place { folder, access };
+    let producer = producer.map(|section| complete_producer(section, &document, &place));
+    let consumer = consumer.map(|section| complete_consumer(section, &document, &place));
     Ok(Settings {
         producer: producer.transpose()?,
         consumer: consumer.transpose()?,
@@ -64,12 +67,11 @@ fn read<T: for<'de> Deserialize<'de>>(document: Value) -> Result<T, String> {
 fn complete_producer(
     section: ProducerSection,
     document: &Value,
-    folder: &Path,
+    place: &Place<'_>,
 ) -> Result<ProducerSettings, String> {
-    let place = |settings: &mut DatasetSettings| place(settings, folder);
-    let (common, listed) = datasets("producer", document, place)?;
+    let (common, listed) = datasets("producer", document, |settings| place.dataset(settings))?;
     let mut security = section.security;
-    join(&mut security.token_file, folder);
+    join(&mut security.token_file, place.folder);
     Ok(ProducerSettings {
         monitoring: section.monitoring,
         listeners: section.listeners,
@@ -82,16 +84,16 @@ fn complete_producer(
 fn complete_consumer(
     section: ConsumerSection,
     document: &Value,
-    folder: &Path,
+    place: &Place<'_>,
 ) -> Result<ConsumerSettings, String> {
-    let place = |settings: &mut FollowSettings| {
-        join(&mut settings.state_dir, folder);
-        join_store(&mut settings.store, folder);
+    let one = |settings: &mut FollowSettings| {
+        join(&mut settings.state_dir, place.folder);
+        place.store(&mut settings.store);
     };
-    let (common, listed) = datasets("consumer", document, place)?;
+    let (common, listed) = datasets("consumer", document, one)?;
     let (mut security, mut listeners) = (section.security, section.listeners);
-    join(&mut security.token_file, folder);
-    join(&mut listeners.socket, folder);
+    join(&mut security.token_file, place.folder);
+    join(&mut listeners.socket, place.folder);
     Ok(ConsumerSettings {
         id: section.id.0,
         monitoring: section.monitoring,
@@ -142,25 +144,35 @@ fn lay_over(lower: &mut Mapping, upper: &Mapping) {
     }
 }
 
-/// Relative paths start where the file lies.
-fn place(settings: &mut DatasetSettings, folder: &Path) {
-    let default = || Some(StoreUrl::Local(PathBuf::from(DEFAULT_STORE)));
-    settings.store = settings.store.take().or_else(default);
-    join_store(&mut settings.store, folder);
-    join(&mut settings.schema, folder);
-    join(&mut settings.sources.folder, folder);
-    settings.wal.dir = folder.join(&settings.wal.dir);
-    settings.dead_letter.dir = folder.join(&settings.dead_letter.dir);
+/// Where a configuration is in force.
+struct Place<'a> {
+    /// The folder of its file, where relative paths start.
+    folder: &'a Path,
+    /// What lets its process into buckets.
+    access: Access,
+}
+
+impl Place<'_> {
+    fn dataset(&self, settings: &mut DatasetSettings) {
+        let default = || Some(StoreUrl::Local(PathBuf::from(DEFAULT_STORE)));
+        settings.store = settings.store.take().or_else(default);
+        self.store(&mut settings.store);
+        join(&mut settings.schema, self.folder);
+        join(&mut settings.sources.folder, self.folder);
+        settings.wal.dir = self.folder.join(&settings.wal.dir);
+        settings.dead_letter.dir = self.folder.join(&settings.dead_letter.dir);
+    }
+
+    fn store(&self, store: &mut Option<StoreUrl>) {
+        *store = store.take().map(|url| match url {
+            StoreUrl::Local(path) => StoreUrl::Local(self.folder.join(path)),
+            other => other.with_access(&self.access),
+        });
+    }
 }
 
 fn join(path: &mut Option<PathBuf>, folder: &Path) {
     if let Some(path) = path {
-        *path = folder.join(&*path);
-    }
-}
-
-fn join_store(store: &mut Option<StoreUrl>, folder: &Path) {
-    if let Some(StoreUrl::Local(path)) = store {
         *path = folder.join(&*path);
     }
 }

@@ -33,16 +33,6 @@ fn a_file_is_no_store() {
     assert!(Store::open_writable(&url).is_err());
 }
 
-#[test]
-fn a_cloud_store_is_refused_by_a_build_without_its_backend() {
-    for address in ["s3://bucket/x", "gs://bucket", "az://container"] {
-        let url = StoreUrl::parse(address).unwrap();
-        let error = Store::open(&url).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.message().contains("this build has no"), "{error}");
-    }
-}
-
 #[tokio::test]
 async fn what_was_committed_is_there_after_reopening() {
     let folder = tempfile::tempdir().unwrap();

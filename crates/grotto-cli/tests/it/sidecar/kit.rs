@@ -38,7 +38,7 @@ pub(super) fn serving(bench: &Bench) -> Daemon {
 
 /// Waits until another version than this is served; tells which.
 #[track_caller]
-pub(super) fn served(sidecar: &Daemon, after: u64) -> u64 {
+pub(crate) fn served(sidecar: &Daemon, after: u64) -> u64 {
     let path = format!("/v1/datasets/items/versions?after={after}&wait=60s");
     let told = sidecar.get(&path).ok();
     assert_eq!(told["changed"], true, "{told}");

@@ -11,3 +11,5 @@ mod news;
 mod page;
 mod profiles;
 mod scan;
+
+pub(crate) use kit::served;

@@ -3,8 +3,9 @@
 //! Owns: looking at its names, folders, token and port. Never: refuses a folder that cannot be written to: commands that
 //! only read it take the same section.
 
-use super::{Broken, look_at_name, look_at_port, look_at_token, unusable};
+use super::{Broken, look_at_bucket, look_at_name, look_at_port, look_at_token, unusable};
 use crate::config::ConsumerSettings;
+use grotto::StoreUrl;
 
 pub(super) fn look_at(consumer: &ConsumerSettings, notes: &mut Vec<String>) -> Result<(), Broken> {
     for (index, dataset) in consumer.datasets().iter().enumerate() {
@@ -14,6 +15,9 @@ pub(super) fn look_at(consumer: &ConsumerSettings, notes: &mut Vec<String>) -> R
         };
         if let Some(name) = &dataset.dataset {
             look_at_name(&at, name)?;
+        }
+        if let Some(bucket @ StoreUrl::Bucket(_)) = &dataset.store {
+            look_at_bucket(format!("{at}.store"), bucket)?;
         }
         if let Some(why) = dataset.state_dir.as_deref().and_then(unusable) {
             notes.push(format!("`grotto sidecar` cannot use {at}.state_dir: {why}"));
