@@ -363,7 +363,7 @@ impl ConsumerBuilder {
             }
         };
         let age = Duration::from_millis(age_ms);
-        let mut shared = Shared::new(dataset, env, place, state, id, age);
+        let mut shared = Shared::new(dataset, env, place, (state, &id), age);
         let (plain, metrics) = (shared.dataset.clone(), shared.metrics.cache.clone());
         shared.dataset = with_cache(plain, self.cache, elsewhere, metrics).await?;
         shared.weights = self.weights;

@@ -63,6 +63,12 @@ impl Composer {
         }
     }
 
+    /// Whether only a comparison tells.
+    #[cfg(test)]
+    pub(crate) fn compares(&self) -> bool {
+        self.compare
+    }
+
     /// The way back: what came went, and the other way round.
     pub(crate) fn reversed(mut self) -> Self {
         for change in self.types.values_mut() {

@@ -244,7 +244,8 @@ impl Consumer {
     /// one where deltas lead from it, so costs what differs. What is served stays.
     ///
     /// # Errors
-    /// `Missing` when the version is not in the log, or no blobs lead to it any more; that of the store.
+    /// `Missing` when the version is not in the log, or no blobs lead to it any more; `Invalid`, with the figures, when
+    /// its state does not fit the [memory limit](ConsumerBuilder::memory_limit) beside what is held; that of the store.
     pub async fn state_at(&self, version: u64) -> Result<Arc<State>> {
         Ok(self.shared.visit(version, None).await?.state)
     }

@@ -74,7 +74,7 @@ impl Follower {
             )));
         };
         let seen = Seen {
-            served: Served::new(image.state),
+            served: Served::new(image.state, &image.dataset_id),
             turn: Mutex::new(0),
             changed: Condvar::new(),
             trouble: Mutex::default(),
@@ -190,7 +190,9 @@ impl Follower {
         self.current = image.current;
         self.segments = image.segments;
         self.checks.forget_findings();
-        self.seen.served.replace(Arc::new(image.state));
+        self.seen
+            .served
+            .replace(Arc::new(image.state), &image.dataset_id);
         *self.seen.turn.lock() += 1;
         self.seen.changed.notify_all();
         Ok(())

@@ -3,6 +3,8 @@
 //! Owns: the way to one, in memory of this process. Never: changes what is served, pins it, or writes to the state
 //! directory.
 //!
+//! What is built counts to the memory limit, and what is past it is refused.
+//!
 //! **Invariants**: a way goes on from the served state where deltas lead from it, so that what is built is what
 //! differs. Nobody waits for it: refreshes go on meanwhile.
 
@@ -31,7 +33,8 @@ impl Shared {
     /// The state of a version, and how it differs from the served one.
     ///
     /// # Errors
-    /// `Missing` when the version is not in the log, is not that of `position`, or no blobs lead to it any more.
+    /// `Missing` when the version is not in the log, is not that of `position`, or no blobs lead to it any more;
+    /// `Invalid` when its state is past the memory limit.
     pub(crate) async fn visit(
         self: &Arc<Self>,
         version: u64,
@@ -71,6 +74,19 @@ impl Shared {
             from: trip.first,
             changes: trip.changes,
         })
+    }
+}
+
+/// Refuses a state that does not fit in memory, with the figures. One on the way is done without, if another way does not
+/// lead over it.
+fn too_large(step: &Step, last: bool, reason: Option<String>) -> Result<()> {
+    let Some(reason) = reason else {
+        return Ok(());
+    };
+    let error = Error::invalid(format!("version {} does not fit: {reason}", step.to()));
+    match last {
+        true => Err(error),
+        false => Err(error.of_kind(ErrorKind::Missing)),
     }
 }
 
@@ -124,28 +140,34 @@ impl Traveller for Trip<'_> {
     async fn apply(&mut self, step: &Step, fetched: Fetched, last: bool) -> Result<()> {
         let (base, step_there) = (Arc::clone(&self.at), step.clone());
         let promise = last.then(|| Promise::of(&self.target));
-        let (name, threads) = (self.shared.dataset.name().to_owned(), self.shared.threads);
+        let shared = Arc::clone(self.shared);
         let mut seal = self.seal.take().unwrap_or_default();
         let work = move || {
-            let parsed = parse(&name, &step_there, fetched.bytes.as_ref());
-            let built = parsed
-                .and_then(|blob| build(&step_there, blob.as_ref(), &base, &mut seal, threads));
-            let checked = built.and_then(|(state, changes)| {
+            let build_it = || -> Result<_> {
+                let parsed = parse(shared.dataset.name(), &step_there, fetched.bytes.as_ref())?;
+                let header = parsed.as_ref().map(|blob| &blob.header);
+                let forecast = header.and_then(|header| shared.forecast_visit(&base, header));
+                too_large(&step_there, last, forecast)?;
+                let parts = (parsed.as_ref(), shared.threads);
+                let (state, changes) = build(&step_there, parts.0, &base, &mut seal, parts.1)?;
                 let promised = promise.map_or(Ok(()), |promise| promise.check(&state));
                 promised.map_err(Error::corrupt)?;
+                too_large(&step_there, last, shared.measure_visit(&state))?;
+                let state = Arc::new(state);
+                shared.served.visited(&state);
                 Ok((state, changes))
-            });
-            (checked, seal)
+            };
+            (build_it(), seal)
         };
         let (built, seal) = blocking(&self.shared.env, work).await?;
         self.seal = Some(seal);
-        let (state, changes): (State, Changes) = built?;
+        let (state, changes): (Arc<State>, Changes) = built?;
         match step {
             Step::Snapshot { .. } => self.changes.snapshot(),
             Step::Skip { .. } => {}
             _ => self.changes.step(state.schema(), changes),
         }
-        self.at = Arc::new(state);
+        self.at = state;
         Ok(())
     }
 

@@ -24,8 +24,10 @@ const MISSES: u32 = 3;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// In which time the first renewals of a fleet are spread, and those after a version.
 const SPREAD: Duration = Duration::from_secs(1);
-/// Longest wait for the answer of the store.
+/// Longest wait for the answer of the store, and the share of the interval that it is at most: a store that does not
+/// answer must not delay the next try.
 const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE_SHARE: f64 = 0.6;
 /// Longest wait of a shutdown for the removal, which goes on while it waits for a refresh.
 const LONGEST_END: Duration = Duration::from_secs(5);
 
@@ -57,19 +59,19 @@ impl LeaseSettings {
             return Ok(None);
         };
         let id = ConsumerId::parse(name)?;
+        let longest = Duration::from_secs(MAX_EXPIRY_S) / MISSES;
+        let pace = Pace(self.interval.clamp(SHORTEST, longest));
         // A breaker of its own: a store that takes no writes must not look like one that cannot be read.
         let store = store.clone().with_options(StoreOptions {
-            deadline: DEADLINE.min(store.options().deadline),
+            deadline: pace.deadline().min(store.options().deadline),
             breaker: None,
             ..*store.options()
         });
-        let longest = Duration::from_secs(MAX_EXPIRY_S) / MISSES;
         Ok(Some(LeaseKeeper {
             store,
             dataset: dataset.to_owned(),
             id,
-            pace: Pace(self.interval.clamp(SHORTEST, longest)),
-            identity: String::new(),
+            pace,
             pinned: None,
             health: None,
             failed: None,
@@ -87,8 +89,19 @@ impl Pace {
         now + SPREAD.mul_f64(random.fraction())
     }
 
-    fn next(self, now: Duration, random: &dyn Random) -> Duration {
-        now + self.0.mul_f64(0.8 + 0.2 * random.fraction())
+    /// After a renewal that began at `start`, however long it took.
+    fn next(self, start: Duration, random: &dyn Random) -> Duration {
+        start + self.0.mul_f64(0.8 + 0.2 * random.fraction())
+    }
+
+    /// After one that failed: so that the second try after it ends before the lease does.
+    fn again(self, start: Duration, random: &dyn Random) -> Duration {
+        start + self.0.mul_f64(DEADLINE_SHARE + 0.2 * random.fraction())
+    }
+
+    /// For how long a renewal may take.
+    fn deadline(self) -> Duration {
+        DEADLINE.min(self.0.mul_f64(DEADLINE_SHARE))
     }
 
     /// After a version: at once for a fleet is within the spread, and not within a second of the last one.
@@ -108,8 +121,7 @@ pub(crate) struct LeaseKeeper {
     dataset: String,
     id: ConsumerId,
     pace: Pace,
-    /// Identity of the dataset, and the pin, as of the last time that no refresh was under way.
-    identity: String,
+    /// The pin, as of the last time that no refresh was under way.
     pinned: Option<u64>,
     /// How the consumer was, and since when.
     health: Option<(String, Duration)>,
@@ -134,9 +146,12 @@ pub(crate) async fn run(
         let now = env.clock.monotonic();
         if now >= due {
             // Not given up when the consumer ends: what is on its way would land after the removal.
-            keeper.renew(&shared, began).await;
-            last = env.clock.monotonic();
-            due = pace.next(last, random);
+            let renewed = keeper.renew(&shared, began).await;
+            last = now;
+            due = match renewed {
+                true => pace.next(now, random),
+                false => pace.again(now, random),
+            };
             continue;
         }
         tokio::select! {
@@ -165,13 +180,16 @@ pub(crate) async fn wait_for_end(env: &Env, mut task: JoinHandle<()>, dataset: &
 
 impl LeaseKeeper {
     /// Writes the lease once, unless nothing is served yet: a name that is mistyped must not begin a dataset.
-    async fn renew(&mut self, shared: &Arc<Shared>, began: Duration) {
+    /// Whether there is nothing to try again.
+    async fn renew(&mut self, shared: &Arc<Shared>, began: Duration) -> bool {
         if !was_written(&shared.served()) {
-            return;
+            return true;
         }
         let written = self.write(shared, began).await;
-        shared.metrics.lease_renewed(written.is_ok());
+        let renewed = written.is_ok();
+        shared.metrics.lease_renewed(renewed);
         self.tell(written);
+        renewed
     }
 
     async fn write(&mut self, shared: &Arc<Shared>, began: Duration) -> Result<()> {
@@ -187,9 +205,6 @@ impl LeaseKeeper {
     /// What there is to say now.
     fn lease(&mut self, shared: &Shared, status: ConsumerStatus, began: Duration) -> Lease {
         let now = shared.env.clock.monotonic();
-        if let Some(identity) = shared.dataset_id_now() {
-            self.identity = identity;
-        }
         if let Some(pinned) = shared.pin_now() {
             self.pinned = pinned;
         }
@@ -197,7 +212,7 @@ impl LeaseKeeper {
         let lease = Lease {
             format: FORMAT,
             dataset: self.dataset.clone(),
-            dataset_id: self.identity.clone(),
+            dataset_id: shared.dataset_id(),
             consumer: self.id.to_string(),
             host: host(),
             process: std::process::id().to_string(),
@@ -281,90 +296,4 @@ fn host() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use grotto_env::SeededRandom;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// The same moment of a thousand consumers.
-    fn of_a_fleet(moment: impl Fn(&dyn Random) -> Duration) -> Vec<Duration> {
-        let mut times: Vec<Duration> = (0..1000)
-            .map(|seed| moment(&SeededRandom::new(seed)))
-            .collect();
-        times.sort_unstable();
-        times
-    }
-
-    /// Most times within a tenth of a second.
-    fn crowd(times: &[Duration]) -> usize {
-        let within = |at: Duration| {
-            let end = at + SECOND / 10;
-            times
-                .iter()
-                .filter(|time| **time >= at && **time < end)
-                .count()
-        };
-        times.iter().map(|at| within(*at)).max().unwrap()
-    }
-
-    #[test]
-    fn a_fleet_does_not_write_at_the_same_instant() {
-        let (pace, now) = (Pace(10 * SECOND), 100 * SECOND);
-        let started = of_a_fleet(|random| pace.first(now, random));
-        let renewed = of_a_fleet(|random| pace.next(now, random));
-        let informed = of_a_fleet(|random| pace.after_version(now, 50 * SECOND, random));
-        for (times, from, to) in [
-            (&started, now, now + SECOND),
-            (&renewed, now + 8 * SECOND, now + 10 * SECOND),
-            (&informed, now, now + SECOND),
-        ] {
-            assert!(
-                times[0] >= from && times[999] <= to,
-                "{:?} to {:?}",
-                times[0],
-                times[999]
-            );
-            // One in ten, or in twenty, if they were spread evenly.
-            assert!(crowd(times) < 150, "{}", crowd(times));
-        }
-    }
-
-    #[test]
-    fn versions_are_told_a_second_after_the_last_renewal_at_the_earliest() {
-        let (pace, now) = (Pace(10 * SECOND), 100 * SECOND);
-        let due = pace.after_version(now, now - SECOND / 4, &SeededRandom::new(1));
-        assert!(due >= now + SECOND * 3 / 4, "{due:?}");
-    }
-
-    #[test]
-    fn a_lease_outlives_two_renewals_that_fail() {
-        let expiry = |interval| Pace(interval).expires_after_s();
-        assert_eq!(expiry(10 * SECOND), 30);
-        assert_eq!(expiry(Duration::from_millis(1_100)), 4);
-        assert_eq!(expiry(Duration::from_secs(28_800)), MAX_EXPIRY_S);
-    }
-
-    #[test]
-    fn a_failure_is_logged_when_it_is_another_one_than_before() {
-        let store = Store::open(&grotto_store::StoreUrl::Memory).unwrap();
-        let settings = LeaseSettings {
-            name: Some("web-1".to_owned()),
-            ..LeaseSettings::default()
-        };
-        let mut keeper = settings.keeper(&store, "cities").unwrap().unwrap();
-        let away = |text: &str| Err(crate::Error::unavailable(text.to_owned()));
-        let refused = || Err(crate::Error::invalid("permission denied".to_owned()));
-        let told = [
-            away("a"),
-            away("b"),
-            refused(),
-            refused(),
-            away("a"),
-            Ok(()),
-            away("a"),
-        ]
-        .map(|written| keeper.tell(written));
-        assert_eq!(told, [true, false, true, false, true, false, true]);
-    }
-}
+mod tests;

@@ -44,6 +44,14 @@ impl Shared {
         self.served.segment_bytes()
     }
 
+    /// The same with states of other versions, where these count together.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        match self.site.is_folder() {
+            true => self.mapped_bytes(),
+            false => self.served.memory_with(&self.served()),
+        }
+    }
+
     /// Bytes of these that are in memory; some seconds old.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
         let mapped = self.mapped_bytes();

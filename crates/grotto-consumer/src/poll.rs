@@ -4,7 +4,9 @@
 //!
 //! A poll is one small request: for the next entry as a rule, now and then for something that tells
 //! whether the next entry is what has to be waited for. An entry may be collected or lost, and a dataset
-//! may vanish or be created anew; none of this shows where the next entry would be.
+//! may vanish or be created anew; none of this shows where the next entry would be. A listing shows all of it, and
+//! the next entry too: it takes the turn of a poll. Where polls are many, listings are few, as they cost a store more,
+//! and small requests between the polls tell the rest sooner.
 
 pub(crate) use crate::pace::Pace;
 use crate::pace::Waits;
@@ -14,10 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How often to ask for something else than the next entry, at least.
+/// How often to ask for something else between two polls, at least, and in waits: who polls rarely asks rarer for the
+/// rest.
 const GLANCE_INTERVAL: Duration = Duration::from_secs(1);
-/// The same in waits: who asks rarely for the next entry asks rarer for the rest.
 const GLANCE_WAITS: u32 = 4;
+/// Whoever waits for so long asks for nothing between two polls: one of so many of them lists, and not more often than
+/// this.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+const LISTING_TURNS: u32 = 4;
+const LISTING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Refreshes until `stop` is dropped: every so often as `pace` says, and whenever somebody asks for it. A
 /// refresh that panics is one that failed.
@@ -74,8 +81,10 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiv
 #[derive(Debug)]
 struct Looks {
     check_interval: Duration,
-    /// When the last whole check succeeded.
+    /// When the last look succeeded that shows everything.
     checked_at: Option<Duration>,
+    /// Polls for the next entry since then.
+    polls: u32,
     glanced_at: Duration,
     last: Glance,
 }
@@ -85,6 +94,7 @@ impl Looks {
         Self {
             check_interval,
             checked_at: None,
+            polls: 0,
             glanced_at: Duration::ZERO,
             last: Glance::Hint,
         }
@@ -93,28 +103,33 @@ impl Looks {
     /// What is due, where looks are so far apart.
     fn next(&self, now: Duration, wait: Duration) -> Goal {
         let since = |at: Duration| now.saturating_sub(at);
-        if self
-            .checked_at
-            .is_none_or(|at| since(at) >= self.check_interval)
-        {
+        let Some(checked_at) = self.checked_at else {
             return Goal::Start;
+        };
+        let (rarely, age) = (wait >= LONG_WAIT, since(checked_at));
+        let in_turn = self.polls.saturating_add(1) >= LISTING_TURNS && age >= LISTING_INTERVAL;
+        if (rarely && in_turn) || age >= self.check_interval {
+            return Goal::Glance(Glance::List);
         }
         let interval = GLANCE_INTERVAL.max(wait.saturating_mul(GLANCE_WAITS));
-        if since(self.glanced_at) < interval {
+        if rarely || since(self.glanced_at) < interval {
             return Goal::Glance(Glance::Next);
         }
         Goal::Glance(match self.last {
             Glance::Own => Glance::Hint,
-            Glance::Hint | Glance::Next => Glance::Own,
+            Glance::Hint | Glance::Next | Glance::List => Glance::Own,
         })
     }
 
     /// One that failed is due again, so that trouble that only it shows is not forgotten.
     fn succeeded(&mut self, goal: Goal, now: Duration) {
         match goal {
-            Goal::Glance(Glance::Next) => return,
-            Goal::Glance(glance) => self.last = glance,
-            _ => self.checked_at = Some(now),
+            Goal::Glance(Glance::Next) => {
+                self.polls = self.polls.saturating_add(1);
+                return;
+            }
+            Goal::Glance(glance @ (Glance::Own | Glance::Hint)) => self.last = glance,
+            _ => (self.checked_at, self.polls) = (Some(now), 0),
         }
         self.glanced_at = now;
     }
@@ -149,17 +164,27 @@ mod tests {
             turns[..4],
             [(0, Goal::Start), (1_000, own), (2_000, hint), (3_000, own)]
         );
-        assert_eq!(turns.last(), Some(&(30_000, Goal::Start)));
+        assert_eq!(turns.last(), Some(&(30_000, Goal::Glance(Glance::List))));
         assert_eq!(turns.len(), 31);
     }
 
     #[test]
-    fn whoever_looks_rarely_glances_rarer_and_checks_as_often() {
-        let turns = turns(Duration::from_secs(5), Duration::from_secs(120));
-        let checks = turns.iter().filter(|(_, goal)| *goal == Goal::Start);
-        let checks: Vec<u128> = checks.map(|(at, _)| *at).collect();
-        assert_eq!(checks, [0, 30_000, 60_000, 90_000, 120_000]);
-        assert_eq!(turns.len() - checks.len(), 4, "{turns:?}");
+    fn whoever_looks_rarely_asks_for_nothing_beside_its_polls() {
+        let list = Goal::Glance(Glance::List);
+        let seconds = |every: u64, for_: u64| -> Vec<u128> {
+            let turns = turns(Duration::from_secs(every), Duration::from_secs(for_));
+            assert_eq!(turns[0], (0, Goal::Start));
+            let listings = turns[1..].iter().map(|(at, goal)| {
+                assert_eq!(*goal, list, "{turns:?}");
+                at / 1_000
+            });
+            listings.collect()
+        };
+        assert_eq!(seconds(5, 100), [20, 40, 60, 80, 100]);
+        assert_eq!(seconds(1, 40), [10, 20, 30, 40]);
+        // Not less often than everything is to be looked at.
+        assert_eq!(seconds(20, 100), [40, 80]);
+        assert_eq!(seconds(60, 200), [60, 120, 180]);
     }
 
     #[test]
@@ -171,5 +196,11 @@ mod tests {
         let own = Goal::Glance(Glance::Own);
         assert_eq!(looks.next(Duration::from_secs(2), INTERVAL), own);
         assert_eq!(looks.next(Duration::from_secs(3), INTERVAL), own);
+        let list = Goal::Glance(Glance::List);
+        for seconds in [31, 32] {
+            assert_eq!(looks.next(Duration::from_secs(seconds), INTERVAL), list);
+        }
+        looks.succeeded(list, Duration::from_secs(32));
+        assert_ne!(looks.next(Duration::from_secs(33), INTERVAL), list);
     }
 }

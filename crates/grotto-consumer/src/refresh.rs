@@ -62,20 +62,33 @@ impl Shared {
             run.turn_to(head);
             outcome = run.drive().await;
         }
-        let (target, refusal) = (run.target.clone(), run.refusal.lock().take());
+        let error = outcome.as_ref().err();
+        let refusal = error.and_then(|error| run.refusal_in(error));
+        let target = run.target.clone();
         let refresh = run.finish().await?;
         // Part of the way counts too: listeners must not miss what is served now.
         if let Some(refresh) = &refresh {
             self.metrics.refreshed(refresh);
-            self.subscriptions.tell(refresh, &self.dataset_id());
+            let told = self.tell_readers(refresh).await;
             self.listeners.enqueue(Event::Refreshed(refresh.clone()));
             self.let_go();
+            told?;
         }
-        if let Some(refusal) = refusal.filter(|_| outcome.is_err()) {
+        if let Some(refusal) = refusal {
             self.hold(asked, &target, refusal)?;
             return Ok(refresh);
         }
         outcome.map(|()| refresh)
+    }
+
+    /// Readers of changes that it does not reach find out by comparing states at the next one.
+    pub(crate) async fn tell_readers(self: &Arc<Self>, refresh: &Refresh) -> Result<()> {
+        if self.subscriptions.is_empty() {
+            return Ok(());
+        }
+        let (shared, refresh) = (Arc::clone(self), refresh.clone());
+        let tell = move || shared.subscriptions.tell(&refresh, &shared.dataset_id());
+        blocking(&self.env, tell).await
     }
 }
 
@@ -85,8 +98,8 @@ struct Run<'a> {
     target: LogEntry,
     /// Whether what is reached may be served.
     watch: Arc<Watch>,
-    /// Why it may not.
-    refusal: Arc<Mutex<Option<Refusal>>>,
+    /// Why states on the way may not.
+    refusals: Arc<Mutex<Vec<Refusal>>>,
     /// Served before.
     first: Arc<State>,
     /// Where we are.
@@ -148,7 +161,7 @@ impl<'a> Run<'a> {
             shared,
             target,
             watch,
-            refusal: Arc::default(),
+            refusals: Arc::default(),
             at,
             ahead: false,
             part: None,
@@ -185,6 +198,13 @@ impl<'a> Run<'a> {
         self.go_back();
         self.watch = self.shared.watch(&admitted);
         self.target = admitted.target;
+    }
+
+    /// The refusal that an error tells, if it is one: a store that went away after one says nothing about the version.
+    fn refusal_in(&self, error: &Error) -> Option<Refusal> {
+        let refusals = self.refusals.lock();
+        let told = refusals.iter().find(|refusal| refusal.is_told_by(error));
+        told.cloned()
     }
 
     /// Whether a state is still the bytes that were written.
@@ -302,7 +322,7 @@ impl<'a> Run<'a> {
             dataset_id: self.target.dataset_id.clone(),
             step: step.clone(),
             watch: Arc::clone(&self.watch),
-            refusal: Arc::clone(&self.refusal),
+            refusals: Arc::clone(&self.refusals),
         }
     }
 

@@ -49,25 +49,49 @@
 //! what they see, and count their allocations, while versions are swapped.
 
 use arc_swap::ArcSwap;
-use grotto_state::State;
+use grotto_state::{Segment, State};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The state that is served, and those that were.
 #[derive(Debug)]
 pub(crate) struct Served {
     current: ArcSwap<State>,
+    /// The same with what dataset it is of. Locked for a copy of both, never by readers and never for as long as
+    /// something is built.
+    identified: Mutex<Identified>,
     /// Replaced states, until nobody else holds them. Never locked by readers.
     retired: Mutex<Vec<Arc<State>>>,
+    /// States of other versions, which somebody holds in memory of this process.
+    visited: Mutex<Vec<Weak<State>>>,
+}
+
+/// A state, and the dataset that it is of.
+#[derive(Clone, Debug)]
+pub(crate) struct Identified {
+    pub(crate) state: Arc<State>,
+    /// Identity of the dataset; empty for the empty state.
+    pub(crate) dataset_id: Arc<str>,
 }
 
 impl Served {
-    pub(crate) fn new(state: State) -> Self {
+    pub(crate) fn new(state: State, dataset_id: &str) -> Self {
+        let state = Arc::new(state);
         Self {
-            current: ArcSwap::from_pointee(state),
+            current: ArcSwap::new(Arc::clone(&state)),
+            identified: Mutex::new(Identified {
+                state,
+                dataset_id: dataset_id.into(),
+            }),
             retired: Mutex::default(),
+            visited: Mutex::default(),
         }
+    }
+
+    /// The state that is served with the dataset that it is of, for whoever has to know both. Waits for no refresh.
+    pub(crate) fn identified(&self) -> Identified {
+        self.identified.lock().clone()
     }
 
     /// The newest state, to be read for as long as it is held. Wait-free.
@@ -76,13 +100,25 @@ impl Served {
     }
 
     /// Serves another state. The replaced one is freed by [`Self::reclaim`], never by a reader.
-    pub(crate) fn replace(&self, next: Arc<State>) {
+    pub(crate) fn replace(&self, next: Arc<State>, dataset_id: &str) {
         let mut retired = self.retired.lock();
-        let old = self.current.swap(next);
+        let mut identified = self.identified.lock();
+        let old = self.current.swap(Arc::clone(&next));
+        if *identified.dataset_id != *dataset_id {
+            identified.dataset_id = dataset_id.into();
+        }
+        identified.state = next;
         // Once: two entries would each keep the other from being the last holder.
         if !retired.iter().any(|known| Arc::ptr_eq(known, &old)) {
             retired.push(old);
         }
+    }
+
+    /// Takes note of a state of another version that was built for somebody.
+    pub(crate) fn visited(&self, state: &Arc<State>) {
+        let mut visited = self.visited.lock();
+        visited.retain(|held| held.strong_count() > 0);
+        visited.push(Arc::downgrade(state));
     }
 
     /// Bytes of the segments of all states that are held, each counted once.
@@ -93,15 +129,48 @@ impl Served {
 
     /// The same with one that is not served yet.
     pub(crate) fn segment_bytes_with(&self, built: &State) -> u64 {
+        let mut sizes = self.served_sizes();
+        sizes.extend(built.segments().map(size));
+        sizes.values().sum()
+    }
+
+    /// Bytes of the segments of all states that are in memory of this process where served ones are, too: with those
+    /// of other versions, and one that is being built.
+    pub(crate) fn memory_with(&self, built: &State) -> u64 {
+        let mut sizes = self.served_sizes();
+        sizes.extend(self.visited_sizes());
+        sizes.extend(built.segments().map(size));
+        sizes.values().sum()
+    }
+
+    /// The same where served ones are files.
+    pub(crate) fn visited_bytes_with(&self, built: &State) -> u64 {
+        let mut sizes = self.visited_sizes();
+        sizes.extend(built.segments().map(size));
+        let files = self.served_sizes();
+        sizes.retain(|at, _| !files.contains_key(at));
+        sizes.values().sum()
+    }
+
+    /// Lengths of segments by where they are: of the served state, and of those before it that are held.
+    fn served_sizes(&self) -> BTreeMap<usize, u64> {
         let current = self.hold();
         let retired = self.retired.lock();
-        let states = retired.iter().map(|state| &**state);
-        let states = states.chain([&*current, built]);
-        let segments = states.flat_map(State::segments);
-        let named: BTreeMap<u64, u64> = segments
-            .map(|segment| (segment.name(), segment.bytes().len() as u64))
-            .collect();
-        named.values().sum()
+        let states = retired.iter().chain([&current]);
+        states
+            .flat_map(|state| state.segments())
+            .map(size)
+            .collect()
+    }
+
+    fn visited_sizes(&self) -> BTreeMap<usize, u64> {
+        let visited = self.visited.lock();
+        let held: Vec<_> = visited.iter().filter_map(Weak::upgrade).collect();
+        drop(visited);
+        held.iter()
+            .flat_map(|state| state.segments())
+            .map(size)
+            .collect()
     }
 
     /// Whether replaced states wait to be freed that nobody holds.
@@ -120,6 +189,12 @@ impl Served {
     }
 }
 
+/// Where a segment is in memory, and its length. Names tell apart only those of one place.
+fn size(segment: &Segment) -> (usize, u64) {
+    let bytes = segment.bytes();
+    (bytes.as_ptr().addr(), bytes.len() as u64)
+}
+
 /// Whether the list is the last holder.
 fn is_free(state: &Arc<State>) -> bool {
     Arc::strong_count(state) == 1
@@ -129,7 +204,6 @@ fn is_free(state: &Arc<State>) -> bool {
 mod tests {
     use super::*;
     use grotto_state::HashSeed;
-    use std::sync::Weak;
 
     fn empty() -> State {
         State::empty(HashSeed::new([1, 2]))
@@ -142,13 +216,13 @@ mod tests {
     fn replace(served: &Served, version: u64) -> Weak<State> {
         let next = at(version);
         let weak = Arc::downgrade(&next);
-        served.replace(next);
+        served.replace(next, "id");
         weak
     }
 
     #[test]
     fn a_reader_is_never_the_one_to_free_a_state() {
-        let served = Served::new(empty());
+        let served = Served::new(empty(), "");
         let first = replace(&served, 1);
         let held = served.hold();
         replace(&served, 2);
@@ -164,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_is_served_is_not_garbage() {
-        let served = Served::new(empty());
+        let served = Served::new(empty(), "");
         let first = replace(&served, 1);
         served.reclaim();
         assert!(first.upgrade().is_some());
@@ -173,9 +247,9 @@ mod tests {
 
     #[test]
     fn serving_the_same_state_again_frees_it_once_it_is_replaced() {
-        let served = Served::new(empty());
+        let served = Served::new(empty(), "");
         let first = replace(&served, 1);
-        served.replace(served.hold());
+        served.replace(served.hold(), "id");
         served.reclaim();
         assert_eq!(served.hold().version(), 1);
         replace(&served, 2);
@@ -186,7 +260,7 @@ mod tests {
 
     #[test]
     fn states_are_freed_in_any_order() {
-        let served = Served::new(empty());
+        let served = Served::new(empty(), "");
         let held: Vec<_> = (1..=4)
             .map(|version| (replace(&served, version), served.hold()))
             .collect();

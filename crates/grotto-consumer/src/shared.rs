@@ -16,9 +16,9 @@ use crate::target::was_written;
 use crate::vitals::{Vitals, with_cause};
 use grotto_env::{Env, default_threads};
 use grotto_state::State;
-use grotto_store::Dataset;
 use grotto_store::follow::Suspects;
 use grotto_store::plan::PlanWeights;
+use grotto_store::{Dataset, EntryMark};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -66,13 +66,13 @@ pub(crate) struct Shared {
     /// Set when the consumer ends: nobody waits for a refresh any more.
     ended: watch::Sender<bool>,
     freshness: Mutex<Freshness>,
+    /// The served version, and what marked its entry when it was read: as it is as long as it is marked so.
+    pub(crate) own_entry: Mutex<Option<(u64, EntryMark)>>,
 }
 
-/// Where states are kept, and whose they are.
+/// Where states are kept. Held while a step is applied, which takes as long as it is large.
 pub(crate) struct Keeper {
     pub(crate) place: Place,
-    /// Identity of the dataset that the served state is of; empty for the empty state.
-    pub(crate) dataset_id: String,
 }
 
 /// When the served state was known to be the newest or the pinned one, by the monotonic clock.
@@ -126,8 +126,7 @@ impl Shared {
         dataset: Dataset,
         env: Env,
         place: Place,
-        state: State,
-        dataset_id: String,
+        (state, dataset_id): (State, &str),
         age: Duration,
     ) -> Self {
         let metrics = Metrics::new(dataset.name());
@@ -141,8 +140,8 @@ impl Shared {
             gate: tokio::sync::Mutex::new(None),
             distrusted: AtomicBool::new(false),
             versions: watch::Sender::new(state.version()),
-            served: Served::new(state),
-            keeper: Mutex::new(Keeper { place, dataset_id }),
+            served: Served::new(state, dataset_id),
+            keeper: Mutex::new(Keeper { place }),
             suspects: Mutex::default(),
             listeners: Arc::default(),
             subscriptions: Arc::new(Subscriptions::new(metrics.readers.clone())),
@@ -153,6 +152,7 @@ impl Shared {
                 age,
                 failed: false,
             }),
+            own_entry: Mutex::default(),
             dataset,
             env,
             metrics,
@@ -172,14 +172,9 @@ impl Shared {
         self.served.hold()
     }
 
+    /// Identity of the dataset that the served state is of; empty for the empty state.
     pub(crate) fn dataset_id(&self) -> String {
-        self.keeper.lock().dataset_id.clone()
-    }
-
-    /// The same, unless a step is being applied.
-    pub(crate) fn dataset_id_now(&self) -> Option<String> {
-        let keeper = self.keeper.try_lock();
-        keeper.map(|keeper| keeper.dataset_id.clone())
+        self.served.identified().dataset_id.to_string()
     }
 
     /// The pinned version if there is one, unless a refresh is under way.
@@ -218,8 +213,7 @@ impl Shared {
     ) -> Result<()> {
         self.check_required(state)?;
         keeper.place.publish(state, dataset_id)?;
-        keeper.dataset_id = dataset_id.to_owned();
-        self.served.replace(Arc::clone(state));
+        self.served.replace(Arc::clone(state), dataset_id);
         self.distrusted.store(false, Ordering::Relaxed);
         self.versions.send_replace(state.version());
         self.metrics.served(state.version(), state.total());

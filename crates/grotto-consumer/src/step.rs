@@ -32,16 +32,15 @@ pub(crate) struct Job {
     pub(crate) dataset_id: String,
     /// Whether the result may be seen.
     pub(crate) watch: Arc<Watch>,
-    /// Why it may not, once that is known.
-    pub(crate) refusal: Arc<Mutex<Option<Refusal>>>,
+    /// Why it may not, and others of this refresh.
+    pub(crate) refusals: Arc<Mutex<Vec<Refusal>>>,
 }
 
 impl Job {
     /// Gives a version up that a guard does not let pass.
     fn refuse(&self, refusal: Refusal) -> Error {
-        let (version, reason) = (refusal.version, &refusal.reason);
-        let error = Error::invalid(format!("version {version} is held: {reason}"));
-        *self.refusal.lock() = Some(refusal);
+        let error = refusal.error();
+        self.refusals.lock().push(refusal);
         error
     }
 
@@ -110,7 +109,8 @@ impl Shared {
         }
         let loaded = matches!(job.step, Step::Snapshot { .. });
         job.watch.see((!loaded).then_some(&*job.base), built);
-        match job.watch.verdict(built).filter(|_| job.publish) {
+        let refused = job.publish.then(|| job.watch.verdict_at_target(built));
+        match refused.flatten() {
             Some(refusal) => Err(job.refuse(refusal)),
             None => Ok(()),
         }

@@ -47,6 +47,8 @@ pub(crate) enum Glance {
     Own,
     /// The writer's hint: past the served version where the next entry was lost.
     Hint,
+    /// A listing from the served version on: it shows whatever the others show.
+    List,
 }
 
 /// What a refresh found out before it began.
@@ -71,7 +73,7 @@ impl Shared {
             Goal::Pin(pinned) if pinned == version && sound => None,
             Goal::Pin(pinned) => Some(self.entry_of(pinned).await?),
             Goal::Glance(glance) if sound => {
-                certain = glance == Glance::Own;
+                certain = matches!(glance, Glance::Own | Glance::List);
                 self.glance(glance, served).await?
             }
             Goal::Newest | Goal::Follow if version > 0 && sound => {
@@ -106,6 +108,7 @@ impl Shared {
                 }
                 Err(error) => return Err(error),
             },
+            Glance::List => return self.list(served).await,
             // Before the first version there is none of its own to ask for.
             Glance::Own if version > 0 => match self.dataset.read_entry(version).await {
                 Ok(Some(own)) if self.is_same_dataset(&own) => {
@@ -129,6 +132,35 @@ impl Shared {
             return self.head_for(served).await;
         }
         Ok(None)
+    }
+
+    /// What a listing from the served version on shows. Its own entry is read once: one that is listed as it was then
+    /// is the same.
+    async fn list(&self, served: &State) -> Result<Option<LogEntry>> {
+        let version = served.version();
+        let mut listed = self.dataset.listed_from(version.max(1)).await?.into_iter();
+        let own = match (listed.next(), listed.next()) {
+            (Some((own, mark)), None) if own == version => (own, mark),
+            (None, _) if version == 0 => return Ok(None),
+            _ => return self.head_for(served).await,
+        };
+        if self.own_entry.lock().as_ref() == Some(&own) {
+            return Ok(None);
+        }
+        match self.dataset.read_entry(version).await {
+            Ok(Some(entry)) if self.is_same_dataset(&entry) => {
+                self.compare_with_log(served, &entry).await?;
+                if !self.is_sound(served) {
+                    return Ok(Some(entry));
+                }
+                *self.own_entry.lock() = Some(own);
+                Ok(None)
+            }
+            // What is served was verified; that its entry is damaged now takes nothing from it.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+            Err(error) => Err(error),
+            Ok(_) => self.head_for(served).await,
+        }
     }
 
     /// The head, if it is of another dataset than the served state, is past it, or replaces it.
@@ -217,7 +249,7 @@ impl Shared {
 
     /// A dataset that was removed and created again has another identity under the same name.
     pub(crate) fn is_same_dataset(&self, entry: &LogEntry) -> bool {
-        let known = self.dataset_id();
-        known.is_empty() || known == entry.dataset_id
+        let known = self.served.identified().dataset_id;
+        known.is_empty() || *known == entry.dataset_id
     }
 }

@@ -42,9 +42,9 @@ impl Shared {
         match keeper.place.check_files(&self.served())? {
             Soundness::Same => {}
             Soundness::Renewed => {
-                let id = keeper.dataset_id.clone();
+                let served = self.served.identified();
                 // Until the root says so, whoever attaches verifies their bytes.
-                if let Err(error) = keeper.place.publish(&self.served(), &id) {
+                if let Err(error) = keeper.place.publish(&served.state, &served.dataset_id) {
                     let dataset = self.dataset.name();
                     tracing::warn!(%error, dataset, "cannot note that files were changed and are right");
                 }

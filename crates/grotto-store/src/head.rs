@@ -22,7 +22,44 @@ const LISTED: usize = 1_000;
 /// Versions asked for at a time.
 const PROBES: u64 = 8;
 
+/// Tells an entry from another that has its name later, as far as a listing tells them apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryMark {
+    /// When it was written by the time of the store, in milliseconds since 1970.
+    written_ms: i64,
+    length: u64,
+    tag: Option<String>,
+}
+
 impl Dataset {
+    /// The versions from `first` on that are listed, rising, and what marks their entries: one request where these are
+    /// few. Not all of them where they are many.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
+    pub async fn listed_from(&self, first: u64) -> Result<Vec<(u64, EntryMark)>> {
+        let after = first
+            .checked_sub(1)
+            .map(|before| self.layout.log_entry(before));
+        let folder = self.layout.log();
+        let listing = self
+            .store
+            .list_objects(&folder, after.as_ref(), self.listed_at_once());
+        let found = listing.await?.0.into_iter();
+        let marked = found.filter_map(|meta| {
+            let version = version_of(&meta.location)?;
+            let mark = EntryMark {
+                written_ms: meta.last_modified.timestamp_millis(),
+                length: meta.size,
+                tag: meta.e_tag,
+            };
+            (version >= first).then_some((version, mark))
+        });
+        let mut marked: Vec<_> = marked.collect();
+        marked.sort_unstable_by_key(|(version, _)| *version);
+        Ok(marked)
+    }
+
     /// The newest log entry; `None` for a dataset that was never written.
     ///
     /// # Errors

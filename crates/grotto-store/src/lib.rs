@@ -59,6 +59,7 @@ pub use grotto_format::log::{
     LeaderHint, Lease, Link, Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce,
     Stored, StoredBlobs, TypeSummary,
 };
+pub use head::EntryMark;
 pub use layout::ConsumerId;
 pub use lease::{FoundLease, LeaseContent, LeaseObserver, Leases};
 pub use location::{Access, BucketUrl, StoreUrl, Vendor};

@@ -57,6 +57,11 @@ impl CacheMetrics {
         self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> i64 {
+        self.bytes.get()
+    }
+
     pub(super) fn failed(&self, reason: &'static str) {
         self.failures.get_or_create(&Reason { reason }).inc();
     }

@@ -18,11 +18,11 @@ use crate::builder::ConsumerBuilder;
 use crate::dir::HostFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared::blocking;
-use bounds::Bounds;
+use bounds::{Bounds, Known};
 use bytes::Bytes;
 use grotto_env::{Clock, FileSystem, Random};
 use grotto_store::{BlobCache, BlobKey, Dataset};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,38 +94,65 @@ impl FolderCache {
         self.settings.path.join(name)
     }
 
-    /// Looks at all that is there, also what others put, and removes what is too much or too old.
+    /// Looks at all that is there, also what others put, and removes what is too much or too old. Blobs come and go
+    /// meanwhile.
     fn sweep(&self) {
-        let Ok(found) = self.system.list(&self.settings.path) else {
-            return self.metrics.failed("list");
-        };
-        let mut bounds = self.bounds.lock();
-        bounds.begin();
-        for path in found {
+        if !self.bounds.lock().begin() {
+            return;
+        }
+        match self.look_around() {
+            Ok(found) => {
+                let mut bounds = self.bounds.lock();
+                bounds.end(found);
+                self.shrink(bounds);
+            }
+            Err(_) => {
+                self.bounds.lock().give_up();
+                self.metrics.failed("list");
+            }
+        }
+    }
+
+    /// The blobs that are there. Removes what was left by writes that never ended.
+    fn look_around(&self) -> std::io::Result<Vec<Known>> {
+        let mut found = Vec::new();
+        for path in self.system.list(&self.settings.path)? {
             let Ok(Some(mark)) = self.system.mark(&path) else {
                 continue;
             };
             let used_ms = u64::try_from(mark.written_ns / 1_000_000).unwrap_or(0);
             if is_blob(&path) {
-                bounds.add(path, mark.length, used_ms);
+                let length = mark.length;
+                found.push(Known {
+                    path,
+                    length,
+                    used_ms,
+                });
             } else if is_temp(&path) && self.since(used_ms) > WRITES_END_IN {
                 self.remove(&path);
             }
         }
-        self.shrink(&mut bounds);
-        bounds.end();
+        Ok(found)
     }
 
-    /// Removes what was not used for longest until the rest is within the limits.
-    fn shrink(&self, bounds: &mut Bounds) {
-        let oldest_ms = |age: Duration| {
-            let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-            self.clock.wall_ms().saturating_sub(age_ms)
-        };
-        while let Some(path) = bounds.surplus(self.settings.bytes, oldest_ms(self.settings.age)) {
+    /// Removes what was not used for longest until the rest is within the limits. Nobody waits for a file to go.
+    fn shrink(&self, mut bounds: MutexGuard<'_, Bounds>) {
+        let age_ms = u64::try_from(self.settings.age.as_millis()).unwrap_or(u64::MAX);
+        let oldest_ms = self.clock.wall_ms().saturating_sub(age_ms);
+        let next = || bounds.surplus(self.settings.bytes, oldest_ms);
+        let surplus: Vec<PathBuf> = std::iter::from_fn(next).collect();
+        self.metrics.holds(bounds.bytes());
+        drop(bounds);
+        for path in surplus {
             self.remove(&path);
             self.metrics.evicted();
         }
+    }
+
+    /// Takes note that a blob is not there, or of no use.
+    fn forget(&self, path: &Path) {
+        let mut bounds = self.bounds.lock();
+        bounds.forget(path);
         self.metrics.holds(bounds.bytes());
     }
 
@@ -156,8 +183,13 @@ impl FolderCache {
     /// Takes note of a blob that is there and was used now.
     fn used(&self, path: PathBuf, length: u64) {
         let mut bounds = self.bounds.lock();
-        bounds.add(path, length, self.clock.wall_ms());
-        self.shrink(&mut bounds);
+        let used_ms = self.clock.wall_ms();
+        bounds.add(Known {
+            path,
+            length,
+            used_ms,
+        });
+        self.shrink(bounds);
     }
 }
 
@@ -207,11 +239,13 @@ impl BlobCache for FolderCache {
             Ok(Some(bytes)) => bytes,
             Ok(None) => {
                 self.metrics.missed();
+                self.forget(&path);
                 return None;
             }
             Err(_) => {
                 self.metrics.missed();
                 self.metrics.failed("read");
+                self.forget(&path);
                 self.remove(&path);
                 return None;
             }
@@ -244,7 +278,7 @@ impl BlobCache for FolderCache {
     fn refuse(&self, key: &BlobKey) {
         self.metrics.failed("damaged");
         let path = self.path_of(key);
-        self.bounds.lock().forget(&path);
+        self.forget(&path);
         self.remove(&path);
     }
 }

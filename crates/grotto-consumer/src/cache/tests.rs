@@ -1,5 +1,7 @@
 //! The cache of blobs in a folder of this host, by a clock that is moved by hand. Owns nothing.
 
+mod faulty;
+
 use super::*;
 use grotto_env::{ManualClock, SeededRandom};
 use std::os::unix::fs::PermissionsExt;
@@ -25,6 +27,10 @@ impl Kit {
     }
 
     fn open(&self, bytes: u64) -> Result<FolderCache> {
+        self.open_in(bytes, None)
+    }
+
+    fn open_in(&self, bytes: u64, system: Option<Arc<dyn FileSystem>>) -> Result<FolderCache> {
         let settings = CacheSettings {
             path: self.folder(),
             bytes,
@@ -32,7 +38,7 @@ impl Kit {
         };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let random = Arc::new(SeededRandom::new(1));
-        FolderCache::open(settings, None, (clock, random), CacheMetrics::default())
+        FolderCache::open(settings, system, (clock, random), CacheMetrics::default())
     }
 
     fn names(&self) -> Vec<PathBuf> {
@@ -115,9 +121,13 @@ fn what_was_not_used_for_longest_goes_first() {
     assert_eq!(left, [1, 3, 4]);
     assert_eq!(kit.names().len(), 3);
     // What is on disk tells the same to the next one.
+    for number in [3, 1] {
+        kit.clock.advance(HOUR);
+        assert!(cache.get(&key(number)).is_some());
+    }
     let next = kit.open(200).unwrap();
     let left: Vec<u64> = (1..=4).filter(|n| next.get(&key(*n)).is_some()).collect();
-    assert_eq!(left.len(), 2, "{left:?}");
+    assert_eq!(left, [1, 3]);
 }
 
 #[test]
@@ -226,4 +236,35 @@ fn writes_that_never_ended_are_swept_and_files_of_others_stay() {
     kit.clock.advance(2 * HOUR);
     cache.sweep();
     assert!(!temp.exists() && other.exists());
+}
+
+#[test]
+fn what_others_put_is_found_after_so_many_of_ones_own() {
+    let kit = Kit::new();
+    let most = u64::from(PUTS_BETWEEN_SWEEPS) * 100;
+    let (first, second) = (kit.open(most).unwrap(), kit.open(most).unwrap());
+    // Between two looks each knows of its own alone.
+    for number in 0..u64::from(PUTS_BETWEEN_SWEEPS) - 1 {
+        first.put(&key(number), &blob(number));
+        second.put(&key(1_000 + number), &blob(number));
+    }
+    let found = kit.names().len() as u64;
+    assert!(found > u64::from(PUTS_BETWEEN_SWEEPS), "{found}");
+    first.put(&key(999), &blob(999));
+    let found = kit.names().len() as u64;
+    assert_eq!(found, u64::from(PUTS_BETWEEN_SWEEPS));
+}
+
+#[test]
+fn a_blob_that_is_put_again_counts_once() {
+    let kit = Kit::new();
+    let cache = kit.open(300).unwrap();
+    for _ in 0..3 {
+        cache.put(&key(1), &blob(1));
+        kit.clock.advance(HOUR);
+        cache.put(&key(2), &blob(2));
+        kit.clock.advance(HOUR);
+    }
+    assert_eq!(cache.metrics.held(), 200);
+    assert_eq!(kit.names().len(), 2);
 }

@@ -6,15 +6,15 @@
 //! held. Where one step is past the limits, the version before it is gone to, and the one it leads to is held,
 //! with all that follow it until one is within the limits of what is served.
 
+use super::way::{first_jump, kept_counts};
 use super::{Guards, Watch};
 use crate::error::{Error, Result};
 use crate::shared::Shared;
 use crate::status::HeldVersion;
 use crate::target::{Goal, was_written};
 use grotto_state::State;
-use grotto_store::{LogEntry, Outline};
+use grotto_store::LogEntry;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Versions behind the newest one up to which each step is looked at; who is further behind compares the newest
@@ -44,8 +44,18 @@ struct Held {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) target: LogEntry,
-    /// Whether it may differ from what is served however much.
-    pub(crate) accepted: bool,
+    pass: Pass,
+}
+
+/// How the target of a refresh is compared with what is served. Versions on the way there always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// As a whole, and step by step.
+    Compared,
+    /// Step by step: each is within the limits by its records, all together are not.
+    Gradual,
+    /// Not at all: somebody accepted it, or asked for it by its number.
+    Accepted,
 }
 
 /// Why a version is held.
@@ -55,6 +65,19 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
     /// Whether it is for what the state takes: nobody can accept that for others.
     pub(crate) memory: bool,
+}
+
+impl Refusal {
+    /// What a refresh that meets it fails with.
+    pub(crate) fn error(&self) -> Error {
+        let (version, reason) = (self.version, &self.reason);
+        Error::invalid(format!("version {version} is held: {reason}"))
+    }
+
+    /// Whether a refresh failed for this, whatever else went wrong on the way.
+    pub(crate) fn is_told_by(&self, error: &Error) -> bool {
+        error.message() == self.error().message()
+    }
 }
 
 impl Holding {
@@ -86,32 +109,30 @@ impl Shared {
         target: LogEntry,
     ) -> Result<Option<Admitted>> {
         if matches!(goal, Goal::Pin(_)) {
-            return Ok(Some(Admitted::whatever(target)));
+            return Ok(Some(Admitted::new(target, Pass::Accepted)));
         }
         let known = self.holding.known(&target);
         let again = known.filter(|held| held.judged == target.version);
         if let Some(used) = again.as_ref().and_then(|held| held.used) {
-            // Readers may have let go of what was in the way.
-            let waits = asked.is_background() && self.mapped_bytes() >= used;
-            return Ok((!waits).then(|| Admitted::whatever(target)));
+            // Until readers let go of what is in the way, it does not fit either.
+            if asked.is_background() && self.held_bytes() >= used {
+                return Ok(None);
+            }
         }
-        let refusal = match again {
+        let refusal = match again.filter(|held| held.used.is_none()) {
             Some(held) => Refusal {
                 version: held.told.version,
                 reason: held.told.reason,
                 memory: false,
             },
             None => match self.judge(served, &target).await? {
-                Judged::Within { gradual } => {
-                    let accepted = gradual;
-                    return Ok(Some(Admitted { target, accepted }));
-                }
-                Judged::Until(entry) => return Ok(Some(Admitted::whatever(*entry))),
+                Judged::Within(pass) => return Ok(Some(Admitted::new(target, pass))),
+                Judged::Until(entry) => return Ok(Some(Admitted::new(*entry, Pass::Gradual))),
                 Judged::Past(refusal) => refusal,
             },
         };
         match self.accepted(served, &target).await? {
-            Some(entry) => Ok(Some(Admitted::whatever(entry))),
+            Some(entry) => Ok(Some(Admitted::new(entry, Pass::Accepted))),
             None => self.hold(asked, &target, refusal).map(|()| None),
         }
     }
@@ -119,8 +140,8 @@ impl Shared {
     /// What watches over a refresh.
     pub(crate) fn watch(&self, admitted: &Admitted) -> Arc<Watch> {
         let served = self.served();
-        let compared = !admitted.accepted && was_written(&served);
-        Arc::new(Watch::new(self.holding.guards, compared.then_some(served)))
+        let compared = was_written(&served).then_some(served);
+        Arc::new(Watch::new(self.holding.guards, compared, admitted.pass))
     }
 
     /// Holds a version back. Said once; later only to whoever asks for an answer.
@@ -149,7 +170,7 @@ impl Shared {
             told: told.clone(),
             dataset_id: target.dataset_id.clone(),
             judged: target.version,
-            used: refusal.memory.then(|| self.mapped_bytes()),
+            used: refusal.memory.then(|| self.held_bytes()),
         });
         self.metrics.holding(version);
         if known.is_some() && asked.is_background() {
@@ -174,10 +195,10 @@ impl Shared {
         let guards = &self.holding.guards;
         let reason = match was_written(served) {
             true => guards.judge_entry(served, target),
-            false => return Ok(Judged::Within { gradual: true }),
+            false => return Ok(Judged::Within(Pass::Compared)),
         };
         let Some(reason) = reason else {
-            return Ok(Judged::Within { gradual: false });
+            return Ok(Judged::Within(Pass::Compared));
         };
         let behind = target.version.saturating_sub(served.version());
         let version = target.version;
@@ -191,8 +212,9 @@ impl Shared {
         }
         let steps = self.dataset.outlines(served.version() + 1..=version);
         let steps = steps.await?;
-        match first_jump(guards, super::counts(served), &steps) {
-            None => Ok(Judged::Within { gradual: true }),
+        let counts = steps.iter().map(|step| super::recorded(step.entry()));
+        match first_jump(guards, kept_counts(served), counts) {
+            None => Ok(Judged::Within(Pass::Gradual)),
             Some((0, reason)) => {
                 let version = steps.first().map_or(version, |step| step.entry().version);
                 Ok(Judged::Past(Refusal {
@@ -231,40 +253,14 @@ impl Shared {
 
 /// What a look at the log found.
 enum Judged {
-    Within {
-        /// Only step by step: as a whole it is past a limit.
-        gradual: bool,
-    },
-    /// The version before the first that is past a limit.
+    Within(Pass),
+    /// The version before the first that is past a limit: each step up to it is within them.
     Until(Box<LogEntry>),
     Past(Refusal),
 }
 
 impl Admitted {
-    fn whatever(target: LogEntry) -> Self {
-        Self {
-            target,
-            accepted: true,
-        }
+    fn new(target: LogEntry, pass: Pass) -> Self {
+        Self { target, pass }
     }
-}
-
-/// The position of the first step that is past a limit, and which.
-fn first_jump(
-    guards: &Guards,
-    mut before: BTreeMap<String, u64>,
-    steps: &[Outline],
-) -> Option<(usize, String)> {
-    for (at, step) in steps.iter().enumerate() {
-        let types = step.entry().types.iter();
-        // Types that came meanwhile, and those that are not kept, have nothing to be compared with.
-        let types = types.filter(|(name, _)| before.get(*name).is_some_and(|count| *count > 0));
-        let after = types.map(|(name, ty)| (name.clone(), ty.records));
-        let after: BTreeMap<String, u64> = after.collect();
-        if let Some(reason) = guards.judge_records(&before, &after) {
-            return Some((at, reason));
-        }
-        before = after;
-    }
-    None
 }

@@ -9,8 +9,9 @@
 mod hold;
 mod size;
 mod steps;
+mod way;
 
-pub(crate) use hold::{Admitted, Holding, Refusal};
+pub(crate) use hold::{Admitted, Holding, Pass, Refusal};
 use size::amount;
 pub(crate) use steps::Watch;
 
@@ -78,9 +79,7 @@ impl Guards {
 
     /// What is wrong with a version by what the log says of it; `None` if nothing is.
     fn judge_entry(&self, served: &State, entry: &LogEntry) -> Option<String> {
-        let records = entry.types.iter();
-        let records = records.map(|(name, ty)| (name.clone(), ty.records));
-        self.judge_records(&counts(served), &records.collect())
+        self.judge_records(&counts(served), &recorded(entry))
     }
 
     /// The same of a state that was built.
@@ -93,6 +92,41 @@ impl Guards {
             Some(format!(
                 "its records take {after} instead of {before}, {changed}"
             ))
+        })
+    }
+
+    /// The same of a state that versions lead to which each are within the limits by their records, where these
+    /// versions were not seen: its bytes may have changed as the number of records did.
+    pub(crate) fn judge_gradual(&self, served: &State, built: &State) -> Option<String> {
+        let (before, after) = (live_bytes(served), live_bytes(built));
+        let (least, most) = self.shares(&counts(served), &counts(built));
+        let times = |share: f64| (before as f64 * share) as u64;
+        let (least, most) = (times(least), times(most));
+        let (expected, changed) = if before < self.min_bytes {
+            None
+        } else if let Some(grown) = self.growth(most, after, self.min_growth_bytes) {
+            Some((most, grown))
+        } else {
+            let compared = (least >= self.min_bytes).then_some(least);
+            compared.and_then(|least| Some((least, self.shrinkage(least, after)?)))
+        }?;
+        let (expected, after) = (amount(expected), amount(after));
+        Some(format!(
+            "its records take {after} where their number lets {expected} be expected, {changed}"
+        ))
+    }
+
+    /// By what share the records of some type, or of all, have become fewer, and by what they have become more.
+    fn shares(&self, before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> (f64, f64) {
+        let total = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
+        let types = before
+            .iter()
+            .map(|(name, before)| (*before, after.get(name).copied().unwrap_or(0)));
+        let compared = types.chain([(total(before), total(after))]);
+        let compared = compared.filter(|(before, _)| *before >= self.min_records.max(1));
+        let shares = compared.map(|(before, after)| after as f64 / before as f64);
+        shares.fold((1.0, 1.0), |(least, most): (f64, f64), share| {
+            (least.min(share), most.max(share))
         })
     }
 
@@ -115,17 +149,27 @@ impl Guards {
         if before == 0 || before < least {
             return None;
         }
-        let times = after as f64 / before as f64;
-        if times >= self.max_growth && after.saturating_sub(before) > least_growth {
-            let most = self.max_growth;
-            return Some(format!(
-                "{times:.1} times as many where less than {most} are expected"
-            ));
-        }
-        let least = self.max_shrink;
+        let grown = self.growth(before, after, least_growth);
+        grown.or_else(|| self.shrinkage(before, after))
+    }
+
+    fn growth(&self, before: u64, after: u64, least_growth: u64) -> Option<String> {
+        let (times, most) = (after as f64 / before as f64, self.max_growth);
+        let is_past = times >= most && after.saturating_sub(before) > least_growth;
+        is_past.then(|| format!("{times:.1} times as many where less than {most} are expected"))
+    }
+
+    fn shrinkage(&self, before: u64, after: u64) -> Option<String> {
+        let (times, least) = (after as f64 / before as f64, self.max_shrink);
         (times <= least)
             .then(|| format!("a share of {times:.3} where more than {least} is expected"))
     }
+}
+
+/// Records by type, by what the log says of a version.
+fn recorded(entry: &LogEntry) -> BTreeMap<String, u64> {
+    let types = entry.types.iter();
+    types.map(|(name, ty)| (name.clone(), ty.records)).collect()
 }
 
 fn counts(state: &State) -> BTreeMap<String, u64> {
@@ -153,8 +197,9 @@ impl ConsumerBuilder {
     /// The most bytes that the segments of a state may take. One that would take more is refused before it is
     /// built as far as its blob tells, and measured before it is served: what is served stays, and
     /// [`Consumer::status`](crate::Consumer::status) tells what is held and the figures. A first version that does not fit is an error of
-    /// the start. On the heap all states that are held count together, also those that readers hold. No
-    /// limit unless set.
+    /// the start. On the heap all states that are held count together, also those that readers hold. States of
+    /// [other versions](crate::Consumer::state_at) that somebody holds count with them, and with a state directory by
+    /// themselves. No limit unless set.
     ///
     /// It bounds what states take, not the process: fetching and decoding a blob needs its length and some
     /// tens of megabytes beside.

@@ -4,7 +4,8 @@
 //!
 //! A state takes its segments: blocks, indexes, and what is dead in them. With a state directory each state
 //! stands for itself: the one before is on disk, and its pages can be dropped. On the heap all states that are
-//! held count together, as they are in memory together.
+//! held count together, as they are in memory together, those of other versions too that somebody asked for. With a
+//! state directory these count by themselves.
 
 use crate::shared::Shared;
 use grotto_format::blob::{BlobHeader, BlobKind, SectionKind};
@@ -22,9 +23,35 @@ impl Shared {
         let kept = match (self.site.is_folder(), loads) {
             (true, true) => 0,
             (true, false) => taken(base),
-            (false, _) => self.served.segment_bytes_with(base),
+            (false, _) => self.served.memory_with(base),
         };
-        self.refuse(kept.saturating_add(new), limit)
+        refuse(kept.saturating_add(new), limit, self.held_bytes())
+    }
+
+    /// The same of a state of another version, which is built in memory beside what is served.
+    pub(crate) fn forecast_visit(&self, base: &State, header: &BlobHeader) -> Option<String> {
+        let limit = self.holding.memory_limit?;
+        if base.filter().is_some() {
+            return None;
+        }
+        let kept = self.memory_of_visits(base);
+        let needs = kept.saturating_add(raw_bytes(header));
+        refuse(needs, limit, self.memory_of_visits(&self.served()))
+    }
+
+    /// The same of one that was built.
+    pub(crate) fn measure_visit(&self, built: &State) -> Option<String> {
+        let limit = self.holding.memory_limit?;
+        let used = self.memory_of_visits(&self.served());
+        refuse(self.memory_of_visits(built), limit, used)
+    }
+
+    /// What counts with states of other versions that are held: on the heap the served ones, too.
+    fn memory_of_visits(&self, built: &State) -> u64 {
+        match self.site.is_folder() {
+            true => self.served.visited_bytes_with(built),
+            false => self.served.memory_with(built),
+        }
     }
 
     /// The same of a state that was built.
@@ -32,18 +59,17 @@ impl Shared {
         let limit = self.holding.memory_limit?;
         let needs = match self.site.is_folder() {
             true => taken(built),
-            false => self.served.segment_bytes_with(built),
+            false => self.served.memory_with(built),
         };
-        self.refuse(needs, limit)
+        refuse(needs, limit, self.held_bytes())
     }
+}
 
-    fn refuse(&self, needs: u64, limit: u64) -> Option<String> {
-        (needs > limit).then(|| {
-            let (needs, limit) = (amount(needs), amount(limit));
-            let used = amount(self.mapped_bytes());
-            format!("needs about {needs}, limit {limit}, used now {used}")
-        })
-    }
+fn refuse(needs: u64, limit: u64, used: u64) -> Option<String> {
+    (needs > limit).then(|| {
+        let (needs, limit, used) = (amount(needs), amount(limit), amount(used));
+        format!("needs about {needs}, limit {limit}, used now {used}")
+    })
 }
 
 /// Bytes of a state's segments.

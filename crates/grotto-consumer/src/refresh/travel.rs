@@ -51,7 +51,7 @@ impl Traveller for Run<'_> {
         let dataset = self.shared.dataset.name();
         tracing::warn!(%error, dataset, blob, "trying to do without a blob");
         // A state that does not fit is no error of its own.
-        if self.refusal.lock().is_none() {
+        if self.refusal_in(error).is_none() {
             self.shared.note_error(error.kind());
         }
         self.report.recovered.push(error.to_string());

@@ -176,8 +176,8 @@ impl Shared {
         let capacity = wanted.capacity;
         let queue = self
             .subscriptions
-            .add(&wanted.name, capacity, || self.served())?;
-        let at = |state: &State| Position::of(state, self.dataset_id());
+            .add(&wanted.name, capacity, || self.served.identified())?;
+        let at = |state: &State| Position::of(state, queue.dataset_id());
         let mut subscription = Subscription {
             all: Arc::clone(&self.subscriptions),
             position: at(queue.first()),
@@ -185,13 +185,13 @@ impl Shared {
             current: None,
             work: None,
             env: self.env.clone(),
-            queue,
+            queue: Arc::clone(&queue),
         };
         match wanted.from {
             From::Now => {}
             From::Beginning => {
                 subscription.position = at(&self.origin());
-                subscription.begin_at(self, self.origin(), None);
+                subscription.begin_at(self.origin(), None);
             }
             From::Position(position) => subscription.resume(self, position).await?,
         }
@@ -287,20 +287,20 @@ impl Subscription {
     }
 
     /// Has the reader begin at a state, before whatever came since it was added.
-    fn begin_at(&self, shared: &Shared, state: Arc<State>, way: Option<Composer>) {
+    fn begin_at(&self, state: Arc<State>, way: Option<Composer>) {
         let first = Arc::clone(self.queue.first());
         // Where nothing was ever served it begins at the empty state anyway.
         if !Arc::ptr_eq(&state, &first) && was_written(&first) {
-            let id = shared.dataset_id();
+            let id = self.queue.dataset_id();
             self.queue.begin(Pending::between(state, first, id, way));
         }
     }
 
     async fn resume(&mut self, shared: &Arc<Shared>, position: Position) -> Result<()> {
-        self.check_identity(shared, &position)?;
+        self.check_identity(&position)?;
         let first = Arc::clone(self.queue.first());
         if position.version() == 0 {
-            self.begin_at(shared, shared.origin(), None);
+            self.begin_at(shared.origin(), None);
         } else {
             let place = || format!("subscription {}, position {position}", self.queue.name());
             let visit = shared.visit(position.version(), Some(&position)).await;
@@ -309,19 +309,19 @@ impl Subscription {
                 return Err(another_version().at(place()));
             }
             if position.version() > first.version() {
-                self.queue.skip_to(visit.state, shared.dataset_id());
+                self.queue.skip_to(visit.state);
             } else {
                 let known = Arc::ptr_eq(&visit.from, &first);
                 let way = known.then(|| visit.changes.reversed());
-                self.begin_at(shared, visit.state, way);
+                self.begin_at(visit.state, way);
             }
         }
         self.position = position;
         Ok(())
     }
 
-    fn check_identity(&self, shared: &Shared, position: &Position) -> Result<()> {
-        let served = shared.dataset_id();
+    fn check_identity(&self, position: &Position) -> Result<()> {
+        let served = self.queue.dataset_id();
         // Before the first version there is no identity: for whoever serves, and for a reader that began then.
         let began_before = position.version() == 0 && position.dataset_id().is_empty();
         if began_before || served.is_empty() || position.dataset_id() == served {
@@ -337,5 +337,16 @@ impl Subscription {
                 "subscription {name}, position {position}: the dataset that is served has identity {served}, {message}"
             ),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_reader_has_more_kept_for_it_than_is_allowed() {
+        let capacity = |updates| Subscribe::named("any").capacity(updates).capacity;
+        assert_eq!([0, 1, 1_024, 1_025].map(capacity), [1, 1, 1_024, 1_024]);
     }
 }

@@ -78,3 +78,43 @@ impl Pending {
         self.changes.clone().finish(&self.before, &self.after)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::RefreshReport;
+    use grotto_state::HashSeed;
+
+    /// What a reader has to compare states for that was told of so many added records in two updates.
+    fn compares(first: u32, second: u32) -> bool {
+        let states = [1, 2, 3].map(|version| {
+            let empty = State::empty(HashSeed::new([1, 2]));
+            Arc::new(empty.at_version(version))
+        });
+        let refresh = |at: usize, records: u32| {
+            let changes = TypeChanges {
+                added: (0..records).collect(),
+                ..TypeChanges::default()
+            };
+            let report = RefreshReport {
+                ordinals: BTreeMap::from([("T".to_owned(), changes)]),
+                ..RefreshReport::default()
+            };
+            Refresh::new(Arc::clone(&states[at]), Arc::clone(&states[at + 1]), report)
+        };
+        let mut pending = Pending::of(&refresh(0, first), "id", &states[0]);
+        pending.extend(&refresh(1, second), "id");
+        pending.changes.compares()
+    }
+
+    #[test]
+    fn no_more_than_a_million_ordinals_are_composed_for_a_reader_that_is_behind() {
+        let most = MOST_ORDINALS as u32;
+        assert!(!compares(1, 2));
+        assert!(!compares(most, 0));
+        assert!(compares(most + 1, 0));
+        assert!(compares(0, most + 1));
+        // One that has to compare anyway composes nothing more.
+        assert!(compares(most + 1, 1));
+    }
+}

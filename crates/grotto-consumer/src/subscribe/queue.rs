@@ -2,13 +2,15 @@
 //!
 //! Owns: the bound, the order, who waits for what. Never: holds a lock while changes are found out.
 //!
-//! **Invariant**: a reader is added under the lock under which it is told, and begins at the state that is served
-//! then. So what it is told first begins there or, if that refresh was halfway through, is compared with it.
+//! **Invariant**: a reader begins at the state that is served when it is added, and a refresh is told to those who were
+//! added before, once its end is served. So what a reader is told first begins at its state or, if that refresh was
+//! halfway through, is compared with it; one who is added later begins at the end of it or past that.
 
 use super::pending::Pending;
 use crate::error::{Error, Result};
 use crate::metrics::ReaderGauges;
 use crate::report::Refresh;
+use crate::served::Identified;
 use grotto_env::Clock;
 use grotto_state::State;
 use parking_lot::{Condvar, Mutex};
@@ -36,7 +38,7 @@ pub(crate) struct Queue {
     name: String,
     capacity: usize,
     /// Served when the reader was added.
-    first: Arc<State>,
+    first: Identified,
     inner: Mutex<Inner>,
     arrived: Notify,
     woken: Condvar,
@@ -48,6 +50,8 @@ struct Inner {
     waiting: VecDeque<Pending>,
     /// Where the last of them ends.
     tail: Arc<State>,
+    /// Identity of the dataset there.
+    tail_id: Arc<str>,
     /// Nothing is told before a version past it is served.
     skip: bool,
     /// Version that the reader is behind.
@@ -76,7 +80,7 @@ impl Subscriptions {
         &self,
         name: &str,
         capacity: usize,
-        served: impl Fn() -> Arc<State>,
+        served: impl Fn() -> Identified,
     ) -> Result<Arc<Queue>> {
         let mut readers = self.readers.lock();
         if readers.queues.iter().any(|queue| queue.name == name) {
@@ -87,9 +91,10 @@ impl Subscriptions {
         let first = served();
         let inner = Inner {
             waiting: VecDeque::new(),
-            tail: Arc::clone(&first),
+            tail: Arc::clone(&first.state),
+            tail_id: Arc::clone(&first.dataset_id),
             skip: false,
-            passed: first.version(),
+            passed: first.state.version(),
             ended: readers.ended,
         };
         let queue = Arc::new(Queue {
@@ -112,11 +117,18 @@ impl Subscriptions {
         self.gauges.remove(&queue.name);
     }
 
-    /// Puts what a refresh changed where each reader finds it.
+    /// Puts what a refresh changed where each reader finds it. May compose a million ordinals for a reader that is
+    /// behind: not for a thread of the runtime, and not while those who come and go wait.
     pub(crate) fn tell(&self, refresh: &Refresh, dataset_id: &str) {
-        for queue in &self.readers.lock().queues {
+        let queues = self.readers.lock().queues.clone();
+        for queue in &queues {
             queue.push(refresh, dataset_id);
         }
+    }
+
+    /// Whether nobody has to be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.readers.lock().queues.is_empty()
     }
 
     /// Nothing will come any more.
@@ -136,7 +148,12 @@ impl Queue {
     }
 
     pub(crate) fn first(&self) -> &Arc<State> {
-        &self.first
+        &self.first.state
+    }
+
+    /// Identity of the dataset of the first state; empty for the empty state.
+    pub(crate) fn dataset_id(&self) -> String {
+        self.first.dataset_id.to_string()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -168,6 +185,9 @@ impl Queue {
             }
         }
         inner.tail = Arc::clone(refresh.after());
+        if *inner.tail_id != *dataset_id {
+            inner.tail_id = dataset_id.into();
+        }
         drop(inner);
         self.note();
         self.wake();
@@ -185,13 +205,14 @@ impl Queue {
 
     /// Has the reader begin at a state past the one that was served when it was added: what was told on the way there
     /// is not for it.
-    pub(crate) fn skip_to(&self, state: Arc<State>, dataset_id: String) {
+    pub(crate) fn skip_to(&self, state: Arc<State>) {
         let mut inner = self.inner.lock();
         inner.passed = state.version();
         let overtaken = inner.tail.version() > state.version();
         inner.waiting.clear();
         if overtaken {
-            let pending = Pending::between(state, Arc::clone(&inner.tail), dataset_id, None);
+            let (tail, id) = (Arc::clone(&inner.tail), inner.tail_id.to_string());
+            let pending = Pending::between(state, tail, id, None);
             inner.waiting.push_back(pending);
         } else {
             (inner.tail, inner.skip) = (state, true);
@@ -254,50 +275,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::RefreshReport;
-    use grotto_state::HashSeed;
-
-    fn state(version: u64) -> Arc<State> {
-        Arc::new(State::empty(HashSeed::new([1, 2])).at_version(version))
-    }
-
-    fn refresh(before: &Arc<State>, after: &Arc<State>) -> Refresh {
-        let report = RefreshReport::default();
-        Refresh::new(Arc::clone(before), Arc::clone(after), report)
-    }
-
-    fn taken(queue: &Queue) -> Vec<(u64, u64)> {
-        let next = || match queue.take() {
-            Taken::Pending(pending) => Some((pending.before.version(), pending.after.version())),
-            Taken::Nothing | Taken::Ended => None,
-        };
-        std::iter::from_fn(next).collect()
-    }
-
-    #[test]
-    fn a_reader_who_comes_in_the_middle_of_a_refresh_begins_at_what_was_served_then() {
-        let all = Subscriptions::default();
-        let states: Vec<_> = (1..=4).map(state).collect();
-        // Served between the two ends of the refresh, as a part of the way is.
-        let middle = all.add("middle", 4, || Arc::clone(&states[1])).unwrap();
-        // Served already, and not told yet.
-        let end = all.add("end", 4, || Arc::clone(&states[2])).unwrap();
-        all.tell(&refresh(&states[0], &states[2]), "id");
-        assert_eq!(taken(&middle), [(2, 3)]);
-        assert_eq!(taken(&end), []);
-        all.tell(&refresh(&states[2], &states[3]), "id");
-        assert_eq!(taken(&middle), [(3, 4)]);
-        assert_eq!(taken(&end), [(3, 4)]);
-    }
-
-    #[test]
-    fn a_reader_who_comes_after_the_end_gets_nothing_and_knows() {
-        let all = Subscriptions::default();
-        all.end();
-        let late = all.add("late", 4, || state(1)).unwrap();
-        assert!(matches!(late.take(), Taken::Ended));
-        assert!(late.has_ended());
-    }
-}
+mod tests;

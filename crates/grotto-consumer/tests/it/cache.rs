@@ -110,3 +110,32 @@ async fn a_folder_that_others_may_write_to_is_refused() {
     let error = builder(&kit).1.open().await.unwrap_err();
     assert!(error.to_string().contains("cache of blobs"), "{error}");
 }
+
+#[tokio::test]
+async fn a_disk_without_space_for_blobs_fails_no_refresh() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let disk = crate::disk::Disk::new();
+    let (_store, builder) = builder(&kit);
+    let builder = builder.state_dir(kit.state_dir());
+    let builder = builder.file_system(Arc::clone(&disk) as Arc<dyn grotto_env::FileSystem>);
+    disk.fill(Some("blobs"));
+    let consumer = builder.open().await.unwrap();
+    for _ in 0..3 {
+        publisher.publish(2).await;
+        consumer.refresh().await.unwrap().unwrap();
+        assert_same(&consumer.state(), &publisher.state());
+    }
+    assert_eq!(files(&kit), Vec::<PathBuf>::new());
+    let failures = count(&consumer, "cache_failures_total");
+    assert!(failures >= 3, "{failures}");
+    let status = consumer.status();
+    assert_eq!(status.errors_per_minute, 0);
+    assert_eq!(status.health.name(), "ready", "{:?}", status.reasons);
+    disk.fill(None);
+    publisher.publish(2).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_eq!(files(&kit).len(), 1);
+    assert_eq!(count(&consumer, "cache_failures_total"), failures);
+}

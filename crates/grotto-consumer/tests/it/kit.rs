@@ -90,6 +90,12 @@ impl Publisher {
         self.publish_pairs(Mode::Incremental, ids, gone, 0).await
     }
 
+    /// Commits the next version: these pairs get notes that have so many bytes more, the others stay.
+    pub(crate) async fn publish_longer(&mut self, ids: &[i64], longer: usize) -> LogEntry {
+        self.publish_pairs(Mode::Incremental, ids, &[], longer)
+            .await
+    }
+
     /// Commits a version of so many pairs and no others, whose notes have so many bytes more.
     pub(crate) async fn publish_exactly(&mut self, pairs: i64, longer: usize) -> LogEntry {
         let ids: Vec<i64> = (0..pairs).collect();

@@ -67,14 +67,14 @@ async fn one_that_is_degraded_says_why_and_since_when() {
     let (store, builder) = seen(&kit);
     let consumer = builder.start().await.unwrap();
     tokio::time::sleep(30 * SECOND).await;
-    store.cause(Fault::Fails, "/log/");
+    store.cause(Fault::Fails, "pairs/log");
     tokio::time::sleep(60 * SECOND).await;
     let told = lease(&kit).await.unwrap();
     assert_eq!(told.health, "degraded");
     assert!(
         told.reasons
             .iter()
-            .any(|why| why.contains("cannot read pairs/log/")),
+            .any(|why| why.contains("the last refresh failed") && why.contains("pairs/log")),
         "{told:?}"
     );
     assert!((30_000..=60_000).contains(&told.health_ms), "{told:?}");
@@ -293,6 +293,38 @@ async fn a_store_that_never_answers_delays_neither_refreshes_nor_the_end() {
     let began = tokio::time::Instant::now();
     consumer.shutdown().await;
     assert!(began.elapsed() <= 6 * SECOND, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_outlives_two_renewals_that_the_store_does_not_answer() {
+    for interval in [2, 10, 60] {
+        let kit = Kit::new();
+        kit.publisher().await.publish(1).await;
+        let (store, builder) = seen(&kit);
+        let consumer = builder.lease_interval(interval * SECOND);
+        let consumer = consumer.start().await.unwrap();
+        tokio::time::sleep(SECOND).await;
+        let before = lease(&kit).await.unwrap();
+        store.take_asked();
+        store.cause(Fault::Hangs, "/consumers/");
+        while writes(&store) < 2 {
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        // The second is under way for longer than its answer is waited for.
+        while counted(&consumer, "failed") < 2 {
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        store.heal();
+        while writes(&store) < 3 {
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        tokio::time::sleep(SECOND / 10).await;
+        let after = lease(&kit).await.unwrap();
+        let lasted = after.running_ms - before.running_ms;
+        let expiry = before.expires_after_s * 1_000;
+        assert!(lasted < expiry, "{lasted} of {expiry} ms");
+        consumer.shutdown().await;
+    }
 }
 
 /// How many renewals ended like this.

@@ -22,10 +22,13 @@ mod blocking;
 mod cache;
 #[cfg(unix)]
 mod damage;
+#[cfg(unix)]
+mod disk;
 mod faults;
 mod filtered;
 mod gaps;
 mod guards;
+mod judged;
 mod kit;
 mod leases;
 mod leftovers;

@@ -3,11 +3,16 @@
 use crate::faults::{Fault, FaultStore};
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
 use grotto_consumer::{BreakerState, Consumer, ConsumerBuilder, Health};
+use grotto_env::{Env, SeededRandom};
 use std::sync::Arc;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Requests of an idle consumer in ten minutes at the default pace, by the randomness of these tests: one every 4.5 s on
+/// average.
+const IN_TEN_MINUTES: usize = 134;
 
 async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
@@ -15,7 +20,11 @@ async fn pass(time: Duration) {
 
 fn builder(kit: &Kit) -> (Arc<FaultStore>, ConsumerBuilder) {
     let store = FaultStore::new(&kit.folder.path().join("store"));
-    let builder = Consumer::builder(DATASET, store.store().with_env(VirtualClock::env()));
+    let env = Env {
+        random: Arc::new(SeededRandom::new(1)),
+        ..VirtualClock::env()
+    };
+    let builder = Consumer::builder(DATASET, store.store().with_env(env));
     (store, builder)
 }
 
@@ -44,10 +53,13 @@ async fn an_idle_consumer_asks_as_often_as_its_longest_wait_says() {
     store.take_asked();
     pass(600 * SECOND).await;
     let next = store.asked(&entry(consumer.version() + 1));
-    let all = store.take_asked().len();
-    // Every 4 to 5 s for the next entry; twice a minute the whole log, in four requests; a glance in 20 s.
-    assert!((120..=160).contains(&next), "{next} looks in ten minutes");
-    assert!(all <= next + 20 * 3 + 40, "{all} requests in ten minutes");
+    let listings = store.asked("LIST ");
+    let all = store.take_asked();
+    // Every 4 to 5 s one request, and nothing beside: every fourth lists what the others cannot show.
+    assert_eq!(all.len(), IN_TEN_MINUTES, "{all:?}");
+    assert_eq!(next + listings, all.len(), "{all:?}");
+    // By which of the four the ten minutes begin.
+    assert!(listings.abs_diff(all.len() / 4) <= 1, "{listings}");
     let wait = consumer.status().poll_wait;
     assert!(wait >= 4 * SECOND && wait <= 5 * SECOND, "{wait:?}");
 }
@@ -185,4 +197,61 @@ async fn a_dataset_that_is_created_anew_while_nothing_happens_is_noticed() {
     // Fewer versions than before: the next one, which it asks for, may never come.
     pass(40 * SECOND).await;
     assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_was_replaced_while_nothing_happens_is_noticed_by_a_listing() {
+    let kit = Kit::new();
+    let (publisher, store, consumer) = started(&kit).await;
+    pass(300 * SECOND).await;
+    // The same dataset again, with as many versions.
+    let last = publisher.state().version();
+    drop(publisher);
+    std::fs::remove_dir_all(kit.file("")).unwrap();
+    let mut publisher = kit.publisher().await;
+    while publisher.state().version() < last {
+        publisher.publish(2).await;
+    }
+    store.take_asked();
+    pass(25 * SECOND).await;
+    assert_same(&consumer.state(), &publisher.state());
+    let listings = store.asked("LIST ");
+    assert!((1..=3).contains(&listings), "{listings}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_behind_a_lost_one_is_found_by_a_listing() {
+    let kit = Kit::new();
+    let (mut publisher, _store, consumer) = started(&kit).await;
+    pass(300 * SECOND).await;
+    let lost = publisher.publish(3).await.version;
+    std::fs::remove_file(kit.file(&entry(lost))).unwrap();
+    publisher.publish(2).await;
+    // Its writer's hint is gone, too.
+    let hints: Vec<_> = std::fs::read_dir(kit.file("control")).unwrap().collect();
+    for hint in hints {
+        let path = hint.unwrap().path();
+        if path.is_file() {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    pass(25 * SECOND).await;
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_entry_of_a_version_is_read_once_and_then_known_by_its_mark() {
+    let kit = Kit::new();
+    let (mut publisher, store, consumer) = started(&kit).await;
+    publisher.publish(3).await;
+    pass(SECOND).await;
+    store.take_asked();
+    pass(300 * SECOND).await;
+    let own = entry(consumer.version());
+    let asked = store.take_asked();
+    let read = asked.iter().filter(|path| path.contains(&own)).count();
+    // In the seconds of an active dataset small requests ask for it, each second another.
+    assert!((1..=4).contains(&read), "{read} of {asked:?}");
+    pass(300 * SECOND).await;
+    assert_eq!(store.asked(&own), 0);
 }

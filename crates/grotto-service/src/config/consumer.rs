@@ -116,6 +116,18 @@ impl GuardSettings {
     }
 }
 
+section! {
+    /// Section `blob_cache`: a folder of this host for blobs that were fetched.
+    BlobCacheSettings {
+        /// Where they are kept; nowhere unless set.
+        folder: Option<PathBuf> = None, "value::some_path";
+        /// Bytes of all blobs together. What was not used for longest goes first.
+        size: Size = Size(1_000_000_000), "value::size::<{ 1 << 20 }, { 1 << 50 }, _>";
+        /// Longest time since a blob was used last.
+        age: Duration = Duration::from_secs(7 * 86_400), "value::age";
+    }
+}
+
 /// Permission bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode(pub u32);
@@ -178,6 +190,8 @@ macro_rules! dataset {
             pub memory_limit: Size,
             /// How much a version may differ from the one before.
             pub guards: GuardSettings,
+            /// Blobs that were fetched, for the next start and for others of this host.
+            pub blob_cache: BlobCacheSettings,
             /// Whether it is told in the store who serves which version, for `grotto status`.
             #[serde(deserialize_with = "value::flag")]
             pub lease: bool,
@@ -205,6 +219,7 @@ macro_rules! dataset {
                     max_errors_per_minute: 10,
                     memory_limit: Size(512_000_000),
                     guards: GuardSettings::default(),
+                    blob_cache: BlobCacheSettings::default(),
                     lease: true,
                     lease_interval: Duration::from_secs(10),
                     graceful_shutdown_timeout: Duration::from_secs(30),
@@ -238,6 +253,7 @@ macro_rules! dataset {
                     live,
                 }));
                 self.guards.keys(&format!("{at}.guards"), keys);
+                self.blob_cache.keys(&format!("{at}.blob_cache"), keys);
                 $(self.$own.keys(&format!("{at}.{}", stringify!($own)), keys);)*
             }
         }

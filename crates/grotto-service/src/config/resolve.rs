@@ -88,6 +88,7 @@ fn complete_consumer(
 ) -> Result<ConsumerSettings, String> {
     let one = |settings: &mut FollowSettings| {
         join(&mut settings.state_dir, place.folder);
+        join(&mut settings.blob_cache.folder, place.folder);
         place.store(&mut settings.store);
     };
     let (common, listed) = datasets("consumer", document, one)?;

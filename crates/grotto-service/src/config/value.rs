@@ -209,6 +209,26 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, 
     value.deserialize_any(Plain("a duration such as 100ms", parse_duration))
 }
 
+/// For how long something is kept, which may be days.
+pub(super) fn age<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
+    value.deserialize_any(Plain("an age such as 12h or 7d", |text: &str| {
+        let days = text.strip_suffix('d').map(|days| days.trim_end().parse());
+        let refused =
+            || format!("expected an age of 1m to 366d, such as 12h or 7d, found {text:?}");
+        let hours = text.strip_suffix('h').map(|hours| hours.trim_end().parse());
+        let seconds: u64 = match (days, hours) {
+            (Some(Ok(days @ 1..=366)), _) => days * 86_400,
+            (_, Some(Ok(hours @ 1..=8_784))) => hours * 3_600,
+            (None, None) => parse_duration(text).map_err(|_| refused())?.as_secs(),
+            _ => return Err(refused()),
+        };
+        match seconds {
+            60.. => Ok(Duration::from_secs(seconds)),
+            _ => Err(refused()),
+        }
+    }))
+}
+
 /// Reads a duration: a whole number with its unit, such as `100ms`, `5s`, `2m` or `1h`.
 ///
 /// # Errors

@@ -178,6 +178,10 @@ impl Followed {
         if let Some(dir) = &settings.state_dir {
             builder = builder.state_dir(dir);
         }
+        let cache = &settings.blob_cache;
+        if let Some(folder) = &cache.folder {
+            builder = builder.blob_cache(folder, cache.size.0, cache.age);
+        }
         if let Some(mode) = settings.state_mode {
             builder = builder.state_mode(mode);
         }

@@ -50,6 +50,9 @@ pub struct FoundLease {
     pub age: Duration,
     /// When it was renewed by the time of the store, in milliseconds since 1970.
     pub renewed_ms: u64,
+    /// For how long it is believed after a renewal. One that cannot be read: for as long as any, unless a
+    /// [`LeaseObserver`] has read it before.
+    pub expires_after: Duration,
 }
 
 /// What a lease says.
@@ -63,6 +66,16 @@ pub enum LeaseContent {
     Old,
 }
 
+impl LeaseContent {
+    /// One that cannot be read is believed for as long as any.
+    fn expires_after(&self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Lease(lease) => lease.expires_after_s,
+            Self::Damaged(_) | Self::Old => MAX_EXPIRY_S,
+        })
+    }
+}
+
 impl FoundLease {
     /// What it says, if that can be read and is recent enough to be read.
     pub fn lease(&self) -> Option<&Lease> {
@@ -72,15 +85,9 @@ impl FoundLease {
         }
     }
 
-    /// For how long it is believed after a renewal. One that cannot be read: for as long as any.
-    pub fn expires_after(&self) -> Duration {
-        let seconds = self.lease().map(|lease| lease.expires_after_s);
-        Duration::from_secs(seconds.unwrap_or(MAX_EXPIRY_S))
-    }
-
     /// Whether its consumer counts as gone.
     pub fn is_expired(&self) -> bool {
-        self.age > self.expires_after()
+        self.age > self.expires_after
     }
 }
 
@@ -142,7 +149,7 @@ impl Dataset {
     /// # Errors
     /// As [`leases`](Self::leases) and [`remove_lease`](Self::remove_lease).
     pub async fn remove_expired_leases(&self, grace: Duration) -> Result<Vec<ConsumerId>> {
-        let old = |lease: &FoundLease| lease.age > lease.expires_after().saturating_add(grace);
+        let old = |lease: &FoundLease| lease.age > lease.expires_after.saturating_add(grace);
         let leases = self.leases().await?.found;
         let gone: Vec<ConsumerId> = leases
             .into_iter()
@@ -171,6 +178,7 @@ impl Dataset {
         };
         Ok(content.map(|content| FoundLease {
             consumer,
+            expires_after: content.expires_after(),
             content,
             age,
             renewed_ms,

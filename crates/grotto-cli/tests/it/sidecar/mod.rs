@@ -1,5 +1,6 @@
 //! The sidecar, as it is run: its HTTP side, its datasets, its signals.
 
+mod cache;
 mod changes;
 mod clients;
 mod hostile;

@@ -2,7 +2,9 @@
 
 mod positions;
 mod random;
+mod replaced;
 mod visits;
+mod waiting;
 
 use crate::kit::{DATASET, Kit, PAIRS, Publisher, VirtualClock, assert_same, rounds};
 use futures::FutureExt;

@@ -118,3 +118,29 @@ async fn a_position_that_cannot_be_reached_is_refused_and_frees_its_name() {
     assert!(another.to_string().contains("another one now"), "{another}");
     consumer.subscribe(Subscribe::named("gone")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_position_before_the_first_version_is_of_no_dataset_and_no_other_is() {
+    let (_kit, _publisher, consumer) = two_versions().await;
+    let text = position_of(&consumer).await.to_string();
+    let (place, _) = text.split_once('@').unwrap();
+    for forged in [format!("{place}@"), "0.0000000000000000@other".to_owned()] {
+        let wanted = Subscribe::named("forged").after(forged.parse().unwrap());
+        let refused = consumer.subscribe(wanted).await.unwrap_err();
+        assert!(refused.to_string().contains("created anew"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_waits_for_a_reader_that_is_where_the_consumer_is() {
+    let (kit, _publisher, consumer) = two_versions().await;
+    let position = position_of(&consumer).await;
+    let wanted = Subscribe::named("again").after(position);
+    let subscription = consumer.subscribe(wanted).await.unwrap();
+    assert_eq!(subscription.waiting(), 0);
+    let builder = Consumer::builder("other", kit.store.clone());
+    let empty = builder.wait_for_dataset(true).open().await.unwrap();
+    let wanted = Subscribe::named("early").from_beginning();
+    let subscription = empty.subscribe(wanted).await.unwrap();
+    assert_eq!(subscription.waiting(), 0);
+}

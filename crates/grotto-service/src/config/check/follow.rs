@@ -22,6 +22,11 @@ pub(super) fn look_at(consumer: &ConsumerSettings, notes: &mut Vec<String>) -> R
         if let Some(why) = dataset.state_dir.as_deref().and_then(unusable) {
             notes.push(format!("`grotto sidecar` cannot use {at}.state_dir: {why}"));
         }
+        if let Some(why) = dataset.blob_cache.folder.as_deref().and_then(unusable) {
+            notes.push(format!(
+                "`grotto sidecar` cannot use {at}.blob_cache.folder: {why}"
+            ));
+        }
     }
     look_at_token("consumer", &consumer.security)?;
     let port = consumer.monitoring.health_check_port;

@@ -24,6 +24,9 @@ fn every_key_of_a_consumer_has_its_documented_default() {
         ("max_errors_per_minute", 10.into()),
         ("memory_limit", "512MB".into()),
         ("guards.max_growth", 2.0.into()),
+        ("blob_cache.folder", serde_json::Value::Null),
+        ("blob_cache.size", "1GB".into()),
+        ("blob_cache.age", "168h".into()),
         ("graceful_shutdown_timeout", "30s".into()),
         ("monitoring.health_check_port", 8080.into()),
         ("listeners.address", "127.0.0.1".into()),
@@ -44,7 +47,10 @@ fn every_key_of_a_consumer_has_its_documented_default() {
 
 #[test]
 fn a_variable_stands_for_every_key_of_a_consumer() {
-    let settings = parse("consumer:\n  dataset: a\n  id: b\n  types: [A, B]\n").unwrap();
+    let settings = parse(
+        "consumer:\n  dataset: a\n  id: b\n  types: [A, B]\n  blob_cache: {folder: /c, age: 3d}\n",
+    )
+    .unwrap();
     for key in settings.keys() {
         let text = match &key.value {
             serde_json::Value::String(text) => text.clone(),
@@ -154,6 +160,70 @@ fn what_does_not_fit_is_refused_with_the_line() {
         "consumer:\n  listeners: {socket_mode: 060}\n",
         "line 2, column 28: consumer.listeners.socket_mode: expected the mode of a socket that its owner may use, such as \
          600, 660 or 666, found \"060\"",
+    );
+}
+
+#[test]
+fn a_cache_of_blobs_is_kept_where_its_key_says() {
+    let text = "
+consumer:
+  blob_cache: {folder: blobs, size: 2GB}
+  datasets:
+    - {dataset: a}
+    - {dataset: b, blob_cache: {folder: /var/cache/grotto/b, age: 90m}}
+";
+    let variables = [("GROTTO_CONSUMER_DATASETS_1_BLOB_CACHE_SIZE", "3GB")];
+    let settings = with(&variables, text).unwrap();
+    let consumer = settings.consumer.as_ref().unwrap();
+    let found: Vec<_> = consumer
+        .datasets()
+        .iter()
+        .map(|dataset| {
+            let cache = &dataset.blob_cache;
+            let folder = cache.folder.as_deref().and_then(Path::to_str);
+            (folder, cache.size.0 / 1_000_000_000, cache.age.as_secs())
+        })
+        .collect();
+    let week = 7 * 86_400;
+    assert_eq!(
+        found,
+        [
+            (Some("/etc/grotto/blobs"), 2, week),
+            (Some("/var/cache/grotto/b"), 3, 5_400)
+        ]
+    );
+    for (age, seconds) in [("1m", 60), ("366d", 366 * 86_400), ("48h", 172_800)] {
+        let settings = parse(&format!("consumer:\n  blob_cache: {{age: {age}}}\n")).unwrap();
+        let found = settings.consumer.unwrap().common.blob_cache.age;
+        assert_eq!(found.as_secs(), seconds, "{age}");
+    }
+    for age in ["59s", "0d", "367d", "9000h", "d", "7 weeks"] {
+        let refused = parse(&format!("consumer:\n  blob_cache: {{age: {age}}}\n")).unwrap_err();
+        assert!(
+            refused.contains("expected an age of 1m to 366d"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_cache_of_blobs_shares_its_folder_with_others_of_the_same_limits_alone() {
+    let shared =
+        "consumer:\n  blob_cache: {folder: /c}\n  datasets: [{dataset: a}, {dataset: b}]\n";
+    parse(shared).unwrap();
+    check_refused(
+        "consumer:\n  blob_cache: {folder: /c}\n  datasets:\n    - dataset: a\n    - dataset: b\n      blob_cache: {size: 2GB}\n",
+        "line 6, column 19: consumer.datasets.1.blob_cache: expected size \"1GB\" and age \"168h\", as datasets.0 has for the \
+         same folder, found size \"2GB\" and age \"168h\"",
+    );
+    check_refused(
+        "consumer:\n  state_dir: s\n  blob_cache: {folder: s}\n",
+        "line 3, column 24: consumer.blob_cache.folder: expected a folder of its own, found s, which consumer.state_dir is \
+         too",
+    );
+    check_refused(
+        "consumer:\n  store: s\n  blob_cache: {folder: s}\n",
+        "line 3, column 24: consumer.blob_cache.folder: expected a folder of its own, found s, which consumer.store is too",
     );
 }
 

@@ -5,8 +5,13 @@ use crate::commands::status::sample::{head, lease};
 use grotto::store::ConsumerId;
 
 fn found(id: &str, content: LeaseContent, age_s: u64) -> FoundLease {
+    let expires_after_s = match &content {
+        LeaseContent::Lease(lease) => lease.expires_after_s,
+        LeaseContent::Damaged(_) | LeaseContent::Old => 86_400,
+    };
     FoundLease {
         consumer: ConsumerId::parse(id).unwrap(),
+        expires_after: Duration::from_secs(expires_after_s),
         content,
         age: Duration::from_secs(age_s),
         renewed_ms: 0,

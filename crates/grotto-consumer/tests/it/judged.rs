@@ -1,0 +1,200 @@
+//! Which states of a way are served: those that are judged, and no others.
+
+use crate::faults::{Fault, FaultStore};
+use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
+use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards, State};
+use grotto_env::Env;
+use grotto_store::{Acceptance, Dataset};
+use std::fs;
+use std::sync::Arc;
+
+/// Limits that small tests are past.
+fn tight() -> Guards {
+    Guards {
+        min_records: 50,
+        min_growth: 50,
+        min_bytes: 1_000,
+        min_growth_bytes: 1_000,
+        ..Guards::default()
+    }
+}
+
+fn builder(kit: &Kit) -> ConsumerBuilder {
+    Consumer::builder(DATASET, kit.store.clone()).guards(tight())
+}
+
+async fn accept(kit: &Kit, version: u64) {
+    let dataset = Dataset::open(kit.store.clone(), DATASET).unwrap();
+    let note = Acceptance {
+        by: "ada".to_owned(),
+        reason: String::new(),
+    };
+    assert!(dataset.accept(version, &note).await.unwrap().1);
+}
+
+/// A consumer of 100 pairs, which are served.
+async fn served(kit: &Kit) -> (Publisher, Consumer) {
+    let mut publisher = kit.publisher().await;
+    publisher.publish_exactly(100, 0).await;
+    let consumer = builder(kit).open().await.unwrap();
+    (publisher, consumer)
+}
+
+/// Takes the delta of the newest version away; gives what puts it back.
+fn lose_delta(kit: &Kit, publisher: &Publisher) -> impl FnOnce() + use<> {
+    let delta = kit.file(&publisher.delta_of(publisher.state().version()));
+    let intact = fs::read(&delta).unwrap();
+    fs::remove_file(&delta).unwrap();
+    move || fs::write(&delta, intact).unwrap()
+}
+
+#[tokio::test]
+async fn a_version_on_the_way_to_an_accepted_one_is_not_accepted_with_it() {
+    let kit = Kit::new();
+    let (mut publisher, consumer) = served(&kit).await;
+    let before = consumer.state();
+    publisher.publish_exactly(400, 0).await;
+    let accepted = publisher.publish_exactly(1_200, 0).await.version;
+    accept(&kit, accepted).await;
+    let put_back = lose_delta(&kit, &publisher);
+    let error = consumer.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
+    assert_same(&consumer.state(), &before);
+    put_back();
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn a_version_on_the_way_to_one_that_is_asked_for_is_not_asked_for_with_it() {
+    let kit = Kit::new();
+    let (mut publisher, consumer) = served(&kit).await;
+    let before = consumer.state();
+    publisher.publish_exactly(400, 0).await;
+    let asked = publisher.publish_exactly(1_200, 0).await.version;
+    let put_back = lose_delta(&kit, &publisher);
+    let error = consumer.refresh_to(asked).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
+    assert_same(&consumer.state(), &before);
+    put_back();
+    consumer.refresh_to(asked).await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn a_version_on_the_way_that_is_within_the_limits_is_served_where_the_way_breaks_off() {
+    let kit = Kit::new();
+    let (mut publisher, consumer) = served(&kit).await;
+    let part = publisher.publish_exactly(150, 0).await;
+    let accepted = publisher.publish_exactly(1_200, 0).await.version;
+    accept(&kit, accepted).await;
+    drop(lose_delta(&kit, &publisher));
+    consumer.refresh().await.unwrap().unwrap();
+    let error = consumer.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
+    assert_eq!(consumer.version(), part.version);
+}
+
+#[tokio::test]
+async fn the_version_before_a_jump_is_judged_by_its_bytes_too() {
+    let kit = Kit::new();
+    let (mut publisher, consumer) = served(&kit).await;
+    let before = consumer.state();
+    let large = publisher.publish_exactly(100, 2_000).await.version;
+    publisher.publish_exactly(400, 2_000).await;
+    let error = consumer.refresh().await.unwrap_err();
+    assert!(error.message().contains("its records take"), "{error}");
+    assert_same(&consumer.state(), &before);
+    let held = consumer.status().held.unwrap();
+    assert_eq!(held.version, large);
+}
+
+#[tokio::test]
+async fn a_way_of_small_steps_is_judged_by_its_bytes_too() {
+    for snapshot in [false, true] {
+        let kit = Kit::new();
+        let (mut publisher, consumer) = served(&kit).await;
+        let before = consumer.state();
+        // By their number of records each is within the limits of the one before.
+        for (pairs, longer) in [(150, 0), (225, 2_000), (330, 2_000)] {
+            publisher.publish_exactly(pairs, longer).await;
+            // Then nothing is known of the steps but what the log says of them.
+            if snapshot && pairs == 150 {
+                drop(lose_delta(&kit, &publisher));
+            }
+        }
+        if snapshot {
+            publisher.snapshot().await;
+        }
+        let error = consumer.refresh().await.unwrap_err();
+        assert!(error.message().contains("its records take"), "{error}");
+        assert_same(&consumer.state(), &before);
+    }
+}
+
+/// A consumer on the heap of two versions, both of which are held by readers. Sizes are the same each time, as what
+/// keys are hashed with decides how large an index is.
+async fn two_held(kit: &Kit, guards: Guards, limit: u64) -> (Publisher, Consumer, [Arc<State>; 2]) {
+    let mut publisher = kit.publisher().await;
+    publisher.publish_exactly(100, 0).await;
+    let store = kit.store.clone().with_env(Env::deterministic(7));
+    let builder = Consumer::builder(DATASET, store).guards(guards);
+    let consumer = builder.memory_limit(limit).open().await.unwrap();
+    let first = consumer.state();
+    publisher.publish_exactly(101, 0).await;
+    consumer.refresh().await.unwrap().unwrap();
+    let second = consumer.state();
+    (publisher, consumer, [first, second])
+}
+
+#[tokio::test]
+async fn what_was_held_for_memory_is_judged_like_any_other_once_it_fits() {
+    let kit = Kit::new();
+    let (mut publisher, consumer, [first, _second]) =
+        two_held(&kit, Guards::none(), u64::MAX).await;
+    publisher.publish_exactly(101, 2_000).await;
+    consumer.refresh().await.unwrap().unwrap();
+    let all = consumer.status().mapped_bytes;
+    drop(first);
+    consumer.refresh().await.unwrap();
+    let fits = consumer.status().mapped_bytes;
+    assert!(fits < all, "{fits} of {all}");
+
+    let kit = Kit::new();
+    let (mut publisher, consumer, [first, second]) = two_held(&kit, tight(), fits).await;
+    let large = publisher.publish_exactly(101, 2_000).await.version;
+    let error = consumer.refresh().await.unwrap_err();
+    assert!(error.message().contains("needs about"), "{error}");
+    drop(first);
+    let error = consumer.refresh().await.unwrap_err();
+    assert!(error.message().contains("its records take"), "{error}");
+    assert_same(&consumer.state(), &second);
+    assert_eq!(consumer.status().held.unwrap().version, large);
+    accept(&kit, large).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_goes_away_after_a_refusal_is_told_as_such() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let store = FaultStore::new(&kit.folder.path().join("store"));
+    let builder = Consumer::builder(DATASET, store.store().with_env(VirtualClock::env()));
+    let consumer = builder.memory_limit(400_000).open().await.unwrap();
+    let before = consumer.state();
+    let few = [1, 2, 3, 4, 5];
+    publisher.publish_longer(&few, 200_000).await;
+    publisher.publish_longer(&few, 0).await;
+    publisher.snapshot().await;
+    store.cause(Fault::Fails, "snapshot/");
+    let error = consumer.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(store.asked("delta/") > 0);
+    assert_eq!(consumer.status().held, None);
+    assert_same(&consumer.state(), &before);
+    store.heal();
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
