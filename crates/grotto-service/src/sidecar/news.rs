@@ -50,10 +50,11 @@ pub(crate) async fn versions(
     let served = || followed.state().map_or(0, |state| state.version());
     if served() == after && !wait.is_zero() {
         let _place = daemon.wait()?;
-        let (mut versions, mut stopped) = (followed.versions(), daemon.stopped.clone());
+        let mut stopped = daemon.stopped.clone();
+        let another = another(served, followed.versions(), after);
         tokio::select! {
             // Whether another one came is seen below.
-            _ = daemon.env.within(wait, versions.wait_for(|served| *served != after)) => {}
+            _ = daemon.env.within(wait, another) => {}
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
     }
@@ -64,6 +65,12 @@ pub(crate) async fn versions(
         "changed": state.version() != after,
     });
     Ok(stamped(json_answer(StatusCode::OK, &told), &state))
+}
+
+/// Waits until another version than `after` is served. Each is told of after it is served, which is too late to know by it
+/// what is served now: who asks has most likely just been answered with a version that is yet to be told of.
+async fn another(served: impl Fn() -> u64, mut told: watch::Receiver<u64>, after: u64) {
+    while served() == after && told.changed().await.is_ok() {}
 }
 
 /// `GET /v1/datasets/{dataset}/events`: server-sent events, one for each version that is served from now on, and one at
@@ -127,7 +134,8 @@ impl Stream {
     /// The next event: of many versions that came meanwhile only the newest.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let version = *self.versions.borrow_and_update();
+            self.versions.mark_unchanged();
+            let version = self.followed.state().map_or(0, |state| state.version());
             if version != 0 && self.last != Some(version) {
                 self.last = Some(version);
                 return Some(self.event(version));
@@ -143,5 +151,25 @@ impl Stream {
     fn event(&self, version: u64) -> Bytes {
         let data = json!({ "dataset": self.followed.name, "version": version });
         format!("id: {version}\nevent: version\ndata: {data}\n\n").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[test]
+    fn who_has_a_version_that_is_yet_to_be_told_of_waits_for_the_next_one() {
+        let (tell, told) = watch::channel(6);
+        let served = AtomicU64::new(7);
+        let mut waits = Box::pin(another(|| served.load(Ordering::Relaxed), told, 7));
+        assert!(waits.as_mut().now_or_never().is_none());
+        tell.send_replace(7);
+        assert!(waits.as_mut().now_or_never().is_none());
+        served.store(8, Ordering::Relaxed);
+        tell.send_replace(8);
+        assert!(waits.now_or_never().is_some());
     }
 }
