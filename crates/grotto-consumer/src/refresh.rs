@@ -11,7 +11,7 @@
 mod travel;
 
 use crate::changes::Composer;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::guards::{Admitted, Refusal, Watch};
 use crate::listeners::Event;
 use crate::report::{Refresh, RefreshReport, StepKind, StepReport};
@@ -110,6 +110,8 @@ struct Run<'a> {
     part: Option<Arc<State>>,
     /// Where we were before: freed by the next step, away from the runtime's own threads.
     spent: Option<Arc<State>>,
+    /// Why a version on the way was done without, for which there was no room.
+    no_room: Option<Error>,
     /// What was served is of no use: it is damaged, or of another dataset.
     afresh: bool,
     /// The state that is then of no use.
@@ -166,6 +168,7 @@ impl<'a> Run<'a> {
             ahead: false,
             part: None,
             spent: None,
+            no_room: None,
             useless: Arc::clone(&first),
             first,
             afresh,
@@ -182,7 +185,14 @@ impl<'a> Run<'a> {
         let mut journey = Journey::new(&shared.dataset, &self.target.clone())
             .weights(shared.weights)
             .suspects(suspects);
-        let outcome = journey.travel(self).await;
+        let mut outcome = journey.travel(self).await;
+        // No other way: it says what is to be done about it.
+        if let Err(error) = &mut outcome
+            && error.kind() == ErrorKind::Missing
+            && let Some(no_room) = self.no_room.take()
+        {
+            *error = no_room;
+        }
         *shared.suspects.lock() = journey.into_suspects();
         if outcome.is_err() {
             self.keep_part().await;

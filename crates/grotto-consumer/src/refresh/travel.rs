@@ -8,7 +8,36 @@ use crate::report::{StepKind, StepReport};
 use crate::shared::blocking;
 use grotto_store::follow::{Fetched, Traveller};
 use grotto_store::plan::Step;
+use std::io;
 use std::sync::Arc;
+
+impl Run<'_> {
+    /// A version on the way for which there is no room is done without, if another way does not lead over it: the
+    /// target may be smaller.
+    fn around(&mut self, error: Error, last: bool) -> Error {
+        if last || !is_full(&error) {
+            return error;
+        }
+        let missing = Error::new(ErrorKind::Missing, error.message());
+        self.no_room.get_or_insert(error);
+        missing
+    }
+}
+
+/// Whether there was no room for a file.
+fn is_full(error: &Error) -> bool {
+    let mut causes =
+        std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.any(|cause| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|e| {
+            matches!(
+                e.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        })
+    })
+}
 
 impl Traveller for Run<'_> {
     type Error = Error;
@@ -32,7 +61,8 @@ impl Traveller for Run<'_> {
         let published = job.publish;
         let began = clock.monotonic();
         let shared = Arc::clone(self.shared);
-        let applied = blocking(&self.shared.env, move || shared.apply(job)).await??;
+        let applied = blocking(&self.shared.env, move || shared.apply(job)).await?;
+        let applied = applied.map_err(|error| self.around(error, last))?;
         let done = StepReport {
             kind: StepKind::of(step),
             to: step.to(),
