@@ -29,7 +29,13 @@ impl State {
         keys: &[K],
     ) -> Result<Vec<Option<Record<'_>>>> {
         let mut found = Vec::with_capacity(keys.len());
-        Finder::new(self, type_id).for_each(keys, |record| found.push(record))?;
+        Finder::new(self, type_id).for_each(keys, |record| {
+            // Whoever reads all of it waits for the texts of many records at once then.
+            if let Some(record) = &record {
+                record.prefetch_values();
+            }
+            found.push(record);
+        })?;
         Ok(found)
     }
 
