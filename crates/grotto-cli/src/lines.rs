@@ -3,6 +3,7 @@
 //! Owns: the thread that prints them, and what becomes of them while nobody reads. Never: keeps waiting who has one to
 //! print.
 
+use crate::output::apart;
 use crate::text::things;
 use parking_lot::Mutex;
 use std::io::Write;
@@ -45,7 +46,7 @@ struct Line(u64, Option<String>);
 impl Lines {
     /// Prints to the standard output, where lines that were left out are told as text or as JSON.
     pub(crate) fn to_stdout(json: bool) -> Self {
-        Self::start(std::io::stdout(), move |count| left_out(count, json))
+        Self::start(apart(), move |count| left_out(count, json))
     }
 
     /// Starts to print; `tell` says how many lines were left out.
@@ -59,7 +60,7 @@ impl Lines {
             for Line(left_out, line) in lines {
                 let told = (left_out > 0).then(|| tell(left_out));
                 let mut all = told.into_iter().chain(line);
-                if all.any(|line| writeln!(writer, "{line}").is_err()) {
+                if all.any(|line| writer.write_all((line + "\n").as_bytes()).is_err()) {
                     // Nobody reads any more.
                     break;
                 }

@@ -21,6 +21,16 @@ pub(crate) struct Out {
     file: Option<Unfinished>,
 }
 
+/// The standard output for a thread that may be kept waiting there. Whoever uses that of the process while another thread
+/// is in the middle of a write waits with it, which the end of the process would.
+pub(crate) fn apart() -> Box<dyn Write + Send> {
+    #[cfg(unix)]
+    if let Ok(own) = std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned() {
+        return Box::new(File::from(own));
+    }
+    Box::new(std::io::stdout())
+}
+
 /// A file under its temporary name; removed unless it is finished.
 struct Unfinished {
     temporary: PathBuf,

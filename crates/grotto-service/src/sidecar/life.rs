@@ -6,6 +6,7 @@ use super::changes::Numbers;
 use super::daemon::{Daemon, InForce, consumer_of};
 use super::followed::{Followed, OnVersion, Stores};
 use super::health::judge;
+use super::look::{self, OnLook};
 use super::routes::{OPEN, router};
 use super::{seen, telling};
 use crate::config::{ConsumerSettings, Environment, Settings, group_number, read_token};
@@ -49,6 +50,8 @@ pub struct Start {
     pub on_listen: Option<OnListen>,
     /// Is told of every version, besides the log.
     pub on_version: Option<OnVersion>,
+    /// Is told how all is once a second, on a thread that may wait.
+    pub on_look: Option<OnLook>,
 }
 
 impl std::fmt::Debug for Start {
@@ -108,6 +111,9 @@ pub async fn run(start: Start) -> Result<()> {
     }
     tasks.spawn(telling::watch(Arc::clone(&daemon)));
     tasks.spawn(telling::tell_figures(Arc::clone(&daemon)));
+    if let Some(tell) = start.on_look {
+        tasks.spawn(look::look(Arc::clone(&daemon), tell));
+    }
     if let Some(interval) = watchdog {
         tasks.spawn(supervise::feed_watchdog(env.clone(), interval));
     }

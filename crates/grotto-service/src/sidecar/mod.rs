@@ -10,6 +10,7 @@ mod followed;
 mod health;
 mod held;
 mod life;
+mod look;
 mod news;
 mod page;
 mod records;
@@ -20,3 +21,4 @@ mod telling;
 
 pub use followed::OnVersion;
 pub use life::{OnListen, Start, run};
+pub use look::{Look, LookedDataset, LookedVersion, OnLook};

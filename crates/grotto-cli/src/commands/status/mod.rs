@@ -11,7 +11,7 @@ mod show;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Out, note, note_as_json};
 use crate::target::{Target, TargetArgs};
-use crate::terminal::Screen;
+use crate::terminal::{Screen, fitted};
 use grotto::store::Store;
 use grotto_service::config::{Role, parse_duration};
 use look::{Look, Looks};
@@ -79,7 +79,7 @@ fn show(screen: &mut Screen, args: &Args, look: &Look, out: &mut Out) -> Outcome
         return out.flush();
     }
     let lines = show::lines(look, args.all);
-    screen.show(&show::fitted(lines, screen.size()), out)
+    screen.show(&fitted(lines, screen.size()), out)
 }
 
 fn nothing(target: &Target) -> Failure {

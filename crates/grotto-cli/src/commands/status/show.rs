@@ -4,6 +4,7 @@
 
 use super::look::{Behind, Consumer, Look, Looked};
 use crate::failure::one_line;
+use crate::terminal::cut;
 use crate::text::{Table, count, duration, rough, things};
 use grotto::store::{Lease, LogEntry};
 use serde_json::{Value, json};
@@ -23,29 +24,6 @@ pub(super) fn lines(look: &Look, all: bool) -> Vec<String> {
         lines.extend(consumers(one, all));
     }
     lines
-}
-
-/// Lines as a terminal of so many columns and rows can show them: cut, and the last row says what is missing.
-pub(super) fn fitted(mut lines: Vec<String>, size: Option<(usize, usize)>) -> Vec<String> {
-    let Some((columns, rows)) = size else {
-        return lines;
-    };
-    // A line that is empty, and the cursor below.
-    let most = rows.saturating_sub(2).max(2);
-    if lines.len() > most {
-        let missing = (lines.len() - most + 1) as u64;
-        lines.truncate(most - 1);
-        lines.push(format!("… {} more", things(missing, "line")));
-    }
-    lines.iter().map(|line| cut(line, columns)).collect()
-}
-
-fn cut(line: &str, most: usize) -> String {
-    if line.chars().count() <= most {
-        return line.to_owned();
-    }
-    let start: String = line.chars().take(most.saturating_sub(1)).collect();
-    start + "…"
 }
 
 /// `cities: version 42, committed 12 s ago by host-1:812, 3 consumers, 1 behind`

@@ -4,7 +4,7 @@ use crate::kit::Bench;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -56,11 +56,17 @@ impl Daemon {
 
     /// Starts any daemon and waits until it listens.
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        let (daemon, stdout) = Self::spawn_shown(command);
+        // Nobody reads it here: the pipe must not fill.
+        std::thread::spawn(move || std::io::copy(&mut { stdout }, &mut std::io::sink()));
+        daemon
+    }
+
+    /// The same, with what it prints.
+    pub(crate) fn spawn_shown(command: &mut Command) -> (Self, ChildStdout) {
         let mut child = command.spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let stdout = child.stdout.take().unwrap();
-        // Nobody reads it here: the pipe must not fill.
-        std::thread::spawn(move || std::io::copy(&mut { stdout }, &mut std::io::sink()));
         let (sender, log) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -77,7 +83,7 @@ impl Daemon {
         };
         let listening = daemon.logged("listening");
         daemon.address = listening["address"].as_str().unwrap().parse().unwrap();
-        daemon
+        (daemon, stdout)
     }
 
     pub(crate) fn stdin(&mut self) -> ChildStdin {

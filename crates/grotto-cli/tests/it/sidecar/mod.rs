@@ -5,12 +5,13 @@ mod changes;
 mod clients;
 mod hostile;
 mod http;
-mod kit;
+pub(crate) mod kit;
 mod leases;
 mod life;
 mod news;
 mod page;
 mod profiles;
 mod scan;
+mod shown;
 
 pub(crate) use kit::served;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::commands::status::sample::{head as newest, lease};
+use crate::terminal::fitted;
 
 /// Looked at twelve seconds after the commit.
 fn look(consumers: Vec<Consumer>) -> Look {
