@@ -14,6 +14,7 @@ mod chores;
 mod fuzz;
 mod mutants;
 mod process;
+mod runs;
 mod tidy;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ usage: cargo xtask <chore>
        cargo xtask soak [options, see --help]
        cargo xtask fuzz [--seconds N] [target ...]
        cargo xtask mutants state|protocol [--shard K/N] [--re NAME] [--lib]
+       cargo xtask runs [readers|kills|holders|places|stores|refreshes] [NAME=NUMBER ...]
        cargo xtask sim [--seeds N | --seconds N | --seed S --trace]
 
   lint   formatting, then clippy on every target; any warning fails
@@ -37,6 +39,9 @@ usage: cargo xtask <chore>
   fuzz   every fuzz target for a minute (needs cargo-fuzz)
   mutants  small changes that a test has to notice: a set, or a part of it (needs
          cargo-mutants; hours for a whole set, so not in the continuous integration)
+  runs   sidecars and readers in processes of their own: a thousand readers, 50 kills, 500
+         versions held, state directories and stores that fail, 20,000 refreshes (half an
+         hour for all; the tests do each of them for a short time)
   sim    faults of every kind, by seeds that repeat; 200 of them unless said
   ci     everything the continuous integration runs (.ci/run)
 ";
@@ -58,6 +63,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         [chore, options @ ..] if chore == "soak" => chores::soak(&root, options)?,
         [chore, options @ ..] if chore == "fuzz" => fuzz::run(&root, options)?,
         [chore, options @ ..] if chore == "mutants" => mutants::run(&root, options)?,
+        [chore, options @ ..] if chore == "runs" => runs::run(&root, options)?,
         [chore, options @ ..] if chore == "sim" => chores::sim(&root, options)?,
         [chore] => match chore.as_str() {
             "lint" => chores::lint(&root)?,

@@ -28,6 +28,8 @@ mod places;
 mod readme;
 mod refusals;
 mod rules;
+#[cfg(target_os = "linux")]
+mod runs;
 mod schemas;
 #[path = "../../../grotto-store/tests/it/servers.rs"]
 mod servers;

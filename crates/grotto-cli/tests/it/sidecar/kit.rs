@@ -7,10 +7,10 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
 /// Where the records of the small dataset are.
-pub(super) const RECORDS: &str = "/v1/datasets/items/types/Item/records";
+pub(crate) const RECORDS: &str = "/v1/datasets/items/types/Item/records";
 
 /// A configuration of dataset `items` in the folder of a bench, with more keys below `consumer`.
-pub(super) fn configure(bench: &Bench, more: &str) {
+pub(crate) fn configure(bench: &Bench, more: &str) {
     let text = format!(
         "consumer:\n  dataset: items\n  store: store\n  state_dir: state\n  poll_interval: 10ms\n  \
          max_backoff: 20ms\n  monitoring: {{health_check_port: 0}}\n{more}"
@@ -19,18 +19,18 @@ pub(super) fn configure(bench: &Bench, more: &str) {
 }
 
 /// Starts the sidecar of `s.yaml`.
-pub(super) fn start(bench: &Bench) -> Daemon {
+pub(crate) fn start(bench: &Bench) -> Daemon {
     start_with(bench, &[])
 }
 
 /// The same with these variables of the environment.
-pub(super) fn start_with(bench: &Bench, variables: &[(&str, &str)]) -> Daemon {
+pub(crate) fn start_with(bench: &Bench, variables: &[(&str, &str)]) -> Daemon {
     let mut command = bench.command(&["sidecar", "--config", "s.yaml"]);
     Daemon::spawn(command.envs(variables.iter().copied()))
 }
 
 /// Starts the sidecar and waits until it serves the dataset.
-pub(super) fn serving(bench: &Bench) -> Daemon {
+pub(crate) fn serving(bench: &Bench) -> Daemon {
     let sidecar = start(bench);
     served(&sidecar, 0);
     sidecar
@@ -75,7 +75,7 @@ pub(super) fn begin(sidecar: &Daemon, path: &str) -> TcpStream {
 }
 
 /// Asks on a Unix socket.
-pub(super) fn ask_socket(bench: &Bench, path: &str) -> Told {
+pub(crate) fn ask_socket(bench: &Bench, path: &str) -> Told {
     let mut stream = UnixStream::connect(bench.path("s.sock")).unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();

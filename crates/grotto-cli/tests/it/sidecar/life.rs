@@ -295,45 +295,6 @@ fn variables_stand_for_keys_by_their_long_and_their_short_names() {
     assert!(run.err.contains(&format!("port {port}")), "{}", run.err);
 }
 
-/// Readers in other processes notice nothing of a sidecar that is killed while it refreshes.
-#[test]
-fn a_sidecar_that_is_killed_again_and_again_serves_on_from_where_it_was() {
-    let bench = published(0..500);
-    configure(&bench, "");
-    let mut version = 1;
-    serving(&bench).kill();
-    let attached = grotto::Consumer::attach(bench.path("state")).unwrap();
-    for round in 0..8_u64 {
-        let sidecar = start(&bench);
-        let told = served(&sidecar, 0);
-        assert!(told >= version, "never back: {told} after {version}");
-        version = told;
-        publish(&bench, round..501 + round * 100);
-        // Killed at some point of the refresh that this begins.
-        for _ in 0..round {
-            sidecar.get("/v1/datasets/items");
-        }
-        sidecar.kill();
-        let state = attached.state();
-        let item = state.type_id("Item").unwrap();
-        assert_eq!(state.scan(item).count() as u64, state.count(item));
-        let read = bench
-            .run("get --offline --state-dir state --json Item 450")
-            .values();
-        assert_eq!(read[0]["record"]["id"], 450);
-    }
-    let sidecar = serving(&bench);
-    until(|| {
-        let told = sidecar.get("/v1/datasets/items").ok();
-        (told["version"] == told["newest"] && told["version"] == 9).then_some(())
-    });
-    assert_eq!(sidecar.get(&format!("{RECORDS}/1199")).status, 200);
-    assert_eq!(
-        sidecar.get(&format!("{RECORDS}/6")).refused(404).0,
-        "no_record"
-    );
-}
-
 #[test]
 fn a_copy_of_a_store_is_the_same_to_who_asks() {
     let bench = published(1..4);
