@@ -258,7 +258,7 @@ fn what_others_put_is_found_after_so_many_of_ones_own() {
 #[test]
 fn a_blob_that_is_put_again_counts_once() {
     let kit = Kit::new();
-    let cache = kit.open(300).unwrap();
+    let cache = kit.open(1_000).unwrap();
     for _ in 0..3 {
         cache.put(&key(1), &blob(1));
         kit.clock.advance(HOUR);

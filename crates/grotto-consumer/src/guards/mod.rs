@@ -102,7 +102,7 @@ impl Guards {
         let (least, most) = self.shares(&counts(served), &counts(built));
         let times = |share: f64| (before as f64 * share) as u64;
         let (least, most) = (times(least), times(most));
-        let (expected, changed) = if before < self.min_bytes {
+        let (expected, changed) = if before < self.min_bytes.max(1) {
             None
         } else if let Some(grown) = self.growth(most, after, self.min_growth_bytes) {
             Some((most, grown))

@@ -110,6 +110,24 @@ async fn the_version_before_a_jump_is_judged_by_its_bytes_too() {
 }
 
 #[tokio::test]
+async fn bytes_may_become_fewer_as_records_did_step_by_step() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish_exactly(200, 2_000).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    for pairs in [100, 60, 18, 8] {
+        publisher.publish_exactly(pairs, 2_000).await;
+        // Then nothing is known of the steps but what the log says of them.
+        if pairs == 100 {
+            drop(lose_delta(&kit, &publisher));
+        }
+    }
+    publisher.snapshot().await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
 async fn a_way_of_small_steps_is_judged_by_its_bytes_too() {
     for snapshot in [false, true] {
         let kit = Kit::new();

@@ -3,6 +3,7 @@
 use super::*;
 use grotto_env::{FileMark, Locked, Mapped};
 use parking_lot::Condvar;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc;
 
@@ -14,6 +15,8 @@ struct Faulty {
     full: Mutex<bool>,
     /// Marks and the second halves of writes wait while this is set.
     slow: Mutex<bool>,
+    /// Marks as they were when a slow look began.
+    marks: Mutex<BTreeMap<PathBuf, Option<FileMark>>>,
     /// How many of them wait.
     waiting: Mutex<usize>,
     changed: Condvar,
@@ -54,7 +57,14 @@ impl FileSystem for Faulty {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        self.host.list(folder)
+        let found = self.host.list(folder)?;
+        if *self.slow.lock() {
+            for path in &found {
+                let mark = self.host.mark(path)?;
+                self.marks.lock().insert(path.clone(), mark);
+            }
+        }
+        Ok(found)
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
@@ -95,7 +105,10 @@ impl FileSystem for Faulty {
 
     fn mark(&self, path: &Path) -> io::Result<Option<FileMark>> {
         self.meet_slowness();
-        self.host.mark(path)
+        match self.marks.lock().get(path) {
+            Some(mark) => Ok(*mark),
+            None => self.host.mark(path),
+        }
     }
 
     fn lock(&self, path: &Path) -> io::Result<Locked> {
@@ -142,6 +155,7 @@ fn blobs_come_and_go_while_the_folder_is_looked_at() {
     system.be_slow(false);
     sweep.join().unwrap();
     assert_eq!(got, Some(Some(blob(1))), "it waits for the look");
+    assert_eq!(cache.metrics.held(), 200);
     // What was used and what was refused meanwhile is known: there is room for one, and then the third goes first.
     for number in [4, 5] {
         kit.clock.advance(HOUR);
