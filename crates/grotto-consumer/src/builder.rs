@@ -203,11 +203,13 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Keeps only the records of these types, and of those that their records refer to. What is left out takes no memory,
-    /// and to read it is an error. What is kept is compared with the checksums that the log has for each type.
+    /// Keeps only the records of these types (`City`), of some only these fields (`City.name`, `City.area`), and the types
+    /// that what is kept refers to. Fields of keys are kept in any case. What is left out takes no memory, but for eight
+    /// bytes for each record of a type that is kept by field, and to read it is an error. What is kept is compared with
+    /// the checksums that the log has for each type.
     ///
-    /// A state directory that was written for other types is loaded anew. Where a new version has a kept type refer to
-    /// one that was left out, the consumer goes on by a snapshot, and waits for one.
+    /// A state directory that was written for others is loaded anew. Where what is kept needs something from a new
+    /// version on that was left out so far, the consumer goes on by a snapshot, and waits for one.
     #[must_use]
     pub fn types<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.filter = Some(TypeFilter::of(names));

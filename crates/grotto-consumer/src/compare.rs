@@ -45,9 +45,9 @@ impl<'a> Comparison<'a> {
     /// Costs nothing until something is asked.
     pub(crate) fn new(first: &'a State, last: &'a State) -> Self {
         let types = last.schema().ids().map(|_| Pair::default()).collect();
-        let mut anchored = last.schema().anchored();
+        let mut anchored = last.full_schema().anchored();
         // Also where others referred to them at first.
-        for (old, is) in first.schema().ids().zip(first.schema().anchored()) {
+        for (old, is) in first.schema().ids().zip(first.full_schema().anchored()) {
             let now = last.schema().find(&first.schema().get(old).name);
             if let Some(now) = now.and_then(|now| anchored.get_mut(now.index())) {
                 *now |= is;

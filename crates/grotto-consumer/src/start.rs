@@ -19,7 +19,9 @@ pub(crate) fn check_there(shared: &Shared, wait: bool) -> Result<()> {
     if was_written(&served) {
         if let Some(filter) = served.filter() {
             let place = || format!("dataset {}", shared.dataset.name());
-            filter.check(served.schema()).map_err(|e| e.at(place()))?;
+            filter
+                .check(served.full_schema())
+                .map_err(|e| e.at(place()))?;
         }
         return shared.check_required(&served);
     }

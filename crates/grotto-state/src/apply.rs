@@ -18,8 +18,9 @@ mod unit;
 mod work;
 
 use crate::error::{StateError, StateResult};
+use crate::known::TypeInfo;
 use crate::segment::Seal;
-use crate::state::{State, TypeInfo, TypeState};
+use crate::state::{State, TypeState};
 pub use changes::{Changes, TypeChanges};
 pub use effort::Effort;
 use grotto_format::Limits;
@@ -118,7 +119,7 @@ impl State {
         // The checksum of what is left out is not known here: whoever applies compares those of the kept types
         // with the log.
         let same = self.filter().is_some() || header.from_checksum == self.checksum();
-        if version && same && header.from_schema_hash == self.schema_hash {
+        if version && same && header.from_schema_hash == self.schema_hash() {
             return Ok(());
         }
         Err(mismatch(
@@ -135,8 +136,8 @@ impl State {
             }
             None => self.at_version(self.version),
         };
-        if base.schema_hash != header.schema_hash {
-            let (expected, found) = (header.schema_hash, base.schema_hash);
+        if base.schema_hash() != header.schema_hash {
+            let (expected, found) = (header.schema_hash, base.schema_hash());
             return Err(mismatch(
                 header,
                 format!("expected schema {expected:016x}, found {found:016x}"),

@@ -234,6 +234,11 @@ pub fn encode_snapshot_within(
     options: &EncodeOptions,
     limits: &Limits,
 ) -> StateResult<Vec<u8>> {
+    if let Some(filter) = state.filter() {
+        return Err(StateError::Invalid(format!(
+            "expected a state of the whole dataset, found one of {filter} alone"
+        )));
+    }
     let lists: Vec<Vec<u32>> = state
         .schema()
         .ids()

@@ -7,12 +7,13 @@
 use crate::bitmap::page_bytes;
 use crate::error::{StateError, StateResult};
 use crate::index;
+use crate::known::TypeInfo;
 use crate::layout::{Dropped, Layout, Slots};
 use crate::part;
 use crate::segment::{Loc, Segment};
-use crate::state::{DEFAULT_SHIFT, State, TypeInfo, TypeState};
+use crate::state::{DEFAULT_SHIFT, State, TypeState};
 use grotto_format::batch::ColumnKind;
-use grotto_format::schema::{Schema, TypeChange, TypeId, evolve};
+use grotto_format::schema::{Incompatible, Schema, TypeChange, TypeId, evolve};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -22,16 +23,19 @@ impl State {
     /// # Errors
     /// When the new schema cannot follow the present one.
     pub fn evolved(&self, schema: &Arc<Schema>) -> StateResult<Self> {
-        let evolution = evolve(&self.schema, schema)
-            .map_err(|refused| StateError::Incompatible(refused.to_string()))?;
-        let infos = TypeInfo::of_schema(schema, self.seed);
-        let mut types = Vec::with_capacity(evolution.types.len());
-        let mut gone = evolution.removed_types.clone();
-        let kept = self.filter().map(|filter| filter.kept(schema));
-        for (position, (change, info)) in evolution.types.iter().zip(infos.iter()).enumerate() {
-            let is_kept = |kept: &Vec<bool>| kept.get(position).is_some_and(|kept| *kept);
+        let incompatible = |refused: Incompatible| StateError::Incompatible(refused.to_string());
+        let evolution = evolve(&self.known.full, schema).map_err(incompatible)?;
+        let known = self.known.under(schema, self.seed);
+        let changes = match &known.filter {
+            // Columns are those of the fields that are kept.
+            Some(_) => evolve(&self.schema, &known.schema).map_err(incompatible)?,
+            None => evolution.clone(),
+        };
+        let mut types = Vec::with_capacity(changes.types.len());
+        let mut gone = evolution.removed_types;
+        for ((id, change), info) in schema.ids().zip(&changes.types).zip(known.infos.iter()) {
             // Nothing that is kept leads to it any more.
-            let left_out = kept.as_ref().is_some_and(|kept| !is_kept(kept));
+            let left_out = !known.keeps(id);
             gone.extend(change.old.filter(|_| left_out));
             let old = change
                 .old
@@ -46,22 +50,32 @@ impl State {
         for gone in gone {
             self.give_up(gone, &mut segments);
         }
-        let (version, schema) = (self.version, Arc::clone(schema));
-        let mut evolved = Self::assemble(version, self.seed, schema, infos, types, segments);
+        let mut evolved = Self::assemble(self.version, self.seed, known, types, segments);
         evolved.emptying = self.emptying;
-        let evolved = evolved.filtered(self.filter().cloned());
         self.check_grown(&evolved)?;
         Ok(evolved)
     }
 
-    /// Refuses a schema in which a kept type leads to one that was left out so far: its records are not here.
+    /// Refuses a schema in which something is kept that was left out so far: it is not here.
     fn check_grown(&self, evolved: &Self) -> StateResult<()> {
-        for id in evolved.schema.ids().filter(|id| evolved.keeps(*id)) {
-            let name = &evolved.schema.get(id).name;
-            if self.schema.find(name).is_some_and(|old| !self.keeps(old)) {
-                return Err(StateError::Incompatible(format!(
-                    "type {name} was left out, and types that are kept refer to it from now on: expected a snapshot"
-                )));
+        let refused = |what: String| {
+            let reason = format!(
+                "{what} was left out, and what is kept needs it from now on: expected a snapshot"
+            );
+            Err(StateError::Incompatible(reason))
+        };
+        for ty in evolved.schema.ids().filter(|id| evolved.keeps(*id)) {
+            let ty = evolved.schema.get(ty);
+            let Some(old) = self.schema.find(&ty.name) else {
+                continue;
+            };
+            if !self.keeps(old) {
+                return refused(format!("type {}", ty.name));
+            }
+            let old = self.schema.get(old);
+            let grown = ty.fields().iter().find(|field| old.leaves_out(&field.name));
+            if let Some(field) = grown {
+                return refused(format!("field {}.{}", ty.name, field.name));
             }
         }
         Ok(())
@@ -126,22 +140,30 @@ fn moved(ty: &TypeState, before: &TypeInfo, change: &TypeChange) -> TypeState {
     }
     let stays: HashSet<usize> = change.fields.iter().flatten().copied().collect();
     let layout = |layout: &Layout| {
-        let at = |old: &Option<usize>| {
+        let at = |old: Option<usize>| {
             old.and_then(|c| layout.slots.get(c))
                 .copied()
                 .unwrap_or(Slots::ABSENT)
         };
-        let gone = (0..layout.slots.len()).filter(|column| !stays.contains(column));
+        let gone = (0..before.seeds.len()).filter(|column| !stays.contains(column));
         let mut dropped = layout.dropped.clone();
         dropped.extend(gone.map(|column| Dropped {
             seed: before.seeds[column],
             kind: u8::from(matches!(before.kinds[column], ColumnKind::Var(_))),
             slots: layout.slots[column],
         }));
+        // Whether a type is kept by field is the same under every schema.
+        let rest = before.rest();
         Layout {
             row: layout.row,
             mask: layout.mask,
-            slots: change.fields.iter().map(at).collect(),
+            slots: change
+                .fields
+                .iter()
+                .copied()
+                .chain(rest.map(Some))
+                .map(at)
+                .collect(),
             dropped,
         }
     };

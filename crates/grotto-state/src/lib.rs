@@ -26,6 +26,7 @@ mod find;
 mod hash;
 mod index;
 mod key;
+mod known;
 mod layout;
 mod part;
 mod parts;

@@ -8,9 +8,10 @@ use crate::error::{StateError, StateResult};
 use crate::filter::TypeFilter;
 use crate::hash::HashSeed;
 use crate::index::{Index, LINE};
+use crate::known::{Known, TypeInfo};
 use crate::layout::Layout;
 use crate::segment::{Loc, MAX_SLOTS, Segment};
-use crate::state::{State, Stored, TypeInfo, TypeState};
+use crate::state::{State, Stored, TypeState};
 use bytes::Bytes;
 use grotto_format::schema::Schema;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub struct Parts {
     pub version: u64,
     /// What its indexes are hashed with. Not to be shown to anybody who may choose keys.
     seed: HashSeed,
-    /// Schema, printed.
+    /// Schema as it was published, printed.
     pub schema: String,
     /// State checksum.
     pub checksum: u64,
@@ -95,7 +96,7 @@ impl State {
         Parts {
             version: self.version,
             seed: self.seed,
-            schema: self.schema.to_string(),
+            schema: self.full_schema().to_string(),
             checksum: self.checksum(),
             segments: segments.collect(),
             types: types.collect(),
@@ -116,7 +117,8 @@ impl State {
             "" => Schema::default(),
             text => Schema::parse(text).map_err(|e| StateError::Damaged(e.to_string()))?,
         };
-        let infos = TypeInfo::of_schema(&schema, parts.seed);
+        let known = Known::new(Arc::new(schema), parts.filter.map(Arc::new), parts.seed);
+        let infos = &known.infos;
         if infos.len() != parts.types.len() {
             return Err(StateError::Damaged(format!(
                 "expected {} types, found {}",
@@ -141,9 +143,7 @@ impl State {
         let types = types
             .map(|(part, info)| part.put_together(info, &segments))
             .collect::<StateResult<Vec<_>>>()?;
-        let (version, schema) = (parts.version, Arc::new(schema));
-        let state = Self::assemble(version, parts.seed, schema, infos, types, segments);
-        let mut state = state.filtered(parts.filter.map(Arc::new));
+        let mut state = Self::assemble(parts.version, parts.seed, known, types, segments);
         state.emptying = parts.emptying;
         let mut left_out = state.schema.ids().filter(|id| !state.keeps(*id));
         if let Some(id) = left_out.find(|id| state.count(*id) > 0) {

@@ -82,7 +82,8 @@ impl State {
         let types = schema.ids().zip(&*self.types).map(|(id, ty)| TypeSummary {
             records: ty.live,
             changed: None,
-            nested: !schema.is_top_level(id),
+            // Also where what refers to it is left out.
+            nested: !self.full_schema().is_top_level(id),
             checksum: ty.checksum,
         });
         names.zip(types).collect()

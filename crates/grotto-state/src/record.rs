@@ -194,7 +194,7 @@ impl<'a> Record<'a> {
     }
 
     /// Content hash: the wrapping sum of the hashes of all non-null values, also of fields on their
-    /// way out.
+    /// way out and of those that are not kept.
     #[must_use]
     pub(crate) fn content_hash(&self) -> u64 {
         let Some(info) = self.state.infos.get(self.type_id.index()) else {
@@ -213,6 +213,8 @@ impl<'a> Record<'a> {
         for dropped in &self.layout.dropped {
             sum = sum.wrapping_add(self.dropped_hash(dropped));
         }
+        let rest = info.rest().map_or(0, |rest| self.word(rest));
+        let sum = sum.wrapping_add(rest);
         sum
     }
 

@@ -11,64 +11,16 @@ use crate::block::BlockRef;
 use crate::compact::Cursor;
 use crate::error::{StateError, StateResult};
 use crate::filter::TypeFilter;
-use crate::hash::{FieldSecret, HashSeed, Secret};
+use crate::hash::HashSeed;
 use crate::index::Index;
-use crate::key::KeyInfo;
+use crate::known::{Known, TypeInfo};
 use crate::layout::Layout;
 use crate::record::Record;
 use crate::segment::{Loc, Segment};
 use grotto_error::Result;
-use grotto_format::batch::{ColumnKind, columns_of};
-use grotto_format::checksum;
-use grotto_format::schema::{Schema, TypeId, TypeSchema};
+use grotto_format::schema::{Schema, TypeId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// What all versions with one schema share about a type.
-#[derive(Debug)]
-pub(crate) struct TypeInfo {
-    /// Hash of its name, by which the lists in segments know it.
-    pub(crate) name: u64,
-    pub(crate) kinds: Vec<ColumnKind>,
-    /// Hash seed per column.
-    pub(crate) seeds: Vec<u64>,
-    /// What values are hashed with to find equal records, per column.
-    pub(crate) fields: Vec<FieldSecret>,
-    pub(crate) secret: Secret,
-    pub(crate) key: Option<KeyInfo>,
-    /// Columns of the primary key that are in the record itself.
-    pub(crate) first: Vec<u16>,
-}
-
-impl TypeInfo {
-    pub(crate) fn of_schema(schema: &Schema, seed: HashSeed) -> Arc<[Self]> {
-        let secret = Secret::new(seed);
-        let types = schema.types().iter();
-        types.map(|ty| Self::new(ty, secret)).collect()
-    }
-
-    fn new(ty: &TypeSchema, secret: Secret) -> Self {
-        let seeds: Vec<u64> = match ty.object() {
-            Some(object) => object
-                .fields
-                .iter()
-                .map(|f| checksum::field_seed(&ty.name, &f.name))
-                .collect(),
-            None => vec![checksum::field_seed(&ty.name, "")],
-        };
-        let key = ty.key().map(|key| KeyInfo::new(key, secret));
-        let first = key.as_ref().map_or(Vec::new(), KeyInfo::own_columns);
-        Self {
-            name: checksum::field_seed(&ty.name, ""),
-            kinds: columns_of(ty),
-            fields: seeds.iter().map(|seed| secret.field(*seed)).collect(),
-            seeds,
-            secret,
-            key,
-            first,
-        }
-    }
-}
 
 /// One type at one version.
 #[derive(Clone, Debug)]
@@ -120,14 +72,11 @@ pub struct State {
     pub(crate) version: u64,
     /// What its indexes are hashed with, and those of all states that come from it.
     pub(crate) seed: HashSeed,
+    /// Of what it keeps: all types, and the fields that are left of them.
     pub(crate) schema: Arc<Schema>,
-    pub(crate) schema_hash: u64,
+    pub(crate) known: Arc<Known>,
     pub(crate) infos: Arc<[TypeInfo]>,
     pub(crate) types: Vec<TypeState>,
-    /// Which types are kept; `None` for all.
-    filter: Option<Arc<TypeFilter>>,
-    /// By type: whether its records are kept. Empty for all.
-    kept: Arc<[bool]>,
     pub(crate) segments: Vec<Segment>,
     /// The segment that is being emptied, and how far.
     pub(crate) emptying: Option<Cursor>,
@@ -140,71 +89,52 @@ impl State {
     /// All states that come from it hash keys with `seed`, so it must be random and kept to oneself.
     #[must_use]
     pub fn empty(seed: HashSeed) -> Self {
-        Self::assemble(
-            0,
-            seed,
-            Arc::new(Schema::default()),
-            Arc::new([]),
-            Vec::new(),
-            Vec::new(),
-        )
+        Self::empty_of(seed, None)
+    }
+
+    /// The empty state that keeps only what a filter says, and so do all states that come from it.
+    #[must_use]
+    pub fn empty_of(seed: HashSeed, filter: Option<Arc<TypeFilter>>) -> Self {
+        let known = Known::new(Arc::new(Schema::default()), filter, seed);
+        Self::assemble(0, seed, known, Vec::new(), Vec::new())
     }
 
     pub(crate) fn assemble(
         version: u64,
         seed: HashSeed,
-        schema: Arc<Schema>,
-        infos: Arc<[TypeInfo]>,
+        known: Arc<Known>,
         types: Vec<TypeState>,
         segments: Vec<Segment>,
     ) -> Self {
-        let schema_hash = schema.hash();
         Self {
             version,
             seed,
-            schema,
-            schema_hash,
-            infos,
+            schema: Arc::clone(&known.schema),
+            infos: Arc::clone(&known.infos),
+            known,
             types,
-            filter: None,
-            kept: Arc::default(),
             segments,
             emptying: None,
             damaged: AtomicBool::new(false),
         }
     }
 
-    /// The same state, which keeps only what a filter says from here on. For one without records, or with those of
-    /// the filter alone.
-    pub(crate) fn filtered(mut self, filter: Option<Arc<TypeFilter>>) -> Self {
-        let kept = filter.as_ref().map(|filter| filter.kept(&self.schema));
-        self.kept = kept.unwrap_or_default().into();
-        self.filter = filter;
-        self
-    }
-
-    /// The empty state that keeps only what a filter says, and so do all states that come from it.
-    #[must_use]
-    pub fn empty_of(seed: HashSeed, filter: Option<Arc<TypeFilter>>) -> Self {
-        Self::empty(seed).filtered(filter)
-    }
-
     /// The empty state that all states of this line come from: of the same seed, keeping the same types.
     #[must_use]
     pub fn origin(&self) -> Self {
-        Self::empty_of(self.seed, self.filter.clone())
+        Self::empty_of(self.seed, self.known.filter.clone())
     }
 
-    /// Which types it keeps; `None` for all.
+    /// Which types and fields it keeps; `None` for all.
     #[must_use]
     pub fn filter(&self) -> Option<&Arc<TypeFilter>> {
-        self.filter.as_ref()
+        self.known.filter.as_ref()
     }
 
     /// Whether it has the records of a type, and not only its schema.
     #[must_use]
     pub fn keeps(&self, type_id: TypeId) -> bool {
-        self.filter.is_none() || self.kept.get(type_id.index()).is_some_and(|kept| *kept)
+        self.known.keeps(type_id)
     }
 
     /// The same records at another version: what a log entry without blobs leads to.
@@ -214,11 +144,9 @@ impl State {
             version,
             seed: self.seed,
             schema: Arc::clone(&self.schema),
-            schema_hash: self.schema_hash,
+            known: Arc::clone(&self.known),
             infos: Arc::clone(&self.infos),
             types: self.types.clone(),
-            filter: self.filter.clone(),
-            kept: Arc::clone(&self.kept),
             segments: self.segments.clone(),
             emptying: self.emptying,
             damaged: AtomicBool::new(self.is_damaged()),
@@ -237,16 +165,22 @@ impl State {
         self.version
     }
 
-    /// Its schema.
+    /// Its schema: all types, and of those that are kept by field the fields that are kept.
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }
 
-    /// Hash of its schema.
+    /// The schema as it was published, whatever is kept of it.
+    #[must_use]
+    pub fn full_schema(&self) -> &Arc<Schema> {
+        &self.known.full
+    }
+
+    /// Hash of the schema as it was published.
     #[must_use]
     pub fn schema_hash(&self) -> u64 {
-        self.schema_hash
+        self.known.schema_hash
     }
 
     /// The state checksum: the wrapping sum over all records of a hash of type, ordinal and content.
@@ -302,7 +236,7 @@ impl State {
 
     /// Refuses a type whose records were left out: that one is not there would be a wrong answer.
     pub(crate) fn check_kept(&self, type_id: TypeId) -> StateResult<()> {
-        match &self.filter {
+        match self.filter() {
             Some(filter) if !self.keeps(type_id) => Err(StateError::Invalid(format!(
                 "version {}: type {} is left out here, where only {filter} and what belongs to them is kept",
                 self.version,

@@ -75,6 +75,43 @@ async fn a_state_directory_is_served_again_to_the_same_filter_only() {
 }
 
 #[tokio::test]
+async fn fields_are_kept_through_refreshes_restarts_and_in_attached_processes() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let open = || {
+        let builder = Consumer::builder(DATASET, kit.store.clone());
+        let builder = builder.types(["Left.round", "Right.round"]);
+        builder.state_dir(kit.state_dir()).open()
+    };
+    let assert_part = |state: &State, publisher: &Publisher| {
+        let (found, expected) = (state.summary(), publisher.state().summary());
+        assert_eq!(state.version(), publisher.state().version());
+        for ty in ["Left", "Right"] {
+            assert_eq!(found[ty].checksum, expected[ty].checksum, "{ty}");
+        }
+        let left = state.type_id("Left").unwrap();
+        let fields = |path| state.schema().field_path(left, path);
+        assert!(fields("round").is_ok() && fields("id").is_ok());
+        let refused = fields("note").unwrap_err().to_string();
+        assert_eq!(refused, "field Left.note is left out here");
+    };
+    let consumer = open().await.unwrap();
+    publisher.publish(3).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_part(&consumer.state(), &publisher);
+    let attached = Consumer::attach(kit.state_dir()).unwrap();
+    assert_part(&attached.state(), &publisher);
+    drop(consumer);
+    publisher.publish(2).await;
+    let again = open().await.unwrap();
+    assert_part(&again.state(), &publisher);
+    let refused = Consumer::builder(DATASET, kit.store.clone()).types(["Left.size"]);
+    let refused = refused.open().await.unwrap_err().to_string();
+    assert!(refused.contains(r#"Left has no field "size""#), "{refused}");
+}
+
+#[tokio::test]
 async fn a_version_whose_kept_types_are_not_those_of_the_log_is_refused() {
     let kit = Kit::new();
     let mut publisher = kit.publisher().await;

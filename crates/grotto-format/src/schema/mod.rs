@@ -12,6 +12,7 @@ mod evolve;
 mod evolve_tests;
 pub(crate) mod nearest;
 mod parse;
+mod part;
 mod path;
 mod print;
 mod require;
@@ -95,6 +96,8 @@ pub struct ObjectSchema {
     pub fields: Vec<Field>,
     /// The primary key, if the type has one.
     pub primary_key: Option<KeySpec>,
+    /// Names of fields that [`Schema::part`] left out; they are not among `fields`.
+    pub left_out: Vec<String>,
 }
 
 /// One field of an object type.
@@ -204,6 +207,7 @@ impl Schema {
             kind: TypeKind::Object(ObjectSchema {
                 fields: Vec::new(),
                 primary_key: None,
+                left_out: Vec::new(),
             }),
         };
         self.types
@@ -317,10 +321,12 @@ impl TypeSchema {
     #[must_use]
     pub fn wrapped(&self) -> Option<FieldType> {
         match self.object() {
+            // A record of which one field is left is no plain value for that.
             Some(ObjectSchema {
                 fields,
                 primary_key: None,
-            }) => match fields.as_slice() {
+                left_out,
+            }) if left_out.is_empty() => match fields.as_slice() {
                 [
                     Field {
                         ty: FieldType::Reference(_),

@@ -50,6 +50,10 @@ impl Schema {
 }
 
 fn no_field(ty: &TypeSchema, name: &str) -> NoSuchField {
+    if ty.leaves_out(name) {
+        let of = &ty.name;
+        return NoSuchField(format!("field {of}.{name} is left out here"));
+    }
     let fields: Vec<&str> = ty
         .fields()
         .iter()

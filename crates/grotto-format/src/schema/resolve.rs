@@ -113,6 +113,7 @@ impl<'d> Resolver<'d> {
                 TypeKind::Object(ObjectSchema {
                     fields,
                     primary_key: None,
+                    left_out: Vec::new(),
                 })
             }
             DeclaredKind::List { element } => TypeKind::List {

@@ -170,7 +170,7 @@ macro_rules! dataset {
             /// Group that may read it, by name or number.
             #[serde(deserialize_with = "value::name")]
             pub state_group: Option<String>,
-            /// Types that are kept, and what they refer to; all unless set.
+            /// Types (`City`) and fields (`City.name`) that are kept, and what they refer to; all unless set.
             #[serde(deserialize_with = "value::names")]
             pub types: BTreeSet<String>,
             /// How often to look for a new version.

@@ -75,7 +75,7 @@ const LIGHT_COLUMNS: usize = 256;
 
 /// Whether the chunks of a type may be decoded side by side.
 pub(super) fn is_light(blob: &Blob, of: &TypeWork<'_>) -> bool {
-    let columns = of.info.kinds.len();
+    let columns = of.info.width();
     let raw = |first: &usize| {
         let table = blob
             .header

@@ -44,9 +44,8 @@ pub(super) fn index_phase(
         }
     }
     let assembled = |types, segments| {
-        let (schema, infos) = (Arc::clone(&base.schema), Arc::clone(&base.infos));
-        let next = State::assemble(version, base.seed, schema, infos, types, segments);
-        next.filtered(base.filter().cloned())
+        let known = Arc::clone(&base.known);
+        State::assemble(version, base.seed, known, types, segments)
     };
     if !left.is_empty() {
         let found = &mut suspects;

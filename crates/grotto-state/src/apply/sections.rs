@@ -2,10 +2,10 @@
 //!
 //! Owns: checking that the section table is complete and in order, and decoding chunks.
 
-use super::mismatch;
+use super::{content, mismatch};
 use crate::error::{StateError, StateResult};
-use crate::state::TypeInfo;
-use grotto_format::batch::{Batch, Column, decode_ordinals};
+use crate::known::{Place, TypeInfo};
+use grotto_format::batch::{Batch, Column, ColumnData, ColumnKind, decode_ordinals};
 use grotto_format::blob::{Blob, Section, SectionKind, Unpacker};
 
 /// Positions of the sections of one type.
@@ -21,6 +21,8 @@ pub(super) struct TypeSections {
 pub(super) struct Chunk {
     pub(super) ordinals: Vec<u32>,
     pub(super) batch: Batch,
+    /// One column at most: of values that are not kept.
+    spare: Vec<Column>,
     unpacker: Unpacker,
 }
 
@@ -31,7 +33,8 @@ pub(super) const MOST_KEPT: u64 = 64 << 20;
 impl Chunk {
     /// Gives up memory that is too much to keep for the next chunk; returns how much is kept.
     pub(super) fn shrink(&mut self) -> u64 {
-        let columns = self.batch.columns.iter().map(Column::memory);
+        let columns = self.batch.columns.iter().chain(&self.spare);
+        let columns = columns.map(Column::memory);
         let memory = columns.sum::<u64>() + self.unpacker.memory();
         if memory <= MOST_KEPT {
             return memory;
@@ -67,7 +70,7 @@ pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSe
             }
             SectionKind::Added if section.chunk as usize == ty.chunks.len() => {
                 ty.chunks.push(at);
-                for column in 0..info.kinds.len() {
+                for column in 0..info.width() {
                     let kind = SectionKind::Column(column as u16);
                     let place = at + 1 + column;
                     let same = |s: &Section| {
@@ -77,7 +80,7 @@ pub(super) fn by_type(blob: &Blob, infos: &[TypeInfo]) -> StateResult<Vec<TypeSe
                         return fail(place, "expected the next column of the chunk");
                     }
                 }
-                at += 1 + info.kinds.len();
+                at += 1 + info.width();
             }
             _ => {
                 return fail(
@@ -112,37 +115,55 @@ pub(super) fn chunk(
     let limits = blob.limits();
     let ordinals = added(blob, info, first, &mut chunk.unpacker)?;
     let table = table_of(blob, info, first);
-    let cells = ordinals.len() * info.kinds.len();
+    let cells = ordinals.len() * info.width();
     if cells > limits.chunk_cells {
         let most = limits.chunk_cells;
         let reason =
             format!("section {first}: expected a chunk of at most {most} values, found {cells}");
         return Err(mismatch(&blob.header, reason));
     }
-    chunk.batch.rows = ordinals.len();
+    let rows = ordinals.len();
+    chunk.batch.rows = rows;
     let mut needed = table.iter().map(|section| section.raw).max().unwrap_or(0);
     let columns = &mut chunk.batch.columns;
     columns.truncate(info.kinds.len());
-    for (position, kind) in info.kinds.iter().enumerate() {
+    let mut rest = info.rest().map(|_| vec![0; rows]);
+    for (position, (kind, place)) in info.columns().enumerate() {
         let index = first + 1 + position;
-        if columns.len() <= position {
-            columns.push(Column::new(*kind));
-        }
         let bytes = blob.section_in(index, &mut chunk.unpacker)?;
         let failed = |e| section_error(blob, index, e);
-        needed += Column::claim(*kind, ordinals.len(), bytes, limits).map_err(failed)?;
+        needed += Column::claim(kind, rows, bytes, limits).map_err(failed)?;
         reserve(needed);
-        columns[position]
-            .refill(*kind, ordinals.len(), bytes, limits)
-            .map_err(failed)?;
+        let column = match place {
+            Place::Column(at) => column_at(columns, at, kind),
+            Place::Rest(_) => column_at(&mut chunk.spare, 0, kind),
+        };
+        column.refill(kind, rows, bytes, limits).map_err(failed)?;
+        if let (Place::Rest(seed), Some(rest)) = (place, &mut rest) {
+            content::add(rest, seed, column, 0..rows);
+        }
+    }
+    if let (Some(at), Some(rest)) = (info.rest(), rest) {
+        let column = column_at(columns, at, ColumnKind::Fixed(0));
+        column.nulls.clear();
+        column.data = ColumnData::Fixed(rest);
     }
     chunk.ordinals = ordinals;
     Ok(())
 }
 
+/// The column at a position, which is at most one behind the last.
+fn column_at(columns: &mut Vec<Column>, at: usize, kind: ColumnKind) -> &mut Column {
+    if columns.len() <= at {
+        columns.push(Column::new(kind));
+    }
+    let last = columns.len() - 1;
+    &mut columns[at.min(last)]
+}
+
 /// The entries of a chunk in the section table.
 fn table_of<'a>(blob: &'a Blob, info: &TypeInfo, first: usize) -> &'a [Section] {
-    let table = blob.header.sections.get(first..=first + info.kinds.len());
+    let table = blob.header.sections.get(first..=first + info.width());
     table.unwrap_or_default()
 }
 

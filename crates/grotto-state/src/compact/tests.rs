@@ -3,6 +3,7 @@
 use super::*;
 use crate::hash::HashSeed;
 use crate::index::Index;
+use crate::known::Known;
 use crate::layout::{Layout, Slots};
 use crate::segment::{Buffer, HeapSeal, Segment, SegmentOptions};
 use crate::state::{DEFAULT_SHIFT, State};
@@ -45,7 +46,7 @@ struct Made {
 impl Made {
     fn new() -> Self {
         let schema = Schema::parse("A @PrimaryKey(id) { long id; } B { int x; }").unwrap();
-        let infos = TypeInfo::of_schema(&schema, SEED);
+        let known = Known::new(Arc::new(schema), None, SEED);
         let layout = Layout {
             mask: (1 << DEFAULT_SHIFT) - 1,
             slots: vec![Slots::ABSENT],
@@ -57,7 +58,7 @@ impl Made {
         };
         let types = vec![ty(true), ty(false)];
         Self {
-            state: State::assemble(1, SEED, Arc::new(schema), infos, types, Vec::new()),
+            state: State::assemble(1, SEED, known, types, Vec::new()),
             buffer: Buffer::default(),
         }
     }

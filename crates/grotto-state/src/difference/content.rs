@@ -6,8 +6,9 @@
 //! within in place, records with a key by their key, sets and maps in an order of their own.
 
 use crate::key::{KeyPart, KeyPath, read_part};
+use crate::known::TypeInfo;
 use crate::record::Record;
-use crate::state::{State, TypeInfo};
+use crate::state::State;
 use grotto_format::flat::MAX_DEPTH;
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
 

@@ -8,9 +8,10 @@ use crate::error::StateResult;
 use crate::hash::Secret;
 use crate::index::Line;
 use crate::key::Key;
+use crate::known::TypeInfo;
 use crate::layout::Slots;
 use crate::record::Record;
-use crate::state::{State, TypeInfo, TypeState};
+use crate::state::{State, TypeState};
 use grotto_format::schema::{FieldType, TypeId};
 
 /// A lookup in one type.

@@ -124,7 +124,7 @@ fn read<'a, T: RecordType>(record: Record<'a>, node: &'a Node, bound: &'a Bound)
 impl State {
     #[inline(always)]
     fn bound<T: RecordType>(&self) -> StateResult<&'static Bound> {
-        match T::bindings().reading(self.schema_hash) {
+        match T::bindings().reading(self.known.binding) {
             Some(bound) => Ok(bound),
             None => self.bind::<T>(),
         }
@@ -132,7 +132,7 @@ impl State {
 
     #[cold]
     fn bind<T: RecordType>(&self) -> StateResult<&'static Bound> {
-        T::bindings().for_reading(self.schema_hash, || {
+        T::bindings().for_reading(self.known.binding, || {
             Bound::new::<T>(self.schema(), self.position_of(T::TYPE)?, false)
         })
     }
@@ -155,7 +155,7 @@ impl State {
     /// When the schema has no such type, lacks a field, has one of another type, or has another
     /// primary key than the struct. The message names type and field.
     pub fn typed_strict<T: RecordType>(&self) -> Result<Typed<'_, T>> {
-        let bound = T::bindings().for_writing(self.schema_hash(), || {
+        let bound = T::bindings().for_writing(self.known.binding, || {
             Bound::new::<T>(self.schema(), self.position_of(T::TYPE)?, true)
         })?;
         self.check_kept(bound.type_id())?;

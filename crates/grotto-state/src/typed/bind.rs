@@ -327,6 +327,11 @@ impl Fields<'_, '_> {
                 self.binder.place = Some((self.id, &field.name));
                 self.binder.field::<V>(column, field.ty)?
             }
+            // Its default would be a wrong answer.
+            None if ty.leaves_out(name) => {
+                let message = format!("field {}.{name} is left out here", ty.name);
+                return Err(StateError::Invalid(message));
+            }
             None if self.binder.strict => {
                 let message = format!(
                     "type {}: expected a field {name} in the schema, found none",

@@ -2,13 +2,14 @@
 //! lead nowhere. Readers accept what leads to them, so a consumer does serve them.
 
 use super::*;
+use crate::known::Known;
 use crate::segment::HeapSeal;
 use crate::state::State;
-use crate::state::TypeInfo;
 use grotto_format::batch::{Batch, Value, encode_ordinals};
 use grotto_format::blob::{self, Blob, BlobHeader, BlobKind, BlobWriter, SectionKind};
 use grotto_format::flat::{FlatBuilder, MAX_DEPTH};
 use grotto_format::schema::Schema;
+use std::sync::Arc;
 
 const SEED: crate::HashSeed = crate::HashSeed::new([1, 2]);
 const SCHEMA: &str = "A @PrimaryKey(id) { long id; A next; L kids; } L List<A>;";
@@ -21,7 +22,7 @@ fn snapshot(rows: [&[&[Value<'_>]]; 2], checksum: u64) -> Blob {
 
 /// The same at these ordinals.
 fn snapshot_at(rows: [&[&[Value<'_>]]; 2], at: [&[u32]; 2], checksum: u64) -> Blob {
-    let schema = Schema::parse(SCHEMA).unwrap();
+    let schema = Arc::new(Schema::parse(SCHEMA).unwrap());
     let header = BlobHeader {
         kind: BlobKind::Snapshot,
         dataset: "test".into(),
@@ -43,7 +44,7 @@ fn snapshot_at(rows: [&[&[Value<'_>]]; 2], at: [&[u32]; 2], checksum: u64) -> Bl
     };
     let mut writer = BlobWriter::new(header, None);
     for (((position, info), rows), ordinals) in (0..)
-        .zip(TypeInfo::of_schema(&schema, SEED).iter())
+        .zip(Known::new(Arc::clone(&schema), None, SEED).infos.iter())
         .zip(rows)
         .zip(at)
     {

@@ -10,6 +10,7 @@ mod aging;
 mod churn;
 mod emptied;
 mod engine;
+mod fields;
 mod filtered;
 mod hostile;
 mod json;

@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const SCHEMA: &str =
+pub(crate) const SCHEMA: &str =
     "R @PrimaryKey(k) { long k; int i; double d; boolean b; string s; String r; Names names; }
     String { string value; } Names List<String>;";
-const WIDER: &str = "R @PrimaryKey(k) { long k; string late; int i; double d; boolean b; string s; String r; Names names; }
+pub(crate) const WIDER: &str = "R @PrimaryKey(k) { long k; string late; int i; double d; boolean b; string s; String r; Names names; }
     String { string value; } Names List<String>;";
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Full(Vec<(i64, String)>),
     Incremental(Vec<(i64, Option<String>)>),
     Restart,
@@ -52,7 +52,7 @@ fn body() -> impl Strategy<Value = String> {
         .prop_map(|(a, b, c, d, e, f)| format!("{a}{b}{c}{d}{e}{f}"))
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let key = prop_oneof![0_i64..60, Just(i64::MIN), Just(i64::MAX)];
     let step = prop_oneof![
         3 => prop::collection::vec((key.clone(), body()), 0..50).prop_map(Step::Full),
@@ -63,7 +63,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..14)
 }
 
-fn record(key: i64, body: &str) -> String {
+pub(crate) fn record(key: i64, body: &str) -> String {
     format!(r#"{{"k":{key}{body}}}"#)
 }
 

@@ -10,7 +10,7 @@ use super::parse::{Head, Rows};
 use super::{Batch, Ground, NONE};
 use crate::error::{StateError, StateResult};
 use crate::hash::Secret;
-use crate::state::TypeInfo;
+use crate::known::TypeInfo;
 use crate::write::flatkey::flat_error;
 use crate::write::intern::{Cell, Row, in_stored_order};
 use crate::write::stage::Stage;

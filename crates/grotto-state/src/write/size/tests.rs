@@ -3,9 +3,10 @@
 
 use super::*;
 use crate::hash::HashSeed;
+use crate::known::Known;
 use crate::layout::Layout;
 use crate::segment::{Loc, Segment};
-use crate::state::{Stored, TypeInfo};
+use crate::state::Stored;
 use grotto_format::batch::{ColumnKind, Value};
 use grotto_format::schema::Schema;
 use std::sync::Arc;
@@ -15,7 +16,6 @@ const ROWS: u32 = 512;
 /// A state of one type, with full blocks of 512 ordinals that say to be of these lengths.
 fn blocks(lengths: &[u32]) -> State {
     let schema = Schema::parse("A { string text; }").unwrap();
-    let infos = TypeInfo::of_schema(&schema, HashSeed::new([1, 2]));
     let mut bytes = vec![0; lengths.len() * 64];
     for (block, length) in bytes.chunks_mut(64).zip(lengths) {
         block[..4].copy_from_slice(&length.to_le_bytes());
@@ -49,8 +49,7 @@ fn blocks(lengths: &[u32]) -> State {
     State::assemble(
         1,
         HashSeed::new([1, 2]),
-        Arc::new(schema),
-        infos,
+        Known::new(Arc::new(schema), None, HashSeed::new([1, 2])),
         vec![ty],
         vec![segment],
     )
