@@ -62,7 +62,9 @@ impl Shared {
         }
         let afresh = !self.is_same_dataset(&entry) || !self.is_sound(&served);
         let mut trip = Trip::new(self, served, entry.clone(), afresh);
-        let mut journey = Journey::new(&self.dataset, &entry).weights(self.weights);
+        let mut journey = Journey::new(&self.dataset, &entry)
+            .weights(self.weights)
+            .choosing(self.choice());
         let travelled = journey.travel(&mut trip);
         tokio::select! {
             biased; // the same seed of a simulation must take the same branch

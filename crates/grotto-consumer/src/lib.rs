@@ -48,6 +48,7 @@ pub mod blocking;
 mod builder;
 mod cache;
 mod changes;
+mod choice;
 mod compare;
 mod consumer;
 mod dir;

@@ -184,6 +184,7 @@ impl<'a> Run<'a> {
         let suspects = std::mem::take(&mut *shared.suspects.lock());
         let mut journey = Journey::new(&shared.dataset, &self.target.clone())
             .weights(shared.weights)
+            .choosing(shared.choice())
             .suspects(suspects);
         let mut outcome = journey.travel(self).await;
         // No other way: it says what is to be done about it.

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** a [`Blob`] exists only if every byte of the file matched its checksum.
 
+mod excerpt;
 mod footer;
 mod section;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::limits::Limits;
 pub use crate::limits::{MAX_DATASET_NAME, MAX_HEADER, MAX_SECTION, MAX_SECTIONS};
 use crate::wire::{Reader, WireError};
 use bytes::Bytes;
+pub use excerpt::{Excerpt, Head};
 pub use footer::verify as verify_footer;
 pub use section::Unpacker;
 pub use write::{BlobWriter, PackedSection};

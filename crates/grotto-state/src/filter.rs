@@ -98,6 +98,12 @@ impl TypeFilter {
         })
     }
 
+    /// By type of a schema: whether its records are kept.
+    #[must_use]
+    pub fn kept_of(&self, schema: &Schema) -> Vec<bool> {
+        self.kept(&self.part(schema))
+    }
+
     /// By type of [`part`](Self::part): whether its records are kept.
     pub(crate) fn kept(&self, part: &Schema) -> Vec<bool> {
         let mut kept = vec![false; part.types().len()];

@@ -45,7 +45,7 @@ impl Dataset {
     }
 
     /// From the store, and into the cache.
-    async fn fetch_file(&self, blob: &Source) -> Result<Bytes> {
+    pub(crate) async fn fetch_file(&self, blob: &Source) -> Result<Bytes> {
         let bytes = match self.fetch_once(blob).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::warn!(%error, blob = blob.name(), "fetching a damaged blob again");
@@ -97,7 +97,7 @@ impl Dataset {
             ))
         })?;
         let mut whole = BytesMut::with_capacity(capacity);
-        let Ranges { bytes, at_once } = self.store.options().ranges;
+        let Ranges { bytes, at_once, .. } = self.store.options().ranges;
         let mut parts = futures::stream::iter(ranges(blob.length(), bytes))
             .map(|range| self.fetch_range(blob, path, Some(range)))
             .buffered(at_once.max(1));
@@ -109,7 +109,7 @@ impl Dataset {
     }
 
     /// One range, or all of a small blob: exactly as many bytes as were asked for.
-    async fn fetch_range(
+    pub(crate) async fn fetch_range(
         &self,
         blob: &Source,
         path: &Path,

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use grotto_format::log::LogEntry;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
+use crate::excerpt::Choice;
 use crate::plan::{Plan, PlanWeights, REQUESTS_AT_ONCE, Step};
 use crate::route::Routes;
 use crate::source::Source;
@@ -107,6 +109,7 @@ pub struct Journey<'a> {
     routes: Routes<'a>,
     ahead: Ahead,
     suspects: Suspects,
+    choice: Option<Arc<dyn Choice>>,
 }
 
 impl<'a> Journey<'a> {
@@ -117,7 +120,16 @@ impl<'a> Journey<'a> {
             routes: Routes::new(dataset, target),
             ahead: Ahead::default(),
             suspects: Suspects::default(),
+            choice: None,
         }
+    }
+
+    /// Fetches only the sections that are chosen, where that saves much. What is applied is then proven by the log's
+    /// checksums of types alone.
+    #[must_use]
+    pub fn choosing(mut self, choice: Option<Arc<dyn Choice>>) -> Self {
+        self.choice = choice;
+        self
     }
 
     /// Fetches further ahead, or less far.
@@ -209,7 +221,8 @@ impl<'a> Journey<'a> {
         plan: &Plan,
         traveller: &mut T,
     ) -> Result<(), Fault<T::Error>> {
-        let mut fetches = Fetches::new(self.dataset, &plan.steps, self.ahead);
+        let choice = self.choice.clone();
+        let mut fetches = Fetches::new(self.dataset, &plan.steps, self.ahead, choice.as_deref());
         fetches.ready = self.ask_suspects(plan).await?;
         let mut next = fetches.next().await;
         for (position, step) in plan.steps.iter().enumerate() {
@@ -243,7 +256,7 @@ impl<'a> Journey<'a> {
             else {
                 continue;
             };
-            let fetched = fetch(self.dataset, step)
+            let fetched = fetch(self.dataset, step, self.choice.as_deref())
                 .await
                 .map_err(|error| self.blame(error, step))?;
             bytes += blob.length();
@@ -270,6 +283,7 @@ impl<'a> Journey<'a> {
 /// The blobs of a plan, in order, fetched ahead of their use.
 struct Fetches<'a> {
     dataset: &'a Dataset,
+    choice: Option<&'a dyn Choice>,
     steps: &'a [Step],
     /// Index of the first step whose blob was not asked for.
     position: usize,
@@ -282,9 +296,15 @@ struct Fetches<'a> {
 }
 
 impl<'a> Fetches<'a> {
-    fn new(dataset: &'a Dataset, steps: &'a [Step], ahead: Ahead) -> Self {
+    fn new(
+        dataset: &'a Dataset,
+        steps: &'a [Step],
+        ahead: Ahead,
+        choice: Option<&'a dyn Choice>,
+    ) -> Self {
         Self {
             dataset,
+            choice,
             steps,
             position: 0,
             ahead,
@@ -311,11 +331,12 @@ impl<'a> Fetches<'a> {
             if full && !self.under_way.is_empty() {
                 return;
             }
-            let (dataset, ready) = (self.dataset, self.ready.remove(&self.position));
+            let (dataset, choice) = (self.dataset, self.choice);
+            let ready = self.ready.remove(&self.position);
             let fetched = async move {
                 match ready {
                     Some(fetched) => (weight, Ok(fetched)),
-                    None => (weight, fetch(dataset, step).await),
+                    None => (weight, fetch(dataset, step, choice).await),
                 }
             };
             self.under_way.push_back(fetched.boxed());
@@ -326,14 +347,20 @@ impl<'a> Fetches<'a> {
 }
 
 /// The blob of a step; an error names the version that it was to lead to.
-async fn fetch(dataset: &Dataset, step: &Step) -> Result<Fetched> {
+async fn fetch(dataset: &Dataset, step: &Step, choice: Option<&dyn Choice>) -> Result<Fetched> {
     let Some(blob) = step.blob() else {
         return Ok(Fetched::default());
     };
     let clock = &dataset.store().env().clock;
     let began = clock.monotonic();
     // A panic here would drop the application of the step before halfway, while it goes on elsewhere.
-    let fetched = AssertUnwindSafe(dataset.fetch(blob)).catch_unwind();
+    let fetched = async {
+        match choice {
+            Some(choice) => dataset.fetch_chosen(blob, choice).await,
+            None => dataset.fetch(blob).await,
+        }
+    };
+    let fetched = AssertUnwindSafe(fetched).catch_unwind();
     let panicked = |_| {
         Err(Error::internal(format!(
             "fetching {} panicked",

@@ -31,6 +31,7 @@ mod confirm;
 mod control;
 mod dataset;
 mod error;
+pub mod excerpt;
 mod folder;
 pub mod follow;
 mod head;

@@ -17,6 +17,9 @@ pub struct Ranges {
     /// Requests of one blob under way at a time; with the bytes it bounds memory beyond the blob's own. 0 counts
     /// as 1; 4 unless set.
     pub at_once: usize,
+    /// Of a blob of fewer bytes all is fetched, also where only some sections are wanted: one request is cheaper than
+    /// two. 256 KiB unless set.
+    pub excerpt_from: u64,
 }
 
 impl Default for Ranges {
@@ -24,6 +27,7 @@ impl Default for Ranges {
         Self {
             bytes: 8 << 20,
             at_once: 4,
+            excerpt_from: 256 << 10,
         }
     }
 }

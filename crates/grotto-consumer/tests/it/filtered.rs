@@ -3,6 +3,7 @@
 use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher};
 use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Interest, State, Subscribe};
+use grotto_store::{BlobKind, Ranges, Source, StoreOptions};
 
 fn builder(kit: &Kit) -> ConsumerBuilder {
     Consumer::builder(DATASET, kit.store.clone()).types(["Left"])
@@ -193,4 +194,36 @@ async fn what_the_log_alone_can_prove_is_not_served_before_it_does() {
         // A whole state is proven by every blob.
         assert_eq!(consumer.version(), first + u64::from(keeps_all));
     }
+}
+
+#[tokio::test]
+async fn only_the_sections_of_kept_types_are_fetched() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish_exactly(300, 3000).await;
+    publisher.snapshot().await;
+    let options = kit.store.options();
+    let ranges = Ranges {
+        excerpt_from: 1000,
+        ..options.ranges
+    };
+    let store = kit
+        .store
+        .clone()
+        .with_options(StoreOptions { ranges, ..*options });
+    let consumer = Consumer::builder(DATASET, store).types(["Right"]);
+    let consumer = consumer.open().await.unwrap();
+    let same = |publisher: &Publisher| {
+        let (found, whole) = (consumer.state().summary(), publisher.state().summary());
+        assert_eq!(found["Right"].checksum, whole["Right"].checksum);
+        assert_eq!(found["Left"].records, 0);
+    };
+    same(&publisher);
+    // Notes of Left take nearly all of it, compressed as they are.
+    let entry = publisher.publish_exactly(290, 4000).await;
+    let length = Source::of(&entry, BlobKind::Delta).unwrap().length();
+    let refresh = consumer.refresh().await.unwrap().unwrap();
+    let bytes = refresh.into_report().bytes();
+    assert!(bytes < length / 2, "{bytes} of {length}");
+    same(&publisher);
 }

@@ -133,20 +133,35 @@ impl BlobWriter {
         check_header(&self.header, &self.limits)?;
         let header = header_bytes(&self.header);
         OverLimit::check("bytes of a header", header.len() as u64, self.limits.header)?;
-        let body: usize = self.stored.iter().map(Vec::len).sum();
-        let mut out = Vec::with_capacity(MAGIC.len() + 10 + header.len() + body + FOOTER);
-        out.extend_from_slice(&MAGIC);
-        wire::put_varint(&mut out, header.len() as u64);
-        out.extend_from_slice(&header);
+        let mut out = begin(&header, self.stored.iter().map(Vec::len).sum());
         for stored in &self.stored {
             out.extend_from_slice(stored);
         }
-        let length = (out.len() + FOOTER) as u64;
-        out.extend_from_slice(&length.to_le_bytes());
-        let sum = checksum::of_bytes(&out);
-        out.extend_from_slice(&sum.to_le_bytes());
+        end(&mut out);
         Ok(out)
     }
+}
+
+/// The file up to its sections, with room for the rest of it.
+fn begin(header: &[u8], body: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(MAGIC.len() + 10 + header.len() + body + FOOTER);
+    out.extend_from_slice(&MAGIC);
+    wire::put_varint(&mut out, header.len() as u64);
+    out.extend_from_slice(header);
+    out
+}
+
+/// The same, of a header that readers accepted.
+pub(super) fn framed(header: &BlobHeader, body: usize) -> Vec<u8> {
+    begin(&header_bytes(header), body)
+}
+
+/// Puts the footer behind the sections.
+pub(super) fn end(out: &mut Vec<u8>) {
+    let length = (out.len() + FOOTER) as u64;
+    out.extend_from_slice(&length.to_le_bytes());
+    let sum = checksum::of_bytes(out);
+    out.extend_from_slice(&sum.to_le_bytes());
 }
 
 /// What [`Blob::parse`](super::Blob::parse) asks of a header.

@@ -258,6 +258,7 @@ async fn a_range_that_fails_is_asked_for_again_alone() {
         ranges: Ranges {
             bytes: blob.length.div_ceil(10),
             at_once: 3,
+            ..Ranges::default()
         },
         ..StoreOptions::default()
     });

@@ -17,6 +17,7 @@ mod buckets;
 mod claims;
 mod conformance;
 mod cost;
+mod excerpts;
 mod fake;
 mod faults;
 mod fencing;
