@@ -214,8 +214,7 @@ impl<'a> Record<'a> {
             sum = sum.wrapping_add(self.dropped_hash(dropped));
         }
         let rest = info.rest().map_or(0, |rest| self.word(rest));
-        let sum = sum.wrapping_add(rest);
-        sum
+        sum.wrapping_add(rest)
     }
 
     fn dropped_hash(&self, dropped: &crate::layout::Dropped) -> u64 {

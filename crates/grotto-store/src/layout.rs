@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use grotto_format::log::{MAX_PLAIN_NAME, is_plain_name};
+use grotto_format::log::{BlobKind, MAX_PLAIN_NAME, is_plain_name};
 use object_store::path::Path;
 
 use crate::error::{Error, Result};
@@ -47,6 +47,20 @@ impl Layout {
 
     pub(crate) fn leader(&self) -> Path {
         self.at("control/leader.json")
+    }
+
+    pub(crate) fn control(&self) -> Path {
+        self.at("control")
+    }
+
+    /// Whether an object is one that a writer made to try the store.
+    pub(crate) fn is_probe(&self, path: &Path) -> bool {
+        path.as_ref().starts_with(self.probe("").as_ref())
+    }
+
+    /// Where blobs of a kind lie.
+    pub(crate) fn blobs(&self, kind: BlobKind) -> Path {
+        self.at(kind.folder())
     }
 
     pub(crate) fn accepted(&self) -> Path {
@@ -139,6 +153,22 @@ pub(crate) fn version_of(path: &Path) -> Option<u64> {
     if plain { digits.parse().ok() } else { None }
 }
 
+/// The version in the name of a blob; `None` for anything else that lies there.
+pub(crate) fn blob_version(path: &Path, kind: BlobKind) -> Option<u64> {
+    let name = path
+        .filename()?
+        .strip_suffix(kind.folder())?
+        .strip_suffix('.')?;
+    let (digits, rest) = name.split_once('-')?;
+    let (epoch, nonce) = rest.split_once('-')?;
+    let plain = digits.len() == 20
+        && [digits, epoch]
+            .iter()
+            .all(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    let whole = plain && !epoch.is_empty() && !nonce.is_empty();
+    whole.then(|| digits.parse().ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +207,30 @@ mod tests {
                 "{refused}"
             );
         }
+    }
+
+    #[test]
+    fn blobs_are_known_by_their_names_only() {
+        let layout = Layout::new("a").unwrap();
+        for kind in [BlobKind::Delta, BlobKind::Reverse, BlobKind::Snapshot] {
+            let path = layout.blob(&kind.blob_name(42, 7, "0a1b"));
+            assert_eq!(blob_version(&path, kind), Some(42));
+            assert!(path.as_ref().starts_with(layout.blobs(kind).as_ref()));
+        }
+        for name in [
+            "42-7-0a.delta",
+            "00000000000000000042-7-0a.reverse",
+            "00000000000000000042-x-0a.delta",
+            "00000000000000000042-7-.delta",
+            "00000000000000000042--0a.delta",
+            "00000000000000000042.delta",
+            "readme.txt",
+        ] {
+            let path = layout.blob(&format!("delta/{name}"));
+            assert_eq!(blob_version(&path, BlobKind::Delta), None, "{name}");
+        }
+        assert!(layout.is_probe(&layout.probe("abc")));
+        assert!(!layout.is_probe(&layout.leader()));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod diff;
 pub(crate) mod export;
 mod filter;
 pub(crate) mod follow;
+pub(crate) mod gc;
 pub(crate) mod get;
 pub(crate) mod health;
 pub(crate) mod inspect;
@@ -51,6 +52,7 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Verify(args) => verify::run(&args, out).await,
         Command::Diff(args) => diff::run(&args, out).await,
         Command::Accept(args) => accept::run(&args, out).await,
+        Command::Gc(args) => gc::run(&args, out).await,
         Command::Schema(args) => schema::run(&args, out).await,
         Command::Config(args) => config::run(&args, out),
         Command::Completions(args) => manual::completions(&args, out),

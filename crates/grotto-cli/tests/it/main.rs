@@ -8,6 +8,7 @@
 mod accepting;
 #[cfg(unix)]
 mod buckets;
+mod collecting;
 mod configuration;
 mod crash;
 #[cfg(unix)]

@@ -10,19 +10,19 @@ const AHEAD_MS: u64 = 60_000;
 
 /// What the time of the store is now, at least, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StoreTime(u64);
+pub(crate) struct StoreTime(u64);
 
 impl StoreTime {
     /// From the times of what was just listed, and the time of the reader's clock. A time in the future of
     /// that clock may be that of a host whose clock was wrong for a while: it must not make all others old.
-    pub(super) fn of(listed: impl Iterator<Item = u64>, wall_ms: u64) -> Self {
+    pub(crate) fn of(listed: impl Iterator<Item = u64>, wall_ms: u64) -> Self {
         let credible = listed.filter(|time| *time <= wall_ms.saturating_add(AHEAD_MS));
         let newest = credible.max().unwrap_or(0);
         Self(newest.max(wall_ms.saturating_sub(AHEAD_MS)))
     }
 
     /// How old an object of that time is, at least.
-    pub(super) fn age(self, time_ms: u64) -> Duration {
+    pub(crate) fn age(self, time_ms: u64) -> Duration {
         Duration::from_millis(self.0.saturating_sub(time_ms))
     }
 }

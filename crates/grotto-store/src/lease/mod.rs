@@ -12,7 +12,7 @@ mod observe;
 
 use std::time::Duration;
 
-use age::StoreTime;
+pub(crate) use age::StoreTime;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use grotto_format::log::{Lease, MAX_EXPIRY_S, MAX_LEASE_BYTES};
@@ -222,6 +222,6 @@ impl Dataset {
 }
 
 /// Times before 1970 are as good as none.
-fn renewed_ms(meta: &ObjectMeta) -> u64 {
+pub(crate) fn renewed_ms(meta: &ObjectMeta) -> u64 {
     u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0)
 }

@@ -15,6 +15,7 @@ mod blobs;
 mod breaker;
 mod buckets;
 mod claims;
+mod collection;
 mod conformance;
 mod cost;
 mod excerpts;

@@ -1,0 +1,173 @@
+//! Which versions somebody may still need.
+//!
+//! Owns: what holds versions, and the boundary that follows. Never: writes, or looks at blobs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::layout::version_of;
+use crate::lease::{LeaseContent, StoreTime, renewed_ms};
+
+use super::{Hold, Retention};
+
+/// What was needed at some moment.
+#[derive(Debug)]
+pub(super) struct Needs {
+    /// The newest version; 0 for an empty log.
+    pub(super) newest: u64,
+    /// What keeps versions, those that keep most first.
+    pub(super) holds: Vec<Hold>,
+    /// Versions whose snapshots stay.
+    pub(super) snapshots: BTreeSet<u64>,
+    /// Whether all of them do: somebody needs something, and nobody knows what.
+    pub(super) is_unknown: bool,
+}
+
+impl Needs {
+    /// The newest version that nobody needs.
+    pub(super) fn boundary(&self) -> u64 {
+        let oldest = self.holds.iter().map(|hold| hold.from).min();
+        // The newest version stays in any case: what follows builds on it.
+        oldest.unwrap_or(0).min(self.newest).saturating_sub(1)
+    }
+}
+
+/// What is needed now. The log is looked at first: what is committed after that is newer than all that goes.
+pub(super) async fn of(dataset: &Dataset, retention: &Retention) -> Result<Needs> {
+    let head = dataset.head().await?;
+    let newest = head.map_or(0, |head| head.version);
+    let mut needs = Needs {
+        newest,
+        holds: Vec::new(),
+        snapshots: BTreeSet::new(),
+        is_unknown: false,
+    };
+    if newest == 0 {
+        return Ok(needs);
+    }
+    let kept = retention.snapshots.max(1);
+    needs.snapshots = newest_snapshots(dataset, newest, kept).await?;
+    needs.hold(match needs.snapshots.first() {
+        Some(oldest) => Hold {
+            from: *oldest,
+            why: format!("the newest {kept} snapshots and what follows them"),
+        },
+        // What there is can be reached in no other way.
+        None => Hold {
+            from: 1,
+            why: "there is no snapshot yet".to_owned(),
+        },
+    });
+    needs.hold_young(dataset, retention.grace).await?;
+    needs.hold_leases(dataset, retention.grace).await?;
+    needs.holds.sort_by_key(|hold| hold.from);
+    Ok(needs)
+}
+
+/// Versions of the newest snapshots up to a version: those that are announced and count, and those that log entries name.
+async fn newest_snapshots(dataset: &Dataset, up_to: u64, most: usize) -> Result<BTreeSet<u64>> {
+    let mut found = BTreeSet::new();
+    let announced = dataset.snapshot_versions().await?;
+    for version in announced
+        .into_iter()
+        .rev()
+        .filter(|version| *version <= up_to)
+    {
+        if found.len() >= most {
+            return Ok(found);
+        }
+        if dataset.read_snapshot_or_warn(version).await?.is_some() {
+            found.insert(version);
+        }
+    }
+    if found.len() >= most {
+        return Ok(found);
+    }
+    // A first version, and a new start, come with a snapshot that nothing announces: what comes before the oldest
+    // announced one may build on that.
+    let before = found
+        .first()
+        .map_or(up_to, |oldest| oldest.saturating_sub(1));
+    if let Some(entry) = dataset.read_entry(before).await? {
+        found.extend(entry.snapshot.map(|snapshot| snapshot.version));
+    }
+    Ok(found)
+}
+
+impl Needs {
+    fn hold(&mut self, hold: Hold) {
+        self.holds.push(hold);
+    }
+
+    /// A version that somebody may have to load at any time.
+    async fn hold_version(&mut self, dataset: &Dataset, version: u64, why: String) -> Result<()> {
+        let nearest = newest_snapshots(dataset, version, 1).await?.last().copied();
+        self.snapshots.extend(nearest);
+        let from = nearest.unwrap_or(1).min(version);
+        self.hold(Hold { from, why });
+        Ok(())
+    }
+
+    /// Versions younger than the grace, which somebody may be on the way to.
+    async fn hold_young(&mut self, dataset: &Dataset, grace: Duration) -> Result<()> {
+        let folder = dataset.layout.log();
+        let (entries, _) = dataset
+            .store
+            .list_objects(&folder, None, usize::MAX)
+            .await?;
+        let wall_ms = dataset.store.env().clock.wall_ms();
+        let time = StoreTime::of(entries.iter().map(renewed_ms), wall_ms);
+        let young = entries
+            .iter()
+            .filter(|meta| time.age(renewed_ms(meta)) <= grace);
+        if let Some(from) = young.filter_map(|meta| version_of(&meta.location)).min() {
+            let why = format!("younger than {} s", grace.as_secs());
+            self.hold(Hold { from, why });
+        }
+        Ok(())
+    }
+
+    /// What consumers serve and go on from. One that is gone is believed for the grace longer.
+    async fn hold_leases(&mut self, dataset: &Dataset, grace: Duration) -> Result<()> {
+        let leases = dataset.leases().await?;
+        if !leases.complete {
+            self.is_unknown = true;
+            let why = "more consumers than can be listed".to_owned();
+            self.hold(Hold { from: 1, why });
+        }
+        for found in leases.found {
+            if found.age > found.expires_after().saturating_add(grace) {
+                continue;
+            }
+            let consumer = &found.consumer;
+            let hold = match &found.content {
+                LeaseContent::Lease(lease) => {
+                    if let Some(pinned) = lease.pinned {
+                        let why = format!("consumer {consumer} is pinned to version {pinned}");
+                        self.hold_version(dataset, pinned, why).await?;
+                    }
+                    match lease.version {
+                        // It has nothing yet, and will load the newest.
+                        0 => continue,
+                        from => Hold {
+                            from,
+                            why: format!("consumer {consumer}"),
+                        },
+                    }
+                }
+                LeaseContent::Damaged(reason) => {
+                    self.is_unknown = true;
+                    Hold {
+                        from: 1,
+                        why: format!("the lease of consumer {consumer} cannot be read: {reason}"),
+                    }
+                }
+                LeaseContent::Old => continue,
+            };
+            self.hold(hold);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! Which objects are of no use.
+//!
+//! Owns: the rule for each kind of object. Never: removes one.
+//!
+//! What is not understood stays: objects of other names, and blobs of versions whose log entry is damaged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use grotto_format::log::BlobKind;
+use object_store::ObjectMeta;
+use object_store::path::Path;
+
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::layout::{blob_version, version_of};
+use crate::lease::{StoreTime, renewed_ms};
+
+use super::needs::Needs;
+use super::{Doomed, Retention, Why};
+
+/// The objects of a dataset, and what is needed of them.
+struct Rubbish<'a> {
+    dataset: &'a Dataset,
+    retention: &'a Retention,
+    needs: &'a Needs,
+    /// The newest version that nobody needs.
+    boundary: u64,
+    /// Versions whose snapshots newer ones replace.
+    superseded: BTreeSet<u64>,
+    found: Vec<Doomed>,
+}
+
+/// What goes, in the order in which it goes: what names something goes before what it names.
+pub(super) async fn of(
+    dataset: &Dataset,
+    retention: &Retention,
+    needs: &Needs,
+    boundary: u64,
+) -> Result<Vec<Doomed>> {
+    let mut rubbish = Rubbish {
+        dataset,
+        retention,
+        needs,
+        boundary,
+        superseded: BTreeSet::new(),
+        found: Vec::new(),
+    };
+    let announced = rubbish.announcements().await?;
+    rubbish.documents().await?;
+    rubbish.blobs(&announced).await?;
+    Ok(rubbish.found)
+}
+
+impl Rubbish<'_> {
+    /// Announcements of snapshots that are not kept; the names of the blobs of the others.
+    async fn announcements(&mut self) -> Result<BTreeMap<u64, Option<String>>> {
+        let mut names = BTreeMap::new();
+        let listed = self.list(&self.dataset.layout.snapshots()).await?;
+        for meta in &listed.objects {
+            let Some(version) = version_of(&meta.location) else {
+                continue;
+            };
+            let below = version <= self.boundary;
+            let replaced = self.is_replaced(version);
+            if below {
+                self.doom(meta, Why::Collected);
+            } else if replaced && listed.is_old(meta, self.retention) {
+                self.doom(meta, Why::Superseded);
+                self.superseded.insert(version);
+            } else {
+                // One that cannot be read says nothing of the blobs of its version.
+                let announced = self.dataset.announcement(version).await.ok().flatten();
+                names.insert(version, announced.map(|announced| announced.blob.name));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Whether nobody needs the snapshot of a version past the boundary: newer ones are kept.
+    fn is_replaced(&self, version: u64) -> bool {
+        let (needs, newest) = (self.needs, self.needs.snapshots.last());
+        !needs.is_unknown
+            && !needs.snapshots.contains(&version)
+            && newest.is_some_and(|newest| version < *newest)
+    }
+
+    /// Log entries and accepted versions up to the boundary, and what checks of the store left.
+    async fn documents(&mut self) -> Result<()> {
+        let layout = &self.dataset.layout;
+        for folder in [layout.accepted(), layout.log()] {
+            let mut listed = self.list(&folder).await?.objects;
+            listed.sort_by(|a, b| a.location.cmp(&b.location));
+            for meta in &listed {
+                if version_of(&meta.location).is_some_and(|version| version <= self.boundary) {
+                    self.doom(meta, Why::Collected);
+                }
+            }
+        }
+        let listed = self.list(&layout.control()).await?;
+        for meta in &listed.objects {
+            if self.dataset.layout.is_probe(&meta.location) && listed.is_old(meta, self.retention) {
+                self.doom(meta, Why::Leftover);
+            }
+        }
+        Ok(())
+    }
+
+    async fn blobs(&mut self, announced: &BTreeMap<u64, Option<String>>) -> Result<()> {
+        let named = self.named_by_the_log().await?;
+        for kind in [BlobKind::Delta, BlobKind::Reverse, BlobKind::Snapshot] {
+            let listed = self.list(&self.dataset.layout.blobs(kind)).await?;
+            for meta in &listed.objects {
+                let Some(version) = blob_version(&meta.location, kind) else {
+                    continue;
+                };
+                let name = self.name_of(meta);
+                let why = match version <= self.boundary {
+                    true => Some(Why::Collected),
+                    false if !listed.is_old(meta, self.retention) => None,
+                    false => self.fate(kind, version, &name, &named, announced),
+                };
+                if let Some(why) = why {
+                    self.doom(meta, why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a blob past the boundary goes; `None` if it stays.
+    fn fate(
+        &self,
+        kind: BlobKind,
+        version: u64,
+        name: &str,
+        named: &BTreeMap<u64, BTreeSet<String>>,
+        announced: &BTreeMap<u64, Option<String>>,
+    ) -> Option<Why> {
+        // An entry in its slot is what nobody can commit past; without one its writer may still.
+        let committed = named.get(&version)?;
+        if committed.contains(name) || named.values().any(|names| names.contains(name)) {
+            return None;
+        }
+        match (kind, announced.get(&version)) {
+            (BlobKind::Snapshot, Some(Some(other))) => (other != name).then_some(Why::Orphan),
+            // Its announcement cannot be read, or may yet come.
+            (BlobKind::Snapshot, Some(None)) => None,
+            // One that nothing announces may yet be announced; among the newest it is one of them then.
+            (BlobKind::Snapshot, None) => {
+                let oldest = self.needs.snapshots.first();
+                let replaced = self.superseded.contains(&version)
+                    || oldest.is_some_and(|oldest| version < *oldest) && self.is_replaced(version);
+                replaced.then_some(Why::Superseded)
+            }
+            _ => Some(Why::Orphan),
+        }
+    }
+
+    /// By version past the boundary: the blobs that its log entry names. Versions whose entry is damaged are not there.
+    async fn named_by_the_log(&self) -> Result<BTreeMap<u64, BTreeSet<String>>> {
+        let past = self.boundary.saturating_add(1)..=self.needs.newest;
+        let mut named: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+        for outline in self.dataset.outlines(past).await? {
+            let entry = outline.entry();
+            let names = named.entry(entry.version).or_default();
+            for kind in [BlobKind::Delta, BlobKind::Reverse] {
+                names.extend(outline.blob(kind).map(|blob| blob.name().to_owned()));
+            }
+            // The newest snapshot that its writer knew of may be older than its version.
+            if let Some(snapshot) = entry
+                .snapshot
+                .as_ref()
+                .filter(|s| self.needs.snapshots.contains(&s.version))
+            {
+                names.insert(snapshot.blob.name.clone());
+            }
+        }
+        Ok(named)
+    }
+
+    async fn list(&self, folder: &Path) -> Result<Listed> {
+        let (objects, _) = self
+            .dataset
+            .store
+            .list_objects(folder, None, usize::MAX)
+            .await?;
+        let wall_ms = self.dataset.store.env().clock.wall_ms();
+        let time = StoreTime::of(objects.iter().map(renewed_ms), wall_ms);
+        Ok(Listed { objects, time })
+    }
+
+    fn name_of(&self, meta: &ObjectMeta) -> String {
+        let prefix = format!("{}/", self.dataset.name());
+        let path = meta.location.as_ref();
+        path.strip_prefix(&prefix).unwrap_or(path).to_owned()
+    }
+
+    fn doom(&mut self, meta: &ObjectMeta, why: Why) {
+        let (name, bytes) = (self.name_of(meta), meta.size);
+        self.found.push(Doomed { name, bytes, why });
+    }
+}
+
+/// A listing, and the time of the store that it tells.
+struct Listed {
+    objects: Vec<ObjectMeta>,
+    time: StoreTime,
+}
+
+impl Listed {
+    fn is_old(&self, meta: &ObjectMeta, retention: &Retention) -> bool {
+        self.time.age(renewed_ms(meta)) > retention.grace
+    }
+}
