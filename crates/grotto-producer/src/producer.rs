@@ -14,7 +14,7 @@ use crate::{AnyError, Error, Result};
 use grotto_env::Env;
 use grotto_format::Schema;
 use grotto_state::{Encoded, State, WriteState};
-use grotto_store::{SnapshotEntry, Store, Writer};
+use grotto_store::{Collection, Retention, SnapshotEntry, Store, Writer};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,6 +116,14 @@ impl Producer {
     pub fn positions(&self) -> BTreeMap<String, u64> {
         let head = self.shared.writer.head();
         head.map(|head| head.sources).unwrap_or_default()
+    }
+
+    /// Removes from the store what no reader needs; see [`Dataset::collect`](grotto_store::Dataset::collect).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn collect(&self, retention: &Retention) -> Result<Collection> {
+        self.shared.writer.dataset().collect(retention).await
     }
 
     /// Uses another schema from the next cycle on. One that removes a field of a type needs a full-state

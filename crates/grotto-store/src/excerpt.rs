@@ -153,7 +153,7 @@ mod tests {
         );
         assert_eq!(requests(&[], 20), []);
         let parts = |range: Range<u64>| within(&wanted, &range).collect::<Vec<_>>();
-        assert_eq!(parts(0..35), [10..30]);
+        assert_eq!(parts(0..45), [10..30, 40..45]);
         assert_eq!(parts(20..45), [20..30, 40..45]);
         assert_eq!(parts(30..40), []);
     }

@@ -16,7 +16,7 @@ pub(super) type Counts = BTreeMap<String, u64>;
 /// Records of the types that a state keeps.
 pub(super) fn kept_counts(state: &State) -> Counts {
     let schema = state.schema();
-    let kept = state.filter().map(|filter| filter.kept(schema));
+    let kept = state.filter().map(|filter| filter.kept_of(schema));
     let is_kept = |position: usize| {
         let kept = kept.as_ref().and_then(|kept| kept.get(position));
         kept.copied().unwrap_or(true)

@@ -38,7 +38,7 @@ pub(crate) use environment::variable;
 pub use group::group_number;
 pub use producer::{
     Batching, DatasetSettings, DeadLetter, Durability, LoadShedding, Performance, RateLimit,
-    Reliability, Shedding, Sources, Stdin, Validation, Wal,
+    Reliability, Retention, Shedding, Sources, Stdin, Validation, Wal,
 };
 pub use reload::{Change, changes};
 pub use section::Key;

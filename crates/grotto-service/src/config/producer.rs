@@ -136,6 +136,20 @@ section! {
     }
 }
 
+section! {
+    /// Section `retention`: what is removed from the store, by the daemon that publishes the dataset.
+    Retention {
+        /// Whether anything is.
+        enabled: bool = true, "value::flag", live;
+        /// How often it is looked for.
+        interval: Duration = Duration::from_secs(600), "value::duration", live;
+        /// How many of the newest snapshots stay, and with them every version from the oldest of them on.
+        snapshots: u64 = 3, "value::count::<1, 10_000, _>", live;
+        /// Younger files stay: longer than any upload and any refresh takes.
+        grace: Duration = Duration::from_secs(3600), "value::duration", live;
+    }
+}
+
 /// Where a record must be before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -239,6 +253,8 @@ macro_rules! dataset {
             pub rate_limit: RateLimit,
             /// Which versions are refused.
             pub validation: Validation,
+            /// What is removed from the store.
+            pub retention: Retention,
             /// Where records come from beside HTTP.
             pub sources: Sources,
             $($(#[$key_doc])* pub $own: $type,)*
@@ -264,6 +280,7 @@ macro_rules! dataset {
                 self.load_shedding.keys(&format!("{at}.load_shedding"), keys);
                 self.rate_limit.keys(&format!("{at}.rate_limit"), keys);
                 self.validation.keys(&format!("{at}.validation"), keys);
+                self.retention.keys(&format!("{at}.retention"), keys);
                 self.sources.keys(&format!("{at}.sources"), keys);
                 $(self.$own.keys(&format!("{at}.{}", stringify!($own)), keys);)*
             }

@@ -2,6 +2,7 @@
 //!
 //! Owns: the order of start and end, and obeying signals meanwhile. Never: knows what a request is about.
 
+use super::collecting::collect_on_schedule;
 use super::daemon::Daemon;
 use super::health::judge;
 use super::kept::Kept;
@@ -93,6 +94,10 @@ pub async fn run(start: Start) -> Result<()> {
     };
     for name in daemon.datasets.keys() {
         tasks.spawn(company.clone().keep(Arc::clone(&daemon), name.clone()));
+    }
+    for name in daemon.datasets.keys() {
+        let (daemon, name) = (Arc::clone(&daemon), name.clone());
+        tasks.spawn(collect_on_schedule(daemon, name, stopped.clone()));
     }
     tasks.spawn(tell_figures(Arc::clone(&daemon)));
     if let Some(interval) = watchdog {

@@ -3,6 +3,7 @@
 //! Owns: its life: start, reload, drain, end. Never: takes records in itself; its sources and its HTTP side do.
 
 mod admin;
+mod collecting;
 mod daemon;
 mod dead;
 mod health;

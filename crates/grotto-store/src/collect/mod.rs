@@ -159,10 +159,12 @@ impl Dataset {
         let boundary = needs.boundary().min(self.collected().await?);
         let collection = self.plan_up_to(boundary, before, retention, needs).await?;
         // In their order, so that one that is stopped leaves nothing that names what is gone, but by bounded haste.
-        let removals = futures::stream::iter(&collection.objects).map(|object| {
-            let path = self.layout.blob(&object.name);
-            async move { self.remove(&path).await }
-        });
+        let objects = collection.objects.iter();
+        let paths: Vec<Path> = objects
+            .map(|object| self.layout.blob(&object.name))
+            .collect();
+        let removals =
+            futures::stream::iter(paths).map(|path| async move { self.remove(&path).await });
         let removals = removals.buffered(REMOVALS_AT_ONCE);
         removals.try_collect::<Vec<()>>().await?;
         self.sweep_leftovers(retention.grace).await?;

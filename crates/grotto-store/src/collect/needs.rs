@@ -138,7 +138,7 @@ impl Needs {
             self.hold(Hold { from: 1, why });
         }
         for found in leases.found {
-            if found.age > found.expires_after().saturating_add(grace) {
+            if found.age > found.expires_after.saturating_add(grace) {
                 continue;
             }
             let consumer = &found.consumer;

@@ -34,6 +34,10 @@ fn every_key_has_its_documented_default() {
         ("monitoring.metrics_interval", "30s".into()),
         ("monitoring.health_check_port", 8081.into()),
         ("monitoring.enable_detailed_metrics", true.into()),
+        ("retention.enabled", true.into()),
+        ("retention.interval", "10m".into()),
+        ("retention.snapshots", 3.into()),
+        ("retention.grace", "1h".into()),
         ("wal.segment_size", "64MiB".into()),
         ("wal.max_size", "1GiB".into()),
         ("wal.fsync", true.into()),
@@ -145,7 +149,7 @@ producer:
     check_refused(
         "producer:\n  datasets:\n    - dataset: a\n      batchign: {}\n",
         "line 4, column 7: producer.datasets[0]: unknown key `batchign`, expected one of `dataset`, `schema`, `store`, \
-         `batching`, `performance`, `reliability`, `wal`, `dead_letter`, `load_shedding`, `rate_limit`, `validation`, \
+         `batching`, `performance`, `reliability`, `wal`, `dead_letter`, `load_shedding`, `rate_limit`, `validation`, `retention`, \
          `sources`",
     );
 }
