@@ -27,7 +27,7 @@ usage: cargo xtask <chore>
        cargo xtask soak [options, see --help]
        cargo xtask fuzz [--seconds N] [target ...]
        cargo xtask mutants state|protocol [--shard K/N] [--re NAME] [--lib]
-       cargo xtask runs [readers|kills|holders|places|stores|refreshes] [NAME=NUMBER ...]
+       cargo xtask runs [readers|kills|holders|places|stores|bucket|refreshes] [NAME=NUMBER ...]
        cargo xtask sim [--seeds N | --seconds N | --seed S --trace]
 
   lint   formatting, then clippy on every target; any warning fails

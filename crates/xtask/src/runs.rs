@@ -22,6 +22,7 @@ const RUNS: &[(&str, &[(&str, &str)])] = &[
     ("holders", &[("HELD", "500"), ("STILL_S", "120")]),
     ("places", &[]),
     ("stores", &[]),
+    ("bucket", &[]),
     ("refreshes", &[("REFRESHES", "20000"), ("WINDOW", "200")]),
 ];
 

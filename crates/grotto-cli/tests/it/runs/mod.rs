@@ -4,6 +4,7 @@
 //! Owns: how long they are. Each is short here; `cargo xtask runs` does the same with the numbers that
 //! `docs/benchmarks.md` tells of, and prints figures. Never: asserts a time.
 
+mod bucket;
 mod child;
 mod editions;
 mod holders;
