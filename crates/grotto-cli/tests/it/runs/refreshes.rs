@@ -1,7 +1,7 @@
 //! Refreshes by the thousand: what a sidecar and a program that follows by itself have open, and take, afterwards.
 
 use super::child::{Plan, Reader};
-use super::kit::{Host, reach};
+use super::kit::{Host, reach, until};
 use super::pool::series;
 use super::process::{Process, named};
 use super::{number, tell};
@@ -87,6 +87,15 @@ fn refresh(host: &mut Host, followers: &mut Followers, count: u64, window: u64) 
     most
 }
 
+/// Waits until nothing but the leases of both lies there: one may just be renewed, beside the one before.
+#[track_caller]
+fn two_leases(host: &Host) {
+    let found = || host.bench.files("store/items/consumers");
+    until(|| {
+        (found().len() == 2 && found().iter().all(|name| name.ends_with(".json"))).then_some(())
+    });
+}
+
 #[test]
 fn refreshes_by_the_hundred_leave_everything_as_it_was() {
     let refreshes = number("REFRESHES", 300);
@@ -104,7 +113,7 @@ fn refreshes_by_the_hundred_leave_everything_as_it_was() {
         dirs: [host.state_dir(), own],
     };
     let before = refresh(&mut host, &mut followers, first, window);
-    let leases = host.bench.files("store/items/consumers");
+    two_leases(&host);
     let after = refresh(&mut host, &mut followers, refreshes - first, window);
     for (who, (before, after)) in ["sidecar", "embedded"]
         .iter()
@@ -115,7 +124,6 @@ fn refreshes_by_the_hundred_leave_everything_as_it_was() {
         ));
         before.assert_flat(after);
     }
-    assert_eq!(host.bench.files("store/items/consumers"), leases);
-    assert_eq!(leases.len(), 2, "{leases:?}");
+    two_leases(&host);
     followers.embedded.end();
 }
