@@ -265,6 +265,13 @@ impl Consumer {
         self.shared.status()
     }
 
+    /// The same, with the version, its records and its time those of a state that the caller holds: whoever tells of
+    /// both tells of one version.
+    #[must_use]
+    pub fn status_of(&self, state: &State) -> ConsumerStatus {
+        self.shared.status_of(state)
+    }
+
     /// Has the background look for a new version now instead of at the end of its wait, and as often as for
     /// a dataset that had news. For whoever heard that there is one: a message, a signal. Does not wait for
     /// it, and does nothing where nobody polls.

@@ -5,6 +5,7 @@
 
 use crate::shared::Shared;
 use crate::target::was_written;
+use grotto_state::State;
 use grotto_store::BreakerState;
 use std::fmt;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct HeldVersion {
     pub version: u64,
     /// Which limit it is past, with the figures.
     pub reason: String,
+    /// Whether it is for the memory that it would take.
+    pub memory: bool,
 }
 
 /// How a consumer is, as of one moment.
@@ -110,7 +113,12 @@ impl Default for Tolerance {
 
 impl Shared {
     pub(crate) fn status(&self) -> ConsumerStatus {
-        let (state, now) = (self.served(), self.env.clock.monotonic());
+        self.status_of(&self.served())
+    }
+
+    /// The same, with what is told of a version told of a state that is or was served.
+    pub(crate) fn status_of(&self, state: &State) -> ConsumerStatus {
+        let now = self.env.clock.monotonic();
         let (health, reasons) = self.health(now);
         ConsumerStatus {
             dataset: self.dataset.name().to_owned(),

@@ -69,7 +69,9 @@ mod linux {
                 stop.map_err(|e| Error::unavailable("cannot create an eventfd").with_source(e))?,
             );
             let inotify = observe(dir);
-            if let Err(error) = &inotify {
+            // A folder that is not there yet is looked for; one that is there and cannot be watched is worth a line.
+            let failed = inotify.as_ref().err();
+            if let Some(error) = failed.filter(|error| **error != Errno::NOENT) {
                 tracing::info!(%error, "no inotify: looking for new versions every {} ms", BLIND_INTERVAL.as_millis());
             }
             let watch = Self {

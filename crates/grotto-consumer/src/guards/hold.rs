@@ -156,6 +156,7 @@ impl Shared {
             _ => HeldVersion {
                 version: refusal.version,
                 reason: refusal.reason,
+                memory: refusal.memory,
             },
         };
         let mend = match refusal.memory {

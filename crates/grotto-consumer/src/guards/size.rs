@@ -25,7 +25,7 @@ impl Shared {
             (true, false) => taken(base),
             (false, _) => self.served.memory_with(base),
         };
-        refuse(kept.saturating_add(new), limit, self.held_bytes())
+        self.refuse(kept.saturating_add(new), limit)
     }
 
     /// The same of a state of another version, which is built in memory beside what is served.
@@ -61,7 +61,23 @@ impl Shared {
             true => taken(built),
             false => self.served.memory_with(built),
         };
-        refuse(needs, limit, self.held_bytes())
+        self.refuse(needs, limit)
+    }
+
+    /// With what older versions take of the limit, where all count together.
+    fn refuse(&self, needs: u64, limit: u64) -> Option<String> {
+        let used = self.held_bytes();
+        let told = refuse(needs, limit, used)?;
+        match used.saturating_sub(taken(&self.served())) {
+            0 => Some(told),
+            _ if self.site.is_folder() => Some(told),
+            older => {
+                let older = amount(older);
+                Some(format!(
+                    "{told}, {older} of it by older versions that somebody still reads"
+                ))
+            }
+        }
     }
 }
 

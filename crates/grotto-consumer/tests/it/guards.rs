@@ -339,6 +339,7 @@ async fn a_state_past_the_memory_limit_is_refused_with_the_figures() {
         let told = format!("limit 200000 bytes, used now {used} bytes");
         assert!(error.message().contains(&told), "{folder}: {error}");
         assert!(error.message().contains("needs about "), "{error}");
+        assert!(!error.message().contains("older versions"), "{error}");
         assert_same(&consumer.state(), &before);
         let held = consumer.status().held.unwrap();
         assert_eq!(held.version, large);
@@ -354,6 +355,25 @@ async fn a_state_past_the_memory_limit_is_refused_with_the_figures() {
         assert_same(&consumer.state(), &publisher.state());
         assert_eq!(consumer.status().held, None);
     }
+}
+
+/// On the heap all versions that are held count: whoever is told that one does not fit is told why.
+#[tokio::test]
+async fn a_version_that_does_not_fit_names_what_older_ones_take() {
+    let kit = Kit::new();
+    let mut publisher = published(&kit, 400).await;
+    let builder = Consumer::builder(DATASET, kit.store.clone()).memory_limit(600_000);
+    let consumer = builder.open().await.unwrap();
+    let older = "of it by older versions that somebody still reads";
+    let read = consumer.state();
+    publisher.publish_exactly(401, 0).await;
+    consumer.refresh().await.unwrap().unwrap();
+    publisher.publish_exactly(400, 4_000).await;
+    let error = consumer.refresh().await.unwrap_err();
+    assert!(error.message().contains(older), "{error}");
+    let held = consumer.status().held.unwrap();
+    assert!(held.memory && held.reason.contains(older), "{held:?}");
+    drop(read);
 }
 
 /// What an error says that a state needs, in bytes.

@@ -39,6 +39,24 @@ async fn the_status_says_what_is_served_and_what_it_takes() {
 }
 
 #[tokio::test]
+async fn the_status_of_a_state_that_was_replaced_tells_nothing_of_the_next() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    let first = publisher.publish(1).await;
+    let builder = Consumer::builder(DATASET, kit.store.clone());
+    let consumer = builder.open().await.unwrap();
+    let state = consumer.state();
+    publisher.publish_change(&[], &[0]).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_ne!(consumer.state().total(), state.total());
+    let status = consumer.status_of(&state);
+    assert_eq!(
+        (status.version, status.records, status.committed_ms),
+        (first.version, state.total(), Some(first.time_ms))
+    );
+}
+
+#[tokio::test]
 async fn old_states_count_for_as_long_as_they_are_held() {
     let kit = Kit::new();
     let mut publisher = kit.publisher().await;

@@ -5,10 +5,15 @@
 //! nobody takes the folder's lock for himself alone.
 
 use grotto_env::ReadMark;
+use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, openat};
 use std::io;
 use std::path::Path;
+
+/// Held while marks are counted: a second count of this process at the same moment would see the mark by which the
+/// first one finds the folder, and take it for a reader.
+static COUNTING: Mutex<()> = Mutex::new(());
 
 /// Stands for a reader.
 #[derive(Debug)]
@@ -33,6 +38,7 @@ impl ReadMark for Mark {}
 /// A mark of our own says how the folder is called there: file systems that lie over others have another
 /// number there than for everybody else. Where it is not listed, nothing is known.
 pub(super) fn readers(folder: &Path) -> Option<u64> {
+    let _alone = COUNTING.lock();
     let own = Mark::on(folder).ok()?;
     let number = fstat(&own.fd).ok()?.st_ino;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
@@ -106,6 +112,20 @@ mod tests {
         drop(second);
         assert_eq!(readers(dir.path()), Some(0));
         assert_eq!(readers(&dir.path().join("none")), None);
+    }
+
+    #[test]
+    fn counts_at_the_same_moment_do_not_count_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        assert_eq!(readers(dir.path()), Some(0));
+                    }
+                });
+            }
+        });
     }
 
     #[test]
