@@ -19,10 +19,19 @@ pub use equals::FieldEquals;
 pub(crate) use lookup::{ElementOrder, Side, find};
 pub(crate) use show::Shown;
 
-use crate::error::StateError;
+use crate::error::{StateError, StateResult};
 use crate::record::Record;
 use grotto_error::Result;
 use grotto_format::schema::{FieldType, TypeId, TypeKind};
+
+/// The record that a reference leads to.
+fn referred<'a>(holder: &Record<'a>, target: TypeId, ordinal: u32) -> StateResult<Record<'a>> {
+    holder.jump(target, ordinal).ok_or_else(|| {
+        let name = &holder.state().schema().get(target).name;
+        let message = format!("{holder:?}: expected record {ordinal} of type {name}, found none");
+        StateError::Damaged(message)
+    })
+}
 
 /// One value of a record.
 #[derive(Clone, Copy, Debug)]

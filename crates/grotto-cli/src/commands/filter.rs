@@ -1,10 +1,11 @@
 //! `--where FIELD=VALUE`, and the other comparisons.
 //!
-//! Owns: finding the field, reading the value by its type, and comparing. Never: reads a record it was not
+//! Owns: finding the field, and comparing. Never: reads a record it was not
 //! given.
 
 use crate::failure::{Failure, Outcome};
 use crate::records::{Part, part};
+use grotto::engine::format::json::WrittenValue;
 use grotto::engine::state::Record;
 use grotto::schema::{FieldType, Schema, TypeId};
 use regex::bytes::Regex;
@@ -21,7 +22,7 @@ pub(crate) struct Filter {
 /// What a value must be.
 #[derive(Debug)]
 enum Test {
-    Compares(Comparison, Wanted),
+    Compares(Comparison, WrittenValue),
     Matches(Regex),
 }
 
@@ -62,14 +63,6 @@ impl Comparison {
     }
 }
 
-#[derive(Debug, PartialEq)]
-enum Wanted {
-    Null,
-    Whole(i64),
-    Real(f64),
-    Text(String),
-}
-
 impl Filter {
     /// Reads `field=value`, `reference.field>value`, `field!=null` or `field~pattern`.
     pub(crate) fn parse(schema: &Schema, type_id: TypeId, text: &str) -> Outcome<Self> {
@@ -102,10 +95,10 @@ impl Filter {
             (Test::Matches(_), _) => false,
             (Test::Compares(comparison, wanted), found) => {
                 let wanted = match wanted {
-                    Wanted::Null => Part::Null,
-                    Wanted::Whole(word) => Part::Whole(*word),
-                    Wanted::Real(value) => Part::Real(*value),
-                    Wanted::Text(text) => Part::Text(text.as_bytes()),
+                    WrittenValue::Null => Part::Null,
+                    WrittenValue::Whole(word) => Part::Whole(*word),
+                    WrittenValue::Real(value) => Part::Real(*value),
+                    WrittenValue::Text(text) => Part::Text(text.as_bytes()),
                 };
                 let equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
                 (equality || found != Part::Null) && comparison.holds(found.cmp(&wanted))
@@ -132,14 +125,14 @@ fn matching(path: &str, leaf: FieldType, pattern: &str) -> Outcome<Test> {
 }
 
 fn compared(path: &str, leaf: FieldType, comparison: Comparison, value: &str) -> Outcome<Test> {
-    let wanted = wanted(leaf, value).ok_or_else(|| {
+    let wanted = WrittenValue::parse(leaf, value).ok_or_else(|| {
         let expected = leaf.keyword();
         Failure::invalid(format!(
             "--where {path}: expected {expected}, found {value:?}"
         ))
     })?;
     let equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
-    if wanted == Wanted::Null && !equality {
+    if wanted == WrittenValue::Null && !equality {
         let message = format!("--where {path}: null compares with = and != only");
         return Err(Failure::invalid(message));
     }
@@ -153,32 +146,9 @@ fn resolve(schema: &Schema, start: TypeId, path: &str) -> Outcome<(Vec<u16>, Fie
     Ok((found.steps, found.leaf))
 }
 
-fn wanted(leaf: FieldType, value: &str) -> Option<Wanted> {
-    if value == "null" {
-        return Some(Wanted::Null);
-    }
-    Some(match leaf {
-        FieldType::Int => Wanted::Whole(i64::from(value.parse::<i32>().ok()?)),
-        FieldType::Long => Wanted::Whole(value.parse().ok()?),
-        FieldType::Boolean => Wanted::Whole(i64::from(value.parse::<bool>().ok()?)),
-        FieldType::Float => Wanted::Real(unsigned_zero(f64::from(value.parse::<f32>().ok()?))),
-        FieldType::Double => Wanted::Real(unsigned_zero(value.parse().ok()?)),
-        FieldType::String => Wanted::Text(unquoted(value)),
-        FieldType::Bytes | FieldType::Reference(_) => return None,
-    })
-}
-
 /// The order of floats tells the two zeros apart, which no person does.
 fn unsigned_zero(value: f64) -> f64 {
     value + 0.0
-}
-
-/// Quotes tell the text "null" from null, and keep blanks.
-fn unquoted(value: &str) -> String {
-    match serde_json::from_str::<String>(value) {
-        Ok(text) => text,
-        Err(_) => value.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -189,7 +159,7 @@ mod tests {
         "City @PrimaryKey(id) { long id; Country country; String name; ListOfString tags; }
         Country { string code; int rank; } ListOfString List<String>; String { string value; }";
 
-    fn wanted_by(filter: Filter) -> (Vec<u16>, Wanted) {
+    fn wanted_by(filter: Filter) -> (Vec<u16>, WrittenValue) {
         match filter.test {
             Test::Compares(Comparison::Equal, wanted) => (filter.steps, wanted),
             other => panic!("{other:?}"),
@@ -208,29 +178,33 @@ mod tests {
     #[test]
     fn paths_lead_through_references_and_into_wrappers() {
         let nested = wanted_by(filter("country.rank=7").unwrap());
-        assert_eq!(nested, (vec![1, 1], Wanted::Whole(7)));
+        assert_eq!(nested, (vec![1, 1], WrittenValue::Whole(7)));
         let wrapped = wanted_by(filter("name=a=b").unwrap());
-        assert_eq!(wrapped, (vec![2, 0], Wanted::Text("a=b".into())));
+        assert_eq!(wrapped, (vec![2, 0], WrittenValue::Text("a=b".into())));
     }
 
     #[test]
     fn quotes_tell_the_text_null_from_null() {
         let null = wanted_by(filter("name=null").unwrap());
-        assert_eq!(null.1, Wanted::Null);
+        assert_eq!(null.1, WrittenValue::Null);
         let text = wanted_by(filter("name=\"null\"").unwrap());
-        assert_eq!(text.1, Wanted::Text("null".into()));
+        assert_eq!(text.1, WrittenValue::Text("null".into()));
         let blanks = wanted_by(filter("name=\" a\"").unwrap());
-        assert_eq!(blanks.1, Wanted::Text(" a".into()));
+        assert_eq!(blanks.1, WrittenValue::Text(" a".into()));
     }
 
     #[test]
     fn blanks_around_the_sign_and_two_equals_signs_are_nothing_of_the_value() {
         for text in ["name = a", "name==a", "name == a "] {
             let wanted = wanted_by(filter(text).unwrap());
-            assert_eq!(wanted, (vec![2, 0], Wanted::Text("a".into())), "{text}");
+            assert_eq!(
+                wanted,
+                (vec![2, 0], WrittenValue::Text("a".into())),
+                "{text}"
+            );
         }
         let rank = wanted_by(filter("country.rank = 7").unwrap());
-        assert_eq!(rank.1, Wanted::Whole(7));
+        assert_eq!(rank.1, WrittenValue::Whole(7));
         match filter("name ~ ^San ").unwrap().test {
             Test::Matches(pattern) => assert_eq!(pattern.as_str(), "^San "),
             other => panic!("{other:?}"),

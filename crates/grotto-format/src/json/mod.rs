@@ -30,12 +30,14 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 mod text;
+mod written;
 
 pub use encode::encode;
 pub use error::{JsonError, LineError};
 pub use key::{KeyError, KeyPart, Keys, decode_key, decode_keys};
 pub use map::has_text_keys;
 pub use text::JsonText;
+pub use written::WrittenValue;
 
 use crate::flat::FlatBuilder;
 use crate::schema::{Schema, TypeId};

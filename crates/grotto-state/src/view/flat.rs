@@ -4,6 +4,7 @@
 //! may form a circle or fan out without end when its bytes are hostile, so depth and size are
 //! limited.
 
+use super::referred;
 use crate::error::{StateError, StateResult};
 use crate::record::Record;
 use grotto_error::Result;
@@ -91,12 +92,7 @@ impl Walk<'_> {
         ordinal: u32,
         depth: usize,
     ) -> StateResult<()> {
-        let Some(record) = holder.jump(target, ordinal) else {
-            let name = &holder.state().schema().get(target).name;
-            let message =
-                format!("{holder:?}: expected record {ordinal} of type {name}, found none");
-            return Err(StateError::Damaged(message));
-        };
+        let record = referred(holder, target, ordinal)?;
         let mark = self.out.begin_nested();
         self.record(&record, depth + 1)?;
         self.out.end_nested(mark);

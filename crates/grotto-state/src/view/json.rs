@@ -4,6 +4,7 @@
 //! [`grotto_format::json`] makes of its flat form, without making that. Never trusts the state: references may form a
 //! circle or fan out without end when its bytes are hostile, so depth and size are limited.
 
+use super::referred;
 use crate::error::{StateError, StateResult};
 use crate::record::Record;
 use grotto_error::Result;
@@ -111,15 +112,7 @@ impl Walk<'_> {
         ordinal: u32,
         depth: usize,
     ) -> StateResult<()> {
-        match holder.jump(target, ordinal) {
-            Some(record) => self.record(&record, depth + 1),
-            None => {
-                let name = &holder.state().schema().get(target).name;
-                let message =
-                    format!("{holder:?}: expected record {ordinal} of type {name}, found none");
-                Err(StateError::Damaged(message))
-            }
-        }
+        self.record(&referred(holder, target, ordinal)?, depth + 1)
     }
 
     fn elements(&mut self, record: &Record<'_>, element: TypeId, depth: usize) -> StateResult<()> {
