@@ -10,6 +10,7 @@ mod http;
 mod live;
 mod logs;
 mod metrics;
+mod operators;
 mod process;
 pub mod producer;
 mod readiness;

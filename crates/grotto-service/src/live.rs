@@ -3,7 +3,7 @@
 //! Owns: where it comes from, what an operator changed since, and taking over a new one whole or not at all.
 //! Never: acts on it itself.
 
-use crate::config::{Change, Environment, Settings, changes, read_text, variable};
+use crate::config::{Change, Environment, Key, Settings, changes, read_text, variable};
 use grotto::{Error, Result};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -35,6 +35,8 @@ struct Present {
     text: String,
     /// Keys that an operator changed since, as variables.
     changed: Environment,
+    /// How often the file was read again.
+    reloads: u64,
 }
 
 impl Live {
@@ -52,6 +54,7 @@ impl Live {
                 settings,
                 text,
                 changed: Environment::new(),
+                reloads: 0,
             }),
         })
     }
@@ -61,24 +64,42 @@ impl Live {
         self.present.lock().settings.clone()
     }
 
+    /// The keys of the section that this daemon obeys, as they are in force.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let mut keys = self.settings().keys();
+        keys.retain(|key| key.path.split('.').next() == Some(self.section));
+        keys
+    }
+
     /// Reads the file again; what an operator changed since is forgotten. What changed, once `apply` has taken the new
-    /// settings over.
+    /// settings over. `prepare` reads whatever else they name. Waits for the disk.
     ///
     /// # Errors
     /// When the file is wrong, or keys changed that need a restart; nothing changes then.
-    pub(crate) fn reload(
+    pub(crate) fn reload<T>(
         &self,
-        apply: impl FnOnce(&Settings) -> Result<()>,
+        mut prepare: impl FnMut(&Settings) -> Result<T>,
+        apply: impl FnOnce(&Settings, T) -> Result<()>,
     ) -> Result<Vec<Change>> {
-        let mut present = self.present.lock();
-        let text = read_text(&self.origin.path, "configuration", MAX_BYTES)?;
-        let settings = parse(&self.origin, &text, &self.origin.environment)?;
-        let next = Present {
-            settings,
-            text,
-            changed: Environment::new(),
-        };
-        present.give_way(self.section, next, apply)
+        loop {
+            let reloads = self.present.lock().reloads;
+            // Without the lock, for which every request waits that asks for a setting.
+            let text = read_text(&self.origin.path, "configuration", MAX_BYTES)?;
+            let settings = parse(&self.origin, &text, &self.origin.environment)?;
+            let prepared = prepare(&settings)?;
+            let mut present = self.present.lock();
+            if present.reloads != reloads {
+                // Another one came first, and may have read a newer file.
+                continue;
+            }
+            let next = Present {
+                settings,
+                text,
+                changed: Environment::new(),
+                reloads: reloads + 1,
+            };
+            return present.give_way(self.section, next, |settings| apply(settings, prepared));
+        }
     }
 
     /// Changes keys, such as `producer.batching.max_batch_size`, until the next reload.
@@ -112,6 +133,7 @@ impl Live {
             settings,
             text,
             changed,
+            reloads: present.reloads,
         };
         present.give_way(self.section, next, apply)
     }
@@ -159,6 +181,66 @@ mod tests {
         let keys = live.settings().keys();
         let key = keys.into_iter().find(|key| key.path == path);
         key.unwrap().value
+    }
+
+    /// The file is a pipe, so that it is known when it is being read.
+    #[cfg(unix)]
+    #[test]
+    fn settings_are_told_while_the_file_is_read_again() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.yaml");
+        let text = "producer:\n  dataset: items\n";
+        std::fs::write(&path, text).unwrap();
+        let origin = Origin {
+            path: path.clone(),
+            environment: Environment::new(),
+        };
+        let live = Live::load("producer", origin).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let is_free = |_: &Settings| Ok(live.present.try_lock().is_some());
+                live.reload(is_free, |_, was_free| {
+                    assert!(was_free, "while the token is read");
+                    Ok(())
+                })
+            });
+            // Opens once the other side has.
+            let file = std::fs::OpenOptions::new().write(true).open(&path);
+            let was_free = live.present.try_lock().is_some();
+            std::io::Write::write_all(&mut file.unwrap(), text.as_bytes()).unwrap();
+            assert_eq!(reading.join().unwrap().unwrap(), []);
+            assert!(was_free);
+        });
+    }
+
+    #[test]
+    fn a_reload_that_another_one_overtook_reads_the_file_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.yaml");
+        let write = |size: u64| {
+            let text = format!("producer:\n  dataset: a\n  batching: {{max_batch_size: {size}}}\n");
+            std::fs::write(&path, text).unwrap();
+        };
+        write(1);
+        let origin = Origin {
+            path: path.clone(),
+            environment: Environment::new(),
+        };
+        let live = Live::load("producer", origin).unwrap();
+        write(2);
+        let mut overtaken = false;
+        let overtake = |_: &Settings| {
+            if !std::mem::replace(&mut overtaken, true) {
+                write(3);
+                live.reload(|_| Ok(()), |_, ()| Ok(()))?;
+            }
+            Ok(())
+        };
+        live.reload(overtake, |_, ()| Ok(())).unwrap();
+        assert_eq!(value(&live, "producer.batching.max_batch_size"), 3);
     }
 
     #[test]

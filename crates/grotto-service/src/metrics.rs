@@ -112,16 +112,21 @@ pub(crate) fn of_process(prefix: &str, uptime: Duration, counts: &[&Counts]) -> 
         gauge(&mut text, &format!("{prefix}_{name}"), unit, help, value);
     }
     let name = format!("{prefix}_http_requests");
-    // Writing to a string does not fail.
-    let _ = writeln!(
-        text,
-        "# HELP {name} Requests, by class of status.\n# TYPE {name} counter"
-    );
+    counter(&mut text, &name, "Requests, by class of status");
     for class in 2..=5 {
         let count: u64 = counts.iter().map(|counts| counts.of_class(class)).sum();
         let _ = writeln!(text, "{name}_total{{status=\"{class}xx\"}} {count}");
     }
+    let unread: u64 = counts.iter().map(|counts| counts.unread()).sum();
+    let help = "Answers that were given up because nobody read them, or too slowly";
+    counter(&mut text, &format!("{prefix}_http_unread_answers"), help);
+    let _ = writeln!(text, "{prefix}_http_unread_answers_total {unread}");
     text
+}
+
+/// Begins a family of counters.
+pub(crate) fn counter(text: &mut String, name: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} counter");
 }
 
 /// Adds a family of one gauge.

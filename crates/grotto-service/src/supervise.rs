@@ -50,6 +50,11 @@ impl Signals {
     }
 }
 
+/// Waits for the next request to end.
+pub(crate) async fn second(signals: &mut Signals) {
+    while signals.next().await == Request::Reload {}
+}
+
 /// Tells the manager; without one, nothing happens.
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(false, state) {

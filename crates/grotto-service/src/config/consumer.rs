@@ -71,10 +71,15 @@ section! {
         max_wait: Duration = Duration::from_secs(60), "value::duration", live;
         /// Most requests at once that wait for versions; more are told to come again.
         max_waiting: u64 = 256, "value::count::<1, 65_536, _>";
+        /// Most readers of changes at once that go on at older versions, whose states are built for them; more are told to
+        /// come again.
+        max_resuming: u64 = 4, "value::count::<1, 1024, _>";
         /// Versions of a dataset that are held for scans that began on them.
         held_versions: u64 = 4, "value::count::<0, 1024, _>", live;
         /// How long a version is held after a page of it was asked for.
         held_for: Duration = Duration::from_secs(60), "value::duration", live;
+        /// How long a version is held at most, however often pages of it are asked for.
+        held_at_most: Duration = Duration::from_secs(600), "value::duration", live;
     }
 }
 

@@ -42,6 +42,7 @@ pub use producer::{
 };
 pub use reload::{Change, changes};
 pub use section::Key;
+pub(crate) use section::duration_text;
 pub use text::read_text;
 pub use token::{Token, read_token, read_token_text};
 pub use value::{Size, folder_mode, parse_duration};

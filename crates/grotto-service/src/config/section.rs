@@ -88,14 +88,17 @@ impl Shown for grotto::StoreUrl {
 
 impl Shown for Duration {
     fn shown(&self) -> Value {
-        let ms = self.as_millis();
-        let text = match ms {
-            ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
-            ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-            ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
-            ms => format!("{ms}ms"),
-        };
-        text.into()
+        duration_text(*self).into()
+    }
+}
+
+/// A time as one would write it: `90s`, `10m`.
+pub(crate) fn duration_text(time: Duration) -> String {
+    match time.as_millis() {
+        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        ms => format!("{ms}ms"),
     }
 }
 

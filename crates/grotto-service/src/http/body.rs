@@ -23,30 +23,67 @@ const SOON: Duration = Duration::from_secs(1);
 /// Windows of up to 8 MiB: what all levels but the last few need.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// Memory that all bodies may take together.
+/// Memory that all bodies, or all answers, may take together.
 #[derive(Clone, Debug)]
-pub(crate) struct Memory(Arc<Semaphore>);
+pub(crate) struct Memory {
+    free: Arc<Semaphore>,
+    /// Pieces of it, taken or not.
+    all: usize,
+}
 
 impl Memory {
     pub(crate) fn new(bytes: u64) -> Self {
         let pieces = usize::try_from(bytes).unwrap_or(usize::MAX) / PIECE;
-        Self(Arc::new(Semaphore::new(
-            pieces.clamp(1, Semaphore::MAX_PERMITS),
-        )))
+        let all = pieces.clamp(1, Semaphore::MAX_PERMITS);
+        let free = Arc::new(Semaphore::new(all));
+        Self { free, all }
     }
-}
 
-impl Memory {
     /// Takes memory for so many bytes, if it is there.
     pub(crate) fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let pieces = u32::try_from(bytes.div_ceil(PIECE)).unwrap_or(u32::MAX);
-        Arc::clone(&self.0).try_acquire_many_owned(pieces).ok()
+        let pieces = u32::try_from(bytes.div_ceil(PIECE)).ok()?;
+        Arc::clone(&self.free).try_acquire_many_owned(pieces).ok()
+    }
+
+    /// The same, once it is there; none if that takes longer than `patience`.
+    pub(crate) async fn wait(
+        &self,
+        bytes: usize,
+        patience: Duration,
+        env: &Env,
+    ) -> Option<OwnedSemaphorePermit> {
+        let pieces = bytes.div_ceil(PIECE);
+        if pieces > self.all {
+            return None;
+        }
+        let taken = Arc::clone(&self.free).acquire_many_owned(u32::try_from(pieces).ok()?);
+        env.within(patience, taken).await.ok()?.ok()
+    }
+
+    /// Memory that was taken, as much of it as is needed after all; none where that is more, and does not come in time.
+    pub(crate) async fn fit(
+        &self,
+        mut taken: OwnedSemaphorePermit,
+        bytes: usize,
+        patience: Duration,
+        env: &Env,
+    ) -> Option<OwnedSemaphorePermit> {
+        let needed = bytes.div_ceil(PIECE);
+        if let Some(fitting) = taken.split(needed) {
+            return Some(fitting);
+        }
+        if needed > self.all {
+            return None;
+        }
+        let more = (needed - taken.num_permits()) * PIECE;
+        taken.merge(self.wait(more, patience, env).await?);
+        Some(taken)
     }
 
     /// Pieces that nobody took.
     #[cfg(test)]
     pub(crate) fn free(&self) -> usize {
-        self.0.available_permits()
+        self.free.available_permits()
     }
 }
 

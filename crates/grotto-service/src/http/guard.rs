@@ -36,6 +36,11 @@ pub(crate) enum Hosts {
     Local,
 }
 
+/// Whether who asks on a path that needs no token may be told what names folders and stores: by the token, or where the
+/// listener asks for none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trusted(pub(crate) bool);
+
 /// What the guard needs to know.
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -46,10 +51,12 @@ pub(crate) struct Guard {
     open: &'static [&'static str],
     hosts: Hosts,
     quiet: bool,
+    /// The setting that says how many connections there may be.
+    setting: &'static str,
     /// The beginning of the identifiers of this process.
     prefix: u64,
     count: AtomicU64,
-    counts: Counts,
+    counts: Arc<Counts>,
 }
 
 /// How many requests there were, by how they ended.
@@ -57,6 +64,7 @@ pub(crate) struct Guard {
 pub(crate) struct Counts {
     classes: [AtomicU64; 6],
     unauthorized: AtomicU64,
+    unread: AtomicU64,
 }
 
 impl Counts {
@@ -64,6 +72,15 @@ impl Counts {
     pub(crate) fn of_class(&self, digit: usize) -> u64 {
         let class = self.classes.get(digit);
         class.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Answers that were given up because nobody read them, or too slowly.
+    pub(crate) fn unread(&self) -> u64 {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_unread(&self) {
+        self.unread.fetch_add(1, Ordering::Relaxed);
     }
 
     fn note(&self, status: StatusCode) {
@@ -82,6 +99,7 @@ impl Guard {
         token: Option<Token>,
         open: &'static [&'static str],
         hosts: Hosts,
+        setting: &'static str,
     ) -> Self {
         let prefix = env.random.next_u64();
         Self {
@@ -90,13 +108,14 @@ impl Guard {
             open,
             hosts,
             quiet: false,
+            setting,
             prefix,
             count: AtomicU64::new(0),
-            counts: Counts::default(),
+            counts: Arc::default(),
         }
     }
 
-    pub(crate) fn counts(&self) -> &Counts {
+    pub(crate) fn counts(&self) -> &Arc<Counts> {
         &self.counts
     }
 
@@ -262,15 +281,15 @@ fn unauthorized(message: &str) -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
 }
 
-fn too_many() -> Refusal {
-    let message = "all connections are taken, which are at most producer.listeners.max_connections";
+fn too_many(setting: &str) -> Refusal {
+    let message = format!("all connections are taken: as many as {setting} says");
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).after(SOON)
 }
 
 /// Takes a request through.
 pub(crate) async fn pass(
     State(guard): State<Arc<Guard>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response<Body> {
     let id = guard.identifier(request.headers());
@@ -282,9 +301,13 @@ pub(crate) async fn pass(
     let begun = guard.env.clock.monotonic();
     let answer = async {
         let admitted = match request.extensions().get::<OneTooMany>() {
-            Some(_) if !guard.open.contains(&path.as_str()) => Err(too_many()),
+            Some(_) if !guard.open.contains(&path.as_str()) => Err(too_many(guard.setting)),
             _ => guard.admits(&path, host_of(&request), request.headers()),
         };
+        if guard.open.contains(&path.as_str()) {
+            let trusted = Trusted(guard.knows(request.headers()).is_ok());
+            request.extensions_mut().insert(trusted);
+        }
         let answer = match admitted {
             Ok(()) => next.run(request).await,
             Err(refusal) => axum::response::IntoResponse::into_response(refusal),

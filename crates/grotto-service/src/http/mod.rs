@@ -9,7 +9,9 @@ pub(crate) mod crew;
 pub(crate) mod encoding;
 pub(crate) mod guard;
 pub(crate) mod listen;
-mod patient;
+pub(crate) mod outgoing;
+pub(crate) mod paths;
+pub(crate) mod patient;
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@
 //! Never: reads a request; that is the router's.
 
 use super::crew::Crew;
-use super::patient::Patient;
+use super::guard::Counts;
+use super::patient::{Pace, Patient};
 use axum::{Extension, Router};
 use grotto::engine::env::Env;
 use hyper::server::conn::http1;
@@ -27,15 +28,20 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 /// Connections beyond the limit, each for one request of those who ask whether the daemon is well.
 const SPARE: usize = 8;
 
+/// Bytes a second that are to be read of an answer in the long run: less, and it is given up.
+pub(crate) const LEAST_RATE: u64 = 32 << 10;
+
 /// Limits of connections.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// Most connections at once.
     pub(crate) max_connections: usize,
     /// Longest time until the head of a request is there, also of the next one on the same connection.
     pub(crate) header_timeout: Duration,
-    /// Longest time in which nobody reads of an answer.
-    pub(crate) write_timeout: Duration,
+    /// How fast answers have to be read.
+    pub(crate) pace: Pace,
+    /// Where it is counted who does not read.
+    pub(crate) counts: Arc<Counts>,
 }
 
 /// Where connections come from.
@@ -129,7 +135,8 @@ pub(crate) async fn serve<L: Listener>(
         let Some((stream, slot)) = accepted else {
             continue;
         };
-        let (router, env, stop) = (router.clone(), env.clone(), end.stop.clone());
+        let (router, limits) = (router.clone(), limits.clone());
+        let (env, stop) = (env.clone(), end.stop.clone());
         let Some(crew) = &crew else {
             connections.spawn(async move {
                 converse(stream, router, limits, env, stop, &slot).await;
@@ -206,7 +213,7 @@ async fn converse(
         true => router,
         false => router.layer(Extension(OneTooMany)),
     };
-    let io = TokioIo::new(Patient::new(stream, env, limits.write_timeout));
+    let io = TokioIo::new(Patient::new(stream, env, limits.pace, limits.counts));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .keep_alive(is_common)

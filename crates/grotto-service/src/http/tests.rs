@@ -6,6 +6,7 @@ use super::answer::{Answer, Refusal, text_answer};
 use super::body::{self, BodyLimits, Memory};
 use super::crew::Crew;
 use super::guard::{self, Guard, Hosts};
+use super::patient::Pace;
 use super::{encoding, server};
 use crate::config::{Token, read_token};
 use axum::Router;
@@ -23,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
+const SETTING: &str = "consumer.listeners.max_connections";
 const MAX_BODY: usize = 100_000;
 /// Far shorter than anybody's patience, so that tests end soon.
 const SHORT: Duration = Duration::from_millis(200);
@@ -59,7 +61,13 @@ async fn serve_for(
     let env = Env::system();
     let memory = Memory::new(memory);
     let for_bodies = memory.clone();
-    let guard = Arc::new(Guard::new(env.clone(), token, &["/health"], Hosts::Any));
+    let guard = Arc::new(Guard::new(
+        env.clone(),
+        token,
+        &["/health"],
+        Hosts::Any,
+        SETTING,
+    ));
     let read_env = env.clone();
     let length = move |request: Request| {
         let (memory, env) = (for_bodies.clone(), read_env.clone());
@@ -97,7 +105,12 @@ async fn serve_for(
     let limits = server::Limits {
         max_connections,
         header_timeout: SHORT,
-        write_timeout: SHORT,
+        pace: Pace {
+            patience: SHORT,
+            // Nobody reads as fast as that.
+            least_rate: u64::MAX,
+        },
+        counts: Arc::clone(guard.counts()),
     };
     // As the sidecar has them; the producer has none.
     let crew = Some(Arc::new(Crew::new(2).unwrap()));

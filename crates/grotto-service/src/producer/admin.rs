@@ -1,21 +1,18 @@
 //! What operators ask for by HTTP.
 //!
-//! Owns: the endpoints for status, cycles, snapshots, settings, health and metrics. Never: takes single records
+//! Owns: the endpoints for status, cycles, snapshots, and changes of settings. Never: takes single records
 //! in.
 
 use super::daemon::Daemon;
-use super::health::{Readiness, judge};
 use super::intake::{Named, name_of, query_of, read, version_told};
 use super::lines::{Kind, cycle_lines};
-use crate::config::{Change, Key};
-use crate::http::answer::{Answer, Refusal, done, json_answer, text_answer};
+use crate::http::answer::{Answer, Refusal, done};
 use crate::http::body::{self, BodyLimits};
 use crate::http::encoding::Packing;
-use crate::metrics::{Format, OPENMETRICS};
+use crate::operators::told;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::header::ACCEPT;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use grotto::producer::pipeline::PipelineStatus;
 use grotto::store::BreakerState;
 use serde::Deserialize;
@@ -26,65 +23,6 @@ use std::sync::Arc;
 const MAX_SETTINGS: usize = 64 << 10;
 /// The description of this interface.
 pub(super) const OPENAPI: &str = include_str!("../../../../docs/api/producer.json");
-
-/// `GET /health`: whether the process answers, which this does.
-pub(crate) async fn health(State(daemon): State<Arc<Daemon>>) -> Answer {
-    let uptime = daemon.env.clock.monotonic() - daemon.begun;
-    done(&json!({ "status": "ok", "uptime_seconds": uptime.as_secs() }))
-}
-
-/// `GET /ready`: whether records are taken in, and what is wrong. Reasons name folders and stores: other hosts are told
-/// them by the token only.
-pub(crate) async fn ready(State(daemon): State<Arc<Daemon>>, headers: HeaderMap) -> Answer {
-    let views = daemon.views();
-    let readiness = judge(&views);
-    let status = match readiness {
-        Readiness::NotReady => StatusCode::SERVICE_UNAVAILABLE,
-        Readiness::Ready | Readiness::Degraded => StatusCode::OK,
-    };
-    let is_local = daemon.settings()?.listeners.address.is_loopback();
-    if !is_local && daemon.guard.knows(&headers).is_err() {
-        return Ok(json_answer(status, &json!({ "status": readiness.word() })));
-    }
-    let datasets: Vec<Value> = views
-        .iter()
-        .map(|view| {
-            json!({
-                "dataset": view.dataset,
-                "condition": view.condition.to_string(),
-                "reasons": view.reasons,
-            })
-        })
-        .collect();
-    Ok(json_answer(
-        status,
-        &json!({ "status": readiness.word(), "datasets": datasets }),
-    ))
-}
-
-/// `GET /metrics`: in the OpenMetrics text format for those who ask for it, otherwise in the older one.
-pub(crate) async fn metrics(State(daemon): State<Arc<Daemon>>, headers: HeaderMap) -> Answer {
-    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    let open = accepted.is_some_and(|accepted| accepted.contains("application/openmetrics-text"));
-    let (format, content_type) = match open {
-        true => (Format::OpenMetrics, OPENMETRICS),
-        false => (Format::Classic, "text/plain; version=0.0.4; charset=utf-8"),
-    };
-    Ok(text_answer(
-        StatusCode::OK,
-        content_type,
-        daemon.metrics(format)?,
-    ))
-}
-
-/// `GET /openapi.json`
-pub(crate) async fn openapi() -> Answer {
-    Ok(text_answer(
-        StatusCode::OK,
-        "application/json",
-        OPENAPI.to_owned(),
-    ))
-}
 
 /// `GET /v1/datasets`
 pub(crate) async fn datasets(State(daemon): State<Arc<Daemon>>) -> Answer {
@@ -205,21 +143,6 @@ pub(crate) async fn snapshot(State(daemon): State<Arc<Daemon>>, path: Named) -> 
     done(&json!({ "dataset": name, "version": written.version, "bytes": written.blob.length }))
 }
 
-/// `GET /v1/settings`
-pub(crate) async fn settings(State(daemon): State<Arc<Daemon>>) -> Answer {
-    let keys = daemon.live.settings().keys();
-    let live: Vec<&str> = keys
-        .iter()
-        .filter(|key| key.live)
-        .map(|key| key.path.as_str())
-        .collect();
-    let settings: Map<String, Value> = keys
-        .iter()
-        .map(|Key { path, value, .. }| (path.clone(), value.clone()))
-        .collect();
-    done(&json!({ "settings": settings, "may_change": live }))
-}
-
 /// `POST /v1/settings`: changes what may change, until the next reload.
 pub(crate) async fn change(State(daemon): State<Arc<Daemon>>, request: Request) -> Answer {
     let limits = BodyLimits {
@@ -231,20 +154,9 @@ pub(crate) async fn change(State(daemon): State<Arc<Daemon>>, request: Request) 
     let keys: Settings = serde_json::from_slice(held.bytes())
         .map_err(|e| Refusal::invalid(format!("expected an object of settings: {e}")))?;
     let changes = daemon.change(&keys.0)?;
-    done(&json!({ "changed": told(&changes) }))
+    done(&json!({ "changed": told(changes) }))
 }
 
 /// Values by the paths of their keys.
 #[derive(Deserialize)]
 struct Settings(Map<String, Value>);
-
-/// `POST /v1/reload`: reads the configuration file again.
-pub(crate) async fn reload(State(daemon): State<Arc<Daemon>>) -> Answer {
-    let changes = daemon.reload()?;
-    done(&json!({ "changed": told(&changes) }))
-}
-
-fn told(changes: &[Change]) -> Vec<Value> {
-    let one = |change: &Change| json!({ "key": change.path, "from": change.from, "to": change.to });
-    changes.iter().map(one).collect()
-}

@@ -2,21 +2,24 @@
 //!
 //! Owns: the datasets, the configuration in force, limits of bodies. Never: starts or ends anything.
 
-use super::health::View;
+use super::admin::OPENAPI;
+use super::health::{View, judge};
 use super::kept::Kept;
 use super::open::adjustments;
-use crate::config::{Change, DatasetSettings, ProducerSettings, Settings, read_token};
+use crate::config::{Change, DatasetSettings, ProducerSettings, Settings};
 use crate::http::answer::Refusal;
 use crate::http::body::{BodyLimits, Memory};
 use crate::http::guard::Guard;
 use crate::live::{Live, tell_changes};
 use crate::logs::LogControl;
 use crate::metrics::{Format, merge, of_process};
+use crate::operators::{Condition, DatasetCondition, Operated};
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
 use grotto::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,27 +97,34 @@ impl Daemon {
         })
     }
 
-    /// Reads the configuration again, and the token, which is renewed like that.
-    pub(crate) fn reload(&self) -> Result<Vec<Change>> {
-        let changes = self.live.reload(|settings| {
-            let producer = settings.producer.as_ref();
-            let path = producer.and_then(|producer| producer.security.token_file.as_deref());
-            let token = path.map(read_token).transpose()?;
-            self.apply(settings)?;
-            if token.is_some_and(|token| self.guard.renew(token)) {
-                tracing::info!("the token is another one now");
-            }
-            Ok(())
-        })?;
-        tell_changes(&changes);
-        Ok(changes)
-    }
-
     /// Changes settings until the next reload.
     pub(crate) fn change(&self, keys: &Map<String, Value>) -> Result<Vec<Change>> {
         let changes = self.live.change(keys, |settings| self.apply(settings))?;
         tell_changes(&changes);
         Ok(changes)
+    }
+}
+
+impl Operated for Daemon {
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn begun(&self) -> Duration {
+        self.begun
+    }
+
+    fn live(&self) -> &Live {
+        &self.live
+    }
+
+    fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    fn token_file(settings: &Settings) -> Option<&Path> {
+        let producer = settings.producer.as_ref()?;
+        producer.security.token_file.as_deref()
     }
 
     fn apply(&self, settings: &Settings) -> Result<()> {
@@ -132,13 +142,33 @@ impl Daemon {
         Ok(())
     }
 
-    /// The metrics of all datasets and of the process.
-    pub(crate) fn metrics(&self, format: Format) -> Result<String> {
+    fn condition(&self) -> Condition {
+        let views = self.views();
+        let readiness = judge(&views);
+        let told = |view: View| DatasetCondition {
+            dataset: view.dataset,
+            condition: view.condition.to_string(),
+            reasons: view.reasons,
+        };
+        Condition {
+            readiness,
+            datasets: views.into_iter().map(told).collect(),
+        }
+    }
+
+    fn metrics(&self, format: Format) -> Result<String> {
         let detailed = self.settings()?.monitoring.enable_detailed_metrics;
         let mut texts: Vec<String> = self.pipelines().map(Pipeline::metrics_text).collect();
         let uptime = self.env.clock.monotonic() - self.begun;
-        let counts = [self.guard.counts()];
-        texts.push(of_process("grotto_producer", uptime, &counts));
+        texts.push(of_process(
+            "grotto_producer",
+            uptime,
+            &[&**self.guard.counts()],
+        ));
         Ok(merge(&texts, detailed, format))
+    }
+
+    fn description(&self) -> Result<String> {
+        Ok(OPENAPI.to_owned())
     }
 }

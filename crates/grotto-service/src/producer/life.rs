@@ -4,36 +4,34 @@
 
 use super::collecting::collect_on_schedule;
 use super::daemon::Daemon;
-use super::health::judge;
 use super::kept::Kept;
 use super::open::{name, open};
 use super::open_again::Company;
-use super::routes::{OPEN, router};
+use super::routes::{OPEN, routes};
 use super::telling::{OnPublish, tell_figures};
 use crate::config::{Environment, ProducerSettings, read_token};
 use crate::http::body::Memory;
 use crate::http::guard::{Guard, Hosts};
 use crate::http::listen;
+use crate::http::paths::router;
+use crate::http::patient::Pace;
 use crate::http::server::{self, Limits};
 use crate::live::{Live, Origin};
 use crate::logs::LogControl;
-use crate::supervise::{self, Request, Signals};
+use crate::operators::{self, LAST_ANSWERS, OnListen};
+use crate::supervise::{self, Signals};
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
 use grotto::{Error, Result};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Longest time that requests under way may take once nothing is left to be published.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
-
-/// Is told of an address.
-pub type OnListen = Box<dyn FnOnce(SocketAddr) + Send>;
+/// The setting that says how many connections there may be.
+const MAX_CONNECTIONS: &str = "producer.listeners.max_connections";
 
 /// How a daemon starts.
 pub struct Start {
@@ -105,8 +103,8 @@ pub async fn run(start: Start) -> Result<()> {
     }
     let served = tokio::spawn(server::serve(
         listener,
-        router(&daemon),
-        limits(&settings),
+        router(routes(), &daemon, &daemon.guard),
+        limits(&settings, &daemon.guard),
         env.clone(),
         None,
         server::End {
@@ -119,17 +117,21 @@ pub async fn run(start: Start) -> Result<()> {
     if let Some(tell) = start.on_listen {
         tell(address);
     }
-    tell_ready(&daemon);
-    obey(&daemon, &mut signals).await;
+    operators::tell_ready(&daemon).await;
+    operators::obey(&daemon, &mut signals).await;
     end(&daemon, &mut signals, (&stop, &drained), served).await
 }
 
-fn limits(settings: &ProducerSettings) -> Limits {
+fn limits(settings: &ProducerSettings, guard: &Guard) -> Limits {
     let listeners = &settings.listeners;
     Limits {
         max_connections: usize::try_from(listeners.max_connections).unwrap_or(usize::MAX),
         header_timeout: listeners.header_timeout,
-        write_timeout: listeners.body_timeout,
+        pace: Pace {
+            patience: listeners.body_timeout,
+            least_rate: server::LEAST_RATE,
+        },
+        counts: Arc::clone(guard.counts()),
     }
 }
 
@@ -150,7 +152,13 @@ async fn assemble(
     }
     Ok(Arc::new(Daemon {
         begun: env.clock.monotonic(),
-        guard: Arc::new(Guard::new(env.clone(), token, OPEN, Hosts::Any)),
+        guard: Arc::new(Guard::new(
+            env.clone(),
+            token,
+            OPEN,
+            Hosts::Any,
+            MAX_CONNECTIONS,
+        )),
         memory: Memory::new(settings.listeners.max_body_memory.0),
         env: env.clone(),
         datasets,
@@ -185,23 +193,6 @@ async fn open_all(settings: &ProducerSettings, writer: &str) -> Result<BTreeMap<
     Ok(datasets)
 }
 
-/// Obeys signals until one asks for the end.
-async fn obey(daemon: &Daemon, signals: &mut Signals) {
-    while let Request::Reload = signals.next().await {
-        supervise::tell_reloading();
-        match daemon.reload() {
-            Ok(changes) => tracing::info!(changes = changes.len(), "configuration read again"),
-            Err(error) => tracing::error!(%error, "configuration not taken over"),
-        }
-        tell_ready(daemon);
-    }
-}
-
-/// Tells the service manager that all is open, and how it is.
-fn tell_ready(daemon: &Daemon) {
-    supervise::tell_ready(judge(&daemon.views()).word());
-}
-
 /// Accepts nothing more, publishes what is acknowledged, and ends. A second request to end is obeyed at once.
 async fn end(
     daemon: &Daemon,
@@ -224,7 +215,7 @@ async fn end(
     };
     tokio::select! {
         () = drain => tracing::info!("ended"),
-        _ = second(signals) => tracing::warn!(
+        _ = supervise::second(signals) => tracing::warn!(
             "ended at once: what is acknowledged and not published is in the write-ahead log, where the dataset \
              has one"
         ),
@@ -258,9 +249,4 @@ async fn drain_all(daemon: &Daemon) {
             Err(error) => tracing::error!(%error, "ending a dataset failed"),
         }
     }
-}
-
-/// The next request to end.
-async fn second(signals: &mut Signals) {
-    while signals.next().await == Request::Reload {}
 }

@@ -17,8 +17,9 @@ mod routes;
 mod telling;
 mod trouble;
 
+pub use crate::operators::OnListen;
 pub(crate) use daemon::Daemon;
-pub use life::{OnListen, Start, run};
+pub use life::{Start, run};
 pub(crate) use lines::{Kind, take};
 pub use telling::OnPublish;
 pub(crate) use trouble::Troubles;

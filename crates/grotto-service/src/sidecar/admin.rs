@@ -1,115 +1,56 @@
 //! What operators ask for by HTTP.
 //!
-//! Owns: the endpoints for datasets, health, metrics and settings. Never: tells a record.
+//! Owns: how datasets are, and the description of the interface. Never: tells a record.
 
-use super::asked::stamped;
+use super::asked::versioned;
 use super::daemon::Daemon;
-use super::followed::Followed;
-use super::health::{Readiness, judge};
+use super::followed::{Followed, Moment};
 use super::news::Named;
-use crate::config::{Change, Key};
-use crate::http::answer::{Answer, Refusal, done, json_answer, text_answer};
+use crate::config::Limits;
+use crate::http::answer::{Answer, Refusal, done, json_answer};
 use crate::logs::whole_ms;
-use crate::metrics::{Format, OPENMETRICS};
+use crate::operators::aside;
 use crate::process::resources;
 use axum::extract::{Path, State as Shared};
-use axum::http::header::ACCEPT;
-use axum::http::{HeaderMap, StatusCode};
-use grotto::State;
+use axum::http::StatusCode;
 use grotto::consumer::BreakerState;
 use grotto::schema::TypeId;
+use grotto::{Error, Result, State};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// The description of this interface.
 pub(super) const OPENAPI: &str = include_str!("../../../../docs/api/sidecar.json");
 
-/// `GET /health`: whether the process answers, which this does.
-pub(crate) async fn health(Shared(daemon): Shared<Arc<Daemon>>) -> Answer {
-    let uptime = daemon.env.clock.monotonic() - daemon.begun;
-    done(&json!({ "status": "ok", "uptime_seconds": uptime.as_secs() }))
-}
-
-/// `GET /ready`: whether datasets are served, and what is wrong. Reasons name folders and stores: other hosts are told
-/// them by the token only.
-pub(crate) async fn ready(Shared(daemon): Shared<Arc<Daemon>>, headers: HeaderMap) -> Answer {
-    let views = daemon.views().await?;
-    let readiness = judge(&views);
-    let status = match readiness {
-        Readiness::NotReady => StatusCode::SERVICE_UNAVAILABLE,
-        Readiness::Ready | Readiness::Degraded => StatusCode::OK,
-    };
-    if !daemon.tells_reasons(&headers) {
-        return Ok(json_answer(status, &json!({ "status": readiness.word() })));
+/// The same with the limits in force.
+pub(super) fn description(limits: &Limits) -> Result<String> {
+    let broken = |why: String| Error::internal(format!("the description of the interface: {why}"));
+    let mut all: Value = serde_json::from_str(OPENAPI).map_err(|e| broken(e.to_string()))?;
+    let paths = "/paths/~1v1~1datasets~1{dataset}~1types~1{type}~1records";
+    for (at, limit) in [
+        (
+            format!("{paths}/get/parameters/1/schema/maximum"),
+            limits.max_page,
+        ),
+        (
+            format!("{paths}:batch/post/requestBody/content/application~1json/schema/maxItems"),
+            limits.max_batch,
+        ),
+    ] {
+        let place = all.pointer_mut(&at);
+        *place.ok_or_else(|| broken(format!("expected {at}, found none")))? = limit.into();
     }
-    let datasets: Vec<Value> = views
-        .iter()
-        .map(|view| {
-            json!({
-                "dataset": view.dataset,
-                "condition": view.condition.word(),
-                "reasons": view.reasons,
-            })
-        })
-        .collect();
-    Ok(json_answer(
-        status,
-        &json!({ "status": readiness.word(), "datasets": datasets }),
-    ))
-}
-
-/// `GET /metrics`: in the OpenMetrics text format for those who ask for it, otherwise in the older one.
-pub(crate) async fn metrics(Shared(daemon): Shared<Arc<Daemon>>, headers: HeaderMap) -> Answer {
-    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    let open = accepted.is_some_and(|accepted| accepted.contains("application/openmetrics-text"));
-    let (format, content_type) = match open {
-        true => (Format::OpenMetrics, OPENMETRICS),
-        false => (Format::Classic, "text/plain; version=0.0.4; charset=utf-8"),
-    };
-    Ok(text_answer(
-        StatusCode::OK,
-        content_type,
-        daemon.metrics(format)?,
-    ))
-}
-
-/// `GET /openapi.json`
-pub(crate) async fn openapi() -> Answer {
-    let text = OPENAPI.to_owned();
-    Ok(text_answer(StatusCode::OK, "application/json", text))
-}
-
-/// `GET /v1/settings`: what is in force, and what may change while the sidecar runs.
-pub(crate) async fn settings(Shared(daemon): Shared<Arc<Daemon>>) -> Answer {
-    let mut keys = daemon.live.settings().keys();
-    keys.retain(|key| key.path.starts_with("consumer."));
-    let live: Vec<String> = keys
-        .iter()
-        .filter(|k| k.live)
-        .map(|k| k.path.clone())
-        .collect();
-    let shown = |Key { path, value, .. }: Key| (path, value);
-    let values: Map<String, Value> = keys.into_iter().map(shown).collect();
-    done(&json!({ "settings": values, "may_change": live }))
-}
-
-/// `POST /v1/reload`: reads the configuration again, as SIGHUP does.
-pub(crate) async fn reload(Shared(daemon): Shared<Arc<Daemon>>) -> Answer {
-    let changes = daemon.reload()?;
-    let shown = |Change { path, from, to }: Change| json!({ "key": path, "from": from, "to": to });
-    let changed: Vec<Value> = changes.into_iter().map(shown).collect();
-    done(&json!({ "changed": changed }))
+    Ok(format!("{all}\n"))
 }
 
 /// `GET /v1/datasets`
 pub(crate) async fn datasets(Shared(daemon): Shared<Arc<Daemon>>) -> Answer {
-    let all: Vec<Value> = daemon
-        .aside(|daemon| {
-            let all = daemon.datasets.values();
-            all.map(|one| figures(one, one.state().as_deref()).into())
-                .collect()
-        })
-        .await?;
+    let all = aside(&daemon, |daemon| {
+        let all = daemon.datasets.values();
+        let all = all.map(|one| Value::from(figures(one, &one.look())));
+        all.collect::<Vec<_>>()
+    });
+    let all = all.await?;
     let found = resources();
     done(&json!({
         "id": daemon.id,
@@ -123,40 +64,40 @@ pub(crate) async fn datasets(Shared(daemon): Shared<Arc<Daemon>>) -> Answer {
 pub(crate) async fn dataset(Shared(daemon): Shared<Arc<Daemon>>, path: Named) -> Answer {
     let Path(name) = path.map_err(|e| Refusal::invalid(e.body_text()))?;
     let followed = Arc::clone(daemon.dataset(&name)?);
-    let state = followed.state();
-    let of = state.clone();
-    let mut told = daemon
-        .aside(move |_| figures(&followed, of.as_deref()))
-        .await?;
+    let (mut told, state) = aside(&daemon, move |_| {
+        let look = followed.look();
+        (figures(&followed, &look), look.state)
+    })
+    .await?;
     let Some(state) = state else {
         return done(&told.into());
     };
     told.insert("types".to_owned(), types(&state).into());
     let answer = json_answer(StatusCode::OK, &told.into());
-    Ok(stamped(answer, &state))
+    Ok(versioned(answer, &state))
 }
 
 /// What is known of a dataset.
-fn figures(followed: &Followed, state: Option<&State>) -> Map<String, Value> {
-    let view = followed.view();
+fn figures(followed: &Followed, look: &Moment) -> Map<String, Value> {
     let mut told = Map::new();
     let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
-    tell("dataset", view.dataset.into());
-    tell("condition", view.condition.word().into());
-    tell("reasons", view.reasons.into());
-    let Some(state) = state else {
+    tell("dataset", look.view.dataset.clone().into());
+    tell("condition", look.view.condition.word().into());
+    tell("reasons", look.view.reasons.clone().into());
+    let Some(state) = &look.state else {
         return told;
     };
     let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
     tell("version", state.version().into());
     tell("records", state.total().into());
     tell("held_versions", followed.held.count().into());
-    let Some(status) = followed.status() else {
+    let Some(status) = &look.status else {
         return told;
     };
     tell("newest", status.newest.into());
     let held = status
         .held
+        .as_ref()
         .map(|held| json!({ "version": held.version, "reason": held.reason }));
     tell("held", held.into());
     tell("staleness_ms", whole_ms(status.staleness).into());
@@ -192,4 +133,60 @@ fn types(state: &State) -> Vec<Value> {
     };
     let is_kept = |id: &TypeId| state.type_id(&schema.get(*id).name).is_ok();
     schema.ids().filter(is_kept).map(of_type).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at<'a>(all: &'a Value, method: &str, rest: &str) -> &'a Value {
+        let paths = "/paths/~1v1~1datasets~1{dataset}~1types~1{type}~1records";
+        all.pointer(&format!("{paths}{method}{rest}")).unwrap()
+    }
+
+    #[test]
+    fn the_description_tells_the_limits_in_force() {
+        let keys = "/requestBody/content/application~1json/schema/maxItems";
+        let limits = Limits {
+            max_page: 7,
+            max_batch: 11,
+            ..Limits::default()
+        };
+        for (limits, page, batch) in [(limits, 7, 11), (Limits::default(), 1000, 1000)] {
+            let all = serde_json::from_str(&description(&limits).unwrap()).unwrap();
+            let page_of = at(&all, "/get", "/parameters/1");
+            assert_eq!(page_of["name"], "limit");
+            assert_eq!(page_of["schema"]["maximum"], page);
+            assert_eq!(at(&all, ":batch/post", keys), batch);
+        }
+        // What is not served is of the defaults.
+        let file: Value = serde_json::from_str(OPENAPI).unwrap();
+        assert_eq!(at(&file, "/get", "/parameters/1/schema/maximum"), 1000);
+        assert_eq!(at(&file, ":batch/post", keys), 1000);
+    }
+
+    /// The codes of errors are listed for people, and for programs.
+    #[test]
+    fn the_codes_of_errors_are_the_same_in_the_documents() {
+        let file: Value = serde_json::from_str(OPENAPI).unwrap();
+        let codes = file.pointer("/components/schemas/Error/properties/error/properties/code/enum");
+        let mut codes: Vec<&str> = codes
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c.as_str().unwrap())
+            .collect();
+        codes.sort_unstable();
+        let page = include_str!("../../../../docs/operating/sidecar.md");
+        let (_, table) = page.split_once("| status | code |").unwrap();
+        let (table, _) = table.split_once("\n\n").unwrap();
+        let cells = table.lines().filter_map(|line| line.split('|').nth(2));
+        let mut told: Vec<&str> = cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(told, codes);
+    }
 }

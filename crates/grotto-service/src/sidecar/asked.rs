@@ -5,7 +5,7 @@
 
 use super::daemon::{Daemon, SOON};
 use super::followed::Followed;
-use crate::config::parse_duration;
+use crate::config::{Limits, duration_text, parse_duration};
 use crate::http::answer::{Answer, Refusal};
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
@@ -81,7 +81,7 @@ pub(crate) async fn state(
         return Ok(state);
     }
     let held = followed.held.find(version);
-    held.ok_or_else(|| another(version, &state))
+    held.ok_or_else(|| another(version, &state, &daemon.limits()))
 }
 
 /// Why there is nothing to tell of a dataset.
@@ -91,7 +91,7 @@ pub(super) fn not_loaded(followed: &Followed) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "not_loaded", message).after(SOON)
 }
 
-fn another(version: u64, served: &State) -> Refusal {
+fn another(version: u64, served: &State, limits: &Limits) -> Refusal {
     let found = served.version();
     let message = format!("expected version {version}, found version {found}");
     let refusal = match version > found {
@@ -100,11 +100,21 @@ fn another(version: u64, served: &State) -> Refusal {
             Refusal::new(StatusCode::CONFLICT, "version_not_yet", message).after(SOON)
         }
         false => {
-            let message = format!("{message}: it is not held any more");
+            let message = format!("{message}: it is not held any more; {}", held_how(limits));
             Refusal::new(StatusCode::GONE, "version_gone", message)
         }
     };
     of_version(refusal.with("version", found), served)
+}
+
+/// For how long versions are held, for whoever comes too late.
+fn held_how(limits: &Limits) -> String {
+    let [idle, whole] = [limits.held_for, limits.held_at_most].map(duration_text);
+    format!(
+        "scans hold {} versions at most (limits.held_versions), for {} after each page (limits.held_for) and {} in all \
+         (limits.held_at_most), and none whose memory a newer version lacks (memory_limit, without a state directory)",
+        limits.held_versions, idle, whole
+    )
 }
 
 /// The tag of what is served: the same for the same version of the same dataset, and for nothing else.
@@ -112,26 +122,33 @@ fn tag(state: &State) -> String {
     format!("\"{}-{:016x}\"", state.version(), state.checksum())
 }
 
-fn headers(state: &State) -> [(HeaderName, HeaderValue); 3] {
-    let tag = HeaderValue::from_str(&tag(state));
-    [
-        (VERSION, HeaderValue::from(state.version())),
-        // Of digits and quotes.
-        (ETAG, tag.unwrap_or(HeaderValue::from_static("\"\""))),
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    ]
+/// An answer that is about a version, and the same for as long as that is served.
+pub(crate) fn stamped(answer: Response<Body>, state: &State) -> Response<Body> {
+    let mut answer = versioned(answer, state);
+    // Of digits and quotes.
+    if let Ok(tag) = HeaderValue::from_str(&tag(state)) {
+        answer.headers_mut().insert(ETAG, tag);
+    }
+    answer
 }
 
-/// An answer that is about a version.
-pub(crate) fn stamped(mut answer: Response<Body>, state: &State) -> Response<Body> {
-    answer.headers_mut().extend(headers(state));
+/// An answer that is about a version, and tells more than that.
+pub(crate) fn versioned(mut answer: Response<Body>, state: &State) -> Response<Body> {
+    answer.headers_mut().extend(about(state));
     answer
 }
 
 /// A refusal that is about a version.
 pub(crate) fn of_version(mut refusal: Refusal, state: &State) -> Refusal {
-    refusal.headers.extend(headers(state));
+    refusal.headers.extend(about(state));
     refusal
+}
+
+fn about(state: &State) -> [(HeaderName, HeaderValue); 2] {
+    [
+        (VERSION, HeaderValue::from(state.version())),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ]
 }
 
 /// The answer to who has what is served already.

@@ -1,31 +1,27 @@
 //! Changes of records, told as they come.
 //!
-//! Owns: what a request for changes may say, and the events that an update becomes. Never: has a slow reader delay a
-//! refresh, or others who read: what waits for it is bounded, and becomes one update where that is full.
+//! Owns: what a request for changes may say, and how many of them may go on at older versions at once. Never: makes the
+//! events; their reader does.
 
 use super::asked::not_loaded;
-use super::daemon::Daemon;
-use super::news::{Named, SIGN_OF_LIFE, event_stream};
+use super::daemon::{Daemon, SOON};
+use super::news::{Named, event_stream};
+use super::reader::{Reader, Resumed};
 use super::records::type_of;
 use crate::http::answer::{Answer, Refusal};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use bytes::Bytes;
-use grotto::consumer::{Change, Interest, Subscribe, Subscription, Update};
+use grotto::consumer::{Interest, Position, Subscribe, Subscription};
 use grotto::engine::format::json::decode_key;
-use grotto::{ErrorKind, KeyValue, State};
+use grotto::{Consumer, Error, ErrorKind, KeyValue, State};
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, watch};
 
-/// Text of changes that is made at once: more of an update is made once this is sent.
-const PIECE: usize = 256 << 10;
-/// Most changes that are looked at for it.
-const LOOKED_AT: usize = 10_000;
+/// Updates that wait for a reader; each keeps a version in memory. One that is further behind gets several as one.
+const CAPACITY: usize = 4;
 /// Most types, keys and fields of a request.
 const MOST_NAMES: usize = 1000;
 
@@ -35,7 +31,7 @@ const MOST_NAMES: usize = 1000;
 pub(crate) struct Numbers(Arc<Mutex<BTreeSet<usize>>>);
 
 /// A number that is taken.
-struct Number {
+pub(super) struct Number {
     all: Arc<Mutex<BTreeSet<usize>>>,
     number: usize,
 }
@@ -103,7 +99,7 @@ impl Wanted {
 
     /// The subscription, its types and keys read by the schema of what is served.
     fn subscribe(&self, name: String, state: &State) -> Result<Subscribe, Refusal> {
-        let mut subscribe = Subscribe::named(name);
+        let mut subscribe = Subscribe::named(name).capacity(CAPACITY);
         for type_name in &self.types {
             let type_id = type_of(state, type_name)?;
             let mut interest = Interest::of(type_name);
@@ -142,23 +138,9 @@ pub(crate) async fn changes(
     let consumer = consumer.ok_or_else(|| not_loaded(followed))?;
     let (place, number) = (daemon.wait()?, daemon.numbers.take());
     let name = format!("http-{}", number.number);
-    let mut subscribe = wanted.subscribe(name, &consumer.state())?;
-    if let Some(last) = headers.get("last-event-id").filter(|last| !last.is_empty()) {
-        let position = HeaderValue::to_str(last)
-            .ok()
-            .and_then(|text| text.parse().ok());
-        let expected =
-            "last-event-id: expected the id of an event before, such as 42.00c0ffee00c0ffee@3f9c";
-        subscribe = subscribe.after(position.ok_or_else(|| Refusal::invalid(expected))?);
-    }
-    let subscription = consumer.subscribe(subscribe).await.map_err(|error| {
-        let message = error.message().to_owned();
-        match error.kind() {
-            ErrorKind::Missing => Refusal::new(StatusCode::GONE, "version_gone", message),
-            ErrorKind::Invalid => Refusal::invalid(message),
-            _ => error.into(),
-        }
-    })?;
+    let subscribe = wanted.subscribe(name, &consumer.state())?;
+    let position = position_of(&headers)?;
+    let (subscription, resumed) = subscribed(&daemon, consumer, subscribe, position).await?;
     let mut types = wanted.types;
     types.sort();
     let reader = Reader {
@@ -167,6 +149,7 @@ pub(crate) async fn changes(
         stopped: daemon.stopped.clone(),
         daemon,
         current: None,
+        resumed,
         _place: place,
         _number: number,
     };
@@ -177,142 +160,66 @@ pub(crate) async fn changes(
     Ok(event_stream(events))
 }
 
-/// Who follows changes.
-struct Reader {
-    daemon: Arc<Daemon>,
-    subscription: Subscription,
-    /// The types that were asked for; all if there are none.
-    types: Vec<String>,
-    stopped: watch::Receiver<bool>,
-    /// The update that is being told.
-    current: Option<Telling>,
-    _place: OwnedSemaphorePermit,
-    _number: Number,
+/// Where a reader goes on.
+fn position_of(headers: &HeaderMap) -> Result<Option<Position>, Refusal> {
+    let last = headers.get("last-event-id").filter(|last| !last.is_empty());
+    let Some(last) = last.map(HeaderValue::to_str) else {
+        return Ok(None);
+    };
+    let position = last.ok().and_then(|text| text.parse().ok());
+    let expected =
+        "last-event-id: expected the id of an event before, such as 42.00c0ffee00c0ffee@3f9c";
+    position.map(Some).ok_or_else(|| Refusal::invalid(expected))
 }
 
-/// How far an update is told.
-#[derive(Clone)]
-struct Telling {
-    update: Update,
-    /// Types that are left, and changes of the first of them that were told.
-    types: VecDeque<String>,
-    told: usize,
-}
-
-impl Reader {
-    /// The next text to send; none at the end.
-    async fn next(&mut self) -> Option<Bytes> {
-        let telling = match self.current.take() {
-            Some(telling) => telling,
-            None => {
-                let update = tokio::select! {
-                    update = self.subscription.next() => update,
-                    _ = self.stopped.wait_for(|stopped| *stopped) => return None,
-                    () = self.daemon.env.sleep(SIGN_OF_LIFE) => {
-                        return Some(Bytes::from_static(b":\n\n"));
-                    }
-                };
-                self.begin(update)?
-            }
-        };
-        let limit = self.daemon.max_answer();
-        let told = self.daemon.work(move || telling.piece(limit)).await;
-        match told {
-            Ok(Ok((text, rest))) => {
-                self.current = rest;
-                Some(text.into())
-            }
-            Ok(Err(why)) => {
-                tracing::warn!(reason = why, "changes are not told any more");
-                None
-            }
-            Err(error) => {
-                tracing::error!(%error, "changes are not told any more");
-                None
-            }
-        }
+/// The subscription of a reader, and its place among those who go on at an older version, for which the state of that is
+/// built.
+async fn subscribed(
+    daemon: &Daemon,
+    consumer: &Consumer,
+    subscribe: Subscribe,
+    position: Option<Position>,
+) -> Result<(Subscription, Option<Resumed>), Refusal> {
+    let Some(position) = position else {
+        let subscription = consumer.subscribe(subscribe).await;
+        return Ok((subscription.map_err(unsubscribed)?, None));
+    };
+    // There is nothing to be built of what is served, and before the first version.
+    let is_older = position.version() != 0 && position.version() != consumer.version();
+    let mut place = is_older.then(|| daemon.resume()).transpose()?;
+    let subscription = consumer.subscribe(subscribe.after(position.clone())).await;
+    let subscription = subscription.map_err(unsubscribed)?;
+    // Another version came in between.
+    if place.is_none() && position.version() != 0 && subscription.waiting() > 0 {
+        place = Some(daemon.resume()?);
     }
+    let resumed = place.map(|place| Resumed {
+        position,
+        _place: place,
+    });
+    Ok((subscription, resumed))
+}
 
-    fn begin(&self, update: grotto::Result<Option<Update>>) -> Option<Telling> {
-        let update = match update {
-            Ok(update) => update?,
-            Err(error) => {
-                tracing::error!(%error, "changes are not told any more");
-                return None;
-            }
-        };
-        let types = match self.types.is_empty() {
-            true => update.types().map(str::to_owned).collect(),
-            false => self.types.iter().cloned().collect(),
-        };
-        Some(Telling {
-            update,
-            types,
-            told: 0,
+/// Why there are no changes from a position on.
+fn unsubscribed(error: Error) -> Refusal {
+    let message = error.message().to_owned();
+    match error.kind() {
+        ErrorKind::Missing => Refusal::new(StatusCode::GONE, "version_gone", message),
+        ErrorKind::Invalid => Refusal::invalid(message),
+        _ => error.into(),
+    }
+}
+
+impl Daemon {
+    /// A place among those who go on at an older version.
+    fn resume(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Refusal> {
+        let place = Arc::clone(&self.resuming).try_acquire_owned();
+        place.map_err(|_| {
+            let message = "too many readers go on at versions before the one that is served: see \
+                           consumer.limits.max_resuming";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).after(SOON)
         })
     }
-}
-
-impl Telling {
-    /// The next piece of text, and what is left after it.
-    fn piece(mut self, limit: usize) -> Result<(String, Option<Self>), String> {
-        let (mut text, mut looked_at) = (String::new(), 0);
-        while let Some(type_name) = self.types.front().cloned() {
-            let changes = self
-                .update
-                .changes_of(&type_name)
-                .map_err(|e| e.to_string())?;
-            let mut is_done = true;
-            for change in changes.skip(self.told) {
-                if text.len() >= PIECE || looked_at == LOOKED_AT {
-                    is_done = false;
-                    break;
-                }
-                looked_at += 1;
-                write_change(&mut text, &type_name, &change, limit)?;
-            }
-            if !is_done {
-                self.told += looked_at;
-                return Ok((text, Some(self)));
-            }
-            looked_at = 0;
-            self.told = 0;
-            self.types.pop_front();
-        }
-        let update = &self.update;
-        let (from, to, replaced) = (update.from(), update.to(), update.is_replaced());
-        // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            "id: {}\nevent: version\ndata: {{\"from\":{from},\"version\":{to},\"replaced\":{replaced}}}\n\n",
-            update.position()
-        );
-        Ok((text, None))
-    }
-}
-
-/// One event. A record is JSON on one line, so that it needs no other form here.
-fn write_change(
-    text: &mut String,
-    type_name: &str,
-    change: &Change<grotto::engine::state::Record<'_>>,
-    limit: usize,
-) -> Result<(), String> {
-    let word = match (change.before(), change.after()) {
-        (None, _) => "added",
-        (Some(_), None) => "removed",
-        (Some(_), Some(_)) => "modified",
-    };
-    let _ = write!(text, "event: {word}\ndata: {{\"type\":\"{type_name}\"");
-    for (name, record) in [("before", change.before()), ("after", change.after())] {
-        if let Some(record) = record {
-            let _ = write!(text, ",\"{name}\":");
-            let most = text.len().saturating_add(limit);
-            record.to_json(text, most).map_err(|e| e.to_string())?;
-        }
-    }
-    text.push_str("}\n\n");
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,21 +2,27 @@
 //!
 //! Owns: the datasets, the configuration in force, limits of requests. Never: starts or ends anything.
 
+use super::admin::description;
 use super::changes::Numbers;
 use super::followed::Followed;
-use super::health::View;
-use crate::config::{Change, ConsumerSettings, Limits, Settings, read_token};
+use super::health::{View, judge};
+use super::reader::{Dropped, Drops};
+use super::turns::Turns;
+use crate::config::{ConsumerSettings, Limits, Settings};
 use crate::http::answer::Refusal;
 use crate::http::body::{BodyLimits, Memory};
 use crate::http::guard::Guard;
-use crate::live::{Live, tell_changes};
+use crate::live::Live;
 use crate::logs::LogControl;
-use crate::metrics::{Format, gauge, merge, of_process};
-use axum::http::{HeaderMap, StatusCode};
+use crate::metrics::{Format, counter, gauge, merge, of_process};
+use crate::operators::{Condition, DatasetCondition, Operated};
+use axum::http::StatusCode;
 use grotto::engine::env::Env;
 use grotto::{Consumer, Error, Result};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -67,8 +73,12 @@ pub(crate) struct Daemon {
     pub(crate) numbers: Numbers,
     /// Requests that wait for versions.
     pub(crate) waiting: Arc<Semaphore>,
+    /// Readers of changes that go on at an older version than the one that is served.
+    pub(crate) resuming: Arc<Semaphore>,
+    /// Readers of changes that were given up.
+    pub(crate) drops: Drops,
     /// Work that is too long for the threads that answer.
-    pub(crate) workers: Arc<Semaphore>,
+    pub(crate) turns: Turns,
     /// Set when the sidecar ends.
     pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) log: LogControl,
@@ -102,37 +112,6 @@ impl Daemon {
         })
     }
 
-    /// Does work that takes the processor away from the threads that answer, as much at once as there are processors.
-    pub(crate) async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
-        // Goes with the work, which goes on when whoever asked for it is gone.
-        let turn = Arc::clone(&self.workers).acquire_owned().await;
-        let work = move || {
-            let _turn = turn;
-            work()
-        };
-        let done = self.env.blocking(work).await;
-        done.map_err(|e| Error::internal("the work for a request ended early").with_source(e))
-    }
-
-    /// How all datasets are. The system is asked how much of them is in memory, which takes its time.
-    pub(crate) async fn views(self: &Arc<Self>) -> Result<Vec<View>> {
-        self.aside(|daemon| daemon.datasets.values().map(|one| one.view()).collect())
-            .await
-    }
-
-    /// Does work that waits for the system, beside the threads that answer.
-    pub(crate) async fn aside<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> T + Send + 'static,
-    ) -> Result<T> {
-        let daemon = Arc::clone(self);
-        let done = self.env.blocking(move || work(&daemon)).await;
-        done.map_err(|e| Error::internal("asking the datasets ended early").with_source(e))
-    }
-
     /// The datasets that are open.
     pub(crate) fn consumers(&self) -> impl Iterator<Item = &Consumer> {
         self.datasets.values().filter_map(|one| one.consumer())
@@ -146,48 +125,6 @@ impl Daemon {
     /// Limits of a body.
     pub(crate) fn body_limits(&self) -> BodyLimits {
         self.in_force.read().body
-    }
-
-    /// Whether reasons, which name folders and stores, are told to who asks: by the token where there is one, which is
-    /// so beyond the loopback address.
-    pub(crate) fn tells_reasons(&self, headers: &HeaderMap) -> bool {
-        self.tcp.knows(headers).is_ok()
-    }
-
-    /// Reads the configuration again, and the token, which is renewed like that.
-    pub(crate) fn reload(&self) -> Result<Vec<Change>> {
-        // A name that section `producer` gives.
-        let only = self.datasets.keys().next().map(String::as_str);
-        let changes = self.live.reload(|settings| {
-            let consumer = consumer_of(settings.clone())?;
-            let token = consumer.security.token_file.as_deref();
-            let token = token.map(read_token).transpose()?;
-            self.log.set(consumer.monitoring.log_level.as_str())?;
-            if token.is_some_and(|token| self.tcp.renew(token)) {
-                tracing::info!("another token is asked for");
-            }
-            *self.in_force.write() = InForce::of(&consumer);
-            for one in consumer.datasets() {
-                let name = one.dataset.as_deref().or(only);
-                if let Some(followed) = name.and_then(|name| self.datasets.get(name)) {
-                    followed.set_pace(one.poll_interval, one.max_backoff);
-                }
-            }
-            Ok(())
-        })?;
-        tell_changes(&changes);
-        Ok(changes)
-    }
-
-    /// The metrics of all datasets and of the process.
-    pub(crate) fn metrics(&self, format: Format) -> Result<String> {
-        let detailed = self.settings()?.monitoring.enable_detailed_metrics;
-        let mut texts: Vec<String> = self.consumers().map(Consumer::metrics_text).collect();
-        let uptime = self.env.clock.monotonic() - self.begun;
-        let counts = [self.tcp.counts(), self.unix.counts()];
-        texts.push(of_process("grotto_sidecar", uptime, &counts));
-        texts.push(self.own_metrics());
-        Ok(merge(&texts, detailed, format))
     }
 
     fn own_metrics(&self) -> String {
@@ -206,7 +143,84 @@ impl Daemon {
             let name = format!("grotto_sidecar_{name}");
             gauge(&mut text, &name, "", help, value as f64);
         }
+        let name = "grotto_sidecar_dropped_readers";
+        counter(
+            &mut text,
+            name,
+            "Readers of changes that were given up, by reason",
+        );
+        for reason in Dropped::ALL {
+            let (count, reason) = (self.drops.count(reason), reason.name());
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{name}_total{{reason=\"{reason}\"}} {count}");
+        }
         text
+    }
+}
+
+impl Operated for Daemon {
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn begun(&self) -> Duration {
+        self.begun
+    }
+
+    fn live(&self) -> &Live {
+        &self.live
+    }
+
+    fn guard(&self) -> &Guard {
+        &self.tcp
+    }
+
+    fn token_file(settings: &Settings) -> Option<&Path> {
+        let consumer = settings.consumer.as_ref()?;
+        consumer.security.token_file.as_deref()
+    }
+
+    fn apply(&self, settings: &Settings) -> Result<()> {
+        let consumer = consumer_of(settings.clone())?;
+        self.log.set(consumer.monitoring.log_level.as_str())?;
+        *self.in_force.write() = InForce::of(&consumer);
+        // A name that section `producer` gives.
+        let only = self.datasets.keys().next().map(String::as_str);
+        for one in consumer.datasets() {
+            let name = one.dataset.as_deref().or(only);
+            if let Some(followed) = name.and_then(|name| self.datasets.get(name)) {
+                followed.set_pace(one.poll_interval, one.max_backoff);
+            }
+        }
+        Ok(())
+    }
+
+    fn condition(&self) -> Condition {
+        let views: Vec<View> = self.datasets.values().map(|one| one.look().view).collect();
+        let readiness = judge(&views);
+        let told = |view: View| DatasetCondition {
+            dataset: view.dataset,
+            condition: view.condition.word().to_owned(),
+            reasons: view.reasons,
+        };
+        Condition {
+            readiness,
+            datasets: views.into_iter().map(told).collect(),
+        }
+    }
+
+    fn metrics(&self, format: Format) -> Result<String> {
+        let detailed = self.settings()?.monitoring.enable_detailed_metrics;
+        let mut texts: Vec<String> = self.consumers().map(Consumer::metrics_text).collect();
+        let uptime = self.env.clock.monotonic() - self.begun;
+        let counts = [&**self.tcp.counts(), &**self.unix.counts()];
+        texts.push(of_process("grotto_sidecar", uptime, &counts));
+        texts.push(self.own_metrics());
+        Ok(merge(&texts, detailed, format))
+    }
+
+    fn description(&self) -> Result<String> {
+        description(&self.limits())
     }
 }
 

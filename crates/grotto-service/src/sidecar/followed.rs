@@ -11,6 +11,7 @@ use grotto::engine::env::Env;
 use grotto::{Attached, Consumer, Result, State, Store, StoreUrl};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -37,6 +38,14 @@ impl Stores {
         opened.insert(url.to_string(), store.clone());
         Ok(store)
     }
+}
+
+/// How a dataset is at one moment.
+pub(crate) struct Moment {
+    pub(crate) view: View,
+    pub(crate) state: Option<Arc<State>>,
+    /// Of that state, once the dataset is open.
+    pub(crate) status: Option<ConsumerStatus>,
 }
 
 /// A dataset.
@@ -90,7 +99,7 @@ impl Followed {
         let (mut wait, mut failures) = (FIRST_WAIT, 0_u32);
         loop {
             let error = match self.start(&stores, &lease, on_version.clone()).await {
-                Ok(consumer) => return self.opened(consumer),
+                Ok(consumer) => return self.opened(consumer).await,
                 Err(error) => error,
             };
             failures = failures.saturating_add(1);
@@ -100,24 +109,29 @@ impl Followed {
                 tracing::warn!(dataset = self.name, %error, %kind, failures, "the dataset does not open yet");
             }
             *self.trouble.lock() = Some(error.message().to_owned());
-            self.make_do();
+            self.make_do(|dir| Consumer::attach(dir)).await;
             self.env.sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
     /// Serves what is in the state directory, which this or another process left there, while there is nothing better.
-    fn make_do(&self) {
-        let Some(dir) = &self.settings.state_dir else {
+    async fn make_do(&self, attach: impl FnOnce(&Path) -> Result<Attached> + Send + 'static) {
+        let Some(dir) = self.settings.state_dir.clone() else {
             return;
         };
-        let mut attached = self.attached.write();
-        if attached.is_none() {
-            let found = Consumer::attach(dir).ok();
-            *attached = found.filter(|found| found.dataset() == self.name);
+        if self.attached.read().is_none() {
+            // Reads files: beside the threads of the runtime, and while nobody waits for a lock.
+            let found = self.env.blocking(move || attach(&dir).ok()).await;
+            let found = found.unwrap_or_else(|error| {
+                tracing::error!(dataset = self.name, %error, "attaching to the state directory ended early");
+                None
+            });
+            let found = found.filter(|found| found.dataset() == self.name);
+            *self.attached.write() = found;
         }
-        if let Some(attached) = &*attached {
-            self.tell(attached.state().version());
+        if let Some(state) = self.attached_state() {
+            self.tell(state.version());
         }
     }
 
@@ -191,15 +205,19 @@ impl Followed {
         }
     }
 
-    fn opened(&self, consumer: Consumer) {
+    async fn opened(&self, consumer: Consumer) {
         let (dataset, version) = (&self.name, consumer.version());
         tracing::info!(dataset, version, "the dataset is open");
         let consumer = self.consumer.get_or_init(|| consumer);
         // What changed while it was being opened.
         let (poll_interval, max_backoff) = *self.pace.lock();
         consumer.set_pace(poll_interval, max_backoff);
-        *self.attached.write() = None;
+        let attached = self.attached.write().take();
         self.versions.send_modify(|told| *told = consumer.version());
+        // Its thread ends with it, which is waited for.
+        if let Err(error) = self.env.blocking(move || drop(attached)).await {
+            tracing::error!(dataset, %error, "letting go of the state directory ended early");
+        }
     }
 
     /// The consumer, once the dataset is open.
@@ -219,8 +237,12 @@ impl Followed {
     pub(crate) fn state(&self) -> Option<Arc<State>> {
         match self.consumer.get() {
             Some(consumer) => Some(consumer.state()),
-            None => self.attached.read().as_ref().map(Attached::state),
+            None => self.attached_state(),
         }
+    }
+
+    fn attached_state(&self) -> Option<Arc<State>> {
+        self.attached.read().as_ref().map(Attached::state)
     }
 
     /// Tells of versions as they come.
@@ -234,25 +256,57 @@ impl Followed {
         trouble.unwrap_or_else(|| "it is being opened".to_owned())
     }
 
-    /// How the consumer is, once the dataset is open.
-    pub(crate) fn status(&self) -> Option<ConsumerStatus> {
-        self.consumer.get().map(Consumer::status)
+    /// Lets go of versions that are held for scans where a newer one lacks the memory that they take: what is not in files
+    /// counts together.
+    pub(crate) fn make_room(&self) {
+        let Some(consumer) = self.consumer() else {
+            return;
+        };
+        if self.settings.state_dir.is_some() || self.held.count() == 0 {
+            return;
+        }
+        let Some(lacking) = consumer.status().held.filter(|held| held.memory) else {
+            return;
+        };
+        let let_go = self.held.let_go_of_older(&consumer.state());
+        if let_go > 0 {
+            let (dataset, version) = (&self.name, lacking.version);
+            tracing::warn!(
+                dataset,
+                version,
+                let_go,
+                "versions held for scans make room for a newer one"
+            );
+        }
     }
 
-    pub(crate) fn view(&self) -> View {
-        let (condition, reasons) = match self.status() {
-            Some(status) => (Condition::of(status.health), status.reasons),
-            None if self.attached.read().is_some() => {
+    /// How the dataset is, all of it as of one state. Asks the system, which takes its time.
+    pub(crate) fn look(&self) -> Moment {
+        let consumer = self.consumer();
+        let state = match consumer {
+            Some(consumer) => Some(consumer.state()),
+            None => self.attached_state(),
+        };
+        let status = consumer.zip(state.as_ref());
+        let status = status.map(|(consumer, state)| consumer.status_of(state));
+        let (condition, reasons) = match &status {
+            Some(status) => (Condition::of(status.health), status.reasons.clone()),
+            None if state.is_some() => {
                 let trouble = self.trouble();
                 let reason = format!("served as it is on this host, and not followed: {trouble}");
                 (Condition::Degraded, vec![reason])
             }
             None => (Condition::Opening, vec![self.trouble()]),
         };
-        View {
+        let view = View {
             dataset: self.name.clone(),
             condition,
             reasons,
+        };
+        Moment {
+            view,
+            state,
+            status,
         }
     }
 
@@ -275,4 +329,31 @@ fn log(dataset: &str, refresh: &Refresh) {
     let ms = crate::logs::whole_ms(refresh.duration);
     let (version, from, records) = (refresh.to, refresh.from, refresh.after().total());
     tracing::info!(dataset, version, from, records, ms, "serving");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use grotto::Error;
+
+    #[tokio::test]
+    async fn attaching_to_a_state_directory_holds_nobody_up() {
+        let settings = FollowSettings {
+            state_dir: Some("/nowhere".into()),
+            ..FollowSettings::default()
+        };
+        let url = StoreUrl::Memory;
+        let followed = Arc::new(Followed::new("items", &settings, url, Env::system()));
+        let (asked, of_runtime) = (Arc::clone(&followed), std::thread::current().id());
+        let (tell, told) = std::sync::mpsc::channel();
+        let attach = move |_: &Path| {
+            let is_free = asked.attached.try_write().is_some();
+            tell.send((is_free, std::thread::current().id() != of_runtime))
+                .unwrap();
+            Err(Error::invalid("nothing there"))
+        };
+        followed.make_do(attach).await;
+        assert_eq!(told.recv(), Ok((true, true)));
+        assert!(followed.state().is_none());
+    }
 }

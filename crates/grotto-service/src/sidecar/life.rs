@@ -5,36 +5,35 @@
 use super::changes::Numbers;
 use super::daemon::{Daemon, InForce, consumer_of};
 use super::followed::{Followed, OnVersion, Stores};
-use super::health::judge;
 use super::look::{self, OnLook};
-use super::routes::{OPEN, router};
+use super::reader::Drops;
+use super::routes::{OPEN, routes};
+use super::turns::Turns;
 use super::{seen, telling};
 use crate::config::{ConsumerSettings, Environment, Settings, group_number, read_token};
 use crate::http::body::Memory;
 use crate::http::crew::Crew;
 use crate::http::guard::{Guard, Hosts};
 use crate::http::listen::{self, Socket};
+use crate::http::paths::router;
+use crate::http::patient::Pace;
 use crate::http::server::{self, Limits, Listener};
 use crate::live::{Live, Origin};
 use crate::logs::LogControl;
-use crate::supervise::{self, Request, Signals};
+use crate::operators::{self, LAST_ANSWERS, OnListen};
+use crate::supervise::{self, Signals};
 use grotto::engine::env::Env;
 use grotto::{Error, Result};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// Longest time that requests under way may take once no more are accepted.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
-
-/// Is told of an address.
-pub type OnListen = Box<dyn FnOnce(SocketAddr) + Send>;
+/// The setting that says how many connections there may be.
+const MAX_CONNECTIONS: &str = "consumer.listeners.max_connections";
 
 /// How a sidecar starts.
 pub struct Start {
@@ -91,14 +90,13 @@ pub async fn run(start: Start) -> Result<()> {
     let address =
         address.map_err(|e| Error::internal(format!("the listener has no address: {e}")))?;
     let (stop, stopped) = watch::channel(false);
-    let lease = seen::name(settings.id.as_deref(), &start.id, address.port());
-    let id = settings.id.clone().unwrap_or(start.id);
+    let id = seen::name(settings.id.as_deref(), &start.id, address.port());
     let daemon = assemble(
         &env,
         live,
         &settings,
         followed,
-        id,
+        id.clone(),
         stopped.clone(),
         start.log,
     )?;
@@ -106,7 +104,7 @@ pub async fn run(start: Start) -> Result<()> {
     let stores = Arc::new(Stores::default());
     for one in daemon.datasets.values() {
         let opening =
-            Arc::clone(one).open(Arc::clone(&stores), lease.clone(), start.on_version.clone());
+            Arc::clone(one).open(Arc::clone(&stores), id.clone(), start.on_version.clone());
         tasks.spawn(opening);
     }
     tasks.spawn(telling::watch(Arc::clone(&daemon)));
@@ -122,8 +120,8 @@ pub async fn run(start: Start) -> Result<()> {
     if let Some(tell) = start.on_listen {
         tell(address);
     }
-    tell_ready(&daemon).await;
-    obey(&daemon, &mut signals).await;
+    operators::tell_ready(&daemon).await;
+    operators::obey(&daemon, &mut signals).await;
     // Nothing is opened any more.
     drop(tasks);
     end(&daemon, &mut signals, &stop, served).await
@@ -180,9 +178,9 @@ fn assemble(
         Some(_) => Hosts::Any,
         None => Hosts::Local,
     };
-    let tcp = Guard::new(env.clone(), token, OPEN, hosts).quiet();
+    let tcp = Guard::new(env.clone(), token, OPEN, hosts, MAX_CONNECTIONS).quiet();
     // The mode of the socket says who may ask there.
-    let unix = Guard::new(env.clone(), None, OPEN, Hosts::Any).quiet();
+    let unix = Guard::new(env.clone(), None, OPEN, Hosts::Any, MAX_CONNECTIONS).quiet();
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     Ok(Arc::new(Daemon {
         begun: env.clock.monotonic(),
@@ -197,7 +195,9 @@ fn assemble(
         answers: Memory::new(settings.listeners.max_answer_memory.0),
         numbers: Numbers::default(),
         waiting: Arc::new(Semaphore::new(count(settings.limits.max_waiting))),
-        workers: Arc::new(Semaphore::new(processors())),
+        resuming: Arc::new(Semaphore::new(count(settings.limits.max_resuming))),
+        drops: Drops::default(),
+        turns: Turns::new(processors(), env.clone()),
         stopped,
         log,
     }))
@@ -212,17 +212,25 @@ fn serve(
 ) -> Result<JoinSet<()>> {
     let mut served = JoinSet::new();
     let crew = Arc::new(Crew::new(processors())?);
-    let limits = Limits {
-        max_connections: usize::try_from(settings.listeners.max_connections).unwrap_or(usize::MAX),
-        header_timeout: settings.listeners.header_timeout,
-        write_timeout: settings.listeners.body_timeout,
+    let listed = &settings.listeners;
+    let limits = |guard: &Guard| Limits {
+        max_connections: usize::try_from(listed.max_connections).unwrap_or(usize::MAX),
+        header_timeout: listed.header_timeout,
+        pace: Pace {
+            patience: listed.body_timeout,
+            least_rate: server::LEAST_RATE,
+        },
+        counts: Arc::clone(guard.counts()),
     };
-    let (tcp, unix) = (router(daemon, &daemon.tcp), router(daemon, &daemon.unix));
+    let (tcp, unix) = (
+        router(routes(), daemon, &daemon.tcp),
+        router(routes(), daemon, &daemon.unix),
+    );
     let env = &daemon.env;
     served.spawn(until(
         listeners.tcp,
         tcp,
-        limits,
+        limits(&daemon.tcp),
         Arc::clone(&crew),
         env.clone(),
         stopped.clone(),
@@ -233,7 +241,7 @@ fn serve(
         served.spawn(until(
             listener,
             unix,
-            limits,
+            limits(&daemon.unix),
             crew,
             env.clone(),
             stopped.clone(),
@@ -272,25 +280,6 @@ async fn until(
     tokio::join!(served, gone);
 }
 
-async fn tell_ready(daemon: &Arc<Daemon>) {
-    match daemon.views().await {
-        Ok(views) => supervise::tell_ready(judge(&views).word()),
-        Err(error) => tracing::error!(%error, "the datasets do not say how they are"),
-    }
-}
-
-/// Obeys signals until one asks for the end.
-async fn obey(daemon: &Arc<Daemon>, signals: &mut Signals) {
-    while let Request::Reload = signals.next().await {
-        supervise::tell_reloading();
-        match daemon.reload() {
-            Ok(changes) => tracing::info!(changes = changes.len(), "configuration read again"),
-            Err(error) => tracing::error!(%error, "configuration not taken over"),
-        }
-        tell_ready(daemon).await;
-    }
-}
-
 /// Accepts nothing more, lets refreshes under way end, and ends. A second request to end is obeyed at once.
 async fn end(
     daemon: &Daemon,
@@ -322,12 +311,7 @@ async fn end(
     };
     tokio::select! {
         () = ended => tracing::info!("ended"),
-        () = second(signals) => tracing::warn!("ended at once"),
+        () = supervise::second(signals) => tracing::warn!("ended at once"),
     }
     Ok(())
-}
-
-/// The next request to end.
-async fn second(signals: &mut Signals) {
-    while signals.next().await == Request::Reload {}
 }

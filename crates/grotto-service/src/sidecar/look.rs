@@ -3,7 +3,8 @@
 //! Owns: what there is to see. Never: shows it.
 
 use super::daemon::Daemon;
-use super::followed::Followed;
+use super::followed::{Followed, Moment};
+use crate::operators::aside;
 use crate::process::resources;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub(super) async fn look(daemon: Arc<Daemon>, tell: OnLook) {
     loop {
         // Asking waits for the system, and so does whoever is told.
         let tell = Arc::clone(&tell);
-        if let Err(error) = daemon.aside(move |daemon| tell(now(daemon))).await {
+        if let Err(error) = aside(&daemon, move |daemon| tell(now(daemon))).await {
             tracing::error!(%error, "the datasets do not say how they are");
         }
         daemon.env.sleep(INTERVAL).await;
@@ -78,9 +79,12 @@ fn now(daemon: &Daemon) -> Look {
 }
 
 fn of(followed: &Followed) -> LookedDataset {
-    let view = followed.view();
-    let status = followed.status();
-    let served = followed.state().map(|state| LookedVersion {
+    let Moment {
+        view,
+        state,
+        status,
+    } = followed.look();
+    let served = state.map(|state| LookedVersion {
         version: state.version(),
         records: state.total(),
         newest: status.as_ref().map(|status| status.newest),

@@ -13,12 +13,15 @@ mod life;
 mod look;
 mod news;
 mod page;
+mod reader;
 mod records;
 mod routes;
 mod scan;
 mod seen;
 mod telling;
+mod turns;
 
+pub use crate::operators::OnListen;
 pub use followed::OnVersion;
-pub use life::{OnListen, Start, run};
+pub use life::{Start, run};
 pub use look::{Look, LookedDataset, LookedVersion, OnLook};

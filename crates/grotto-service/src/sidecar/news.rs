@@ -3,7 +3,7 @@
 //! Owns: requests that wait: for one version, or for all of them as a stream of events. Never: has more of them wait than
 //! the limits say.
 
-use super::asked::{not_loaded, stamped, wait_of};
+use super::asked::{not_loaded, versioned, wait_of};
 use super::daemon::Daemon;
 use super::followed::Followed;
 use crate::http::answer::{Answer, Refusal, json_answer};
@@ -64,7 +64,7 @@ pub(crate) async fn versions(
         "version": state.version(),
         "changed": state.version() != after,
     });
-    Ok(stamped(json_answer(StatusCode::OK, &told), &state))
+    Ok(versioned(json_answer(StatusCode::OK, &told), &state))
 }
 
 /// Waits until another version than `after` is served. Each is told of after it is served, which is too late to know by it

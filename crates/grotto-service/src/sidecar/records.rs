@@ -7,29 +7,22 @@ use super::daemon::{Daemon, SOON};
 use crate::http::answer::{Answer, Refusal, text_answer};
 use crate::http::body;
 use crate::http::encoding::packing;
+use crate::http::outgoing::{Pieces, counted};
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State as Shared};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
-use bytes::Bytes;
 use grotto::engine::format::json::{Keys, decode_key, decode_keys};
 use grotto::schema::TypeId;
 use grotto::{Error, ErrorKind, KeyValue, State};
-use hyper::body::{Frame, SizeHint};
-use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Most keys whose records are found and written by a thread that answers.
 const AT_ONCE: usize = 256;
 /// Longest text of an answer whose memory is not counted.
 const SMALL: usize = 16 << 10;
-/// Most bytes that are handed to a connection at once.
-const PIECE: usize = 64 << 10;
 
 /// Dataset, type and key.
 type OfKey = Result<Path<(String, String, String)>, PathRejection>;
@@ -82,12 +75,17 @@ pub(crate) async fn batch(
     let Query(asked) = query.map_err(|e| Refusal::invalid(e.body_text()))?;
     let asked = asked.or_of(request.headers())?;
     let packing = packing(request.headers())?;
-    // Before the body is read: who names a dataset that is not here need not send it.
-    daemon.dataset(&dataset)?;
+    // Before the body is read: it would take memory while a version is waited for, and who asks for what is not here need
+    // not send it.
+    let first = state(&daemon, &dataset, &asked).await?;
     let limits = daemon.body_limits();
     let body = request.into_body();
     let held = body::read(body, packing, limits, &daemon.memory, &daemon.env).await?;
-    let state = state(&daemon, &dataset, &asked).await?;
+    let state = match asked.version {
+        Some(_) => first,
+        // A newer one may have come meanwhile.
+        None => state(&daemon, &dataset, &asked).await?,
+    };
     let most = usize::try_from(daemon.limits().max_batch).unwrap_or(usize::MAX);
     let (of, limit) = (Arc::clone(&state), daemon.max_answer());
     let keys = keys_of(&state, &type_name, held.bytes(), most);
@@ -97,7 +95,7 @@ pub(crate) async fn batch(
         true => find_all(&state, type_id, &keys, limit),
         false => {
             let work = move || find_all(&of, type_id, &keys, limit);
-            daemon.work(work).await?
+            daemon.turns.work(work).await?
         }
     };
     daemon.answer(&state, text.map_err(|refusal| of_version(refusal, &state))?)
@@ -179,42 +177,9 @@ impl Daemon {
             let message = "too many answers are on their way: no memory for more";
             of_version(Refusal::overloaded(message, SOON), state)
         })?;
-        let body = Counted {
-            bytes: text.into(),
-            _memory: memory,
-        };
-        let mut answer = Response::new(Body::new(body));
+        let mut answer = Response::new(Body::new(Pieces(counted(text, memory))));
         let content_type = HeaderValue::from_static("application/json");
         answer.headers_mut().insert(CONTENT_TYPE, content_type);
         Ok(stamped(answer, state))
-    }
-}
-
-/// A body whose memory is counted until most of it is sent: it is handed out in pieces, of which the connection takes
-/// as many as it can send.
-struct Counted {
-    bytes: Bytes,
-    _memory: OwnedSemaphorePermit,
-}
-
-impl hyper::body::Body for Counted {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let length = self.bytes.len().min(PIECE);
-        let piece = self.bytes.split_to(length);
-        Poll::Ready((length > 0).then(|| Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.len() as u64)
     }
 }

@@ -190,7 +190,7 @@ async fn tell(
     };
     let of = Arc::clone(state);
     let work = move || write(&of, type_id, from, &conditions, bounds);
-    daemon.work(work).await?
+    daemon.turns.work(work).await?
 }
 
 /// The ordinal at which a page begins.

@@ -4,8 +4,9 @@
 //! what is served.
 
 use super::daemon::Daemon;
-use super::health::{Readiness, judge};
+use super::health::Readiness;
 use crate::logs::whole_ms;
+use crate::operators::{Operated as _, aside};
 use crate::process::resources;
 use crate::supervise;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) async fn watch(daemon: Arc<Daemon>) {
     let mut told: Option<Readiness> = None;
     loop {
-        let readiness = match daemon.views().await {
-            Ok(views) => judge(&views),
+        let readiness = match aside(&daemon, Daemon::condition).await {
+            Ok(found) => found.readiness,
             Err(error) => {
                 tracing::error!(%error, "the datasets do not say how they are");
                 Readiness::Degraded
@@ -28,10 +29,12 @@ pub(crate) async fn watch(daemon: Arc<Daemon>) {
         if told.replace(readiness) != Some(readiness) {
             supervise::tell_status(readiness.word());
         }
-        let now = daemon.env.clock.monotonic();
-        let before = now.saturating_sub(daemon.limits().held_for);
+        let (now, limits) = (daemon.env.clock.monotonic(), daemon.limits());
         for followed in daemon.datasets.values() {
-            followed.held.let_go(before);
+            followed
+                .held
+                .let_go(now, limits.held_for, limits.held_at_most);
+            followed.make_room();
         }
         daemon.env.sleep(LOOK).await;
     }

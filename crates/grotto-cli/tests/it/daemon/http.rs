@@ -320,8 +320,11 @@ fn a_token_is_renewed_without_a_restart() {
     daemon.logged("configuration read again");
     assert_eq!(status(&daemon, "0123456789abcdef"), 401);
     assert_eq!(status(&daemon, "fedcba9876543210"), 200);
-    // On the loopback address all may know how it is.
-    assert!(daemon.get("/ready").ok()["datasets"].is_array());
+    // Reasons are for those with the token, on the loopback address too.
+    assert!(daemon.get("/ready").json()["datasets"].is_null());
+    let bearer = ["authorization: Bearer fedcba9876543210"];
+    let told = daemon.ask("GET", "/ready", &bearer, b"").json();
+    assert!(told["datasets"].is_array(), "{told}");
 }
 
 #[test]

@@ -105,6 +105,11 @@ impl Daemon {
         }
     }
 
+    /// Lines of the log that were looked at.
+    pub(crate) fn seen(&self) -> &[Value] {
+        &self.seen
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

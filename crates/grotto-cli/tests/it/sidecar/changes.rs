@@ -3,7 +3,7 @@
 use super::kit::*;
 use crate::daemon::kit::Daemon;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
 /// A stream of changes.
@@ -14,13 +14,7 @@ type Update = (Vec<(String, Value)>, Value, String);
 
 impl Changes {
     fn of(sidecar: &Daemon, query: &str, last: Option<&str>) -> Self {
-        let mut stream = sidecar.connect();
-        let last = last.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
-        let head = format!(
-            "GET /v1/datasets/items/changes{query} HTTP/1.1\r\nhost: localhost\r\n{last}\r\n"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut reader = BufReader::new(stream);
+        let mut reader = BufReader::new(asked(sidecar, query, last));
         let mut status = String::new();
         reader.read_line(&mut status).unwrap();
         assert!(status.contains("200"), "{status}");
@@ -47,6 +41,15 @@ impl Changes {
             }
         }
     }
+}
+
+fn asked(sidecar: &Daemon, query: &str, last: Option<&str>) -> TcpStream {
+    let mut stream = sidecar.connect();
+    let last = last.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
+    let head =
+        format!("GET /v1/datasets/items/changes{query} HTTP/1.1\r\nhost: localhost\r\n{last}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
 }
 
 fn item(id: u64, size: u64) -> Value {
@@ -185,4 +188,95 @@ fn a_reader_that_is_slow_delays_nobody_and_misses_nothing() {
         );
     }
     assert_eq!(modified, 12_000);
+}
+
+/// Updates of some 24 megabytes, more than the buffers of a connection hold.
+#[test]
+fn only_so_many_readers_go_on_at_older_versions_at_once() {
+    let bench = crate::kit::Bench::with_schema();
+    let lines = |fill: &str| -> String {
+        let name = fill.repeat(4_000);
+        (0..3_000)
+            .map(|id| format!("{{\"id\":{id},\"name\":\"{name}\"}}\n"))
+            .collect()
+    };
+    bench.publish(&lines("a"), "").ok();
+    // In memory, as the states that are built for them are.
+    let text = "consumer:\n  dataset: items\n  store: store\n  poll_interval: 10ms\n  max_backoff: 20ms\n  \
+                monitoring: {health_check_port: 0}\n  limits: {max_resuming: 1}\n  listeners: {body_timeout: 24h}\n";
+    bench.write("s.yaml", text);
+    let sidecar = serving(&bench);
+    let first = Changes::of(&sidecar, "?from=beginning", None).next().2;
+    bench.publish(&lines("b"), "").ok();
+    served(&sidecar, 1);
+    let slow = Changes::of(&sidecar, "", Some(&first));
+    // A stream that is not refused has no end.
+    let mut begun = asked(&sidecar, "", Some(&first));
+    let mut head = [0; 12];
+    begun.read_exact(&mut head).unwrap();
+    assert_eq!(&head[9..], b"503");
+    let told = crate::daemon::kit::told(head.chain(begun));
+    let (code, message) = told.refused(503);
+    assert_eq!(code, "unavailable");
+    assert!(
+        message.contains("consumer.limits.max_resuming"),
+        "{message}"
+    );
+    assert_eq!(header(&told, "retry-after"), Some("1"));
+    // Others are told, from now on and all that there is.
+    let mut others = Changes::of(&sidecar, "?from=beginning", None);
+    let second = others.next().2;
+    let at_served = Changes::of(&sidecar, "", Some(&second));
+    // Who has read what was built for it makes room, and reads on.
+    let mut slow = slow;
+    assert_eq!(slow.next().1["version"], 2);
+    let mut again = Changes::of(&sidecar, "", Some(&first));
+    assert_eq!(again.next().1["version"], 2);
+    drop((again, at_served));
+    bench.publish(&lines("c"), "").ok();
+    assert_eq!(slow.next().1["version"], 3);
+}
+
+/// Reads a stream to its end, which comes before that of an update; the sidecar says why, and counts it.
+#[track_caller]
+fn check_dropped(sidecar: &mut Daemon, stream: TcpStream, reason: &str) {
+    for line in BufReader::new(stream).lines() {
+        // A sign of life, or all of the update.
+        let line = line.unwrap();
+        assert!(line != ":" && line != "event: version", "{line}");
+    }
+    let told = sidecar.logged("changes are not told any more");
+    assert_eq!(told["reason"], reason, "{told}");
+    let line = format!("grotto_sidecar_dropped_readers_total{{reason=\"{reason}\"}} 1");
+    let metrics = sidecar.get("/metrics").body;
+    assert!(metrics.contains(&line), "{line} in {metrics}");
+}
+
+#[test]
+fn a_reader_that_is_given_up_is_told_of_in_the_log_and_counted() {
+    let bench = crate::kit::Bench::with_schema();
+    let publish = |fill: &str| {
+        let name = fill.repeat(90_000);
+        let line = format!("{{\"id\":1,\"name\":\"{name}\"}}\n");
+        bench.publish(&line, "").ok();
+    };
+    publish("a");
+    let limit = |size: &str| {
+        let limits = format!(
+            "  listeners: {{max_answer_memory: {size}}}\n  limits: {{max_answer_size: {size}}}\n"
+        );
+        configure(&bench, &limits);
+        serving(&bench)
+    };
+    let mut sidecar = limit("64KiB");
+    let stream = asked(&sidecar, "?from=beginning", None);
+    check_dropped(&mut sidecar, stream, "record");
+    drop(sidecar);
+    let mut sidecar = limit("96KiB");
+    let added = Changes::of(&sidecar, "?from=beginning", None).next();
+    assert_eq!(added.0.len(), 1);
+    // The record as it was and as it is are more than there is memory for.
+    let stream = asked(&sidecar, "", None);
+    publish("b");
+    check_dropped(&mut sidecar, stream, "memory");
 }

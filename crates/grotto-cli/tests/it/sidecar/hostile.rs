@@ -155,3 +155,39 @@ fn answers_that_nobody_reads_take_no_more_memory_than_the_limit() {
     assert!(peak < MEMORY, "{peak}");
     drop(streams);
 }
+
+#[test]
+fn bodies_take_no_memory_while_a_version_is_waited_for() {
+    let bench = published(1..4);
+    configure(
+        &bench,
+        "  listeners: {max_body_memory: 256KiB, max_body_size: 128KiB}\n",
+    );
+    let sidecar = serving(&bench);
+    let body = |length: usize| format!("[1{}]", " ".repeat(length));
+    let waits: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = sidecar.connect();
+            let body = body(110_000);
+            let head = format!(
+                "POST {RECORDS}:batch?version=2&wait=60s HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(body.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // Both of them together would leave too little for this one.
+    for _ in 0..50 {
+        let told = sidecar.post(&format!("{RECORDS}:batch"), body(60_000).as_bytes());
+        assert_eq!(told.status, 200, "{told:?}");
+    }
+    publish(&bench, 1..5);
+    served(&sidecar, 1);
+    for mut stream in waits {
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head[9..], b"200");
+    }
+}

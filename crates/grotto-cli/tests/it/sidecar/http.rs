@@ -228,6 +228,8 @@ fn a_token_is_asked_for_by_the_port_and_the_mode_of_the_socket_is_what_lets_in()
     let told = |headers: &[&str]| sidecar.ask("GET", "/ready", headers, b"").ok();
     assert!(told(&[])["datasets"].is_null());
     assert!(told(&[token])["datasets"].is_array());
+    // Whoever may write to the socket has them.
+    assert!(ask_socket(&bench, "/ready").ok()["datasets"].is_array());
     let mode = std::fs::metadata(bench.path("s.sock"))
         .unwrap()
         .permissions();
@@ -243,6 +245,8 @@ fn how_datasets_are_is_told_with_their_types() {
     assert_eq!(all["id"], "shop-7");
     let told = sidecar.get("/v1/datasets/items");
     assert_eq!(header(&told, "grotto-version"), Some("1"));
+    // It tells times and memory, which change while the version does not.
+    assert_eq!(header(&told, "etag"), None);
     let told = told.ok();
     assert_eq!(
         (&told["dataset"], &told["condition"], &told["version"]),

@@ -50,6 +50,8 @@ fn one_that_was_killed_is_the_same_one_after_its_restart() {
     let port = sidecar.address.port();
     let first = name(&seen(&bench, |all| all.len() == 1));
     assert!(first.ends_with(&format!("-{port}")), "{first}");
+    // It tells the same of itself.
+    assert_eq!(sidecar.get("/v1/datasets").ok()["id"], first.as_str());
     sidecar.kill();
     assert_eq!(
         bench.files("store/items/consumers"),

@@ -42,6 +42,22 @@ fn a_dataset_that_is_published_after_the_start_is_served_then() {
 }
 
 #[test]
+fn a_state_directory_that_is_not_there_yet_is_not_worth_a_line_for_each_try() {
+    let bench = Bench::with_schema();
+    configure(&bench, "");
+    let mut sidecar = start(&bench);
+    // The first two tries.
+    sidecar.logged("the dataset does not open yet");
+    sidecar.logged("the dataset does not open yet");
+    let about = sidecar
+        .seen()
+        .iter()
+        .map(|line| line["message"].to_string());
+    let about: Vec<String> = about.filter(|line| line.contains("inotify")).collect();
+    assert_eq!(about, Vec::<String>::new());
+}
+
+#[test]
 fn one_dataset_that_fails_leaves_the_others_alone() {
     let bench = published(1..4);
     bench.write("no-folder", "");

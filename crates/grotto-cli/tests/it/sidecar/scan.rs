@@ -124,3 +124,45 @@ fn the_work_for_a_page_is_bounded_and_the_scan_goes_on() {
     let refused = sidecar.post(&format!("{RECORDS}:batch"), keys.as_bytes());
     assert_eq!(refused.refused(422).0, "answer_too_large");
 }
+
+/// In memory all states count together: a scan must not keep the next version out.
+#[test]
+fn a_version_that_lacks_the_memory_of_a_scan_gets_it_and_the_scan_is_told_why() {
+    let bench = crate::kit::Bench::with_schema();
+    let publish = |fill: &str| {
+        let lines: String = (0..200)
+            .map(|id| format!("{{\"id\":{id},\"name\":\"{}\"}}\n", fill.repeat(5_000)))
+            .collect();
+        bench.publish(&lines, "").ok();
+    };
+    let configure = |limit: u64| {
+        let text = format!(
+            "consumer:\n  dataset: items\n  store: store\n  memory_limit: {limit}B\n  poll_interval: 10ms\n  \
+             max_backoff: 20ms\n  monitoring: {{health_check_port: 0}}\n  \
+             limits: {{held_for: 24h, held_at_most: 24h}}\n"
+        );
+        bench.write("s.yaml", &text);
+    };
+    publish("a");
+    configure(1 << 30);
+    let told = serving(&bench).get("/v1/datasets/items").ok();
+    let bytes = told["state_bytes"].as_u64().unwrap();
+    // Two versions have room, and three have not.
+    configure(bytes * 5 / 2);
+    let sidecar = serving(&bench);
+    let page = sidecar.get(&format!("{RECORDS}?limit=10")).ok();
+    let next = format!(
+        "{RECORDS}?limit=10&after={}",
+        page["after"].as_str().unwrap()
+    );
+    publish("b");
+    assert_eq!(served(&sidecar, 1), 2);
+    assert_eq!(ids(&sidecar.get(&next).ok()).len(), 10);
+    publish("c");
+    assert_eq!(served(&sidecar, 2), 3);
+    let (code, message) = sidecar.get(&next).refused(410);
+    assert_eq!(code, "version_gone");
+    for told in ["held_versions", "held_for", "held_at_most", "memory_limit"] {
+        assert!(message.contains(told), "{message}");
+    }
+}

@@ -2,18 +2,6 @@
 
 use super::*;
 
-fn with(variables: &[(&str, &str)], text: &str) -> Result<Settings, String> {
-    let pairs = variables.iter();
-    let environment = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Settings::parse(text, Path::new("/etc/grotto"), &environment.collect())
-}
-
-fn value_of(settings: &Settings, path: &str) -> serde_json::Value {
-    let keys = settings.keys();
-    let key = keys.into_iter().find(|key| key.path == path);
-    key.map_or(serde_json::Value::Null, |key| key.value)
-}
-
 #[test]
 fn every_key_of_a_consumer_has_its_documented_default() {
     let settings = parse("consumer: {}\n").unwrap();
@@ -47,19 +35,10 @@ fn every_key_of_a_consumer_has_its_documented_default() {
 
 #[test]
 fn a_variable_stands_for_every_key_of_a_consumer() {
-    let settings = parse(
+    check_variables(
         "consumer:\n  dataset: a\n  id: b\n  types: [A, B]\n  blob_cache: {folder: /c, age: 3d}\n",
-    )
-    .unwrap();
-    for key in settings.keys() {
-        let text = match &key.value {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let variable = format!("GROTTO_{}", key.path.replace('.', "_").to_uppercase());
-        let same = with(&[(&variable, &text)], "consumer: {}\n").unwrap();
-        assert_eq!(value_of(&same, &key.path), key.value, "{variable}={text}");
-    }
+        "consumer: {}\n",
+    );
 }
 
 #[test]
@@ -247,4 +226,20 @@ fn what_a_sidecar_may_change_is_told_from_what_needs_a_restart() {
     let beside = "consumer:\n  dataset: a\nproducer: {dataset: b}\n";
     let found = changes("consumer", &old, &parse(beside).unwrap()).unwrap();
     assert_eq!(found, [], "another daemon's section");
+}
+
+#[test]
+fn the_document_tells_every_key_that_may_change() {
+    let page = include_str!("../../../../../docs/operating/sidecar.md");
+    let (_, told) = page.split_once("May change: ").unwrap();
+    let (told, _) = told.split_once(". ").unwrap();
+    let mut told: Vec<&str> = told.split('`').skip(1).step_by(2).collect();
+    told.sort_unstable();
+    let keys = parse("consumer: {}\n").unwrap().keys();
+    let live = keys.iter().filter(|key| key.live);
+    let mut live: Vec<&str> = live
+        .filter_map(|key| key.path.strip_prefix("consumer."))
+        .collect();
+    live.sort_unstable();
+    assert_eq!(told, live);
 }

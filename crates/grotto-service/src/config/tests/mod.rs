@@ -10,6 +10,35 @@ fn parse(text: &str) -> Result<Settings, String> {
     Settings::parse(text, Path::new(""), &Environment::new())
 }
 
+/// The settings of a text with these variables.
+fn with(variables: &[(&str, &str)], text: &str) -> Result<Settings, String> {
+    let pairs = variables.iter();
+    let environment = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::parse(text, Path::new("/etc/grotto"), &environment.collect())
+}
+
+/// The value of a key; null where there is none.
+fn value_of(settings: &Settings, path: &str) -> serde_json::Value {
+    let keys = settings.keys();
+    let key = keys.into_iter().find(|key| key.path == path);
+    key.map_or(serde_json::Value::Null, |key| key.value)
+}
+
+/// Fails unless each key of a text is set by its variable, laid over a text that has not got it.
+#[track_caller]
+fn check_variables(text: &str, bare: &str) {
+    let settings = parse(text).unwrap();
+    for key in settings.keys() {
+        let text = match &key.value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let variable = format!("GROTTO_{}", key.path.replace('.', "_").to_uppercase());
+        let same = with(&[(&variable, &text)], bare).unwrap();
+        assert_eq!(value_of(&same, &key.path), key.value, "{variable}={text}");
+    }
+}
+
 fn check_refused(text: &str, expected: &str) {
     let complaint = parse(text).unwrap_err();
     assert_eq!(complaint, expected);

@@ -1,8 +1,8 @@
 //! Tests of connections: how many there are, how long they live, and how serving ends.
 
-use super::{PLENTY, SHORT, asked, posted, rest, send, serve};
+use super::{PLENTY, SETTING, SHORT, asked, posted, rest, send, serve};
 use grotto::engine::env::Env;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 #[tokio::test]
@@ -31,6 +31,22 @@ async fn who_does_not_read_the_answer_makes_room_for_others() {
     drop(deaf);
 }
 
+/// Sixty megabytes, of which somebody takes a little again and again: less than is asked for.
+#[tokio::test]
+async fn who_reads_too_slowly_makes_room_for_others() {
+    let served = serve(1, PLENTY, None).await;
+    let mut slow = TcpStream::connect(served.address).await.unwrap();
+    slow.write_all(&asked("/large", "")).await.unwrap();
+    let (mut piece, mut read) = (vec![0; 64 << 10], 0);
+    // A reset is an end as well.
+    while let Ok(length @ 1..) = slow.read(&mut piece).await {
+        read += length;
+        Env::system().sleep(SHORT / 200).await;
+    }
+    assert!(read < 60_000_000, "all of it: {read}");
+    assert_eq!(served.guard.counts().unread(), 1);
+}
+
 #[tokio::test]
 async fn probes_are_answered_when_all_connections_are_taken() {
     let served = serve(1, PLENTY, None).await;
@@ -40,6 +56,9 @@ async fn probes_are_answered_when_all_connections_are_taken() {
     let refused = send(served.address, &posted("", b"1")).await;
     assert_eq!((refused.0, refused.code().as_str()), (503, "unavailable"));
     assert!(refused.1.contains("retry-after: 1\r\n"), "{}", refused.1);
+    // The setting of the daemon that it is.
+    let message = refused.json()["error"]["message"].clone();
+    assert!(message.as_str().unwrap().contains(SETTING), "{message}");
     // One request each, so that those who ask do not take the places of each other.
     for _ in 0..20 {
         let mut probe = TcpStream::connect(served.address).await.unwrap();
