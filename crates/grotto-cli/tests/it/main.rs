@@ -26,6 +26,8 @@ mod newcomer;
 mod output;
 #[cfg(unix)]
 mod places;
+#[cfg(unix)]
+mod profiles;
 mod readme;
 mod refusals;
 mod rules;

@@ -2,6 +2,7 @@
 
 use super::kit::Daemon;
 use crate::kit::{Bench, Run, repository};
+use crate::profiles::{check_all_tested, check_explained, text_of};
 use serde_json::json;
 use std::process::Stdio;
 
@@ -21,10 +22,6 @@ const MOVED: [(&str, &str); 5] = [
     ("GROTTO_PRODUCER_MONITORING_LOG_LEVEL", "info"),
 ];
 
-fn text_of(profile: &str) -> String {
-    std::fs::read_to_string(repository("configs").join(profile)).unwrap()
-}
-
 /// A folder with a profile and its schema, as a person copies them.
 fn copied(profile: &str) -> Bench {
     let bench = Bench::new();
@@ -36,13 +33,7 @@ fn copied(profile: &str) -> Bench {
 
 #[test]
 fn every_profile_is_tested() {
-    let entries = std::fs::read_dir(repository("configs")).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut found: Vec<String> = names.filter(|n| n.starts_with("producer-")).collect();
-    found.sort();
-    let mut expected = PROFILES;
-    expected.sort_unstable();
-    assert_eq!(found, expected);
+    check_all_tested("producer-", PROFILES);
 }
 
 #[test]
@@ -68,40 +59,11 @@ fn a_daemon_starts_with_each_profile_and_publishes() {
     }
 }
 
-/// Lines that set something, without the names of sections.
-fn settings_of(text: &str) -> Vec<&str> {
-    let sets = |line: &&str| {
-        let code = line.split('#').next().unwrap_or_default().trim();
-        !code.is_empty() && !code.ends_with(':')
-    };
-    text.lines().filter(sets).collect()
-}
-
 #[test]
-fn every_setting_of_a_profile_is_explained() {
+fn every_setting_of_a_profile_is_explained_and_called_live_if_a_reload_may_change_it() {
     for profile in PROFILES {
-        let text = text_of(profile);
-        let settings = settings_of(&text);
-        assert!(settings.len() > 20, "{profile}");
-        for line in settings {
-            let why = line.split_once(" # ").map(|(_, why)| why.trim());
-            assert!(why.is_some_and(|why| why.len() > 10), "{profile}: {line}");
-        }
-    }
-}
-
-#[test]
-fn what_a_profile_calls_live_is_what_a_reload_may_change() {
-    for profile in PROFILES {
-        let (bench, text) = (copied(profile), text_of(profile));
+        let bench = copied(profile);
         let daemon = Daemon::start_in(&bench, Stdio::null(), &MOVED);
-        let settings = daemon.get("/v1/settings").ok();
-        let may_change = settings["may_change"].as_array().unwrap();
-        for line in settings_of(&text) {
-            let key = format!(".{}", line.split(':').next().unwrap().trim());
-            let ends = |path: &&serde_json::Value| path.as_str().unwrap().ends_with(&key);
-            let live = may_change.iter().any(|path| ends(&path));
-            assert_eq!(line.contains("# live"), live, "{profile}: {line}");
-        }
+        check_explained(profile, 20, &daemon);
     }
 }

@@ -1,7 +1,8 @@
 //! The profiles in `configs/`, copied to a folder of their own and started there.
 
 use super::kit::start_with;
-use crate::kit::{Bench, Run, repository};
+use crate::kit::{Bench, Run};
+use crate::profiles::{check_all_tested, check_explained, text_of};
 
 const PROFILES: [&str; 3] = [
     "sidecar-small.yaml",
@@ -17,19 +18,9 @@ const MOVED: [(&str, &str); 3] = [
     ("GROTTO_CONSUMER_MONITORING_LOG_LEVEL", "info"),
 ];
 
-fn text_of(profile: &str) -> String {
-    std::fs::read_to_string(repository("configs").join(profile)).unwrap()
-}
-
 #[test]
 fn every_profile_is_tested() {
-    let entries = std::fs::read_dir(repository("configs")).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut found: Vec<String> = names.filter(|n| n.starts_with("sidecar-")).collect();
-    found.sort();
-    let mut expected = PROFILES;
-    expected.sort_unstable();
-    assert_eq!(found, expected);
+    check_all_tested("sidecar-", PROFILES);
 }
 
 #[test]
@@ -59,39 +50,11 @@ fn a_sidecar_starts_with_each_profile_and_serves() {
     }
 }
 
-/// Lines that set something, without the names of sections.
-fn settings_of(text: &str) -> Vec<&str> {
-    let sets = |line: &&str| {
-        let code = line.split('#').next().unwrap_or_default().trim();
-        !code.is_empty() && !code.ends_with(':')
-    };
-    text.lines().filter(sets).collect()
-}
-
 #[test]
 fn every_setting_of_a_profile_is_explained_and_called_live_if_a_reload_may_change_it() {
     for profile in PROFILES {
-        let text = text_of(profile);
-        let settings = settings_of(&text);
-        assert!(settings.len() > 15, "{profile}");
         let bench = Bench::new();
-        bench.write("s.yaml", &text.replace("/run/grotto/", "run-"));
-        let sidecar = start_with(&bench, &MOVED);
-        let told = sidecar.get("/v1/settings").ok();
-        let may_change = told["may_change"].as_array().unwrap();
-        for line in settings {
-            let why = line.split_once(" # ").map(|(_, why)| why.trim());
-            assert!(why.is_some_and(|why| why.len() > 10), "{profile}: {line}");
-            let key = line
-                .trim()
-                .trim_start_matches("- ")
-                .split(':')
-                .next()
-                .unwrap();
-            let ends =
-                |path: &serde_json::Value| path.as_str().unwrap().ends_with(&format!(".{key}"));
-            let live = may_change.iter().any(ends);
-            assert_eq!(line.contains("# live"), live, "{profile}: {line}");
-        }
+        bench.write("s.yaml", &text_of(profile).replace("/run/grotto/", "run-"));
+        check_explained(profile, 15, &start_with(&bench, &MOVED));
     }
 }
