@@ -173,7 +173,8 @@ impl Consumer {
     /// it was served already.
     ///
     /// # Errors
-    /// As [`Consumer::refresh`], and when the version is not in the log. The pin is then as before.
+    /// As [`Consumer::refresh`], and when the version is not in the log. The pin is then as before, and so is what
+    /// is served.
     pub async fn refresh_to(&self, version: u64) -> Result<Option<Refresh>> {
         self.shared.refresh(Goal::Pin(version)).await
     }
@@ -181,7 +182,7 @@ impl Consumer {
     /// Ends a pin and moves to the newest version.
     ///
     /// # Errors
-    /// As [`Consumer::refresh`]; the pin then stays.
+    /// As [`Consumer::refresh`]; the pin then stays, and what is served.
     pub async fn follow(&self) -> Result<Option<Refresh>> {
         self.shared.refresh(Goal::Follow).await
     }

@@ -8,6 +8,7 @@
 //! the one at which a way breaks off. A refresh that fails, whatever it fails in, leaves no file behind
 //! that no root names. What failed is done without for the rest of this refresh only.
 
+mod detour;
 mod travel;
 
 use crate::changes::Composer;
@@ -40,26 +41,26 @@ impl Shared {
         let found = self.find_target(goal, &served).await?;
         *certain = found.certain;
         let Some(target) = found.target else {
-            if goal.sees_news() {
+            // With a pin nothing is looked for: what is held stays held, and may be accepted.
+            if goal.sees_news() && !matches!(goal, Goal::Pin(_)) {
                 self.let_go();
             }
             return Ok(None);
         };
-        let Some(admitted) = self.admit(asked, goal, &served, target).await? else {
+        let Some(admitted) = self.admit_or_pass(asked, goal, &served, target).await? else {
             return Ok(None);
         };
         if !checked {
             self.check_files().await?;
         }
         self.drop_flagged().await?;
-        let mut run = Run::new(self, served, admitted);
+        let mut run = Run::new(self, goal, served, admitted);
         let mut outcome = run.drive().await;
-        if let Err(error) = &outcome
-            && let Some(head) = self.past_blocked(goal, error, &run.target).await
-            // One that is held, or cannot be judged, is no way around; the error of the way is told.
-            && let Ok(Some(head)) = self.admit(asked, goal, &self.served(), head).await
+        // Each time past the target before: that ends.
+        while let Err(error) = &outcome
+            && let Some(around) = self.around((asked, goal), error, &run).await
         {
-            run.turn_to(head);
+            run.turn_to(around);
             outcome = run.drive().await;
         }
         let error = outcome.as_ref().err();
@@ -106,6 +107,8 @@ struct Run<'a> {
     at: Arc<State>,
     /// Whether that is beyond the last published state: its segments are of use to this run only.
     ahead: bool,
+    /// Whether a part of the way is worth serving: not where a pin stays if the rest fails.
+    keeps_parts: bool,
     /// The last version on the way that may be served where the way breaks off.
     part: Option<Arc<State>>,
     /// Where we were before: freed by the next step, away from the runtime's own threads.
@@ -122,7 +125,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(shared: &'a Arc<Shared>, first: Arc<State>, admitted: Admitted) -> Self {
+    fn new(shared: &'a Arc<Shared>, goal: Goal, first: Arc<State>, admitted: Admitted) -> Self {
         let watch = shared.watch(&admitted);
         let target = admitted.target;
         let replaced = !shared.is_same_dataset(&target);
@@ -166,6 +169,7 @@ impl<'a> Run<'a> {
             refusals: Arc::default(),
             at,
             ahead: false,
+            keeps_parts: goal.keeps_parts(),
             part: None,
             spent: None,
             no_room: None,
@@ -305,6 +309,7 @@ impl<'a> Run<'a> {
         }
         self.at = part;
         self.ahead = false;
+        self.watch = Arc::new(self.watch.from(&self.at));
     }
 
     /// A step without a blob proves nothing: where the log lost its end and was written anew, it gives
@@ -312,7 +317,7 @@ impl<'a> Run<'a> {
     /// leaves types out: blobs have one checksum for all of them, so only the log's of the target proves it.
     fn is_worth_keeping(&self, step: &StepReport) -> bool {
         let whole = self.first.filter().is_none();
-        whole && step.kind != StepKind::Skip && self.is_on_the_way(step.to)
+        self.keeps_parts && whole && step.kind != StepKind::Skip && self.is_on_the_way(step.to)
     }
 
     /// Whether a version lies between what is served and the target: a snapshot on the way may be

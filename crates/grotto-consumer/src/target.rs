@@ -31,6 +31,11 @@ impl Goal {
         matches!(self, Self::Glance(_) | Self::Start)
     }
 
+    /// Whether a part of the way is better than none: one who is told where to be is there or where it was.
+    pub(crate) fn keeps_parts(self) -> bool {
+        !matches!(self, Self::Pin(_) | Self::Follow)
+    }
+
     /// Whether finding nothing means that there is nothing newer.
     pub(crate) fn sees_news(self) -> bool {
         !matches!(self, Self::Glance(Glance::Own | Glance::Hint))
@@ -86,8 +91,7 @@ impl Shared {
         };
         let newest = target.as_ref().map_or(version, |target| target.version);
         if !matches!(goal, Goal::Pin(_)) {
-            self.metrics.newest(newest);
-            self.vitals.note_newest(newest);
+            self.note_newest(newest);
         }
         if let Some(target) = &target {
             self.heard_of(target);
@@ -223,14 +227,30 @@ impl Shared {
         error: &Error,
         target: &LogEntry,
     ) -> Option<LogEntry> {
-        let blocked = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Missing);
-        if !blocked || matches!(goal, Goal::Pin(_)) {
+        match error.kind() {
+            ErrorKind::Corrupt | ErrorKind::Missing => self.head_past(goal, target).await,
+            _ => None,
+        }
+    }
+
+    /// The head of the log, if it is past `target` and nobody asked for one version.
+    pub(crate) async fn head_past(&self, goal: Goal, target: &LogEntry) -> Option<LogEntry> {
+        if matches!(goal, Goal::Pin(_)) {
             return None;
         }
         // The error that is told is that of the way; what is wrong with the head would hide it.
         let head = self.dataset.head().await.ok().flatten()?;
         let further = head.version > target.version && head.dataset_id == target.dataset_id;
-        further.then_some(head)
+        if !further {
+            return None;
+        }
+        self.note_newest(head.version);
+        Some(head)
+    }
+
+    fn note_newest(&self, version: u64) {
+        self.metrics.newest(version);
+        self.vitals.note_newest(version);
     }
 
     fn heard_of(&self, entry: &LogEntry) {

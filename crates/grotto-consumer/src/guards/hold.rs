@@ -13,7 +13,7 @@ use crate::shared::Shared;
 use crate::status::HeldVersion;
 use crate::target::{Goal, was_written};
 use grotto_state::State;
-use grotto_store::LogEntry;
+use grotto_store::{LogEntry, Outline};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -97,7 +97,8 @@ impl Holding {
 }
 
 impl Shared {
-    /// Where a refresh to `target` may go; `None` if what is held is known and nobody asked for an answer.
+    /// Where a refresh to `target` may go; `None` if what is held is known and nobody asked for an answer. No blobs
+    /// lead to `blocked`, where there is one: that is no place to go first.
     ///
     /// # Errors
     /// When the version is held: `Invalid`, with the figures. When the store does not answer.
@@ -107,34 +108,81 @@ impl Shared {
         goal: Goal,
         served: &State,
         target: LogEntry,
+        blocked: Option<u64>,
     ) -> Result<Option<Admitted>> {
-        if matches!(goal, Goal::Pin(_)) {
-            return Ok(Some(Admitted::new(target, Pass::Accepted)));
+        match self.way_to(asked, goal, served, &target, blocked).await? {
+            Way::Open(admitted) => Ok(Some(*admitted)),
+            Way::Known => Ok(None),
+            Way::Held(refusal) => self.hold(asked, &target, refusal).map(|()| None),
         }
-        let known = self.holding.known(&target);
+    }
+
+    /// The same after `refused` was refused for what its state is: that one is held then, and no other.
+    pub(crate) async fn admit_instead(
+        &self,
+        (asked, goal): (Goal, Goal),
+        target: LogEntry,
+        refused: u64,
+    ) -> Option<Admitted> {
+        let served = self.served();
+        let way = self.way_to(asked, goal, &served, &target, Some(refused));
+        match way.await {
+            Ok(Way::Open(admitted)) => Some(*admitted),
+            Ok(Way::Held(_) | Way::Known) | Err(_) => None,
+        }
+    }
+
+    /// A version up to one that was refused, if somebody accepted it.
+    pub(crate) async fn admit_accepted(&self, target: &LogEntry) -> Option<Admitted> {
+        let accepted = self.accepted(&self.served(), target).await.ok()??;
+        Some(Admitted::new(accepted, Pass::Accepted))
+    }
+
+    async fn way_to(
+        &self,
+        asked: Goal,
+        goal: Goal,
+        served: &State,
+        target: &LogEntry,
+        blocked: Option<u64>,
+    ) -> Result<Way> {
+        let straight = |pass| Way::Open(Box::new(Admitted::new(target.clone(), pass)));
+        if matches!(goal, Goal::Pin(_)) {
+            return Ok(straight(Pass::Accepted));
+        }
+        let known = self.holding.known(target);
         let again = known.filter(|held| held.judged == target.version);
         if let Some(used) = again.as_ref().and_then(|held| held.used) {
             // Until readers let go of what is in the way, it does not fit either.
             if asked.is_background() && self.held_bytes() >= used {
-                return Ok(None);
+                return Ok(Way::Known);
             }
         }
+        let open = |admitted: &Admitted| Some(admitted.target.version) > blocked;
         let refusal = match again.filter(|held| held.used.is_none()) {
             Some(held) => Refusal {
                 version: held.told.version,
                 reason: held.told.reason,
                 memory: false,
             },
-            None => match self.judge(served, &target).await? {
-                Judged::Within(pass) => return Ok(Some(Admitted::new(target, pass))),
-                Judged::Until(entry) => return Ok(Some(Admitted::new(*entry, Pass::Gradual))),
+            None => match self.judge(served, target).await? {
+                Judged::Within(pass) => return Ok(straight(pass)),
+                Judged::Until(entry, pass, jump) => {
+                    let before = Admitted::new(*entry, pass);
+                    if open(&before) {
+                        return Ok(Way::Open(Box::new(before)));
+                    }
+                    jump
+                }
                 Judged::Past(refusal) => refusal,
             },
         };
-        match self.accepted(served, &target).await? {
-            Some(entry) => Ok(Some(Admitted::new(entry, Pass::Accepted))),
-            None => self.hold(asked, &target, refusal).map(|()| None),
-        }
+        let accepted = self.accepted(served, target).await?;
+        let accepted = accepted.map(|entry| Admitted::new(entry, Pass::Accepted));
+        Ok(match accepted.filter(open) {
+            Some(accepted) => Way::Open(Box::new(accepted)),
+            None => Way::Held(refusal),
+        })
     }
 
     /// What watches over a refresh.
@@ -213,26 +261,30 @@ impl Shared {
         }
         let steps = self.dataset.outlines(served.version() + 1..=version);
         let steps = steps.await?;
-        let counts = steps.iter().map(|step| super::recorded(step.entry()));
-        match first_jump(guards, kept_counts(served), counts) {
-            None => Ok(Judged::Within(Pass::Gradual)),
-            Some((0, reason)) => {
-                let version = steps.first().map_or(version, |step| step.entry().version);
-                Ok(Judged::Past(Refusal {
-                    version,
-                    reason,
-                    ..past
-                }))
-            }
-            Some((at, _)) => {
-                let before = steps.get(at - 1).map(|step| step.entry().version);
-                let before = before.unwrap_or(version);
-                match self.dataset.read_entry(before).await? {
-                    Some(entry) => Ok(Judged::Until(Box::new(entry))),
-                    None => Ok(Judged::Past(past)),
-                }
-            }
-        }
+        // A listing may not show the newest yet.
+        let listed = steps.iter().map(Outline::entry);
+        let way = listed.filter(|entry| entry.version < version);
+        let way: Vec<&LogEntry> = way.chain([target]).collect();
+        let counts = way.iter().map(|entry| super::recorded(entry));
+        let Some((at, reason)) = first_jump(guards, kept_counts(served), counts) else {
+            return Ok(Judged::Within(Pass::Gradual));
+        };
+        let jump = Refusal {
+            version: way.get(at).map_or(version, |entry| entry.version),
+            reason,
+            memory: false,
+        };
+        let before = at.checked_sub(1).and_then(|before| way.get(before));
+        let before = match before {
+            Some(before) => self.dataset.read_entry(before.version).await?,
+            None => None,
+        };
+        Ok(match before {
+            // A single step is compared as such, also where a snapshot leads to it.
+            Some(entry) if at == 1 => Judged::Until(Box::new(entry), Pass::Compared, jump),
+            Some(entry) => Judged::Until(Box::new(entry), Pass::Gradual, jump),
+            None => Judged::Past(jump),
+        })
     }
 
     /// The newest version up to the target that somebody accepted.
@@ -252,11 +304,19 @@ impl Shared {
     }
 }
 
+/// Where a refresh may go, if anywhere.
+enum Way {
+    Open(Box<Admitted>),
+    Held(Refusal),
+    /// What is held is known, and nobody asked for an answer.
+    Known,
+}
+
 /// What a look at the log found.
 enum Judged {
     Within(Pass),
-    /// The version before the first that is past a limit: each step up to it is within them.
-    Until(Box<LogEntry>),
+    /// The version before the first that is past a limit, and that one: each step up to it is within them.
+    Until(Box<LogEntry>, Pass, Refusal),
     Past(Refusal),
 }
 

@@ -29,6 +29,16 @@ impl Watch {
         }
     }
 
+    /// The same once another state is served: what follows is compared with that.
+    pub(crate) fn from(&self, served: &Arc<State>) -> Self {
+        Self::new(self.guards, Some(Arc::clone(served)), self.pass)
+    }
+
+    /// Whether somebody wants the target, whatever it is.
+    pub(crate) fn accepts(&self) -> bool {
+        self.pass == Pass::Accepted
+    }
+
     /// Takes note of a step. One that loads a whole state is compared with what is served.
     pub(crate) fn see(&self, before: Option<&State>, built: &State) {
         let Some(served) = &self.served else { return };

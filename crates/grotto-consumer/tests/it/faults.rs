@@ -35,6 +35,8 @@ pub(crate) struct FaultStore {
     delay: Duration,
     fault: Mutex<Option<(Fault, String)>>,
     incident: Mutex<Option<Incident>>,
+    /// What listings do not show: paths that contain this.
+    hidden: Mutex<Option<String>>,
     /// Paths of gets; `LIST` and the prefix, `PUT` and `DELETE` and the path for others.
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -51,6 +53,7 @@ impl FaultStore {
             delay,
             fault: Mutex::default(),
             incident: Mutex::default(),
+            hidden: Mutex::default(),
             asked: Arc::default(),
         })
     }
@@ -66,6 +69,11 @@ impl FaultStore {
 
     pub(crate) fn heal(&self) {
         *self.fault.lock().unwrap() = None;
+    }
+
+    /// From now on listings do not show paths that contain `part`, as those of what was written just now.
+    pub(crate) fn hide(&self, part: &str) {
+        *self.hidden.lock().unwrap() = Some(part.to_owned());
     }
 
     /// Has something happen before the next get of a path that contains `part` is answered.
@@ -183,6 +191,14 @@ impl ObjectStore for FaultStore {
         let what = format!("LIST {}", prefix.map_or("", Path::as_ref));
         let fault = prefix.and_then(|prefix| self.fault_at(prefix));
         let (delay, listed) = (self.delay, self.inner.list(prefix));
+        let hidden = self.hidden.lock().unwrap().clone();
+        let is_shown = move |found: &Result<ObjectMeta>| {
+            let path = found.as_ref().map_or("", |meta| meta.location.as_ref());
+            !hidden.as_ref().is_some_and(|part| path.contains(part))
+        };
+        let listed = listed
+            .filter(move |found| std::future::ready(is_shown(found)))
+            .boxed();
         let asked = Arc::clone(&self.asked);
         let late = async move {
             // Only now: a listing that nobody waits for is never asked for.

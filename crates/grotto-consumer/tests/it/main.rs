@@ -26,6 +26,7 @@ mod damage;
 mod disk;
 mod faults;
 mod filtered;
+mod gapped;
 mod gaps;
 mod guards;
 mod judged;

@@ -1,0 +1,60 @@
+//! Where a refresh goes that cannot go straight to its target.
+//!
+//! Owns: what is looked at past a version that is held, refused, or that nothing leads to. Never: lets a version be
+//! served that is held; the guards say which is.
+
+use super::Run;
+use crate::error::{Error, ErrorKind, Result};
+use crate::guards::Admitted;
+use crate::shared::Shared;
+use crate::target::Goal;
+use grotto_state::State;
+use grotto_store::LogEntry;
+
+impl Shared {
+    /// Where a refresh may go instead that did not get to its target. A version that is held, or cannot be judged, is no
+    /// way around: the error of the way is told.
+    pub(super) async fn around(
+        &self,
+        (asked, goal): (Goal, Goal),
+        error: &Error,
+        run: &Run<'_>,
+    ) -> Option<Admitted> {
+        let target = &run.target;
+        let Some(refusal) = run.refusal_in(error) else {
+            let head = self.past_blocked(goal, error, target).await?;
+            let (served, blocked) = (self.served(), Some(target.version));
+            let admitted = self.admit(asked, goal, &served, head, blocked).await;
+            return admitted.ok().flatten();
+        };
+        // Past a limit that only its blobs told of.
+        if !refusal.memory
+            && !run.watch.accepts()
+            && let Some(accepted) = self.admit_accepted(target).await
+        {
+            return Some(accepted);
+        }
+        let head = self.head_past(goal, target).await?;
+        self.admit_instead((asked, goal), head, target.version)
+            .await
+    }
+
+    /// Where a refresh may go. Entries are read one by one up to one that is lost or damaged: where that one is held,
+    /// what lies behind the gap may not be.
+    pub(super) async fn admit_or_pass(
+        &self,
+        asked: Goal,
+        goal: Goal,
+        served: &State,
+        target: LogEntry,
+    ) -> Result<Option<Admitted>> {
+        let held = match self.admit(asked, goal, served, target.clone(), None).await {
+            Err(error) if error.kind() == ErrorKind::Invalid => error,
+            other => return other,
+        };
+        match self.head_past(goal, &target).await {
+            Some(head) => self.admit(asked, goal, served, head, None).await,
+            None => Err(held),
+        }
+    }
+}
