@@ -20,6 +20,9 @@ pub enum Work {
     Threads,
     /// Where it is asked for. For a simulation: which thread ends first must not decide anything.
     Inline,
+    /// The same, and by chance others go on before it and after it, for a while: as where a thread waits for a
+    /// processor. For a simulation in which the seed decides that, too.
+    Interleaved,
 }
 
 /// A deadline passed.
@@ -69,6 +72,22 @@ impl Env {
         match self.work {
             Work::Threads => tokio::task::spawn_blocking(work).await.map_err(Stopped),
             Work::Inline => Ok(work()),
+            Work::Interleaved => {
+                self.give_way().await;
+                let done = work();
+                self.give_way().await;
+                Ok(done)
+            }
+        }
+    }
+
+    /// Lets other tasks go on by chance.
+    async fn give_way(&self) {
+        let drawn = self.random.next_u64();
+        match drawn % 8 {
+            0 => tokio::time::sleep(Duration::from_millis(1 + (drawn >> 8) % 20)).await,
+            1 | 2 => tokio::task::yield_now().await,
+            _ => {}
         }
     }
 }
@@ -91,6 +110,23 @@ mod tests {
     async fn work_that_panics_is_an_error() {
         let work = || panic!("scripted");
         assert!(Env::system().blocking(work).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn interleaved_work_lets_others_go_on_and_repeats() {
+        let mut passed = Vec::new();
+        for _ in 0..2 {
+            let env = Env {
+                work: Work::Interleaved,
+                ..Env::simulated(1)
+            };
+            for _ in 0..100 {
+                env.blocking(|| ()).await.unwrap();
+            }
+            passed.push(env.clock.monotonic());
+        }
+        assert_eq!(passed[0], passed[1]);
+        assert!(passed[0] > Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

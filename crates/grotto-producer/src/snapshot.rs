@@ -97,7 +97,7 @@ impl Shared {
         let options = self.options(version);
         let bytes = match self.env.work {
             Work::Threads => encode_behind(&self.env, state, options).await?,
-            Work::Inline => encode_snapshot(&state, &options)?,
+            Work::Inline | Work::Interleaved => encode_snapshot(&state, &options)?,
         };
         self.writer.upload_snapshot(version, bytes.into()).await
     }
