@@ -73,6 +73,13 @@ faults! {
     UntoldChange: "change of a state directory not told",
     RemovedDir: "state directory removed while in use",
     AlteredFile: "sealed file altered in place",
+    CutOff: "reader cut off while a log is written anew",
+    Refiltered: "state directory opened for other types",
+    ClockJump: "clock of a writer's host set",
+    Pinned: "reader pinned to a version",
+    Surge: "version that grows or shrinks a lot",
+    Held: "version held back by a reader",
+    Accepted: "version accepted by somebody",
 }
 
 impl fmt::Display for Fault {

@@ -19,6 +19,7 @@
 )]
 
 mod check;
+mod clock;
 mod dice;
 mod disk;
 mod fault;

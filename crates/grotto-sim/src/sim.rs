@@ -3,6 +3,7 @@
 //! Owns: the moments at which the model hears of what happened. Never: decides what is right; that is
 //! for `check`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::check::{Ledger, Leftovers, Purpose};
+use crate::check::{Ledger, Leftovers, Purpose, check_lease};
 use crate::fault::{Fault, Tally};
 use crate::store::{Objects, Weather};
 use crate::trace::Trace;
@@ -61,6 +62,8 @@ pub(crate) struct Sim {
     pub(crate) ledger: Mutex<Ledger>,
     /// Blobs, and what they were put for.
     pub(crate) leftovers: Mutex<Leftovers>,
+    /// Versions that were served, with the names of the readers.
+    pub(crate) served: Mutex<BTreeSet<(String, u64)>>,
     /// Puts that have yet to land.
     pub(crate) under_way: Mutex<u64>,
     /// Looks at copies of the store that have yet to end.
@@ -86,6 +89,7 @@ impl Sim {
             weather: Mutex::new(Weather::calm()),
             ledger: Mutex::default(),
             leftovers: Mutex::default(),
+            served: Mutex::default(),
             under_way: Mutex::default(),
             looks: Mutex::default(),
             generation: Mutex::default(),
@@ -137,6 +141,15 @@ impl Sim {
             .objects
             .lock()
             .put(path, bytes.clone(), create, self.now());
+        if landed && is_lease(path) {
+            check_lease(self, who, &bytes);
+        }
+        if is_acceptance(path)
+            && landed
+            && let Err(reason) = self.ledger.lock().accept(&bytes)
+        {
+            self.violation(who, reason);
+        }
         if entry
             && landed
             && let Err(reason) = self.ledger.lock().landed(path.as_ref(), &bytes)
@@ -163,6 +176,17 @@ impl Sim {
             trace.lines(),
         )
     }
+}
+
+/// Whether an object is the lease of a consumer.
+pub(crate) fn is_lease(path: &Path) -> bool {
+    path.as_ref().starts_with(&format!("{DATASET}/consumers/"))
+}
+
+/// Whether an object says that a version is accepted.
+pub(crate) fn is_acceptance(path: &Path) -> bool {
+    path.as_ref()
+        .starts_with(&format!("{DATASET}/control/accepted/"))
 }
 
 /// Whether an object is an entry of the log.

@@ -3,7 +3,7 @@
 //! Owns: lines, their hash, and the last of them. Never: decides anything.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -36,12 +36,16 @@ impl Trace {
     }
 
     pub(crate) fn add(&mut self, at: Duration, who: &str, what: fmt::Arguments<'_>) {
-        let line = format!("{:>9.3} {who:<4} {what}", at.as_secs_f64());
+        let full = self.last.len() >= KEPT && !self.whole;
+        let mut line = match full {
+            true => self.last.pop_front().unwrap_or_default(),
+            false => String::new(),
+        };
+        line.clear();
+        // Writing to a string does not fail.
+        _ = write!(line, "{:>9.3} {who:<4} {what}", at.as_secs_f64());
         self.hash.update(line.as_bytes());
         self.lines += 1;
-        if self.last.len() >= KEPT && !self.whole {
-            self.last.pop_front();
-        }
         self.last.push_back(line);
     }
 

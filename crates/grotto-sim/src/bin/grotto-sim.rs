@@ -1,4 +1,4 @@
-//! `grotto-sim`: runs seeds, each twice, and says which of them fail.
+//! `grotto-sim`: runs seeds, each twice unless told otherwise, and says which of them fail.
 //!
 //! Owns: the command line and what it prints. Never: simulates anything itself.
 #![forbid(unsafe_code)]
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use grotto_sim::{Run, Tally, run};
 
 const USAGE: &str = "\
-usage: grotto-sim [--seeds N] [--from S] [--seconds N] [--threads N] [--keep-going]
+usage: grotto-sim [--seeds N] [--from S] [--seconds N] [--threads N] [--keep-going] [--once]
        grotto-sim --seed S [--trace]
 
   --seeds N     how many seeds to run; 200 unless said
@@ -24,6 +24,7 @@ usage: grotto-sim [--seeds N] [--from S] [--seconds N] [--threads N] [--keep-goi
   --seconds N   stops after so many seconds, at any number of seeds
   --threads N   seeds at a time, each on a thread of its own; 2 unless said
   --keep-going  runs all seeds, also after one failed
+  --once        runs each seed once, and only every tenth twice, to see that it repeats
   --seed S      runs one seed
   --trace       prints everything that happens in it
 ";
@@ -32,6 +33,8 @@ usage: grotto-sim [--seeds N] [--from S] [--seconds N] [--threads N] [--keep-goi
 const ENOUGH: u64 = 150;
 /// Failed seeds that are told of in full.
 const TOLD: usize = 3;
+/// Of so many seeds that are run once, one is run twice.
+const REPEATED: u64 = 10;
 
 struct Options {
     from: u64,
@@ -39,6 +42,7 @@ struct Options {
     seconds: Option<u64>,
     threads: usize,
     keep_going: bool,
+    once: bool,
     seed: Option<u64>,
     trace: bool,
 }
@@ -51,6 +55,7 @@ impl Options {
             seconds: None,
             threads: 2,
             keep_going: false,
+            once: false,
             seed: None,
             trace: false,
         };
@@ -67,6 +72,7 @@ impl Options {
                 "--threads" => options.threads = number()?.clamp(1, 64) as usize,
                 "--seed" => options.seed = Some(number()?),
                 "--keep-going" => options.keep_going = true,
+                "--once" => options.once = true,
                 "--trace" => options.trace = true,
                 other => return Err(format!("there is no option {other:?}")),
             }
@@ -132,7 +138,8 @@ struct Shared {
 #[derive(Default)]
 struct Done {
     seeds: u64,
-    failed: Vec<u64>,
+    /// Failed seeds, and what was found first.
+    failed: Vec<(u64, String)>,
     tally: Tally,
     versions: u64,
     time: Duration,
@@ -158,7 +165,7 @@ fn run_many(options: &Options) -> std::io::Result<bool> {
             .collect::<Result<(), _>>()
     })?;
     let done = shared.done.into_inner().unwrap_or_default();
-    summarise(&done, began.elapsed());
+    summarise(&done, options.once, began.elapsed());
     let never = done.tally.all().any(|(_, times)| times == 0);
     if never && done.seeds >= ENOUGH {
         println!("FAILED: a fault was never injected");
@@ -177,7 +184,10 @@ fn work(shared: &Shared, options: &Options, began: Instant) -> std::io::Result<(
         if seed - options.from >= options.seeds {
             return Ok(());
         }
-        let run = run_twice(seed, false)?;
+        let run = match options.once && !seed.is_multiple_of(REPEATED) {
+            true => run(seed, false)?,
+            false => run_twice(seed, false)?,
+        };
         let Ok(mut done) = shared.done.lock() else {
             return Ok(());
         };
@@ -185,10 +195,11 @@ fn work(shared: &Shared, options: &Options, began: Instant) -> std::io::Result<(
         done.tally.add(&run.tally);
         done.versions += run.versions;
         done.time += run.time;
-        if !run.violations.is_empty() {
-            done.failed.push(seed);
-            if done.failed.len() <= TOLD {
-                tell(&run, true);
+        if let Some(first) = run.violations.first() {
+            done.failed.push((seed, first.clone()));
+            match done.failed.len() <= TOLD {
+                true => tell(&run, true),
+                false => println!("seed {seed} FAILED: {first}"),
             }
             shared.stop.fetch_or(!options.keep_going, Ordering::Relaxed);
         }
@@ -206,14 +217,18 @@ fn tell(run: &Run, trace: bool) {
     println!("  to repeat: cargo xtask sim --seed {} --trace", run.seed);
 }
 
-fn summarise(done: &Done, took: Duration) {
+fn summarise(done: &Done, once: bool, took: Duration) {
+    let times = match once {
+        true => "once, every tenth twice",
+        false => "twice",
+    };
     let seconds = took.as_secs_f64();
     println!("faults injected:");
     for (fault, times) in done.tally.all() {
         println!("  {times:>9}  {fault}");
     }
     println!(
-        "{} seeds, each twice, in {seconds:.1} s ({:.1} a second); {} versions, {:.0} minutes of virtual time",
+        "{} seeds, each {times}, in {seconds:.1} s ({:.1} a second); {} versions, {:.0} minutes of virtual time",
         done.seeds,
         done.seeds as f64 / seconds,
         done.versions,
@@ -222,6 +237,9 @@ fn summarise(done: &Done, took: Duration) {
     if done.failed.is_empty() {
         println!("all good");
     } else {
-        println!("{} FAILED: {:?}", done.failed.len(), done.failed);
+        println!("{} FAILED:", done.failed.len());
+        for (seed, first) in &done.failed {
+            println!("  {seed}: {first}");
+        }
     }
 }

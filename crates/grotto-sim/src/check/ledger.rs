@@ -10,8 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use grotto_format::log::{BlobKind, EntryKind, LogEntry};
+use grotto_format::log::{AcceptedVersion, BlobKind, EntryKind, LogEntry};
+use grotto_state::{Promise, State};
 
+use super::entry::{counted, decode, follows};
 use crate::sim::DATASET;
 
 /// Records by type and key: a number and a text.
@@ -61,6 +63,10 @@ pub(crate) struct Ledger {
     spoilt: BTreeSet<String>,
     /// The first version that needs none before it and since which nothing was lost or damaged.
     whole_from: Option<u64>,
+    /// Versions that somebody accepted, with their datasets and checksums.
+    accepted: BTreeSet<(u64, String, u64)>,
+    /// The log ended earlier than it had at some time.
+    was_cut_off: bool,
 }
 
 impl Ledger {
@@ -120,6 +126,7 @@ impl Ledger {
                 None,
             ),
         };
+        counted(&entry, &content)?;
         if let Some(token) = token
             && let Some(other) = self.committed.insert(token, version)
         {
@@ -186,6 +193,58 @@ impl Ledger {
         all.iter()
             .rev()
             .find(|committed| committed.entry.state_checksum == checksum)
+    }
+
+    /// What a served state is: one that leaves types out is known by those it keeps. Of several that agree in
+    /// these it is the first that is not older than `era`.
+    pub(crate) fn known(&self, state: &State, era: u64) -> Option<&Committed> {
+        if state.filter().is_none() {
+            return self.with_state(state.version(), state.checksum());
+        }
+        let all = self.history.get(&state.version())?;
+        let fits = |committed: &&Committed| Promise::of(&committed.entry).check(state).is_ok();
+        let mut young = all.iter().filter(|committed| committed.era >= era);
+        young.find(fits).or_else(|| all.iter().rev().find(fits))
+    }
+
+    /// Everything that ever was `version`.
+    pub(crate) fn all_of(&self, version: u64) -> impl Iterator<Item = &Committed> {
+        self.history.get(&version).into_iter().flatten()
+    }
+
+    /// Everything that ever was a version after one up to another, in order: by how often the dataset had been
+    /// created anew, and version.
+    pub(crate) fn between(&self, after: (u64, u64), until: (u64, u64)) -> Vec<&Committed> {
+        let all = self.history.values().flatten();
+        let at = |committed: &Committed| (committed.era, committed.entry.version);
+        let mut found: Vec<&Committed> = all
+            .filter(|committed| (after..=until).contains(&at(committed)))
+            .collect();
+        found.sort_by_key(|committed| at(committed));
+        found
+    }
+
+    /// Somebody accepts a version.
+    pub(crate) fn accept(&mut self, bytes: &Bytes) -> Result<(), String> {
+        let accepted = AcceptedVersion::decode(bytes);
+        let accepted = accepted.map_err(|e| format!("what is accepted does not decode: {e}"))?;
+        let (version, id, checksum) = (
+            accepted.version,
+            accepted.dataset_id,
+            accepted.state_checksum,
+        );
+        self.accepted.insert((version, id, checksum));
+        Ok(())
+    }
+
+    pub(crate) fn is_accepted(&self, entry: &LogEntry) -> bool {
+        let (id, checksum) = (entry.dataset_id.clone(), entry.state_checksum);
+        self.accepted.contains(&(entry.version, id, checksum))
+    }
+
+    /// Whether everything that ever was in the log is still there, whole.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.scarred && !self.was_cut_off && self.gone.is_empty()
     }
 
     pub(crate) fn head(&self) -> u64 {
@@ -282,6 +341,7 @@ impl Ledger {
 
     /// The log ends earlier than it did.
     pub(crate) fn cut_off(&mut self, head: u64) {
+        self.was_cut_off = true;
         // A dataset without a log is another dataset from its first version on.
         if head == 0 {
             self.era += 1;
@@ -305,25 +365,4 @@ impl Ledger {
         })
         .collect()
     }
-}
-
-/// What an entry must be after the one before it.
-fn follows(before: &LogEntry, entry: &LogEntry, blind: bool) -> Result<(), String> {
-    let version = entry.version;
-    let same = before.writer == entry.writer;
-    let rises = entry.epoch > before.epoch || (same && entry.epoch == before.epoch);
-    if !rises {
-        return Err(format!(
-            "version {version} is of epoch {} of {}, after epoch {} of {}",
-            entry.epoch, entry.writer, before.epoch, before.writer
-        ));
-    }
-    if before.dataset_id != entry.dataset_id && !blind {
-        return Err(format!("version {version} is of another dataset"));
-    }
-    Ok(())
-}
-
-fn decode(bytes: &Bytes) -> Result<LogEntry, String> {
-    LogEntry::decode(bytes).map_err(|error| format!("a log entry does not decode: {error}"))
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use object_store::path::Path;
 
 use super::Ledger;
-use crate::sim::DATASET;
+use crate::sim::{DATASET, is_acceptance};
 
 /// What a blob was put for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +107,8 @@ fn is_document(path: &Path) -> bool {
     let name = path.filename().unwrap_or_default();
     match folder(path) {
         Some("log" | "snapshots" | "collected") => version(path).is_some() && name.len() == 25,
+        Some("consumers") => true,
+        Some("control") if is_acceptance(path) => version(path).is_some(),
         Some("control") => name == "leader.json" || name.starts_with("probe-"),
         _ => false,
     }

@@ -2,14 +2,19 @@
 //!
 //! Owns: the model of the dataset and what is compared with it. Never: causes anything.
 
+mod entry;
+mod lease;
 mod ledger;
 mod leftovers;
+mod limits;
 mod reach;
 mod served;
 mod stream;
 
+pub(crate) use lease::check_lease;
 pub(crate) use ledger::{Attempt, Content, Ledger};
 pub(crate) use leftovers::{Leftovers, Purpose};
+pub(crate) use limits::{Limits, ServedAt, counts, keeps};
 pub(crate) use reach::check_reach;
-pub(crate) use served::{SCHEMA, check_served, said};
+pub(crate) use served::{SCHEMA, check_served, check_served_since, kept_of, said};
 pub(crate) use stream::{Changes as StreamChanges, MARKER, Stream};

@@ -1,7 +1,7 @@
 //! One process's way to the store: delays, faults, pauses, death.
 //!
 //! Owns: what happens to an operation between its caller and the objects. Never: decides whether an
-//! object may be written; that is for [`Objects`].
+//! object may be written; that is for [`Objects`](super::Objects).
 //!
 //! Whoever is dead gets no answer any more and has no effect, but for what was on its way.
 
@@ -10,14 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use object_store::Result;
 use object_store::path::Path;
-use object_store::{ObjectMeta, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::connection::{meta, refusal};
+use super::connection::refusal;
 use super::weather::Kind;
-use super::{Objects, flipped};
 use crate::check::check_reach;
 use crate::dice::Dice;
 use crate::fault::Fault;
@@ -30,7 +29,11 @@ pub(crate) struct Client {
     pub(super) dice: Dice,
     status: Mutex<Status>,
     changed: Notify,
+    observer: Mutex<Option<Observer>>,
 }
+
+/// Called before every request.
+type Observer = Arc<dyn Fn() + Send + Sync>;
 
 /// How the process is doing.
 #[derive(Debug, Default)]
@@ -59,7 +62,13 @@ impl Client {
             dice,
             status: Mutex::default(),
             changed: Notify::new(),
+            observer: Mutex::default(),
         })
+    }
+
+    /// Has somebody look on before every request from now on.
+    pub(crate) fn observe(&self, observer: impl Fn() + Send + Sync + 'static) {
+        *self.observer.lock() = Some(Arc::new(observer));
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -90,6 +99,11 @@ impl Client {
         self.status.lock().dead
     }
 
+    /// Whether the store takes writes of this process: as a folder does before a sync failed.
+    pub(crate) fn can_write(&self) -> bool {
+        !self.status.lock().sync_failed
+    }
+
     pub(crate) fn pause(&self, paused: bool) {
         self.status.lock().paused = paused;
         self.changed.notify_waiters();
@@ -108,6 +122,11 @@ impl Client {
         status.throttled_until = Duration::ZERO;
         drop(status);
         self.pause(false);
+    }
+
+    /// Whether the store looks empty to it.
+    pub(super) fn is_blind(&self) -> bool {
+        self.status.lock().vanished
     }
 
     /// Waits until the process is dead.
@@ -143,6 +162,8 @@ impl Client {
         what: &str,
         path: &Path,
     ) -> Result<(Option<Fault>, bool)> {
+        let observer = self.observer.lock().clone();
+        observer.inspect(|look| look());
         self.step(self.dice.millis(1..15)).await;
         let dies = self.is_last_operation();
         if dies && self.dice.chance(500) {
@@ -244,7 +265,7 @@ impl Client {
         fate
     }
 
-    fn suffer(&self, fault: Fault, what: &str, path: &Path) {
+    pub(super) fn suffer(&self, fault: Fault, what: &str, path: &Path) {
         self.sim.count(fault);
         self.note(what, path, fault.name());
     }
@@ -252,35 +273,6 @@ impl Client {
     pub(super) fn note(&self, what: &str, path: &Path, how: &str) {
         let args = format_args!("{what} {path}: {how}");
         self.sim.note(&self.name, args);
-    }
-
-    /// What this process sees of an object.
-    pub(super) fn look(&self, fate: Option<Fault>, path: &Path) -> Option<Bytes> {
-        let now = self.sim.now();
-        if self.status.lock().vanished {
-            return None;
-        }
-        let objects = self.sim.objects.lock();
-        let found = objects.get(path);
-        match fate {
-            Some(fault @ Fault::StaleRead) if objects.is_recent(path, now) => {
-                self.suffer(fault, "get", path);
-                objects.get_stale(path, now)
-            }
-            Some(fault @ Fault::MissingAnswer) if found.is_some() => {
-                self.suffer(fault, "get", path);
-                None
-            }
-            Some(fault @ Fault::FlippedAnswer) if found.is_some() => {
-                self.suffer(fault, "get", path);
-                found.map(|bytes| flipped(&bytes, self.dice.seed()))
-            }
-            Some(fault @ Fault::TornAnswer) if found.is_some() => {
-                self.suffer(fault, "get", path);
-                found.map(|bytes| bytes.slice(..self.dice.below(bytes.len() as u64) as usize))
-            }
-            _ => found,
-        }
     }
 
     pub(super) fn land(&self, path: &Path, bytes: Bytes, create: bool) -> bool {
@@ -355,35 +347,6 @@ impl Client {
             sim.note(&name, format_args!("late put {path}: landed {landed}"));
             *sim.under_way.lock() -= 1;
         });
-    }
-
-    pub(super) async fn list_now(self: Arc<Self>, prefix: Option<Path>) -> Result<Vec<ObjectMeta>> {
-        let shown = prefix.clone().unwrap_or_default();
-        let (fate, dies) = self.go(Kind::List, "list", &shown).await?;
-        let found = self.paths(fate, &shown);
-        self.note("list", &shown, &format!("{} objects", found.len()));
-        self.come_back(fate, dies, "list", &shown).await?;
-        Ok(found)
-    }
-
-    fn paths(&self, fate: Option<Fault>, prefix: &Path) -> Vec<ObjectMeta> {
-        if self.status.lock().vanished {
-            return Vec::new();
-        }
-        let now = self.sim.now();
-        let objects: &Objects = &self.sim.objects.lock();
-        let mut found = objects.list(&format!("{prefix}/"));
-        if fate == Some(Fault::StaleList) {
-            let all = found.len();
-            found.retain(|(path, _)| !objects.is_recent(path, now));
-            if found.len() < all {
-                self.suffer(Fault::StaleList, "list", prefix);
-            }
-        }
-        found
-            .into_iter()
-            .map(|(path, size)| meta(path, size))
-            .collect()
     }
 }
 

@@ -6,6 +6,7 @@
 mod client;
 mod connection;
 mod frozen;
+mod view;
 mod weather;
 
 use std::collections::BTreeMap;
@@ -130,9 +131,12 @@ impl Objects {
 
     /// The paths below a prefix, in order, with their lengths.
     pub(crate) fn list(&self, prefix: &str) -> Vec<(Path, u64)> {
-        let all = self.all.iter();
-        let below = all.filter(|(path, _)| path.as_ref().starts_with(prefix));
+        let first = Path::from(prefix);
+        // In order of their text, as paths are compared: those with the prefix are neighbours.
+        let below = self.all.range(first..);
         below
+            .skip_while(|(path, _)| !path.as_ref().starts_with(prefix))
+            .take_while(|(path, _)| path.as_ref().starts_with(prefix))
             .map(|(path, object)| (path.clone(), object.bytes.len() as u64))
             .collect()
     }

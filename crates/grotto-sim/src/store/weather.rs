@@ -68,10 +68,11 @@ impl Weather {
         kinds.dedup();
         let rates = kinds.into_iter().map(|fault| {
             // Ends a process each time, and few writes are of an entry.
-            let worst = if fault == Fault::FailedSync {
-                80
-            } else {
-                worst
+            let worst = match fault {
+                Fault::FailedSync => 80,
+                // Few listings are of what changed just now.
+                Fault::StaleList => 3 * worst,
+                _ => worst,
             };
             (fault, dice.within(1..worst))
         });

@@ -8,8 +8,8 @@ use std::time::Duration;
 use grotto_format::log::LogEntry;
 use object_store::path::Path;
 
-use super::PATIENCE;
 use super::reader::Reader;
+use super::settle::settle;
 use super::stage::Stage;
 use super::writer::Writer;
 use crate::dice::Dice;
@@ -24,17 +24,21 @@ pub(crate) async fn demand_progress(
 ) {
     stage.sim.note("sim", format_args!("progress is demanded"));
     for mut writer in writers {
-        if !writer.publish_surely().await {
+        if !writer.publish_surely(None).await {
             let what = "a writer cannot publish after faults ended";
             stage.sim.violation("sim", what);
         }
     }
     let mut last = publish_last(stage, dice).await;
+    settle(stage, dice, &mut last, &mut readers).await;
     for reader in &mut readers {
-        await_newest(stage, reader).await;
         reader.await_attached().await;
     }
-    watch_room(stage, &mut last, &mut readers).await;
+    for reader in &mut readers {
+        reader.await_lease().await;
+        reader.await_copy().await;
+    }
+    watch_room(stage, dice, &mut last, &mut readers).await;
     if let Some(reader) = readers.first_mut() {
         verify_versions(stage, reader).await;
     }
@@ -52,7 +56,7 @@ async fn publish_last(stage: &Arc<Stage>, dice: &Dice) -> Writer {
     loop {
         // Past whatever was lost, or those who have it would wait for more.
         let peak = stage.sim.ledger.lock().peak();
-        if !last.publish_surely().await {
+        if !last.publish_surely(None).await {
             let what = "a new writer cannot publish after faults ended";
             stage.sim.violation("sim", what);
             break;
@@ -70,39 +74,20 @@ async fn publish_last(stage: &Arc<Stage>, dice: &Dice) -> Writer {
 
 /// One version more, to which everybody goes in one step from a version that is known: then it is known
 /// which files are of use.
-async fn watch_room(stage: &Stage, last: &mut Writer, readers: &mut [Reader]) {
+async fn watch_room(stage: &Arc<Stage>, dice: &Dice, last: &mut Writer, readers: &mut [Reader]) {
     let before: Vec<_> = readers.iter().map(Reader::segments).collect();
     let head = stage.sim.ledger.lock().head();
-    if !last.publish_surely().await {
+    if !last.publish_surely(None).await {
         let what = "the last writer cannot publish again";
         stage.sim.violation("sim", what);
     }
+    settle(stage, dice, last, readers).await;
     let is_step = stage.sim.ledger.lock().head() == head + 1;
     for (reader, before) in readers.iter_mut().zip(before) {
-        await_newest(stage, reader).await;
-        if is_step {
+        if is_step && reader.hold().is_none() {
             reader.check_room(&before);
         }
     }
-}
-
-async fn await_newest(stage: &Stage, reader: &mut Reader) {
-    let head = stage.sim.ledger.lock().head();
-    let until = stage.sim.now() + PATIENCE;
-    let mut found = Ok(0);
-    while stage.sim.now() < until {
-        found = reader.catch_up().await;
-        if matches!(found, Ok(version) if version == head) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
-    let found = match found {
-        Ok(version) => format!("is at version {version}"),
-        Err(error) => format!("fails: {error}"),
-    };
-    let what = format!("{found} when the newest is {head}, long after faults ended");
-    stage.sim.violation(&reader.name(), what);
 }
 
 /// Every version that is in the log can be read, unless something was lost for good that it needs, and is
@@ -110,7 +95,7 @@ async fn await_newest(stage: &Stage, reader: &mut Reader) {
 async fn verify_versions(stage: &Stage, reader: &mut Reader) {
     let versions = stage.sim.ledger.lock().intact();
     for version in versions {
-        if let Err(error) = reader.read(version).await
+        if let Err(error) = reader.read(version, None).await
             && stage.sim.ledger.lock().is_readable(version)
         {
             let what = format!("version {version} cannot be read: {error}");

@@ -3,6 +3,7 @@
 //! Owns: when and what. Never: does more than the store of a real host could do to its users.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::path::Path;
 
@@ -11,7 +12,7 @@ use crate::check::check_reach;
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::sim::DATASET;
-use crate::store::Weather;
+use crate::store::{Client, Weather};
 
 /// Lets faults rain for some minutes.
 pub(crate) async fn rain(stage: &Arc<Stage>, dice: &Dice) {
@@ -34,6 +35,9 @@ pub(crate) async fn rain(stage: &Arc<Stage>, dice: &Dice) {
             scar(stage, dice, ends_only);
         }
         if dice.chance(300) {
+            stage.set_clocks(dice);
+        }
+        if dice.chance(300) {
             pause_somebody(stage, dice);
         }
         tokio::time::sleep(dice.millis(2_000..12_000)).await;
@@ -43,14 +47,26 @@ pub(crate) async fn rain(stage: &Arc<Stage>, dice: &Dice) {
 /// A writer does not move for a while, nor does anything it asked for.
 fn pause_somebody(stage: &Arc<Stage>, dice: &Dice) {
     let clients = stage.clients('w');
-    let Some(client) = clients.get(dice.below(clients.len() as u64) as usize) else {
-        return;
-    };
-    stage.sim.count(Fault::Paused);
+    if let Some(client) = clients.get(dice.below(clients.len() as u64) as usize) {
+        stage.sim.count(Fault::Paused);
+        pause(stage, client, dice.millis(1_000..40_000));
+    }
+}
+
+/// No reader hears of the store for a while: what was written anew meanwhile has the numbers of what they have.
+fn cut_readers_off(stage: &Arc<Stage>, dice: &Dice) {
+    for client in stage.clients('r') {
+        if dice.chance(600) {
+            stage.sim.count(Fault::CutOff);
+            pause(stage, &client, dice.millis(3_000..25_000));
+        }
+    }
+}
+
+fn pause(stage: &Arc<Stage>, client: &Arc<Client>, time: Duration) {
     stage.sim.note(client.name(), format_args!("is paused"));
     client.pause(true);
     let (stage, client) = (Arc::clone(stage), Arc::clone(client));
-    let time = dice.millis(1_000..40_000);
     tokio::spawn(async move {
         tokio::time::sleep(time).await;
         stage.sim.note(client.name(), format_args!("goes on"));
@@ -74,6 +90,9 @@ fn scar(stage: &Arc<Stage>, dice: &Dice, ends_only: bool) {
         stage.sim.note("sim", format_args!("{fault}: {what}"));
         if fault != Fault::LostEnd {
             stage.sim.ledger.lock().scarred();
+        }
+        if fault == Fault::LostEnd && dice.chance(600) {
+            cut_readers_off(stage, dice);
         }
         check_reach(&stage.sim, "after a loss");
     }

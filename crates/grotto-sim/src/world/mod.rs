@@ -4,7 +4,9 @@
 
 mod finale;
 mod incidents;
+mod operator;
 mod reader;
+mod settle;
 mod stage;
 mod streamer;
 mod writer;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use crate::dice::Dice;
 use crate::fault::Tally;
 use crate::sim::Sim;
+use operator::Operator;
 use reader::Reader;
 use stage::Stage;
 use streamer::Streamer;
@@ -63,10 +66,12 @@ async fn play(seed: u64, whole_trace: bool) -> Run {
     let readers: Vec<_> = readers.map(|r| tokio::spawn(r.live())).collect();
     let streamers = (0..dice.below(2)).map(|_| Streamer::new(&stage, dice.split()));
     let streamers: Vec<_> = streamers.map(|s| tokio::spawn(s.live())).collect();
+    let operator = tokio::spawn(Operator::new(&stage, dice.split()).live());
     incidents::rain(&stage, &dice).await;
     stage.heal().await;
     let writers = join(&stage, writers).await;
     let readers = join(&stage, readers).await;
+    join(&stage, vec![operator]).await;
     for streamer in join(&stage, streamers).await {
         streamer.prove().await;
     }

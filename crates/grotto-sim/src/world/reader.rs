@@ -3,9 +3,14 @@
 //! Owns: what consumers are asked, and what is checked of what they serve. Never: writes.
 
 mod attached;
+mod lease;
+mod past;
+mod pins;
 mod rival;
 mod room;
 mod subscriber;
+mod trouble;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,7 +23,7 @@ use grotto_state::SegmentOptions;
 use grotto_store::ErrorKind;
 
 use super::stage::Stage;
-use crate::check::check_served;
+use crate::check::check_served_since;
 use crate::dice::Dice;
 use crate::disk::{Disk, Mount};
 use crate::fault::Fault;
@@ -26,11 +31,9 @@ use crate::sim::DATASET;
 use crate::store::Client;
 use attached::Watcher;
 use subscriber::Subscriber;
+use witness::{Caution, Witness};
 
-/// How long a store vanishes for a reader.
-const VANISHED_FOR: Duration = Duration::from_secs(40);
-/// A look at the store that succeeded this long before it vanished is not asked about.
-const SLACK: Duration = Duration::from_secs(12);
+pub(crate) use witness::Hold;
 
 /// Segments are merged and emptied in states of a few kilobytes too.
 const TINY: SegmentOptions = SegmentOptions {
@@ -41,6 +44,9 @@ const TINY: SegmentOptions = SegmentOptions {
     merge_at: 3,
     large_segments: 2_048,
 };
+
+/// Types that readers keep who do not keep all.
+const FILTERS: [&[&str]; 3] = [&["City"], &["Road"], &["City", "Road"]];
 
 /// One reader, in all its lives.
 pub(crate) struct Reader {
@@ -53,6 +59,18 @@ pub(crate) struct Reader {
     /// Where the state is kept; on the heap without one.
     disk: Option<Arc<Disk>>,
     segments: SegmentOptions,
+    /// The types that it keeps, of some readers.
+    types: Option<&'static [&'static str]>,
+    /// Sees all that is served.
+    witness: Arc<Witness>,
+    /// The version that it was told to stay at.
+    pinned: Option<u64>,
+    /// Why it stays there though it was told to follow the log again.
+    kept_back: Option<Hold>,
+    /// Keeps a lease.
+    leased: bool,
+    /// The version that it holds back.
+    held: Option<u64>,
     life: Option<Life>,
     /// What was served last: how often the dataset had been created anew by then, and the version.
     seen: (u64, u64),
@@ -60,6 +78,8 @@ pub(crate) struct Reader {
     removed: bool,
     /// Times that the state directory may have begun anew, with an older version than before.
     beginnings: u64,
+    /// Of these, those before the present life.
+    begun: u64,
     /// Processes that are attached to the state directory.
     watchers: Vec<Watcher>,
     /// A program that reads changes, of some readers.
@@ -68,7 +88,7 @@ pub(crate) struct Reader {
 
 struct Life {
     client: Arc<Client>,
-    consumer: Consumer,
+    consumer: Arc<Consumer>,
     mount: Option<Arc<Mount>>,
 }
 
@@ -81,11 +101,20 @@ impl Reader {
         let subscribed = dice
             .chance(500)
             .then(|| Subscriber::new(&stage.sim, dice.split()));
+        let caution = dice.chance(500).then(|| Caution::draw(&dice));
+        let types = dice.chance(350).then(|| *dice.pick(&FILTERS));
+        let polls = dice.chance(500);
         Self {
             stage: Arc::clone(stage),
             number,
             lives: 0,
-            polls: dice.chance(500),
+            pinned: None,
+            kept_back: None,
+            leased: polls && dice.chance(600),
+            types,
+            witness: Witness::new(&stage.sim, number, caution),
+            held: None,
+            polls,
             disk,
             segments: *dice.pick(&[SegmentOptions::default(), TINY]),
             dice,
@@ -93,6 +122,7 @@ impl Reader {
             seen: (0, 0),
             removed: false,
             beginnings: 0,
+            begun: 0,
             watchers: (1..=attached).map(|n| Watcher::new(number, n)).collect(),
             subscriber: subscribed,
         }
@@ -122,6 +152,9 @@ impl Reader {
     /// Looks for news; an error if that fails.
     pub(crate) async fn catch_up(&mut self) -> Result<u64, Error> {
         self.bury();
+        if self.pinned.is_some() {
+            self.follow().await;
+        }
         match &self.life {
             None => {
                 if let Some(error) = self.open().await {
@@ -152,6 +185,11 @@ impl Reader {
             }
         }
         builder = builder.wait_for_dataset(true);
+        builder = self.begin_life(builder);
+        if self.leased {
+            let name = format!("r{}", self.number);
+            builder = builder.lease(name).lease_interval(lease::INTERVAL);
+        }
         let opened = if self.polls {
             builder.start().await
         } else {
@@ -160,6 +198,8 @@ impl Reader {
         match opened {
             Ok(consumer) => {
                 self.note("open", &format!("at {}", consumer.version()));
+                let consumer = Arc::new(consumer);
+                self.watch_requests(&consumer, &client);
                 if self.disk.is_none() || std::mem::take(&mut self.removed) {
                     self.beginnings += 1;
                     self.seen = (0, 0);
@@ -173,12 +213,24 @@ impl Reader {
             }
             Err(error) => {
                 self.note("open", &error.to_string());
+                let too_large = error.message().contains("needs about");
+                self.kept_back = too_large.then_some(Hold::Memory);
                 self.judge(&error);
                 client.die();
                 mount.inspect(|mount| mount.die());
                 Some(error)
             }
         }
+    }
+
+    /// The witness sees the state that is found, and those that follow it.
+    fn begin_life(&mut self, builder: ConsumerBuilder) -> ConsumerBuilder {
+        let anew = self.disk.is_none() || self.removed || self.begun != self.beginnings;
+        self.begun = self.beginnings;
+        (self.pinned, self.kept_back) = (None, None);
+        self.witness.begin(&self.name(), anew);
+        let witness = Arc::clone(&self.witness);
+        builder.on_refresh(move |refresh| witness.hear(refresh))
     }
 
     /// A process that died in the middle of writing a file is gone.
@@ -190,13 +242,23 @@ impl Reader {
         }
     }
 
+    /// As this reader is set up.
     fn builder(&self, name: &str) -> (Arc<Client>, ConsumerBuilder) {
+        let (client, builder) = self.builder_of(name, self.types);
+        (client, self.witness.instruct(builder))
+    }
+
+    /// One without limits, that keeps some types.
+    fn builder_of(&self, name: &str, types: Option<&[&str]>) -> (Arc<Client>, ConsumerBuilder) {
         let (client, store) = self.stage.connect(name, &self.dice);
         let builder = Consumer::builder(DATASET, store)
             .poll_interval(Duration::from_millis(400))
             .scrub_interval(Duration::from_secs(5))
             .segments(self.segments);
-        (client, builder)
+        match types {
+            Some(types) => (client, builder.types(types.iter().copied())),
+            None => (client, builder),
+        }
     }
 
     async fn act(&mut self) {
@@ -206,57 +268,12 @@ impl Reader {
             5..15 => self.look_back().await,
             15..20 => self.trouble_disk().await,
             20..22 => self.start_rival().await,
+            22..24 => self.pin_or_follow().await,
+            24..28 if self.pinned.is_some() => self.pin_or_follow().await,
+            // Soon again: what a pin keeps from being served is what the rest is about.
+            28..40 if self.pinned.is_some() => self.follow().await,
             _ if self.polls => {}
             _ => _ = self.refresh().await,
-        }
-    }
-
-    async fn restart(&mut self) {
-        self.check_errors();
-        let Some(life) = self.life.take() else { return };
-        if self.dice.chance(500) {
-            self.note("shutdown", "");
-            life.consumer.shutdown().await;
-        } else {
-            self.note("crash", "");
-            self.stage.sim.count(Fault::CrashedReader);
-        }
-        life.client.die();
-        life.mount.inspect(|mount| mount.die());
-        if let Some(disk) = self.disk.as_ref().filter(|_| self.dice.chance(500)) {
-            let disk = Arc::clone(disk);
-            self.end_all_attached();
-            disk.reboot();
-            self.beginnings += 1;
-            self.seen = (0, 0);
-        }
-    }
-
-    async fn trouble_disk(&mut self) {
-        let Some(disk) = self.disk.clone() else {
-            return;
-        };
-        match self.dice.below(5) {
-            0 => {
-                disk.remove_all();
-                // What is served stays, but the next start finds nothing.
-                self.removed = true;
-                self.beginnings += 1;
-                if self.dice.chance(600) {
-                    self.start_rival().await;
-                }
-            }
-            1 => disk.fill(self.dice.millis(500..20_000)),
-            2 => {
-                disk.alter();
-                // Once that is found out, the next start finds nothing.
-                self.removed = true;
-                self.beginnings += 1;
-            }
-            _ => {
-                let mount = self.life.as_ref().and_then(|life| life.mount.as_ref());
-                mount.inspect(|mount| mount.die_in(self.dice.within(1..30)));
-            }
         }
     }
 
@@ -294,67 +311,22 @@ impl Reader {
             .unwrap_or_default()
     }
 
-    /// The store looks empty for a while, as if it were not mounted: nothing that is served may count
-    /// as the newest then.
-    async fn lose_sight(&mut self) {
-        let Some(life) = &self.life else { return };
-        if life.consumer.version() == 0 || !self.stage.is_raining() {
-            return;
-        }
-        let client = Arc::clone(&life.client);
-        self.stage.sim.count(Fault::Vanished);
-        self.note("vanished", "");
-        client.vanish(true);
-        tokio::time::sleep(VANISHED_FOR).await;
-        if !self.stage.is_raining() {
-            return;
-        }
-        if self.polls {
-            let staleness = self.life.as_ref().map(|life| life.consumer.staleness());
-            if staleness.is_some_and(|staleness| staleness < VANISHED_FOR - SLACK) {
-                self.violation(&format!("counts as {staleness:?} old without a store"));
-            }
-            self.check_attached_stale(VANISHED_FOR - SLACK);
-        } else if self.refresh().await.is_ok() && self.stage.is_raining() {
-            self.violation("finds no fault with a store that is empty");
-        }
-        client.vanish(false);
-        self.note("vanished", "is back");
-    }
-
-    /// A look at an older version needs that version and no newer one.
-    async fn look_back(&mut self) {
-        let intact = self.stage.sim.ledger.lock().intact();
-        let Some(version) = intact.get(self.dice.below(intact.len() as u64) as usize) else {
-            return;
-        };
-        if let Err(error) = self.read(*version).await {
-            self.note("look back", &error.to_string());
-        }
-    }
-
-    /// Opens one version and compares it.
-    pub(crate) async fn read(&mut self, version: u64) -> Result<(), Error> {
-        let (client, builder) = self.builder(&format!("r{}.old", self.number));
-        let opened = builder.open_at(version).await;
-        client.die();
-        let consumer = opened.inspect_err(|error| self.judge(error))?;
-        let state = consumer.state();
-        if state.version() != version {
-            let found = state.version();
-            self.violation(&format!("opened version {version}, got {found}"));
-        }
-        check_served(&self.stage.sim, &self.name(), &state);
-        Ok(())
-    }
-
     /// What is served is compared with the model, and with what was served before.
     pub(crate) fn check(&mut self) {
         self.check_attached();
         let name = self.name();
         let Some(life) = &self.life else { return };
         let state = life.consumer.state();
-        let era = check_served(&self.stage.sim, &name, &state);
+        let era = check_served_since(&self.stage.sim, &name, &state, self.seen.0);
+        let kept = state.filter().map(|filter| filter.names());
+        let as_asked = match (kept, self.types) {
+            (Some(kept), Some(types)) => kept == types,
+            (kept, types) => kept.is_none() && types.is_none(),
+        };
+        if !as_asked {
+            let what = format!("keeps {kept:?}, expected {:?}", self.types);
+            self.stage.sim.violation(&name, what);
+        }
         let (found, most) = (
             state.segments().count() as u64,
             self.segments.most_segments(state.shape().live_bytes),
@@ -371,6 +343,8 @@ impl Reader {
             let what = format!("went back from version {before:?} to {version:?}");
             self.stage.sim.violation(&name, what);
         }
+        self.check_pin();
+        self.check_held();
     }
 
     /// One that polls tells nobody of its errors, but counts them.

@@ -2,19 +2,29 @@
 //!
 //! Owns: the connections of everybody. Never: acts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use grotto_env::Env;
+use grotto_consumer::Position;
+use grotto_env::{Env, Work};
 use grotto_store::{BreakerOptions, Store, StoreOptions};
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 
-use crate::check::check_reach;
+use crate::check::{Content, check_reach};
+use crate::clock::HostClock;
 use crate::dice::Dice;
+use crate::fault::Fault;
 use crate::sim::Sim;
 use crate::store::{Client, Connection, Weather};
+
+/// How far a clock may be ahead, or behind: two days.
+const MOST_AHEAD_MS: u64 = 2 * 86_400_000;
+
+/// Types that are kept, a copy of them, and where it is.
+pub(crate) type Moving = (Option<&'static [&'static str]>, Content, Position);
 
 /// Shared by all actors.
 #[derive(Debug)]
@@ -22,6 +32,12 @@ pub(crate) struct Stage {
     pub(crate) sim: Arc<Sim>,
     healed: AtomicBool,
     clients: Mutex<Vec<Arc<Client>>>,
+    /// Versions that readers hold back, by their numbers.
+    held: Mutex<BTreeMap<u64, u64>>,
+    /// Copies whose programs go on at another reader, with the types that they have.
+    pub(crate) moving: Mutex<Vec<Moving>>,
+    /// Clocks of writers' hosts.
+    clocks: Mutex<Vec<Arc<HostClock>>>,
 }
 
 impl Stage {
@@ -30,6 +46,9 @@ impl Stage {
             sim: Arc::clone(sim),
             healed: AtomicBool::new(false),
             clients: Mutex::default(),
+            held: Mutex::default(),
+            moving: Mutex::default(),
+            clocks: Mutex::default(),
         })
     }
 
@@ -41,7 +60,9 @@ impl Stage {
         if self.sim.is_folder {
             store = store.with_confirm(connection);
         }
-        let store = store.with_env(self.env(dice)).with_options(options());
+        let store = store
+            .with_env(self.env_of(name, dice))
+            .with_options(options());
         self.clients.lock().push(Arc::clone(&client));
         (client, store)
     }
@@ -50,8 +71,33 @@ impl Stage {
     pub(crate) fn env(&self, dice: &Dice) -> Env {
         Env {
             clock: Arc::clone(&self.sim.clock),
+            work: Work::Interleaved,
             ..Env::simulated(dice.seed())
         }
+    }
+
+    /// The same on the host of a process: writers' wall clocks are set now and then.
+    fn env_of(&self, name: &str, dice: &Dice) -> Env {
+        if !name.starts_with('w') {
+            return self.env(dice);
+        }
+        let clock = HostClock::new(Arc::clone(&self.sim.clock));
+        self.clocks.lock().push(Arc::clone(&clock));
+        Env {
+            clock,
+            work: Work::Interleaved,
+            ..Env::simulated(dice.seed())
+        }
+    }
+
+    /// Somebody sets the clocks of writers' hosts.
+    pub(crate) fn set_clocks(&self, dice: &Dice) {
+        let all = self.clocks.lock();
+        for clock in all.iter().rev().take(3) {
+            let ahead_ms = dice.below(2 * MOST_AHEAD_MS) as i64 - MOST_AHEAD_MS as i64;
+            clock.set_ahead(ahead_ms);
+        }
+        self.sim.count(Fault::ClockJump);
     }
 
     /// Connections of processes whose names begin with `letter`.
@@ -61,6 +107,20 @@ impl Stage {
             .iter()
             .filter(|client| client.name().starts_with(letter) && !client.is_dead());
         fits.cloned().collect()
+    }
+
+    /// A reader holds a version back, or none any more.
+    pub(crate) fn holds(&self, reader: u64, version: Option<u64>) {
+        let mut held = self.held.lock();
+        match version {
+            Some(version) => _ = held.insert(reader, version),
+            None => _ = held.remove(&reader),
+        }
+    }
+
+    /// Versions that are held back.
+    pub(crate) fn held(&self) -> Vec<u64> {
+        self.held.lock().values().copied().collect()
     }
 
     pub(crate) fn is_raining(&self) -> bool {

@@ -13,7 +13,7 @@ use grotto_producer::{Error, Producer, Published};
 use grotto_store::ErrorKind;
 
 use super::stage::Stage;
-use crate::check::{SCHEMA, check_served};
+use crate::check::{Content, SCHEMA, check_served};
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::sim::DATASET;
@@ -88,12 +88,12 @@ impl Writer {
     }
 
     /// Publishes something, whatever that takes short of magic; for when no fault is left. `false` if it
-    /// cannot be done.
-    pub(crate) async fn publish_surely(&mut self) -> bool {
+    /// cannot be done. `content` is what the version is to have, where that is wanted.
+    pub(crate) async fn publish_surely(&mut self, content: Option<&Content>) -> bool {
         for _ in 0..30 {
             if let Some(life) = self.life.take() {
                 let head = self.stage.sim.ledger.lock().head();
-                self.cycle(life).await;
+                self.cycle(life, content).await;
                 if self.stage.sim.ledger.lock().head() > head && self.life.is_some() {
                     return true;
                 }
@@ -176,7 +176,7 @@ impl Writer {
             8..12 => self.write_snapshot(life).await,
             12..18 => self.settle(life).await,
             18..25 if !life.starts_over => self.stop_waiting(life).await,
-            _ => self.cycle(life).await,
+            _ => self.cycle(life, None).await,
         }
     }
 
@@ -237,8 +237,12 @@ impl Writer {
         }
     }
 
-    async fn cycle(&mut self, life: Life) {
-        let (orders, token) = Orders::draw(&self.stage.sim, life.client.name(), &self.dice);
+    async fn cycle(&mut self, life: Life, content: Option<&Content>) {
+        let (sim, name) = (&self.stage.sim, life.client.name());
+        let (orders, token) = match content {
+            Some(content) => Orders::like(sim, name, content),
+            None => Orders::draw(sim, name, &self.dice),
+        };
         let ran = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&ran);
         if life.starts_over && self.stage.is_raining() && self.dice.chance(250) {
@@ -246,7 +250,8 @@ impl Writer {
             life.client.die_in(self.dice.within(1..24));
         }
         self.die_early(&life.client, if life.starts_over { 500 } else { 15 });
-        let answer = if life.starts_over || self.dice.chance(100) {
+        let whole = life.starts_over || content.is_some() || self.dice.chance(100);
+        let answer = if whole {
             let cycle = life.producer.run_cycle(move |cycle| {
                 noted.store(true, Ordering::Relaxed);
                 orders.replace(cycle)?;

@@ -12,7 +12,7 @@ use grotto_store::ErrorKind;
 
 use super::Reader;
 use super::rival::FOLDER;
-use crate::check::check_served;
+use crate::check::check_served_since;
 use crate::disk::Mount;
 use crate::fault::Fault;
 
@@ -22,6 +22,8 @@ const SOON: Duration = Duration::from_secs(5);
 /// What is served counts as the newest that long after its consumer last looked, at most: it notes a look
 /// once a second, and has just looked.
 const FRESH: Duration = Duration::from_secs(10);
+/// In which time a consumer that polls looks at the log as a whole once.
+const WHOLE_LOOK: Duration = Duration::from_secs(45);
 
 /// One attached process, in all its lives.
 #[derive(Default)]
@@ -52,7 +54,7 @@ impl Watcher {
             judge(reader, &self.name, &error);
         }
         let state = attached.state();
-        let era = check_served(sim, &self.name, &state);
+        let era = check_served_since(sim, &self.name, &state, self.seen.0);
         let (before, found) = (self.seen, (era, state.version()));
         self.seen = found;
         if found >= before {
@@ -175,12 +177,22 @@ impl Reader {
     /// After faults ended, and once the reader has the newest version: all who are attached have it soon,
     /// and say that it is fresh.
     pub(crate) async fn await_attached(&mut self) {
+        // What holds a version back does not serve the newest.
+        if self.hold().is_some() {
+            return;
+        }
+        // One that does not poll is only as fresh as its last look.
+        if let Err(error) = self.catch_up().await {
+            self.note("refresh", &error.to_string());
+        }
         for at in 0..self.watchers.len() {
-            let until = self.stage.sim.now() + SOON;
+            let began = self.stage.sim.now();
             loop {
                 let problem = self.problem_of(at).await;
-                let Some(problem) = problem else { break };
-                if self.stage.sim.now() >= until {
+                let Some((problem, soon)) = problem else {
+                    break;
+                };
+                if self.stage.sim.now() >= began + soon {
                     let name = self.watchers[at].name.clone();
                     let what = format!("{problem}, long after faults ended");
                     self.stage.sim.violation(&name, what);
@@ -192,14 +204,14 @@ impl Reader {
         self.check_attached();
     }
 
-    /// Why an attached process does not serve what it should.
-    async fn problem_of(&mut self, at: usize) -> Option<String> {
+    /// Why an attached process does not serve what it should, and how long that may be so.
+    async fn problem_of(&mut self, at: usize) -> Option<(String, Duration)> {
         let dead = |(mount, _): &mut (Arc<Mount>, Attached)| mount.is_dead();
         self.watchers[at].life.take_if(dead);
         if self.watchers[at].life.is_none()
             && let Err(error) = self.attach(at)
         {
-            return Some(format!("cannot attach: {error}"));
+            return Some((format!("cannot attach: {error}"), SOON));
         }
         let (_, attached) = self.watchers[at].life.as_ref()?;
         let served = attached.state();
@@ -208,13 +220,15 @@ impl Reader {
         if (served.version(), served.checksum()) != expected {
             let (found, trouble) = (served.version(), attached.trouble());
             let expected = expected.0;
-            return Some(format!(
-                "serves version {found} and not {expected}: {trouble:?}"
-            ));
+            let what = format!("serves version {found} and not {expected}: {trouble:?}");
+            return Some((what, SOON));
         }
         match attached.staleness() {
             Some(staleness) if staleness < FRESH => None,
-            told => Some(format!("says that the newest version is {told:?} old")),
+            told => {
+                let what = format!("says that the newest version is {told:?} old");
+                Some((what, WHOLE_LOOK))
+            }
         }
     }
 }

@@ -33,21 +33,27 @@ impl Reader {
                 if refused && self.holds_folder() {
                     self.violation("a second consumer was let into a state directory in use");
                 }
-                // The next start finds what the rival leaves.
-                self.removed = true;
-                self.beginnings += 1;
+                self.expect_other_state();
                 self.take_turns(&consumer).await;
                 consumer.shutdown().await;
-                // The first one may take the directory back, with what it serves.
-                self.beginnings += 1;
             }
             Err(error) => {
                 self.note("rival", &error.to_string());
                 self.judge(&error);
+                // One that was let in and did not get to the newest version may have kept a part of the way.
+                if !refused {
+                    self.expect_other_state();
+                }
             }
         }
         client.die();
         mount.die();
+    }
+
+    /// The next start finds what the rival leaves, and the first one may take the directory back, with what it serves.
+    fn expect_other_state(&mut self) {
+        self.removed = true;
+        self.beginnings += 2;
     }
 
     /// Both look for news.

@@ -9,10 +9,15 @@ use grotto_state::State;
 
 use crate::check::{Attempt, Content};
 use crate::dice::Dice;
+use crate::fault::Fault;
 use crate::sim::Sim;
 
 /// Keys of each type.
 const KEYS: u64 = 50;
+/// Most upserts of a cycle that makes a dataset grow a lot.
+const SURGE: u64 = 80;
+/// Deletes of one that makes it shrink.
+const PURGE: u64 = 200;
 /// The road whose length is the token of the attempt that wrote it.
 const TOKEN: i64 = -1;
 
@@ -29,21 +34,46 @@ impl Orders {
     pub(super) fn draw(sim: &Arc<Sim>, writer: &str, dice: &Dice) -> (Self, u64) {
         let token = sim.ledger.lock().next_token();
         let mut upserts = Content::new();
-        for _ in 0..dice.within(1..12) {
+        // Now and then the dataset grows or shrinks a lot.
+        let (most, gone) = match dice.below(25) {
+            0 => (SURGE, 0),
+            1 => (2, PURGE),
+            _ => (12, dice.below(6)),
+        };
+        if most == SURGE || gone == PURGE {
+            sim.count(Fault::Surge);
+        }
+        for _ in 0..dice.within(1..most) {
             let (key, record) = record(dice, token);
             upserts.insert(key, record);
         }
-        let mut deletes: Vec<_> = (0..dice.below(6)).map(|_| record(dice, token).0).collect();
+        let deletes = (0..gone).map(|_| record(dice, token).0).collect();
+        (Self::of(sim, writer, token, upserts, deletes), token)
+    }
+
+    /// What a version is to have, and nothing else.
+    pub(super) fn like(sim: &Arc<Sim>, writer: &str, content: &Content) -> (Self, u64) {
+        let token = sim.ledger.lock().next_token();
+        let orders = Self::of(sim, writer, token, content.clone(), Vec::new());
+        (orders, token)
+    }
+
+    fn of(
+        sim: &Arc<Sim>,
+        writer: &str,
+        token: u64,
+        mut upserts: Content,
+        mut deletes: Vec<(&'static str, i64)>,
+    ) -> Self {
         deletes.retain(|key| !upserts.contains_key(key));
         upserts.insert(("Road", TOKEN), (token as i64, String::new()));
-        let orders = Self {
+        Self {
             sim: Arc::clone(sim),
             writer: writer.to_owned(),
             token,
             upserts,
             deletes,
-        };
-        (orders, token)
+        }
     }
 
     /// Changes what there is.

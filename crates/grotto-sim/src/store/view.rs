@@ -1,0 +1,75 @@
+//! What a process sees of the store: not always what is there.
+//!
+//! Owns: answers to reads and listings. Never: draws a fault; `client` does.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{ObjectMeta, Result};
+
+use super::client::Client;
+use super::connection::meta;
+use super::weather::Kind;
+use super::{Objects, flipped};
+use crate::fault::Fault;
+
+impl Client {
+    /// What this process sees of an object.
+    pub(super) fn look(&self, fate: Option<Fault>, path: &Path) -> Option<Bytes> {
+        let now = self.sim.now();
+        if self.is_blind() {
+            return None;
+        }
+        let objects = self.sim.objects.lock();
+        let found = objects.get(path);
+        match fate {
+            Some(fault @ Fault::StaleRead) if objects.is_recent(path, now) => {
+                self.suffer(fault, "get", path);
+                objects.get_stale(path, now)
+            }
+            Some(fault @ Fault::MissingAnswer) if found.is_some() => {
+                self.suffer(fault, "get", path);
+                None
+            }
+            Some(fault @ Fault::FlippedAnswer) if found.is_some() => {
+                self.suffer(fault, "get", path);
+                found.map(|bytes| flipped(&bytes, self.dice.seed()))
+            }
+            Some(fault @ Fault::TornAnswer) if found.is_some() => {
+                self.suffer(fault, "get", path);
+                found.map(|bytes| bytes.slice(..self.dice.below(bytes.len() as u64) as usize))
+            }
+            _ => found,
+        }
+    }
+
+    pub(super) async fn list_now(self: Arc<Self>, prefix: Option<Path>) -> Result<Vec<ObjectMeta>> {
+        let shown = prefix.clone().unwrap_or_default();
+        let (fate, dies) = self.go(Kind::List, "list", &shown).await?;
+        let found = self.paths(fate, &shown);
+        self.note("list", &shown, &format!("{} objects", found.len()));
+        self.come_back(fate, dies, "list", &shown).await?;
+        Ok(found)
+    }
+
+    fn paths(&self, fate: Option<Fault>, prefix: &Path) -> Vec<ObjectMeta> {
+        if self.is_blind() {
+            return Vec::new();
+        }
+        let now = self.sim.now();
+        let objects: &Objects = &self.sim.objects.lock();
+        let mut found = objects.list(&format!("{prefix}/"));
+        if fate == Some(Fault::StaleList) {
+            let all = found.len();
+            found.retain(|(path, _)| !objects.is_recent(path, now));
+            if found.len() < all {
+                self.suffer(Fault::StaleList, "list", prefix);
+            }
+        }
+        found
+            .into_iter()
+            .map(|(path, size)| meta(path, size))
+            .collect()
+    }
+}
