@@ -339,7 +339,12 @@ impl ConsumerBuilder {
     async fn assemble(self) -> Result<Arc<Shared>> {
         grotto_env::check_runtime().map_err(|e| Error::showing(ErrorKind::Invalid, e))?;
         let env = self.store.env().clone();
-        let dataset = Dataset::open(self.store, &self.name)?;
+        let store = match (&self.state_dir, &self.system) {
+            // The disk that it has anyway: a large blob would not fit in memory.
+            (Some(folder), None) => self.store.with_spool(folder),
+            _ => self.store,
+        };
+        let dataset = Dataset::open(store, &self.name)?;
         let elsewhere = self.system.clone();
         let (place, found) = match self.state_dir {
             None => (Place::Heap(HeapSeal::with_options(self.segments)), None),

@@ -18,7 +18,7 @@ pub use crate::limits::{MAX_DATASET_NAME, MAX_HEADER, MAX_SECTION, MAX_SECTIONS}
 use crate::wire::{Reader, WireError};
 use bytes::Bytes;
 pub use excerpt::{Excerpt, Head};
-pub use footer::verify as verify_footer;
+pub use footer::{footer, verify as verify_footer};
 pub use section::Unpacker;
 pub use write::{BlobWriter, PackedSection};
 

@@ -5,12 +5,35 @@
 //! Spec: `docs/format/spec.md`, section "Checksums". All of them are XXH3-64, a fixed
 //! specification, so that any two builds and any two languages agree.
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed};
 
 /// Checksum of a whole file or section.
 #[must_use]
 pub fn of_bytes(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
+}
+
+/// Checksum of a file that comes in pieces.
+#[derive(Clone, Default)]
+pub struct Pieces(Xxh3);
+
+impl Pieces {
+    /// Adds the next piece.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The checksum of all pieces, as [`of_bytes`] of them together.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.0.digest()
+    }
+}
+
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pieces({:016x})", self.sum())
+    }
 }
 
 /// Seed for the values of one field, or (with an empty field name) for the elements of a

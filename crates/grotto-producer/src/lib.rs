@@ -49,6 +49,7 @@ mod publish;
 mod restore;
 mod run;
 mod snapshot;
+mod spool;
 mod takeover;
 mod validate;
 pub mod wal;

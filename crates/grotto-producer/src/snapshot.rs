@@ -5,10 +5,12 @@
 //! to those of cycles, so that a cycle beside a snapshot takes about as long as without.
 
 use crate::producer::{Core, Producer, Shared};
-use crate::{Error, Result};
+use crate::{Error, Result, spool};
+use bytes::Bytes;
 use grotto_env::{Env, Work};
-use grotto_state::{EncodeOptions, State, encode_snapshot};
+use grotto_state::{State, encode_snapshot};
 use grotto_store::{BlobRef, SnapshotEntry};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
@@ -95,35 +97,43 @@ impl Shared {
             ));
         }
         let options = self.options(version);
-        let bytes = match self.env.work {
-            Work::Threads => encode_behind(&self.env, state, options).await?,
-            Work::Inline | Work::Interleaved => encode_snapshot(&state, &options)?,
+        let spool = self.writer.dataset().store().spool().map(PathBuf::from);
+        let encode = move || match &spool {
+            Some(folder) => spool::encode(&state, &options, folder),
+            None => Ok(encode_snapshot(&state, &options)?.into()),
         };
-        self.writer.upload_snapshot(version, bytes.into()).await
+        let bytes = match self.env.work {
+            Work::Threads => encode_behind(&self.env, encode).await?,
+            Work::Inline | Work::Interleaved => encode()?,
+        };
+        self.writer.upload_snapshot(version, bytes).await
     }
 }
 
 /// Encodes on a thread of its own: lowered priority cannot be restored, so it cannot be one of a pool.
 /// Threads that encoding starts have the priority of the one they come from. Where no thread can be
 /// had, a snapshot at the priority of cycles is better than none.
-async fn encode_behind(env: &Env, state: Arc<State>, options: EncodeOptions) -> Result<Vec<u8>> {
+async fn encode_behind(
+    env: &Env,
+    encode: impl Fn() -> Result<Bytes> + Send + Sync + 'static,
+) -> Result<Bytes> {
     let stopped = "encoding the snapshot stopped: its thread panicked";
     let (done, encoded) = oneshot::channel();
-    let (behind, its_options) = (Arc::clone(&state), options.clone());
-    let encode = move || {
-        yield_to_others();
-        // Nobody waits any more when the producer is gone.
-        let _ = done.send(encode_snapshot(&behind, &its_options));
-    };
+    let encode = Arc::new(encode);
+    let behind = Arc::clone(&encode);
     let started = std::thread::Builder::new()
         .name("grotto-snapshot".to_owned())
-        .spawn(encode);
+        .spawn(move || {
+            yield_to_others();
+            // Nobody waits any more when the producer is gone.
+            let _ = done.send(behind());
+        });
     if let Err(error) = started {
         tracing::debug!(%error, "no thread for a snapshot");
-        let pooled = env.blocking(move || encode_snapshot(&state, &options));
-        return Ok(pooled.await.map_err(|_| Error::internal(stopped))??);
+        let pooled = env.blocking(move || encode());
+        return pooled.await.map_err(|_| Error::internal(stopped))?;
     }
-    Ok(encoded.await.map_err(|_| Error::internal(stopped))??)
+    encoded.await.map_err(|_| Error::internal(stopped))?
 }
 
 /// Nice value of the threads of a snapshot: about a tenth of the share of a busy core.

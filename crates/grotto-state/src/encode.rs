@@ -175,6 +175,9 @@ fn elements_of(column: &Column, row: u32) -> usize {
     }
 }
 
+/// Chunks of each thread that are encoded before their sections are given away.
+const JOBS_AT_ONCE: usize = 4;
+
 /// A thread that encodes fewer records takes longer to start than to work.
 const LEAST: usize = 500;
 
@@ -234,6 +237,43 @@ pub fn encode_snapshot_within(
     options: &EncodeOptions,
     limits: &Limits,
 ) -> StateResult<Vec<u8>> {
+    with_jobs(state, limits, |jobs| {
+        let mut writer = BlobWriter::new(header_of(state, options), options.level).within(limits);
+        encode_all(jobs, options, limits)?
+            .into_iter()
+            .for_each(|section| writer.packed(section));
+        writer.finish().map_err(over)
+    })
+}
+
+/// Encodes a whole state as a snapshot of which few sections are in memory at a time: each goes to `keep`, one behind the
+/// other. Returns what comes before them; behind them comes the [footer](grotto_format::blob::footer).
+///
+/// # Errors
+/// As [`encode_snapshot`].
+pub fn encode_snapshot_to(
+    state: &State,
+    options: &EncodeOptions,
+    mut keep: impl FnMut(Vec<u8>),
+) -> StateResult<Vec<u8>> {
+    let limits = &Limits::FORMAT;
+    with_jobs(state, limits, |jobs| {
+        let mut writer = BlobWriter::new(header_of(state, options), options.level).within(limits);
+        for some in jobs.chunks(options.threads.max(1) * JOBS_AT_ONCE) {
+            for section in encode_all(some, options, limits)? {
+                keep(writer.kept(section));
+            }
+        }
+        writer.head().map_err(over)
+    })
+}
+
+/// All chunks of a state.
+fn with_jobs<T>(
+    state: &State,
+    limits: &Limits,
+    encode: impl FnOnce(&[Job<'_>]) -> StateResult<T>,
+) -> StateResult<T> {
     if let Some(filter) = state.filter() {
         return Err(StateError::Invalid(format!(
             "expected a state of the whole dataset, found one of {filter} alone"
@@ -255,8 +295,11 @@ pub fn encode_snapshot_within(
             origin: Origin::Stored(state, id),
         });
     }
-    let jobs = jobs(&parts, 0, limits)?;
-    let header = BlobHeader {
+    encode(&jobs(&parts, 0, limits)?)
+}
+
+fn header_of(state: &State, options: &EncodeOptions) -> BlobHeader {
+    BlobHeader {
         kind: BlobKind::Snapshot,
         dataset: options.dataset.clone(),
         from: 0,
@@ -268,12 +311,7 @@ pub fn encode_snapshot_within(
         schema_text: Some(state.schema().to_string()),
         types: type_infos(state),
         sections: Vec::new(),
-    };
-    let mut writer = BlobWriter::new(header, options.level).within(limits);
-    encode_all(&jobs, options, limits)?
-        .into_iter()
-        .for_each(|section| writer.packed(section));
-    writer.finish().map_err(over)
+    }
 }
 
 /// A limit of the framing.

@@ -47,7 +47,7 @@ pub use apply::{Changes, Effort, TypeChanges};
 pub use bitmap::Ordinals;
 pub use block::Elements;
 pub use difference::{Change, Difference, Interest};
-pub use encode::{EncodeOptions, encode_snapshot, encode_snapshot_within};
+pub use encode::{EncodeOptions, encode_snapshot, encode_snapshot_to, encode_snapshot_within};
 pub use error::{StateError, StateResult};
 pub use filter::TypeFilter;
 pub use grotto_format as format;

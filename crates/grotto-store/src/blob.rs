@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use grotto_format::blob::verify_footer;
 use grotto_format::log::{BlobKind, BlobRef};
@@ -16,6 +16,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Ranges;
 use crate::source::{Place, Source};
+use crate::whole::Whole;
 
 impl Dataset {
     /// A blob's bytes, exactly those that were published.
@@ -23,7 +24,8 @@ impl Dataset {
     /// # Errors
     /// `Missing` if the blob is gone, `Corrupt` if two fetches gave other bytes than the
     /// log promises, `Unavailable` if the store does not answer. Memory: the blob's length, which
-    /// is allocated only after the store confirmed it.
+    /// is allocated only after the store confirmed it; of a store [with a spool](crate::Store::with_spool) a file
+    /// instead, for large ones.
     pub async fn fetch_blob(&self, blob: &BlobRef) -> Result<Bytes> {
         self.fetch(&Source::from(blob)).await
     }
@@ -89,23 +91,17 @@ impl Dataset {
     async fn fetch_ranges(&self, blob: &Source, path: &Path, hash: &mut Xxh3) -> Result<Bytes> {
         let found = self.with_retry(blob, || self.store.length(path)).await?;
         check_length(blob, found)?;
-        let capacity = usize::try_from(blob.length()).map_err(|_| {
-            Error::invalid(format!(
-                "blob {} of {} bytes does not fit this host's memory",
-                blob.name(),
-                blob.length()
-            ))
-        })?;
-        let mut whole = BytesMut::with_capacity(capacity);
+        let folder = self.store.spool_for(blob.length());
+        let mut whole = Whole::begin(blob, folder)?;
         let Ranges { bytes, at_once, .. } = self.store.options().ranges;
         let mut parts = futures::stream::iter(ranges(blob.length(), bytes))
             .map(|range| self.fetch_range(blob, path, Some(range)))
             .buffered(at_once.max(1));
         while let Some(part) = parts.try_next().await? {
             hash.update(&part);
-            whole.extend_from_slice(&part);
+            whole.push(&part, folder)?;
         }
-        Ok(whole.freeze())
+        whole.finish(folder)
     }
 
     /// One range, or all of a small blob: exactly as many bytes as were asked for.

@@ -58,6 +58,14 @@ impl Dataset {
         })
     }
 
+    /// As its writer sees it: never by a copy that may be behind.
+    pub(crate) fn alone(&self) -> Self {
+        Self {
+            store: self.store.alone(),
+            ..self.clone()
+        }
+    }
+
     /// The dataset's name.
     pub fn name(&self) -> &str {
         self.layout.name()

@@ -33,8 +33,18 @@ pub(crate) fn from_store(
         let message = format!("cannot {action} {path} in {bucket}: {}", answer.reason);
         return Error::new(answer.kind, message).with_source(source);
     }
+    let (kind, reason) = judge(&source);
+    let message = match place {
+        Place::Unnamed => format!("cannot {action} {path}: {reason}"),
+        Place::Folder(root) => format!("cannot {action} {path}: {}", in_folder(reason, root)),
+        Place::Bucket(bucket) => format!("cannot {action} {path} in {bucket}: {reason}"),
+    };
+    Error::new(kind, message).with_source(source)
+}
+
+fn judge(source: &object_store::Error) -> (ErrorKind, &'static str) {
     use object_store::Error as E;
-    let (kind, reason) = match &source {
+    match source {
         E::NotFound { .. } => (ErrorKind::Missing, "it does not exist"),
         E::InvalidPath { .. } | E::UnknownConfigurationKey { .. } => {
             (ErrorKind::Invalid, "the path or configuration is not valid")
@@ -55,13 +65,13 @@ pub(crate) fn from_store(
             Some(Refusal::Throttled) => (ErrorKind::Overloaded, "the store asks for less"),
             None => (ErrorKind::Unavailable, "the store failed"),
         },
-    };
-    let message = match place {
-        Place::Unnamed => format!("cannot {action} {path}: {reason}"),
-        Place::Folder(root) => format!("cannot {action} {path}: {}", in_folder(reason, root)),
-        Place::Bucket(bucket) => format!("cannot {action} {path} in {bucket}: {reason}"),
-    };
-    Error::new(kind, message).with_source(source)
+    }
+}
+
+/// Whether a store could not be asked, whatever it is.
+pub(crate) fn is_outage(error: &object_store::Error) -> bool {
+    let answer = Answer::of(error).map(|answer| answer.kind);
+    answer.unwrap_or_else(|| judge(error).0).is_outage()
 }
 
 /// Whether "not found" is about all of a bucket instead of one object in it.

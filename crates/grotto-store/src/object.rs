@@ -4,10 +4,12 @@
 
 mod listing;
 mod open;
+mod parts;
 
 use crate::breaker::{BreakerState, CircuitBreaker};
 use crate::confirm::Confirm;
 use crate::error::{Error, Place, Result, from_store, is_without_bucket};
+use crate::fallback::Fallback;
 use crate::options::StoreOptions;
 use bytes::Bytes;
 use grotto_env::Env;
@@ -28,8 +30,12 @@ pub struct Store {
     root: Option<Arc<FsPath>>,
     /// The bucket that it is, for people.
     bucket: Option<Arc<str>>,
+    /// The store that is written to, where reads have another one to fall back on.
+    first: Option<Arc<Self>>,
     /// Where what can be read back may exist in memory only.
     confirms: Option<Arc<dyn Confirm>>,
+    /// Where blobs are kept that are too large for memory.
+    spool: Option<Arc<FsPath>>,
     env: Env,
     options: StoreOptions,
     /// Shared by all clones.
@@ -60,7 +66,9 @@ impl Store {
             objects,
             root: None,
             bucket: None,
+            first: None,
             confirms: None,
+            spool: None,
             breaker: breaker(&env, &options),
             env,
             options,
@@ -89,6 +97,49 @@ impl Store {
     pub fn with_confirm(mut self, confirms: Arc<dyn Confirm>) -> Self {
         self.confirms = Some(confirms);
         self
+    }
+
+    /// The same store, which reads from another one while it does not answer: a copy of its datasets, which may be
+    /// behind. Writers never read from there, and nothing is ever written there.
+    #[must_use]
+    pub fn with_fallback(self, fallback: &Self) -> Self {
+        let first = self.alone();
+        let (objects, other) = (Arc::clone(&first.objects), Arc::clone(&fallback.objects));
+        Self {
+            objects: Arc::new(Fallback::new(objects, other, &self.env)),
+            first: Some(Arc::new(first)),
+            ..self
+        }
+    }
+
+    /// The same store, which keeps large blobs in files of this folder while they are used, instead of in memory. The
+    /// files have no names and never stay.
+    #[must_use]
+    pub fn with_spool(mut self, folder: impl AsRef<FsPath>) -> Self {
+        self.spool = Some(folder.as_ref().into());
+        self
+    }
+
+    /// The folder for large blobs.
+    pub fn spool(&self) -> Option<&FsPath> {
+        self.spool.as_deref()
+    }
+
+    pub(crate) fn spool_for(&self, length: u64) -> Option<&FsPath> {
+        self.spool().filter(|_| length > self.options.spool_from)
+    }
+
+    /// The same store without the one to fall back on.
+    pub(crate) fn alone(&self) -> Self {
+        match &self.first {
+            None => self.clone(),
+            Some(first) => Self {
+                objects: Arc::clone(&first.objects),
+                root: first.root.clone(),
+                first: None,
+                ..self.clone()
+            },
+        }
     }
 
     /// How it waits and tries again.

@@ -32,6 +32,29 @@ impl Default for Ranges {
     }
 }
 
+/// How large blobs are cut into uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// A snapshot of no more bytes is sent whole, by a request that refuses to write over another object. 64 MiB
+    /// unless set.
+    pub whole: u64,
+    /// Bytes per part of a larger one; more where there would be too many parts. Buckets take no less than 5 MiB. 16 MiB
+    /// unless set.
+    pub bytes: u64,
+    /// Parts of one blob under way at a time; 0 counts as 1; 4 unless set.
+    pub at_once: usize,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            whole: 64 << 20,
+            bytes: 16 << 20,
+            at_once: 4,
+        }
+    }
+}
+
 /// How long a store is waited for, how often it is asked again, and when it is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
@@ -41,6 +64,11 @@ pub struct StoreOptions {
     pub slowest_bytes_per_s: u64,
     /// How large blobs are cut into requests.
     pub ranges: Ranges,
+    /// How large blobs are cut into uploads.
+    pub parts: Parts,
+    /// Blobs of more bytes are kept in a file while they are used, where the store [has a
+    /// folder](crate::Store::with_spool) for that. 64 MiB unless set.
+    pub spool_from: u64,
     /// Tries of a read.
     pub reads: RetryPolicy,
     /// Tries of a write that may be repeated.
@@ -55,6 +83,8 @@ impl Default for StoreOptions {
             deadline: Duration::from_secs(30),
             slowest_bytes_per_s: 1 << 20,
             ranges: Ranges::default(),
+            parts: Parts::default(),
+            spool_from: 64 << 20,
             reads: RetryPolicy::READS,
             writes: RetryPolicy::WRITES,
             breaker: Some(BreakerOptions::default()),

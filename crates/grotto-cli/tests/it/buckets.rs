@@ -134,3 +134,25 @@ fn a_daemon_publishes_to_a_bucket_and_a_sidecar_serves_it_to_whoever_attaches() 
     assert_eq!((daemon.ended(), sidecar.ended()), (0, 0));
     bucket.run("verify --store STORE").ok();
 }
+
+#[test]
+fn a_sidecar_serves_from_the_copy_of_a_store_that_does_not_answer() {
+    let Some(bucket) = Bucket::new() else { return };
+    bucket.publish(0..20);
+    let store = &bucket.store;
+    let config = format!(
+        "consumer:\n  dataset: items\n  store: s3://x/y?endpoint=http://127.0.0.1:1\n  fallback_store: {store}\n  \
+         poll_interval: 10ms\n  max_backoff: 20ms\n  monitoring: {{health_check_port: 0}}\n"
+    );
+    bucket.bench.write("s.yaml", &config);
+    let checked = bucket.run("config check s.yaml").ok();
+    assert!(checked.contains("consumer.fallback_store"), "{checked}");
+    let sidecar = Daemon::spawn(&mut bucket.command(&["sidecar", "--config", "s.yaml"]));
+    let version = crate::sidecar::served(&sidecar, 0);
+    let record = "/v1/datasets/items/types/Item/records/7";
+    assert_eq!(sidecar.get(record).ok()["name"], "n7");
+    bucket.publish(0..30);
+    crate::sidecar::served(&sidecar, version);
+    sidecar.signal("TERM");
+    assert_eq!(sidecar.ended(), 0);
+}

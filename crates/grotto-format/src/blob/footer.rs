@@ -1,11 +1,22 @@
 //! The footer of a blob: its length, and a checksum over everything else.
 //!
-//! Owns: their verification. Never: looks at what they cover.
+//! Owns: making and verifying it. Never: looks at what they cover.
 //! Spec: `docs/format/spec.md`, section "Blobs".
 
 use super::{BlobError, FOOTER, MAGIC};
-use crate::checksum;
+use crate::checksum::{self, Pieces};
 use crate::wire::Reader;
+
+/// The footer of a file of which `length` bytes, all before it, were added to `whole`.
+#[must_use]
+pub fn footer(length: u64, mut whole: Pieces) -> [u8; FOOTER] {
+    let length = (length + FOOTER as u64).to_le_bytes();
+    whole.add(&length);
+    let mut footer = [0; FOOTER];
+    footer[..8].copy_from_slice(&length);
+    footer[8..].copy_from_slice(&whole.sum().to_le_bytes());
+    footer
+}
 
 /// The bytes of a file before its footer, if it has the length and the checksum that it states.
 ///

@@ -125,15 +125,34 @@ impl BlobWriter {
         self.stored.push(section.stored);
     }
 
+    /// Adds a section whose stored bytes are kept elsewhere, behind those of the sections before; gives them.
+    pub fn kept(&mut self, section: PackedSection) -> Vec<u8> {
+        self.header.sections.push(section.entry);
+        section.stored
+    }
+
+    /// The bytes before those of the sections.
+    ///
+    /// # Errors
+    /// When a reader would refuse it for a limit of the framing.
+    pub fn head(&self) -> Result<Vec<u8>, OverLimit> {
+        self.begun(0)
+    }
+
+    /// The same, with room for the sections.
+    fn begun(&self, body: usize) -> Result<Vec<u8>, OverLimit> {
+        check_header(&self.header, &self.limits)?;
+        let header = header_bytes(&self.header);
+        OverLimit::check("bytes of a header", header.len() as u64, self.limits.header)?;
+        Ok(begin(&header, body))
+    }
+
     /// The bytes of the blob.
     ///
     /// # Errors
     /// When a reader would refuse it for a limit of the framing.
     pub fn finish(self) -> Result<Vec<u8>, OverLimit> {
-        check_header(&self.header, &self.limits)?;
-        let header = header_bytes(&self.header);
-        OverLimit::check("bytes of a header", header.len() as u64, self.limits.header)?;
-        let mut out = begin(&header, self.stored.iter().map(Vec::len).sum());
+        let mut out = self.begun(self.stored.iter().map(Vec::len).sum())?;
         for stored in &self.stored {
             out.extend_from_slice(stored);
         }

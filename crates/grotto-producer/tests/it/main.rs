@@ -15,6 +15,7 @@ mod chores;
 mod handles;
 mod interrupted;
 mod kit;
+mod large;
 mod lines;
 mod pipeline;
 mod positions;

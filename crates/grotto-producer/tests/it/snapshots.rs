@@ -2,7 +2,8 @@
 
 use crate::kit::{SCHEMA, Trouble, TroubledStore, names, put};
 use grotto_format::Schema;
-use grotto_producer::Producer;
+use grotto_producer::{FullCycle, Producer};
+use grotto_store::{Dataset, Ranges, Store, StoreOptions};
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_fails_is_tried_again_after_the_next_version() {
@@ -155,4 +156,47 @@ async fn a_small_version_is_one_object_unless_that_is_turned_off() {
             "{inline:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_in_a_file_is_the_one_in_memory_and_leads_back_to_the_state() {
+    let (memory, file) = (TroubledStore::new(), TroubledStore::new());
+    let folder = tempfile::tempdir().unwrap();
+    let spooled = file.store().with_spool(folder.path().join("made"));
+    let options = StoreOptions {
+        spool_from: 0,
+        ranges: Ranges {
+            bytes: 1_000,
+            at_once: 2,
+            ..Ranges::default()
+        },
+        ..*spooled.options()
+    };
+    let spooled = spooled.with_options(options);
+    let mut blobs = Vec::new();
+    for store in [memory.store(), spooled.clone()] {
+        let producer = bare(store.clone()).await;
+        let fill = |cycle: &mut FullCycle| {
+            for id in 0..30_000_usize {
+                let name = "n".repeat(id % 90);
+                cycle.add_json("City", &format!("{{\"id\":{id},\"name\":\"{name}\"}}"), 0)?;
+            }
+            Ok(())
+        };
+        producer.run_cycle(fill).await.unwrap().unwrap();
+        let entry = producer.snapshot().await.unwrap();
+        let dataset = Dataset::open(store, "cities").unwrap();
+        blobs.push(dataset.fetch_blob(&entry.blob).await.unwrap());
+    }
+    assert!(blobs[0] == blobs[1]);
+    file.lose("/delta/").await;
+    let restored = bare(spooled).await;
+    assert_eq!(names(&restored.state()).len(), 30_000);
+    let left = std::fs::read_dir(folder.path().join("made")).unwrap();
+    assert_eq!(left.count(), 0, "files without names");
+}
+
+async fn bare(store: Store) -> Producer {
+    let builder = Producer::builder("cities", store).schema(Schema::parse(SCHEMA).unwrap());
+    builder.snapshot_every(0).threads(2).open().await.unwrap()
 }

@@ -166,6 +166,9 @@ macro_rules! dataset {
             /// Where its versions are.
             #[serde(deserialize_with = "value::store_url")]
             pub store: Option<StoreUrl>,
+            /// A copy of that store, to read from while it does not answer.
+            #[serde(deserialize_with = "value::store_url")]
+            pub fallback_store: Option<StoreUrl>,
             /// Where its state is kept on this host; in memory unless set.
             #[serde(deserialize_with = "value::some_path")]
             pub state_dir: Option<PathBuf>,
@@ -214,6 +217,7 @@ macro_rules! dataset {
                 Self {
                     dataset: None,
                     store: None,
+                    fallback_store: None,
                     state_dir: None,
                     state_mode: None,
                     state_group: None,
@@ -236,9 +240,10 @@ macro_rules! dataset {
         impl Section for $name {
             fn keys(&self, at: &str, keys: &mut Vec<Key>) {
                 let mode = self.state_mode.map(|mode| format!("{mode:03o}"));
-                let values: [(&str, Value, bool); 14] = [
+                let values: [(&str, Value, bool); 15] = [
                     ("dataset", self.dataset.shown(), false),
                     ("store", self.store.shown(), false),
+                    ("fallback_store", self.fallback_store.shown(), false),
                     ("state_dir", self.state_dir.shown(), false),
                     ("state_mode", mode.shown(), false),
                     ("state_group", self.state_group.shown(), false),

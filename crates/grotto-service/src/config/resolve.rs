@@ -90,6 +90,7 @@ fn complete_consumer(
         join(&mut settings.state_dir, place.folder);
         join(&mut settings.blob_cache.folder, place.folder);
         place.store(&mut settings.store);
+        place.store(&mut settings.fallback_store);
     };
     let (common, listed) = datasets("consumer", document, one)?;
     let (mut security, mut listeners) = (section.security, section.listeners);

@@ -37,7 +37,11 @@ pub(crate) async fn open(settings: &DatasetSettings, writer: &str) -> Result<Pip
             .ok_or_else(|| missing("schema"))?,
     )?;
     let url = settings.store.as_ref().ok_or_else(|| missing("store"))?;
-    let store = Store::open_writable(url)?.with_options(store_options(settings));
+    let mut store = Store::open_writable(url)?.with_options(store_options(settings));
+    if settings.wal.durability == Durability::Host {
+        // The disk that it has anyway: a large snapshot would not fit in memory beside the state.
+        store = store.with_spool(&settings.wal.dir);
+    }
     let builder = Producer::builder(name, store)
         .schema(schema)
         .writer_id(writer);

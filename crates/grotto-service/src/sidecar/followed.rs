@@ -150,7 +150,10 @@ impl Followed {
         lease: &str,
         on_version: Option<OnVersion>,
     ) -> Result<Consumer> {
-        let store = stores.open(&self.url)?;
+        let mut store = stores.open(&self.url)?;
+        if let Some(fallback) = &self.settings.fallback_store {
+            store = store.with_fallback(&stores.open(fallback)?);
+        }
         let settings = &self.settings;
         let (poll_interval, max_backoff) = *self.pace.lock();
         let builder = Consumer::builder(&self.name, store)

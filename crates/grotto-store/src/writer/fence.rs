@@ -18,6 +18,7 @@ pub(super) async fn acquire(
     dataset: Dataset,
     options: WriterOptions,
 ) -> Result<(Writer, Option<LogEntry>)> {
+    let dataset = dataset.alone();
     let unfenced = probe(&dataset, &options).await?;
     let mut tries = options.takeover_tries.max(1);
     loop {

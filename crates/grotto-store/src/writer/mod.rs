@@ -106,6 +106,7 @@ impl Writer {
         dataset: Dataset,
         options: WriterOptions,
     ) -> Result<(Self, Option<LogEntry>)> {
+        let dataset = dataset.alone();
         let position = Position::find(&dataset, options.past_damage).await?;
         let head = position.head.clone();
         let writer = Self {

@@ -118,17 +118,28 @@ impl Writer {
     /// As [`upload_step`](Self::upload_step).
     pub async fn upload_snapshot(&self, version: u64, bytes: Bytes) -> Result<BlobRef> {
         let epoch = self.reign()?;
-        let random = &*self.dataset.store.env().random;
+        let length = bytes.len() as u64;
+        let checksum = self.checksum_of(bytes.clone()).await?;
+        let store = &self.dataset.store;
         let create = || async {
-            let name = BlobKind::Snapshot.blob_name(version, epoch, &random.nonce());
+            let nonce = store.env().random.nonce();
+            let name = |nonce: &str| BlobKind::Snapshot.blob_name(version, epoch, nonce);
+            if store.takes_parts(length) {
+                // Parts write over what has their name: where that tells the content, only with the same.
+                let name = name(&format!("{nonce}{checksum:016x}"));
+                let path = self.dataset.layout.blob(&name);
+                store.put_in_parts(&path, &bytes).await?;
+                return Ok(name);
+            }
+            let name = name(&nonce);
             self.create_blob(&name, &bytes).await?;
             Ok(name)
         };
-        let name = self.dataset.store.writing(create).await?;
+        let name = store.writing(create).await?;
         Ok(BlobRef {
             name,
-            length: bytes.len() as u64,
-            checksum: self.checksum_of(bytes).await?,
+            length,
+            checksum,
         })
     }
 

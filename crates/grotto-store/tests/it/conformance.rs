@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use grotto_store::plan::{Known, plan_to_entry};
-use grotto_store::{Dataset, EntryKind, ErrorKind, Next, Store, StoreUrl, Writer};
+use grotto_store::{
+    Dataset, EntryKind, ErrorKind, Next, Parts, Ranges, Store, StoreOptions, StoreUrl, Writer,
+};
 
 use crate::kit::{FaultStore, acquire, commit, log, named};
 
@@ -13,14 +15,16 @@ pub(crate) async fn run(store: Store) {
     nothing_is_there_at_first(&dataset(&store, "empty")).await;
     commits_are_seen_in_order(&dataset(&store, "order")).await;
     blobs_come_back_whole(&dataset(&store, "blobs")).await;
+    large_blobs_go_in_parts_and_come_in_ranges(&store).await;
     snapshots_are_announced_once(&dataset(&store, "snapshots")).await;
     a_new_writer_ends_the_old_one(&dataset(&store, "takeover")).await;
     racing_writers_never_share_a_version(&dataset(&store, "race")).await;
     the_boundary_only_rises(&dataset(&store, "boundary")).await;
-    // Written in: order, blobs, snapshots, takeover, race, boundary. Reading creates nothing.
+    // Written in: order, blobs, large, snapshots, takeover, race, boundary. Reading creates nothing.
     let written = [
         "blobs",
         "boundary",
+        "large",
         "order",
         "race",
         "snapshots",
@@ -90,6 +94,32 @@ async fn blobs_come_back_whole(dataset: &Dataset) {
     let error = dataset.fetch_blob(&gone).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Missing);
     assert!(error.message().contains(&gone.name), "{error}");
+}
+
+/// With thresholds as small as buckets take them.
+async fn large_blobs_go_in_parts_and_come_in_ranges(store: &Store) {
+    let options = StoreOptions {
+        parts: Parts {
+            whole: 5 << 20,
+            bytes: 5 << 20,
+            at_once: 2,
+        },
+        ranges: Ranges {
+            bytes: 1 << 20,
+            at_once: 3,
+            ..Ranges::default()
+        },
+        ..*store.options()
+    };
+    let dataset = dataset(&store.clone().with_options(options), "large");
+    let writer = acquire(&dataset, "a").await;
+    let bytes = Bytes::from_iter((0..(12 << 20) + 7).map(|i: u32| (i % 253) as u8));
+    let blob = writer.upload_snapshot(1, bytes.clone()).await.unwrap();
+    assert!(dataset.fetch_blob(&blob).await.unwrap() == bytes);
+    let mut torn = blob.clone();
+    torn.length -= 1;
+    let error = dataset.fetch_blob(&torn).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
 }
 
 async fn snapshots_are_announced_once(dataset: &Dataset) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grotto_store::{Dataset, EntryKind, ErrorKind, LogEntry, Store, Writer};
+use grotto_store::{CommitFields, Dataset, EntryKind, ErrorKind, LogEntry, Store, Writer};
 use hyper::Method;
 
 use crate::conformance;
@@ -164,6 +164,25 @@ async fn a_head_that_listings_do_not_show_yet_is_found_all_the_same() {
 }
 
 #[tokio::test]
+async fn listings_of_several_answers_are_read_to_their_end() {
+    let fake = Fake::start().await;
+    let dataset = cities(fake.store());
+    let writer = acquire(&dataset, "a").await;
+    for _ in 0..250 {
+        let fields = CommitFields {
+            positions_only: true,
+            ..CommitFields::default()
+        };
+        writer.commit(fields).await.unwrap();
+    }
+    let versions: Vec<u64> = (1..=251).collect();
+    assert_eq!(dataset.list_versions(1..=999).await.unwrap(), versions);
+    let some = dataset.list_versions(101..=230).await.unwrap();
+    assert_eq!(some, versions[100..230]);
+    assert_eq!(dataset.head().await.unwrap().unwrap().version, 251);
+}
+
+#[tokio::test]
 async fn a_store_that_ignores_conditions_is_refused() {
     for conditions in [Conditions::Ignored, Conditions::CheckThenWrite] {
         let fake = Fake::start().await;
@@ -213,6 +232,19 @@ async fn what_the_server_refuses_is_told_with_the_store_and_the_mend_and_not_ask
         assert!(error.message().starts_with(start), "{error}");
         assert!(error.message().contains(mend), "{error}");
         assert_eq!(fake.asked(&Method::GET, SLOT_2), 1, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_rules_of_the_store_say_how_often_a_request_is_tried() {
+    let fake = Fake::start().await;
+    let dataset = cities(fake.impatient(LONG));
+    for status in [500, 503, 429] {
+        (0..9).for_each(|_| fake.script(Trick::Refuse(status, "Failed"), Method::GET, SLOT_2));
+        let before = fake.asked(&Method::GET, SLOT_2);
+        let error = dataset.read_entry(2).await.unwrap_err();
+        assert!(error.kind().is_outage(), "{error}");
+        assert_eq!(fake.asked(&Method::GET, SLOT_2), before + 2, "{status}");
     }
 }
 

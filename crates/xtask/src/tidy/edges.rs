@@ -27,7 +27,7 @@ pub(super) const LAYERS: &[(&str, Allowed)] = &[
     ),
     (
         "grotto-store",
-        Allowed::Only(&["grotto-env", "grotto-error", "grotto-format"]),
+        Allowed::Only(&["grotto-env", "grotto-error", "grotto-format", "grotto-mmap"]),
     ),
     (
         "grotto-producer",
@@ -201,7 +201,10 @@ mod tests {
 
     #[test]
     fn tests_may_import_lower_rows_only() {
-        assert_eq!(crate_importing("grotto-store", "grotto-mmap", true), vec![]);
+        assert_eq!(
+            crate_importing("grotto-store", "grotto-state", true),
+            vec![]
+        );
         assert_eq!(crate_importing("grotto-store", "grotto", true).len(), 1);
         assert_eq!(crate_importing("grotto-cli", "grotto-sim", true), vec![]);
     }

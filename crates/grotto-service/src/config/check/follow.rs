@@ -16,8 +16,13 @@ pub(super) fn look_at(consumer: &ConsumerSettings, notes: &mut Vec<String>) -> R
         if let Some(name) = &dataset.dataset {
             look_at_name(&at, name)?;
         }
-        if let Some(bucket @ StoreUrl::Bucket(_)) = &dataset.store {
-            look_at_bucket(format!("{at}.store"), bucket)?;
+        for (key, store) in [
+            ("store", &dataset.store),
+            ("fallback_store", &dataset.fallback_store),
+        ] {
+            if let Some(bucket @ StoreUrl::Bucket(_)) = store {
+                look_at_bucket(format!("{at}.{key}"), bucket)?;
+            }
         }
         if let Some(why) = dataset.state_dir.as_deref().and_then(unusable) {
             notes.push(format!("`grotto sidecar` cannot use {at}.state_dir: {why}"));
