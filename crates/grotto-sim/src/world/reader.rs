@@ -213,8 +213,9 @@ impl Reader {
             }
             Err(error) => {
                 self.note("open", &error.to_string());
-                let too_large = error.message().contains("needs about");
-                self.kept_back = too_large.then_some(Hold::Memory);
+                // What is found in its directory may be of no use to serve, and still be compared with.
+                let held = error.message().contains("is held");
+                self.kept_back = held.then(|| Hold::of(error.message()));
                 self.judge(&error);
                 client.die();
                 mount.inspect(|mount| mount.die());

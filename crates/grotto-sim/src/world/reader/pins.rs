@@ -39,6 +39,8 @@ impl Reader {
             }
             Err(error) => {
                 self.note("pin", &error.to_string());
+                // A process that dies while it is done may have done it.
+                self.removed = true;
                 self.judge(&error);
             }
         }

@@ -343,7 +343,7 @@ impl Reader {
             return true;
         };
         let Some(life) = &self.life else {
-            return caution.is_by_records();
+            return self.kept_back.is_none();
         };
         let last = self.witness.last.lock().clone();
         let ledger = self.stage.sim.ledger.lock();
