@@ -60,8 +60,6 @@ pub struct Hold {
 pub enum Why {
     /// Its version is gone for good.
     Collected,
-    /// A snapshot that newer ones replace.
-    Superseded,
     /// Uploaded by an attempt that lost or was given up: no log entry names it, and none ever will.
     Orphan,
     /// Left by a check of the store, or by a consumer that is gone.
@@ -72,7 +70,6 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Collected => "its version is collected",
-            Self::Superseded => "newer snapshots replace it",
             Self::Orphan => "no log entry names it",
             Self::Leftover => "its writer is gone",
         })

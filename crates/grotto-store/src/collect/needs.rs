@@ -19,10 +19,6 @@ pub(super) struct Needs {
     pub(super) newest: u64,
     /// What keeps versions, those that keep most first.
     pub(super) holds: Vec<Hold>,
-    /// Versions whose snapshots stay.
-    pub(super) snapshots: BTreeSet<u64>,
-    /// Whether all of them do: somebody needs something, and nobody knows what.
-    pub(super) is_unknown: bool,
 }
 
 impl Needs {
@@ -41,15 +37,13 @@ pub(super) async fn of(dataset: &Dataset, retention: &Retention) -> Result<Needs
     let mut needs = Needs {
         newest,
         holds: Vec::new(),
-        snapshots: BTreeSet::new(),
-        is_unknown: false,
     };
     if newest == 0 {
         return Ok(needs);
     }
     let kept = retention.snapshots.max(1);
-    needs.snapshots = newest_snapshots(dataset, newest, kept).await?;
-    needs.hold(match needs.snapshots.first() {
+    let snapshots = newest_snapshots(dataset, newest, kept).await?;
+    needs.hold(match snapshots.first() {
         Some(oldest) => Hold {
             from: *oldest,
             why: format!("the newest {kept} snapshots and what follows them"),
@@ -104,7 +98,6 @@ impl Needs {
     /// A version that somebody may have to load at any time.
     async fn hold_version(&mut self, dataset: &Dataset, version: u64, why: String) -> Result<()> {
         let nearest = newest_snapshots(dataset, version, 1).await?.last().copied();
-        self.snapshots.extend(nearest);
         let from = nearest.unwrap_or(1).min(version);
         self.hold(Hold { from, why });
         Ok(())
@@ -133,7 +126,6 @@ impl Needs {
     async fn hold_leases(&mut self, dataset: &Dataset, grace: Duration) -> Result<()> {
         let leases = dataset.leases().await?;
         if !leases.complete {
-            self.is_unknown = true;
             let why = "more consumers than can be listed".to_owned();
             self.hold(Hold { from: 1, why });
         }
@@ -157,13 +149,10 @@ impl Needs {
                         },
                     }
                 }
-                LeaseContent::Damaged(reason) => {
-                    self.is_unknown = true;
-                    Hold {
-                        from: 1,
-                        why: format!("the lease of consumer {consumer} cannot be read: {reason}"),
-                    }
-                }
+                LeaseContent::Damaged(reason) => Hold {
+                    from: 1,
+                    why: format!("the lease of consumer {consumer} cannot be read: {reason}"),
+                },
                 LeaseContent::Old => continue,
             };
             self.hold(hold);

@@ -25,8 +25,6 @@ struct Rubbish<'a> {
     needs: &'a Needs,
     /// The newest version that nobody needs.
     boundary: u64,
-    /// Versions whose snapshots newer ones replace.
-    superseded: BTreeSet<u64>,
     found: Vec<Doomed>,
 }
 
@@ -42,7 +40,6 @@ pub(super) async fn of(
         retention,
         needs,
         boundary,
-        superseded: BTreeSet::new(),
         found: Vec::new(),
     };
     let announced = rubbish.announcements().await?;
@@ -60,13 +57,8 @@ impl Rubbish<'_> {
             let Some(version) = version_of(&meta.location) else {
                 continue;
             };
-            let below = version <= self.boundary;
-            let replaced = self.is_replaced(version);
-            if below {
+            if version <= self.boundary {
                 self.doom(meta, Why::Collected);
-            } else if replaced && listed.is_old(meta, self.retention) {
-                self.doom(meta, Why::Superseded);
-                self.superseded.insert(version);
             } else {
                 // One that cannot be read says nothing of the blobs of its version.
                 let announced = self.dataset.announcement(version).await.ok().flatten();
@@ -74,14 +66,6 @@ impl Rubbish<'_> {
             }
         }
         Ok(names)
-    }
-
-    /// Whether nobody needs the snapshot of a version past the boundary: newer ones are kept.
-    fn is_replaced(&self, version: u64) -> bool {
-        let (needs, newest) = (self.needs, self.needs.snapshots.last());
-        !needs.is_unknown
-            && !needs.snapshots.contains(&version)
-            && newest.is_some_and(|newest| version < *newest)
     }
 
     /// Log entries and accepted versions up to the boundary, and what checks of the store left.
@@ -144,14 +128,7 @@ impl Rubbish<'_> {
         match (kind, announced.get(&version)) {
             (BlobKind::Snapshot, Some(Some(other))) => (other != name).then_some(Why::Orphan),
             // Its announcement cannot be read, or may yet come.
-            (BlobKind::Snapshot, Some(None)) => None,
-            // One that nothing announces may yet be announced; among the newest it is one of them then.
-            (BlobKind::Snapshot, None) => {
-                let oldest = self.needs.snapshots.first();
-                let replaced = self.superseded.contains(&version)
-                    || oldest.is_some_and(|oldest| version < *oldest) && self.is_replaced(version);
-                replaced.then_some(Why::Superseded)
-            }
+            (BlobKind::Snapshot, Some(None) | None) => None,
             _ => Some(Why::Orphan),
         }
     }
@@ -166,14 +143,13 @@ impl Rubbish<'_> {
             for kind in [BlobKind::Delta, BlobKind::Reverse] {
                 names.extend(outline.blob(kind).map(|blob| blob.name().to_owned()));
             }
-            // The newest snapshot that its writer knew of may be older than its version.
-            if let Some(snapshot) = entry
-                .snapshot
-                .as_ref()
-                .filter(|s| self.needs.snapshots.contains(&s.version))
-            {
-                names.insert(snapshot.blob.name.clone());
-            }
+            // The newest snapshot that its writer knew of, which may be older than its version.
+            names.extend(
+                entry
+                    .snapshot
+                    .as_ref()
+                    .map(|snapshot| snapshot.blob.name.clone()),
+            );
         }
         Ok(named)
     }
