@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use grotto_format::log::BlobRef;
+
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::layout::version_of;
@@ -72,7 +74,11 @@ async fn newest_snapshots(dataset: &Dataset, up_to: u64, most: usize) -> Result<
         if found.len() >= most {
             return Ok(found);
         }
-        if dataset.read_snapshot_or_warn(version).await?.is_some() {
+        let announced = dataset.read_snapshot_or_warn(version).await?;
+        // One whose blob is lost leads nobody anywhere.
+        if let Some(blob) = announced.map(|announced| announced.blob)
+            && has_blob(dataset, &blob).await?
+        {
             found.insert(version);
         }
     }
@@ -88,6 +94,15 @@ async fn newest_snapshots(dataset: &Dataset, up_to: u64, most: usize) -> Result<
         found.extend(entry.snapshot.map(|snapshot| snapshot.version));
     }
     Ok(found)
+}
+
+async fn has_blob(dataset: &Dataset, blob: &BlobRef) -> Result<bool> {
+    let path = dataset.layout.blob(&blob.name);
+    let length = dataset
+        .store
+        .reading(|| dataset.store.length(&path))
+        .await?;
+    Ok(length == Some(blob.length))
 }
 
 impl Needs {

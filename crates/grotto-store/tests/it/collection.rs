@@ -209,6 +209,17 @@ async fn consumers_keep_what_they_go_on_from() {
 }
 
 #[tokio::test]
+async fn a_snapshot_whose_blob_is_lost_counts_for_none() {
+    let (faults, dataset, _) = grown(&[4, 8, 12, 16]).await;
+    let lost = dataset.snapshot_entry(16).await.unwrap().unwrap();
+    let path = Path::from(format!("cities/{}", lost.blob.name));
+    faults.delete(&path).await.unwrap();
+    let done = later(&faults, 2).collect(&TWO).await.unwrap();
+    assert_eq!(done.boundary, 7);
+    assert_kept_from(&faults, 8).await;
+}
+
+#[tokio::test]
 async fn a_pinned_consumer_keeps_the_way_to_its_version() {
     let (faults, _, writer) = grown(&[4, 8, 12, 16]).await;
     while writer.next_version() <= 30 {
