@@ -301,6 +301,8 @@ async fn what_lost_attempts_left_goes_once_nobody_can_commit_it() {
     );
     let other = acquire(&dataset, "b").await;
     drop(lost);
+    let young = later(&faults, 0).collect(&TWO).await.unwrap();
+    assert_eq!(why_of(&young, "00000000000000000021"), BTreeSet::new());
     let done = collector.collect(&TWO).await.unwrap();
     assert_eq!(why_of(&done, "00000000000000000021"), [Why::Orphan].into());
     assert_eq!(versions(&faults, "delta").await, (12..=20).collect());
