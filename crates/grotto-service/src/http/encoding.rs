@@ -48,13 +48,13 @@ pub(crate) fn packing(headers: &HeaderMap) -> Result<Packing, Refusal> {
     let Some(value) = headers.get(CONTENT_ENCODING) else {
         return Ok(Packing::None);
     };
-    let text = value.to_str().unwrap_or_default();
+    let text = String::from_utf8_lossy(value.as_bytes());
     match text.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(Packing::None),
+        "identity" => Ok(Packing::None),
         "gzip" | "x-gzip" => Ok(Packing::Gzip),
         "zstd" => Ok(Packing::Zstd),
         _ => Err(unsupported(format!(
-            "content encoding {text:?}: expected gzip, zstd or none"
+            "content encoding {text:?}: expected gzip, zstd or identity; without the header a body is read as it is"
         ))),
     }
 }
