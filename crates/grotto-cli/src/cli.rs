@@ -4,8 +4,8 @@
 //! their code, in `commands`.
 
 use crate::commands::{
-    accept, config, datasets, dead_letters, demo, diff, export, follow, gc, get, health, inspect,
-    log, manual, producer, publish, scan, schema, sidecar, status, top, verify,
+    accept, config, copy, datasets, dead_letters, demo, diff, export, follow, gc, get, health,
+    inspect, log, manual, producer, publish, scan, schema, sidecar, status, top, verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -94,6 +94,10 @@ pub(crate) enum Command {
     Diff(diff::Args),
     /// Has consumers serve a version that they hold back
     Accept(accept::Args),
+    /// Copy a dataset to another store, or bring the copy there up to date
+    Backup(copy::backup::Args),
+    /// Copy a dataset from a backup, to its newest version or to an older one
+    Restore(copy::restore::Args),
     /// Removes versions and files that no reader needs any more
     Gc(gc::Args),
     /// Make a schema for records that have none; print, check and compare schemas

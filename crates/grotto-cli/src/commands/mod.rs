@@ -4,6 +4,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod config;
+pub(crate) mod copy;
 pub(crate) mod datasets;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
@@ -52,6 +53,8 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Verify(args) => verify::run(&args, out).await,
         Command::Diff(args) => diff::run(&args, out).await,
         Command::Accept(args) => accept::run(&args, out).await,
+        Command::Backup(args) => copy::backup::run(&args, out).await,
+        Command::Restore(args) => copy::restore::run(&args, out).await,
         Command::Gc(args) => gc::run(&args, out).await,
         Command::Schema(args) => schema::run(&args, out).await,
         Command::Config(args) => config::run(&args, out),

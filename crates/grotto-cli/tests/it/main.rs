@@ -10,6 +10,7 @@ mod accepting;
 mod buckets;
 mod collecting;
 mod configuration;
+mod copying;
 mod crash;
 #[cfg(unix)]
 mod daemon;

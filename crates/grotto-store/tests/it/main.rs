@@ -17,6 +17,7 @@ mod buckets;
 mod claims;
 mod collection;
 mod conformance;
+mod copies;
 mod cost;
 mod excerpts;
 mod fake;
