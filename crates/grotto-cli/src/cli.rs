@@ -76,8 +76,10 @@ pub(crate) enum Command {
     Get(get::Args),
     /// Print records in the order in which they are stored
     Scan(scan::Args),
-    /// Print all records of a type, ordered by primary key
+    /// Print all records of a type, ordered by primary key; or write a whole dataset into an archive
     Export(export::Args),
+    /// Read a dataset from an archive into a store
+    Import(copy::archive::ImportArgs),
     /// List the datasets of a store
     Datasets(datasets::Args),
     /// List the versions of a dataset

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod accepted;
+mod archive;
 mod backend;
 mod blob;
 mod breaker;

@@ -1,7 +1,8 @@
-//! `grotto export`: all records of a type as NDJSON.
+//! `grotto export`: all records of a type as NDJSON, or a whole dataset as an archive.
 //!
 //! Owns: the order and the stream. Never: holds more than one printed record.
 
+use crate::commands::copy::archive;
 use crate::failure::Outcome;
 use crate::output::{Out, note};
 use crate::progress::Bar;
@@ -16,8 +17,12 @@ use std::path::PathBuf;
 Examples:
   grotto export --store ./store --dataset cities > cities.ndjson
   grotto export --store ./store --dataset cities --version 2 --output cities-2.ndjson
+  grotto export --store ./store --dataset cities --whole cities.tar
 
-Fields that are null are left out. Records of a type without a primary key come as they are stored.")]
+Fields that are null are left out. Records of a type without a primary key come as they are stored.
+
+With --whole it writes the whole dataset instead, all its versions with all types, into one tar archive, which
+`grotto import` reads: up to --version, where that is given.")]
 pub(crate) struct Args {
     #[command(flatten)]
     read: ReadArgs,
@@ -27,9 +32,15 @@ pub(crate) struct Args {
     /// File to write; it appears only once it is complete
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Archive to write the whole dataset to, with all its versions; it appears only once it is complete
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["type_name", "output", "offline"])]
+    whole: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
+    if let Some(file) = &args.whole {
+        return archive::write(&args.read, file, out).await;
+    }
     let state = args.read.read(out.is_json()).await?.state;
     let type_id = records::choose_type(state.schema(), args.type_name.as_deref())?;
     let mut file = args

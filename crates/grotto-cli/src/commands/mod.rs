@@ -45,6 +45,7 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Publish(args) => publish::run(&args, out).await,
         Command::Get(args) => get::run(&args, out).await,
         Command::Scan(args) => scan::run(&args, out).await,
+        Command::Import(args) => copy::archive::import(&args, out).await,
         Command::Export(args) => export::run(&args, out).await,
         Command::Log(args) => log::run(&args, out).await,
         Command::Follow(args) => follow::run(&args, out).await,

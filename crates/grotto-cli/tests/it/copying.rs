@@ -242,6 +242,87 @@ fn a_backup_of_a_collected_store_holds_what_is_left() {
 }
 
 #[test]
+fn an_archive_holds_a_whole_dataset_and_any_tar_reads_it() {
+    let bench = grown(8);
+    let written = only(&bench, "export --store store --whole items.tar --json");
+    assert_eq!(
+        (&written["command"], &written["last_version"]),
+        (&"export".into(), &8.into())
+    );
+    let read = only(&bench, "import items.tar --store other --json");
+    assert_eq!(
+        (&read["versions"], &read["records"]),
+        (&8.into(), &8.into())
+    );
+    assert_eq!(read["identity"], written["identity"]);
+    let log = |store: &str| bench.run(&format!("log --store {store} --json")).ok();
+    assert_eq!(log("store"), log("other"));
+    std::fs::create_dir(bench.path("unpacked")).unwrap();
+    shell(&bench, "tar -xf items.tar -C unpacked");
+    assert_eq!(bench.files("unpacked"), bench.files("other"));
+    // And what another program packs is read.
+    shell(&bench, "tar --format=ustar -cf again.tar -C unpacked items");
+    bench.run("import again.tar --store third").ok();
+    assert_eq!(log("store"), log("third"));
+    let older = only(
+        &bench,
+        "export --store store --version 3 --whole older.tar --json",
+    );
+    assert_eq!(older["last_version"], 3);
+    let refused = bench.run("import items.tar --store other").refused(2);
+    assert!(refused.contains("other is not empty"), "{refused}");
+    bench.run("import older.tar --store other --yes").refused(2);
+    bench.run("import items.tar --store other --yes").ok();
+    let fresh = only(
+        &bench,
+        "import items.tar --store fresh --new-identity --no-check --json",
+    );
+    assert_ne!(fresh["identity"], written["identity"]);
+}
+
+#[test]
+fn an_archive_that_is_not_right_is_refused_and_leaves_nothing_visible() {
+    let bench = grown(6);
+    bench.damages();
+    bench.run("export --store store --whole items.tar").ok();
+    assert!(bench.files("").iter().all(|name| !name.ends_with(".tmp")));
+    let whole = std::fs::read(bench.path("items.tar")).unwrap();
+    std::fs::write(bench.path("cut.tar"), &whole[..whole.len() / 2]).unwrap();
+    let refused = bench.run("import cut.tar --store other").refused(5);
+    assert!(refused.contains("archive cut.tar: it is cut"), "{refused}");
+    let mut altered = whole.clone();
+    let at = whole
+        .windows(8)
+        .position(|bytes| bytes == b"GROTTO\x1aB")
+        .unwrap();
+    altered[at + 40] ^= 1;
+    std::fs::write(bench.path("altered.tar"), altered).unwrap();
+    bench.run("import altered.tar --store other").refused(5);
+    bench.run("log --store other --dataset items").refused(3);
+    bench.write("text.tar", &"not an archive at all\n".repeat(100));
+    let refused = bench.run("import text.tar --store other").refused(5);
+    assert!(refused.contains("no tar archive"), "{refused}");
+    bench.run("import none.tar --store other").refused(2);
+    let refused = bench
+        .run("import items.tar --store other --dataset towns")
+        .refused(3);
+    assert!(
+        refused.contains("does not hold dataset towns, but items"),
+        "{refused}"
+    );
+    let refused = bench
+        .run("export --store store --whole x.tar --type Item")
+        .refused(2);
+    assert!(refused.contains("cannot be used with"), "{refused}");
+    bench
+        .run("export --store store --dataset none --whole x.tar")
+        .refused(3);
+    bench
+        .run("export --store store --whole nowhere/x.tar")
+        .refused(2);
+}
+
+#[test]
 fn the_commands_of_the_notes_do_what_they_say() {
     let page = std::fs::read_to_string(repository("docs/operating/backup.md")).unwrap();
     let bench = grown(6);

@@ -90,7 +90,7 @@ impl Run<'_> {
                 Err(error) => return Trouble::of(version, error).map(Some),
             };
             self.create_entry(&raw).await?;
-            if version == first {
+            if version == first && !plan.there.is_empty() {
                 self.say_first(plan, first).await?;
             }
             before = Some(raw.entry);

@@ -1,7 +1,8 @@
-//! `grotto backup` and `grotto restore`: a dataset from one store to another.
+//! `grotto backup`, `grotto restore`, `grotto import`: a dataset from one store to another, or from and to an archive.
 //!
 //! Owns: what both share, and what is told. Never: decides what is copied, or in which order; the store library does.
 
+pub(crate) mod archive;
 pub(crate) mod backup;
 mod report;
 pub(crate) mod restore;
@@ -19,7 +20,7 @@ use report::Report;
 use std::path::PathBuf;
 
 /// How to copy.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct CopyArgs {
     /// Copy up to this version instead of the newest
     #[arg(long, value_name = "N")]
@@ -42,6 +43,9 @@ pub(crate) struct CopyArgs {
     /// Folder for large blobs on their way, by default the target's, or that of the system for temporary files
     #[arg(long, value_name = "FOLDER")]
     spool: Option<PathBuf>,
+    /// Whether any damage ends it before a version is visible.
+    #[arg(skip)]
+    strict: bool,
 }
 
 impl CopyArgs {
@@ -54,6 +58,7 @@ impl CopyArgs {
             up_to: self.version,
             from: self.since,
             recheck: self.recheck,
+            strict: self.strict,
             new_identity: self.new_identity,
             hold,
             ..CopyOptions::default()
@@ -127,6 +132,19 @@ impl Target {
         let dataset = Dataset::open(store, name)?;
         Ok(Self { url, dataset })
     }
+}
+
+/// A target that is not empty needs a word.
+async fn confirm(target: &Target, yes: bool) -> Outcome<()> {
+    let versions = target.dataset.list_versions(1..=u64::MAX).await?;
+    let (Some(first), Some(last), false) = (versions.first(), versions.last(), yes) else {
+        return Ok(());
+    };
+    let (name, url) = (target.dataset.name(), &target.url);
+    Err(Failure::invalid(format!(
+        "store {url} is not empty: it holds versions {first} to {last} of {name}"
+    ))
+    .hint("--yes goes on from there, if these are versions of what is copied; otherwise name an empty folder or prefix"))
 }
 
 fn check_apart(source: &StoreUrl, target: &StoreUrl) -> Outcome<()> {

@@ -5,13 +5,15 @@
 use crate::failure::{Failure, Outcome};
 use crate::output::Out;
 use crate::text::{bytes, things};
-use grotto::store::{Copied, StoreUrl};
+use grotto::store::Copied;
 use serde_json::json;
+use std::fmt::Display;
 
 pub(super) struct Report<'a> {
     pub(super) what: &'a str,
     pub(super) dataset: &'a str,
-    pub(super) target: &'a StoreUrl,
+    /// The store, or the archive.
+    pub(super) target: &'a (dyn Display + Sync),
     pub(super) copied: &'a Copied,
     /// Of the newest version, if that was rebuilt.
     pub(super) records: Option<u64>,

@@ -1,9 +1,9 @@
 //! `grotto restore`: a dataset from its copy.
 //!
-//! Owns: its options, and the question whether what is there may be gone on from. Never: removes anything.
+//! Owns: its options. Never: removes anything.
 
-use super::{CopyArgs, Target, check_apart};
-use crate::failure::{Failure, Outcome};
+use super::{CopyArgs, Target, check_apart, confirm};
+use crate::failure::Outcome;
 use crate::output::Out;
 use crate::target::{self, TargetArgs, environment, nothing_published};
 use grotto::store::{Access, StoreUrl};
@@ -50,17 +50,4 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let target = Target::open(resolved.url, source.name(), &args.copy)?;
     confirm(&target, args.yes).await?;
     args.copy.run("restore", &source, &target, out).await
-}
-
-/// A target that is not empty needs a word.
-async fn confirm(target: &Target, yes: bool) -> Outcome<()> {
-    let versions = target.dataset.list_versions(1..=u64::MAX).await?;
-    let (Some(first), Some(last), false) = (versions.first(), versions.last(), yes) else {
-        return Ok(());
-    };
-    let (name, url) = (target.dataset.name(), &target.url);
-    Err(Failure::invalid(format!(
-        "store {url} is not empty: it holds versions {first} to {last} of {name}"
-    ))
-    .hint("--yes goes on from there, if these are versions of the backup; otherwise name an empty folder or prefix"))
 }

@@ -1,8 +1,6 @@
 //! Copies of damaged sources, and damaged copies.
 
 use grotto_store::{BlobKind, CopyOptions, ErrorKind};
-use object_store::ObjectStoreExt;
-use object_store::path::Path;
 
 use super::kit::{Place, commit_to, copy, copy_with, snapshot};
 
@@ -14,20 +12,6 @@ async fn name_of(place: &Place, folder: &str, version: u64) -> String {
     found.next().unwrap().clone()
 }
 
-async fn flip(place: &Place, name: &str) {
-    let path = Path::from(format!("cities/{name}"));
-    let bytes = place.store.inner.get(&path).await.unwrap();
-    let mut bytes = bytes.bytes().await.unwrap().to_vec();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    place.store.inner.put(&path, bytes.into()).await.unwrap();
-}
-
-async fn lose(place: &Place, name: &str) {
-    let path = Path::from(format!("cities/{name}"));
-    place.store.inner.delete(&path).await.unwrap();
-}
-
 #[tokio::test]
 async fn damage_ends_a_copy_before_it_or_begins_it_past_it() {
     for folder in ["delta", "reverse", "log"] {
@@ -37,11 +21,11 @@ async fn damage_ends_a_copy_before_it_or_begins_it_past_it() {
             let name = name_of(&a, folder, 12).await;
             let kind = match lost {
                 true => {
-                    lose(&a, &name).await;
+                    a.lose(&name).await;
                     ErrorKind::Missing
                 }
                 false => {
-                    flip(&a, &name).await;
+                    a.flip(&name).await;
                     ErrorKind::Corrupt
                 }
             };
@@ -77,7 +61,7 @@ async fn a_snapshot_that_is_lost_is_told_and_keeps_nothing_else_back() {
     let (a, b) = (Place::new(), Place::new());
     let writer = a.grown(20, &[5, 10]).await;
     let name = name_of(&a, "snapshot", 10).await;
-    flip(&a, &name).await;
+    a.flip(&name).await;
     let copied = copy(&a, &b).await.unwrap();
     assert_eq!((copied.first, copied.newest), (1, 20));
     assert!(
@@ -90,7 +74,7 @@ async fn a_snapshot_that_is_lost_is_told_and_keeps_nothing_else_back() {
     // An announcement that cannot be read.
     snapshot(&writer, 15).await;
     let name = name_of(&a, "snapshots", 15).await;
-    flip(&a, &name).await;
+    a.flip(&name).await;
     let copied = copy(&a, &b).await.unwrap();
     assert_eq!(copied.newest, 20);
     assert_eq!(b.dataset().snapshot_versions().await.unwrap(), [5]);
@@ -101,7 +85,7 @@ async fn a_source_without_anything_to_begin_from_is_refused() {
     let (a, b) = (Place::new(), Place::new());
     a.grown(10, &[]).await;
     let first = name_of(&a, "log", 1).await;
-    lose(&a, &first).await;
+    a.lose(&first).await;
     let refused = copy(&a, &b).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Missing);
     assert!(
@@ -116,7 +100,7 @@ async fn a_damaged_newest_entry_of_the_source_is_left_out_and_told() {
     let (a, b) = (Place::new(), Place::new());
     a.grown(10, &[5]).await;
     let newest = name_of(&a, "log", 10).await;
-    flip(&a, &newest).await;
+    a.flip(&newest).await;
     let copied = copy(&a, &b).await.unwrap();
     assert_eq!(
         (copied.newest, copied.faults.len()),
@@ -142,8 +126,8 @@ async fn a_recheck_finds_every_flipped_byte_of_the_copy_and_mends_it() {
     for name in all.keys() {
         for lost in [false, true] {
             match lost {
-                true => lose(&b, name).await,
-                false => flip(&b, name).await,
+                true => b.lose(name).await,
+                false => b.flip(name).await,
             }
             let copied = copy_with(&a, &b, &recheck).await.unwrap();
             assert_eq!(copied.faults, [], "{name}");
@@ -163,8 +147,8 @@ async fn what_both_have_damaged_is_told_by_a_recheck() {
     a.grown(10, &[4]).await;
     copy(&a, &b).await.unwrap();
     let name = name_of(&a, "delta", 6).await;
-    flip(&a, &name).await;
-    flip(&b, &name).await;
+    a.flip(&name).await;
+    b.flip(&name).await;
     let recheck = CopyOptions {
         recheck: true,
         ..CopyOptions::default()
@@ -185,7 +169,7 @@ async fn a_copy_whose_newest_entry_is_damaged_needs_a_recheck() {
     let writer = a.grown(10, &[4]).await;
     copy(&a, &b).await.unwrap();
     let newest = name_of(&b, "log", 10).await;
-    flip(&b, &newest).await;
+    b.flip(&newest).await;
     commit_to(&writer, 12).await;
     let refused = copy(&a, &b).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Corrupt);
@@ -211,7 +195,7 @@ async fn a_blob_that_an_earlier_copy_left_broken_is_written_again() {
         name_of(&b, "delta", 5).await,
         name_of(&b, "snapshot", 4).await,
     ] {
-        flip(&b, &name).await;
+        b.flip(&name).await;
     }
     copy(&a, &b).await.unwrap();
     b.assert_whole(10).await;
@@ -235,7 +219,7 @@ async fn a_copy_begins_with_no_version_whose_snapshot_is_damaged() {
         ..CopyOptions::default()
     };
     let name = name_of(&a, "snapshot", 10).await;
-    flip(&a, &name).await;
+    a.flip(&name).await;
     let copied = copy_with(&a, &b, &options).await.unwrap();
     assert_eq!((copied.first, copied.newest), (15, 20));
     assert!(
@@ -254,7 +238,7 @@ async fn what_a_copy_lost_for_good_is_told_and_nothing_is_declared_gone_for_it()
     a.age();
     a.collect(1).await;
     let name = name_of(&b, "log", 3).await;
-    lose(&b, &name).await;
+    b.lose(&name).await;
     commit_to(&writer, 11).await;
     let copied = copy(&a, &b).await.unwrap();
     assert_eq!(

@@ -1,32 +1,21 @@
-//! Two stores, what lies in them, and one that fails on command.
+//! Stores of tests, and what lies in them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::io;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::DateTime;
-use futures::future::BoxFuture;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
-use grotto_env::{Clock, Env, ManualClock};
+use futures::TryStreamExt;
+use grotto_env::{Clock, Env};
 use grotto_format::log::BlobKind;
 use grotto_store::follow::Journey;
 use grotto_store::{
     Collection, Copied, CopyOptions, Dataset, Retention, RetryPolicy, Store, StoreOptions, Writer,
 };
-use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
-use parking_lot::Mutex;
+use object_store::{ObjectStore, ObjectStoreExt};
 
+use super::tap::Tap;
 use crate::kit::{acquire, commit, framed};
 use crate::reading::Walker;
 
@@ -117,6 +106,21 @@ impl Place {
         objects
     }
 
+    /// Flips a bit in the middle of an object.
+    pub(super) async fn flip(&self, name: &str) {
+        let path = Path::from(format!("cities/{name}"));
+        let found = self.store.inner.get(&path).await.unwrap();
+        let mut bytes = found.bytes().await.unwrap().to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        self.store.inner.put(&path, bytes.into()).await.unwrap();
+    }
+
+    pub(super) async fn lose(&self, name: &str) {
+        let path = Path::from(format!("cities/{name}"));
+        self.store.inner.delete(&path).await.unwrap();
+    }
+
     /// Every version past the boundary is there with all that it names, up to `newest`, and somebody who begins gets
     /// there.
     pub(super) async fn assert_whole(&self, newest: u64) {
@@ -194,204 +198,4 @@ pub(super) async fn copy_with(
     from.dataset()
         .copy_to(&to.dataset(), options, &|_| {})
         .await
-}
-
-type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
-
-/// Has its own time, fails writes on command, and does something else at the same time.
-pub(super) struct Tap {
-    pub(super) inner: InMemory,
-    pub(super) clock: Arc<ManualClock>,
-    /// When each object was written.
-    written: Arc<Mutex<HashMap<Path, u64>>>,
-    reads: AtomicUsize,
-    writes: AtomicUsize,
-    multiparts: AtomicUsize,
-    /// Writes that succeed, and whether the last one of them is reported as failed.
-    allowed: Mutex<Option<(usize, bool)>>,
-    refused_part: Mutex<Option<&'static str>>,
-    /// What happens before the operation of this number, counted from when it was set.
-    before_write: Mutex<Option<(usize, Hook)>>,
-    before_read: Mutex<Option<(usize, Hook)>>,
-}
-
-impl Default for Tap {
-    fn default() -> Self {
-        Self {
-            inner: InMemory::new(),
-            clock: Arc::new(ManualClock::new(1_700_000_000_000)),
-            written: Arc::default(),
-            reads: AtomicUsize::default(),
-            writes: AtomicUsize::default(),
-            multiparts: AtomicUsize::default(),
-            allowed: Mutex::default(),
-            refused_part: Mutex::default(),
-            before_write: Mutex::default(),
-            before_read: Mutex::default(),
-        }
-    }
-}
-
-impl Tap {
-    pub(super) fn reads(&self) -> usize {
-        self.reads.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn writes(&self) -> usize {
-        self.writes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn multiparts(&self) -> usize {
-        self.multiparts.load(Ordering::Relaxed)
-    }
-
-    /// From now on so many writes succeed, the last of which may be reported as failed, and all after that fail for
-    /// want of room.
-    pub(super) fn allow_writes(&self, writes: usize, last_unheard: bool) {
-        *self.allowed.lock() = Some((writes, last_unheard));
-    }
-
-    pub(super) fn fail_writes_of(&self, part: &'static str) {
-        *self.refused_part.lock() = Some(part);
-    }
-
-    pub(super) fn mend(&self) {
-        *self.allowed.lock() = None;
-        *self.refused_part.lock() = None;
-    }
-
-    pub(super) fn before_write(&self, number: usize, hook: Hook) {
-        *self.before_write.lock() = Some((number, hook));
-    }
-
-    pub(super) fn before_read(&self, number: usize, hook: Hook) {
-        *self.before_read.lock() = Some((number, hook));
-    }
-
-    /// Whether the write is reported as failed though it is done.
-    fn admit(&self, location: &Path) -> Result<bool> {
-        let refused = *self.refused_part.lock();
-        if refused.is_some_and(|part| location.as_ref().contains(part)) {
-            return Err(full());
-        }
-        let mut allowed = self.allowed.lock();
-        let Some((left, unheard)) = &mut *allowed else {
-            return Ok(false);
-        };
-        match left.checked_sub(1) {
-            None => Err(full()),
-            Some(rest) => {
-                *left = rest;
-                Ok(rest == 0 && *unheard)
-            }
-        }
-    }
-}
-
-fn dated(written: &Mutex<HashMap<Path, u64>>, mut meta: ObjectMeta) -> ObjectMeta {
-    let known = written.lock().get(&meta.location).copied();
-    // What a test put there by itself is of the beginning.
-    let ms = known.unwrap_or(1_700_000_000_000);
-    meta.last_modified = DateTime::from_timestamp_millis(ms.try_into().unwrap()).unwrap();
-    meta
-}
-
-async fn run_hook(hook: &Mutex<Option<(usize, Hook)>>) {
-    let due = {
-        let mut hook = hook.lock();
-        match &mut *hook {
-            Some((0, _)) => hook.take(),
-            Some((left, _)) => {
-                *left -= 1;
-                None
-            }
-            None => None,
-        }
-    };
-    if let Some((_, hook)) = due {
-        hook().await;
-    }
-}
-
-fn full() -> object_store::Error {
-    object_store::Error::Generic {
-        store: "Tap",
-        source: Box::new(io::Error::from(io::ErrorKind::StorageFull)),
-    }
-}
-
-impl fmt::Debug for Tap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tap")
-    }
-}
-
-impl fmt::Display for Tap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tap")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Tap {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> Result<PutResult> {
-        run_hook(&self.before_write).await;
-        let unheard = self.admit(location)?;
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        let done = self.inner.put_opts(location, payload, options).await;
-        if done.is_ok() {
-            let now = self.clock.wall_ms();
-            self.written.lock().insert(location.clone(), now);
-        }
-        if unheard { Err(full()) } else { done }
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.admit(location)?;
-        self.multiparts.fetch_add(1, Ordering::Relaxed);
-        self.inner.put_multipart_opts(location, options).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        run_hook(&self.before_read).await;
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        let mut found = self.inner.get_opts(location, options).await?;
-        found.meta = dated(&self.written, found.meta);
-        Ok(found)
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let written = Arc::clone(&self.written);
-        let listing = self.inner.list(prefix);
-        listing.map_ok(move |meta| dated(&written, meta)).boxed()
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(
-        &self,
-        from: &Path,
-        to: &Path,
-        options: object_store::CopyOptions,
-    ) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
 }

@@ -1,9 +1,11 @@
 //! Copies of a dataset: whole at every moment, brought up to date, never led aside.
 
+mod archives;
 mod collected;
 mod damage;
 mod kit;
 mod stops;
+mod tap;
 
 use std::collections::BTreeSet;
 
