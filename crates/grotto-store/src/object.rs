@@ -15,7 +15,8 @@ use bytes::Bytes;
 use grotto_env::Env;
 use object_store::path::Path;
 use object_store::{
-    Error as ObjectError, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    Error as ObjectError, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    PutPayload,
 };
 use std::fmt;
 use std::future::Future;
@@ -235,15 +236,25 @@ impl Store {
 
     /// How long an object is, in bytes; `None` if there is none. Tried once.
     pub(crate) async fn length(&self, path: &Path) -> Result<Option<u64>> {
+        Ok(self.look_up(path).await?.map(|meta| meta.size))
+    }
+
+    /// When an object was written by the time of the store, in milliseconds since 1970; `None` if there is none. Tried once.
+    pub(crate) async fn written_ms(&self, path: &Path) -> Result<Option<u64>> {
+        let found = self.look_up(path).await?;
+        Ok(found.map(|meta| u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0)))
+    }
+
+    async fn look_up(&self, path: &Path) -> Result<Option<ObjectMeta>> {
         let ask = async {
             match self.objects.head(path).await {
-                Ok(meta) => Ok(Some(meta.size)),
+                Ok(meta) => Ok(Some(meta)),
                 Err(error) if is_absent(&error) => Ok(None),
                 Err(error) => Err(error),
             }
         };
         match self.limited("look up", path.as_ref(), 0, ask).await? {
-            Some(length) => Ok(Some(length)),
+            Some(meta) => Ok(Some(meta)),
             None => self.check_root().await.map(|()| None),
         }
     }

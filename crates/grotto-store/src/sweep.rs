@@ -41,6 +41,11 @@ impl Dataset {
     /// That of the host, naming the path; files removed before stay removed.
     pub async fn sweep_leftovers(&self, grace: Duration) -> Result<Vec<PathBuf>> {
         let now_ms = self.store.env().clock.wall_ms();
+        self.sweep_as_of(now_ms, grace).await
+    }
+
+    /// The same where the time is known, in milliseconds since 1970.
+    pub(crate) async fn sweep_as_of(&self, now_ms: u64, grace: Duration) -> Result<Vec<PathBuf>> {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let oldest_ms = now_ms.saturating_sub(grace_ms);
         self.in_folder("sweep", move |folder| remove_old(&folder, oldest_ms))

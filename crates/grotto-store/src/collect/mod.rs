@@ -10,8 +10,11 @@
 //! - A blob of a version that nobody has committed yet is never removed, however old: its writer may have slept, and
 //!   commits it when it wakes.
 //!
+//! - What is old is so by the time of the store, which is asked for it: no clock of a host makes anything old.
+//!
 //! Any number of collectors may run at a time, on any hosts, and may be stopped anywhere: the next one goes on.
 
+mod clock;
 mod needs;
 mod rubbish;
 
@@ -23,6 +26,7 @@ use object_store::path::Path;
 
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::lease::StoreTime;
 use needs::Needs;
 
 /// Objects removed at a time.
@@ -111,16 +115,19 @@ impl Collection {
 }
 
 impl Dataset {
-    /// What a collection would remove now, and what keeps the rest. Reads only.
+    /// What a collection would remove now, and what keeps the rest. Removes nothing, and needs to write only to ask the store
+    /// for its time: where that is not allowed, what the listing and the own clock tell has to do.
     ///
     /// # Errors
     /// `Corrupt` when the head of the log is damaged; `Unavailable` or `Overloaded` when the store does not answer or
     /// asks for less.
     pub async fn plan_collection(&self, retention: &Retention) -> Result<Collection> {
-        let needs = needs::of(self, retention).await?;
+        let now = clock::ask_or_guess(self).await?;
+        let needs = needs::of(self, retention, now).await?;
         let before = self.collected().await?;
         let boundary = needs.boundary();
-        self.plan_up_to(boundary, before, retention, needs).await
+        self.plan_up_to(boundary, before, retention, needs, now)
+            .await
     }
 
     async fn plan_up_to(
@@ -129,8 +136,9 @@ impl Dataset {
         before: u64,
         retention: &Retention,
         needs: Needs,
+        now: StoreTime,
     ) -> Result<Collection> {
-        let objects = rubbish::of(self, retention, &needs, boundary).await?;
+        let objects = rubbish::of(self, retention, &needs, boundary, now).await?;
         Ok(Collection {
             before,
             boundary: before.max(boundary),
@@ -146,15 +154,18 @@ impl Dataset {
     /// # Errors
     /// As [`plan_collection`](Self::plan_collection); `Invalid` when the store takes no writes.
     pub async fn collect(&self, retention: &Retention) -> Result<Collection> {
-        let needs = needs::of(self, retention).await?;
+        let now = clock::ask(self).await?;
+        let needs = needs::of(self, retention, now).await?;
         let before = self.collected().await?;
         if needs.boundary() > before {
             self.raise_collected(needs.boundary()).await?;
         }
         // What is needed since stays, though it is below the boundary; what is not since is past it.
-        let needs = needs::of(self, retention).await?;
+        let needs = needs::of(self, retention, now).await?;
         let boundary = needs.boundary().min(self.collected().await?);
-        let collection = self.plan_up_to(boundary, before, retention, needs).await?;
+        let collection = self
+            .plan_up_to(boundary, before, retention, needs, now)
+            .await?;
         // In their order, so that one that is stopped leaves nothing that names what is gone, but by bounded haste.
         let objects = collection.objects.iter();
         let paths: Vec<Path> = objects
@@ -164,7 +175,7 @@ impl Dataset {
             futures::stream::iter(paths).map(|path| async move { self.remove(&path).await });
         let removals = removals.buffered(REMOVALS_AT_ONCE);
         removals.try_collect::<Vec<()>>().await?;
-        self.sweep_leftovers(retention.grace).await?;
+        self.sweep_as_of(now.ms(), retention.grace).await?;
         Ok(collection)
     }
 

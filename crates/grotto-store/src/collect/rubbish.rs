@@ -21,6 +21,8 @@ use super::{Doomed, Retention, Why};
 /// The objects of a dataset, and what is needed of them.
 struct Rubbish<'a> {
     dataset: &'a Dataset,
+    /// The time of the store.
+    now: StoreTime,
     retention: &'a Retention,
     needs: &'a Needs,
     /// The newest version that nobody needs.
@@ -34,9 +36,11 @@ pub(super) async fn of(
     retention: &Retention,
     needs: &Needs,
     boundary: u64,
+    now: StoreTime,
 ) -> Result<Vec<Doomed>> {
     let mut rubbish = Rubbish {
         dataset,
+        now,
         retention,
         needs,
         boundary,
@@ -53,7 +57,7 @@ impl Rubbish<'_> {
     async fn announcements(&mut self) -> Result<BTreeMap<u64, Option<String>>> {
         let mut names = BTreeMap::new();
         let listed = self.list(&self.dataset.layout.snapshots()).await?;
-        for meta in &listed.objects {
+        for meta in &listed {
             let Some(version) = version_of(&meta.location) else {
                 continue;
             };
@@ -72,7 +76,7 @@ impl Rubbish<'_> {
     async fn documents(&mut self) -> Result<()> {
         let layout = &self.dataset.layout;
         for folder in [layout.accepted(), layout.log()] {
-            let mut listed = self.list(&folder).await?.objects;
+            let mut listed = self.list(&folder).await?;
             listed.sort_by(|a, b| a.location.cmp(&b.location));
             for meta in &listed {
                 if version_of(&meta.location).is_some_and(|version| version <= self.boundary) {
@@ -81,8 +85,8 @@ impl Rubbish<'_> {
             }
         }
         let listed = self.list(&layout.control()).await?;
-        for meta in &listed.objects {
-            if self.dataset.layout.is_probe(&meta.location) && listed.is_old(meta, self.retention) {
+        for meta in &listed {
+            if self.dataset.layout.is_probe(&meta.location) && self.is_old(meta) {
                 self.doom(meta, Why::Leftover);
             }
         }
@@ -93,14 +97,14 @@ impl Rubbish<'_> {
         let named = self.named_by_the_log().await?;
         for kind in [BlobKind::Delta, BlobKind::Reverse, BlobKind::Snapshot] {
             let listed = self.list(&self.dataset.layout.blobs(kind)).await?;
-            for meta in &listed.objects {
+            for meta in &listed {
                 let Some(version) = blob_version(&meta.location, kind) else {
                     continue;
                 };
                 let name = self.name_of(meta);
                 let why = match version <= self.boundary {
                     true => Some(Why::Collected),
-                    false if !listed.is_old(meta, self.retention) => None,
+                    false if !self.is_old(meta) => None,
                     false => self.fate(kind, version, &name, &named, announced),
                 };
                 if let Some(why) = why {
@@ -154,15 +158,14 @@ impl Rubbish<'_> {
         Ok(named)
     }
 
-    async fn list(&self, folder: &Path) -> Result<Listed> {
-        let (objects, _) = self
-            .dataset
-            .store
-            .list_objects(folder, None, usize::MAX)
-            .await?;
-        let wall_ms = self.dataset.store.env().clock.wall_ms();
-        let time = StoreTime::of(objects.iter().map(renewed_ms), wall_ms);
-        Ok(Listed { objects, time })
+    async fn list(&self, folder: &Path) -> Result<Vec<ObjectMeta>> {
+        let store = &self.dataset.store;
+        let (objects, _) = store.list_objects(folder, None, usize::MAX).await?;
+        Ok(objects)
+    }
+
+    fn is_old(&self, meta: &ObjectMeta) -> bool {
+        self.now.age(renewed_ms(meta)) > self.retention.grace
     }
 
     fn name_of(&self, meta: &ObjectMeta) -> String {
@@ -174,17 +177,5 @@ impl Rubbish<'_> {
     fn doom(&mut self, meta: &ObjectMeta, why: Why) {
         let (name, bytes) = (self.name_of(meta), meta.size);
         self.found.push(Doomed { name, bytes, why });
-    }
-}
-
-/// A listing, and the time of the store that it tells.
-struct Listed {
-    objects: Vec<ObjectMeta>,
-    time: StoreTime,
-}
-
-impl Listed {
-    fn is_old(&self, meta: &ObjectMeta, retention: &Retention) -> bool {
-        self.time.age(renewed_ms(meta)) > retention.grace
     }
 }

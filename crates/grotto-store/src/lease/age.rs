@@ -21,6 +21,16 @@ impl StoreTime {
         Self(newest.max(wall_ms.saturating_sub(AHEAD_MS)))
     }
 
+    /// As the store itself said.
+    pub(crate) fn told(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// In milliseconds since 1970.
+    pub(crate) fn ms(self) -> u64 {
+        self.0
+    }
+
     /// How old an object of that time is, at least.
     pub(crate) fn age(self, time_ms: u64) -> Duration {
         Duration::from_millis(self.0.saturating_sub(time_ms))

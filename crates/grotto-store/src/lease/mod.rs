@@ -124,6 +124,11 @@ impl Dataset {
     /// # Errors
     /// `Unavailable` or `Overloaded` when the store does not answer or asks for less.
     pub async fn leases(&self) -> Result<Leases> {
+        self.leases_as_of(None).await
+    }
+
+    /// The same where the time of the store is known.
+    pub(crate) async fn leases_as_of(&self, now: Option<StoreTime>) -> Result<Leases> {
         let folder = self.layout.leases();
         let listing = self.store.list_objects(&folder, None, MOST_LEASES).await?;
         let (objects, complete) = listing;
@@ -131,7 +136,10 @@ impl Dataset {
         let named = named.filter_map(|meta| Some((self.layout.consumer_of(&meta.location)?, meta)));
         let named: Vec<(ConsumerId, ObjectMeta)> = named.collect();
         let times = named.iter().map(|(_, meta)| renewed_ms(meta));
-        let time = StoreTime::of(times, self.store.env().clock.wall_ms());
+        let time = match now {
+            Some(now) => now,
+            None => StoreTime::of(times, self.store.env().clock.wall_ms()),
+        };
         let found: Vec<Option<FoundLease>> = futures::stream::iter(named)
             .map(|(consumer, meta)| self.look_at(consumer, meta, time))
             .buffer_unordered(LEASES_AT_ONCE)

@@ -5,7 +5,7 @@ use std::path::Path as FsPath;
 
 use grotto_store::{CopyOptions, Dataset, ErrorKind, Store};
 
-use super::kit::{Place, commit_to, copy};
+use crate::place::{Place, commit_to, copy};
 
 /// Writes all of a dataset into a file.
 async fn write(from: &Place, path: &FsPath) {

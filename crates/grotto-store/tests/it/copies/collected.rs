@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use grotto_store::{ConsumerId, CopyHold, CopyOptions, Next};
 
-use super::kit::{Place, commit_to, copy, copy_with, snapshot};
+use crate::place::{Place, commit_to, copy, copy_with, snapshot};
 
 fn holding() -> CopyOptions {
     CopyOptions {

@@ -2,7 +2,7 @@
 
 use grotto_store::{BlobKind, CopyOptions, ErrorKind};
 
-use super::kit::{Place, commit_to, copy, copy_with, snapshot};
+use crate::place::{Place, commit_to, copy, copy_with, snapshot};
 
 /// The name of what a version has in a folder.
 async fn name_of(place: &Place, folder: &str, version: u64) -> String {

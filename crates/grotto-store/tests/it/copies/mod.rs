@@ -3,9 +3,7 @@
 mod archives;
 mod collected;
 mod damage;
-mod kit;
 mod stops;
-mod tap;
 
 use std::collections::BTreeSet;
 
@@ -15,7 +13,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::kit::{acquire, commit, fields};
-use kit::{Place, commit_to, copy, copy_with, snapshot};
+use crate::place::{Place, commit_to, copy, copy_with, snapshot};
 
 #[tokio::test]
 async fn a_copy_holds_what_the_source_holds_and_nothing_that_is_about_the_store() {

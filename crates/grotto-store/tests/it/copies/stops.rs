@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::kit::{Place, commit_to, copy, copy_with, snapshot};
+use crate::place::{Place, commit_to, copy, copy_with, snapshot};
 use grotto_store::{CopyOptions, ErrorKind};
 
 /// Stops a copy after each of its writes in turn, with `unheard` after one that is reported as failed, and gives

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -15,89 +15,116 @@ use grotto_env::{Clock, ManualClock};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use parking_lot::Mutex;
 
+/// When the time of such a store begins.
+const BEGINNING_MS: u64 = 1_700_000_000_000;
+
 type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 /// Has its own time, fails writes on command, and does something else at the same time.
-pub(super) struct Tap {
-    pub(super) inner: InMemory,
-    pub(super) clock: Arc<ManualClock>,
+pub(crate) struct Tap {
+    pub(crate) inner: Arc<InMemory>,
+    pub(crate) clock: Arc<ManualClock>,
     /// When each object was written.
     written: Arc<Mutex<HashMap<Path, u64>>>,
     reads: AtomicUsize,
-    writes: AtomicUsize,
     multiparts: AtomicUsize,
+    gate: Arc<Gate>,
+    before_read: Mutex<Option<(usize, Hook)>>,
+}
+
+/// What writes and removals pass.
+#[derive(Default)]
+struct Gate {
+    writes: AtomicUsize,
     /// Writes that succeed, and whether the last one of them is reported as failed.
     allowed: Mutex<Option<(usize, bool)>>,
     refused_part: Mutex<Option<&'static str>>,
+    denied: AtomicBool,
     /// What happens before the operation of this number, counted from when it was set.
     before_write: Mutex<Option<(usize, Hook)>>,
-    before_read: Mutex<Option<(usize, Hook)>>,
 }
 
 impl Default for Tap {
     fn default() -> Self {
         Self {
-            inner: InMemory::new(),
-            clock: Arc::new(ManualClock::new(1_700_000_000_000)),
+            inner: Arc::default(),
+            clock: Arc::new(ManualClock::new(BEGINNING_MS)),
             written: Arc::default(),
             reads: AtomicUsize::default(),
-            writes: AtomicUsize::default(),
             multiparts: AtomicUsize::default(),
-            allowed: Mutex::default(),
-            refused_part: Mutex::default(),
-            before_write: Mutex::default(),
+            gate: Arc::default(),
             before_read: Mutex::default(),
         }
     }
 }
 
 impl Tap {
-    pub(super) fn reads(&self) -> usize {
+    pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
     }
 
-    pub(super) fn writes(&self) -> usize {
-        self.writes.load(Ordering::Relaxed)
+    pub(crate) fn writes(&self) -> usize {
+        self.gate.writes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn multiparts(&self) -> usize {
+    pub(crate) fn multiparts(&self) -> usize {
         self.multiparts.load(Ordering::Relaxed)
     }
 
     /// From now on so many writes succeed, the last of which may be reported as failed, and all after that fail for
     /// want of room.
-    pub(super) fn allow_writes(&self, writes: usize, last_unheard: bool) {
-        *self.allowed.lock() = Some((writes, last_unheard));
+    pub(crate) fn allow_writes(&self, writes: usize, last_unheard: bool) {
+        *self.gate.allowed.lock() = Some((writes, last_unheard));
     }
 
-    pub(super) fn fail_writes_of(&self, part: &'static str) {
-        *self.refused_part.lock() = Some(part);
+    pub(crate) fn fail_writes_of(&self, part: &'static str) {
+        *self.gate.refused_part.lock() = Some(part);
     }
 
-    pub(super) fn mend(&self) {
-        *self.allowed.lock() = None;
-        *self.refused_part.lock() = None;
+    pub(crate) fn mend(&self) {
+        *self.gate.allowed.lock() = None;
+        *self.gate.refused_part.lock() = None;
     }
 
-    pub(super) fn before_write(&self, number: usize, hook: Hook) {
-        *self.before_write.lock() = Some((number, hook));
+    pub(crate) fn before_write(&self, number: usize, hook: Hook) {
+        *self.gate.before_write.lock() = Some((number, hook));
     }
 
-    pub(super) fn before_read(&self, number: usize, hook: Hook) {
+    pub(crate) fn before_read(&self, number: usize, hook: Hook) {
         *self.before_read.lock() = Some((number, hook));
     }
 
+    /// From now on nobody may write.
+    pub(crate) fn deny_writes(&self) {
+        self.gate.denied.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what was to happen before a write has not happened.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.gate.before_write.lock().is_some()
+    }
+}
+
+impl Gate {
     /// Whether the write is reported as failed though it is done.
-    fn admit(&self, location: &Path) -> Result<bool> {
+    async fn admit(&self, location: &Path) -> Result<bool> {
+        run_hook(&self.before_write).await;
         let refused = *self.refused_part.lock();
         if refused.is_some_and(|part| location.as_ref().contains(part)) {
             return Err(full());
         }
+        if self.denied.load(Ordering::Relaxed) {
+            return Err(object_store::Error::PermissionDenied {
+                path: location.to_string(),
+                source: "denied".into(),
+            });
+        }
+        self.writes.fetch_add(1, Ordering::Relaxed);
         let mut allowed = self.allowed.lock();
         let Some((left, unheard)) = &mut *allowed else {
             return Ok(false);
@@ -115,7 +142,7 @@ impl Tap {
 fn dated(written: &Mutex<HashMap<Path, u64>>, mut meta: ObjectMeta) -> ObjectMeta {
     let known = written.lock().get(&meta.location).copied();
     // What a test put there by itself is of the beginning.
-    let ms = known.unwrap_or(1_700_000_000_000);
+    let ms = known.unwrap_or(BEGINNING_MS);
     meta.last_modified = DateTime::from_timestamp_millis(ms.try_into().unwrap()).unwrap();
     meta
 }
@@ -164,9 +191,7 @@ impl ObjectStore for Tap {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        run_hook(&self.before_write).await;
-        let unheard = self.admit(location)?;
-        self.writes.fetch_add(1, Ordering::Relaxed);
+        let unheard = self.gate.admit(location).await?;
         let done = self.inner.put_opts(location, payload, options).await;
         if done.is_ok() {
             let now = self.clock.wall_ms();
@@ -180,7 +205,7 @@ impl ObjectStore for Tap {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.admit(location)?;
+        self.gate.admit(location).await?;
         self.multiparts.fetch_add(1, Ordering::Relaxed);
         self.inner.put_multipart_opts(location, options).await
     }
@@ -197,7 +222,17 @@ impl ObjectStore for Tap {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let (inner, gate) = (Arc::clone(&self.inner), Arc::clone(&self.gate));
+        let delete = move |location: Result<Path>| {
+            let (inner, gate) = (Arc::clone(&inner), Arc::clone(&gate));
+            async move {
+                let location = location?;
+                let unheard = gate.admit(&location).await?;
+                inner.delete(&location).await?;
+                if unheard { Err(full()) } else { Ok(location) }
+            }
+        };
+        locations.then(delete).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

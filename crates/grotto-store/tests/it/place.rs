@@ -6,29 +6,31 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use grotto_env::{Clock, Env};
+use grotto_env::{Clock, Env, ManualClock};
 use grotto_format::log::BlobKind;
 use grotto_store::follow::Journey;
 use grotto_store::{
-    Collection, Copied, CopyOptions, Dataset, Retention, RetryPolicy, Store, StoreOptions, Writer,
+    Collection, Copied, CopyOptions, Dataset, Lease, Retention, RetryPolicy, Store, StoreOptions,
+    Writer,
 };
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::tap::Tap;
 use crate::kit::{acquire, commit, framed};
 use crate::reading::Walker;
+use crate::tap::Tap;
 
-const GRACE: Duration = Duration::from_secs(3600);
+/// What collections of tests leave alone.
+pub(crate) const GRACE: Duration = Duration::from_secs(3600);
 
 /// A store of a test.
-pub(super) struct Place {
-    pub(super) store: Arc<Tap>,
-    pub(super) options: StoreOptions,
+pub(crate) struct Place {
+    pub(crate) store: Arc<Tap>,
+    pub(crate) options: StoreOptions,
 }
 
 impl Place {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let once = |policy: RetryPolicy| RetryPolicy { tries: 1, ..policy };
         Self {
             store: Arc::new(Tap::default()),
@@ -42,7 +44,7 @@ impl Place {
     }
 
     /// With these objects in it.
-    pub(super) async fn with(objects: &BTreeMap<String, Bytes>) -> Self {
+    pub(crate) async fn with(objects: &BTreeMap<String, Bytes>) -> Self {
         let place = Self::new();
         for (name, bytes) in objects {
             let path = Path::from(format!("cities/{name}"));
@@ -52,9 +54,30 @@ impl Place {
         place
     }
 
-    pub(super) fn dataset(&self) -> Dataset {
+    /// The same, all of them older than the grace.
+    pub(crate) async fn with_aged(objects: &BTreeMap<String, Bytes>) -> Self {
+        let place = Self::with(objects).await;
+        place.age();
+        place
+    }
+
+    pub(crate) fn dataset(&self) -> Dataset {
+        self.dataset_by(Arc::clone(&self.store.clock))
+    }
+
+    /// For somebody whose clock stands at this time.
+    pub(crate) fn dataset_at(&self, wall_ms: u64) -> Dataset {
+        self.dataset_by(Arc::new(ManualClock::new(wall_ms)))
+    }
+
+    /// The time of the store.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.store.clock.wall_ms()
+    }
+
+    fn dataset_by(&self, clock: Arc<ManualClock>) -> Dataset {
         let env = Env {
-            clock: Arc::clone(&self.store.clock) as Arc<dyn Clock>,
+            clock: clock as Arc<dyn Clock>,
             ..Env::system()
         };
         let store = Store::from_object_store(Arc::clone(&self.store) as Arc<dyn ObjectStore>);
@@ -63,7 +86,7 @@ impl Place {
     }
 
     /// So many versions, with snapshots of these.
-    pub(super) async fn grown(&self, versions: u64, snapshots: &[u64]) -> Writer {
+    pub(crate) async fn grown(&self, versions: u64, snapshots: &[u64]) -> Writer {
         let writer = acquire(&self.dataset(), "a").await;
         for version in 2..=versions {
             commit_to(&writer, version).await;
@@ -75,20 +98,16 @@ impl Place {
     }
 
     /// All that is there becomes older than any grace.
-    pub(super) fn age(&self) {
+    pub(crate) fn age(&self) {
         self.store.clock.advance(2 * GRACE);
     }
 
     /// Collects what is older than the grace, but for so many snapshots.
-    pub(super) async fn collect(&self, snapshots: usize) -> Collection {
-        let retention = Retention {
-            snapshots,
-            grace: GRACE,
-        };
-        self.dataset().collect(&retention).await.unwrap()
+    pub(crate) async fn collect(&self, snapshots: usize) -> Collection {
+        self.dataset().collect(&retention(snapshots)).await.unwrap()
     }
 
-    pub(super) async fn objects(&self) -> BTreeMap<String, Bytes> {
+    pub(crate) async fn objects(&self) -> BTreeMap<String, Bytes> {
         let inner = &self.store.inner;
         let all: Vec<_> = inner.list(None).try_collect().await.unwrap();
         let mut objects = BTreeMap::new();
@@ -107,7 +126,7 @@ impl Place {
     }
 
     /// Flips a bit in the middle of an object.
-    pub(super) async fn flip(&self, name: &str) {
+    pub(crate) async fn flip(&self, name: &str) {
         let path = Path::from(format!("cities/{name}"));
         let found = self.store.inner.get(&path).await.unwrap();
         let mut bytes = found.bytes().await.unwrap().to_vec();
@@ -116,14 +135,19 @@ impl Place {
         self.store.inner.put(&path, bytes.into()).await.unwrap();
     }
 
-    pub(super) async fn lose(&self, name: &str) {
+    pub(crate) async fn put(&self, name: &str, bytes: Vec<u8>) {
+        let path = Path::from(format!("cities/{name}"));
+        self.store.inner.put(&path, bytes.into()).await.unwrap();
+    }
+
+    pub(crate) async fn lose(&self, name: &str) {
         let path = Path::from(format!("cities/{name}"));
         self.store.inner.delete(&path).await.unwrap();
     }
 
     /// Every version past the boundary is there with all that it names, up to `newest`, and somebody who begins gets
     /// there.
-    pub(super) async fn assert_whole(&self, newest: u64) {
+    pub(crate) async fn assert_whole(&self, newest: u64) {
         let dataset = self.dataset();
         let collected = dataset.collected().await.unwrap();
         let versions = dataset
@@ -140,7 +164,7 @@ impl Place {
     }
 
     /// What each entry names is there, and somebody who begins gets to the newest version.
-    pub(super) async fn assert_readable(&self, newest: u64) {
+    pub(crate) async fn assert_readable(&self, newest: u64) {
         let dataset = self.dataset();
         let head = dataset.head().await.unwrap();
         assert_eq!(head.as_ref().map_or(0, |head| head.version), newest);
@@ -162,35 +186,67 @@ impl Place {
         for announced in dataset.snapshot_entries().await.unwrap() {
             dataset.fetch_blob(&announced.blob).await.unwrap();
         }
-        if let Some(head) = head {
-            let mut walker = Walker::default();
-            Journey::new(&dataset, &head)
-                .travel(&mut walker)
-                .await
-                .unwrap();
-            assert_eq!(walker.at.last(), Some(&newest));
+        if head.is_some() {
+            self.assert_way(0, newest).await;
         }
+    }
+
+    /// Who is at a version gets to another one without beginning anew; 0 for somebody who begins.
+    pub(crate) async fn assert_way(&self, from: u64, to: u64) {
+        let dataset = self.dataset();
+        let target = dataset.read_entry(to).await.unwrap().unwrap();
+        let mut walker = Walker::default();
+        walker.at.extend((from > 0).then_some(from));
+        let mut journey = Journey::new(&dataset, &target);
+        journey.travel(&mut walker).await.unwrap();
+        assert_eq!(walker.at.last(), Some(&to));
+        assert!(
+            from == 0 || walker.at[0] == from,
+            "begun anew at {:?}",
+            walker.at
+        );
     }
 }
 
-pub(super) async fn commit_to(writer: &Writer, version: u64) {
+/// What a collection leaves, beside so many snapshots.
+pub(crate) fn retention(snapshots: usize) -> Retention {
+    Retention {
+        snapshots,
+        grace: GRACE,
+    }
+}
+
+/// The lease of a consumer, believed for a minute.
+pub(crate) fn lease(consumer: &str, version: u64, pinned: Option<u64>) -> Lease {
+    let text = include_bytes!("../../../../docs/format/vectors/lease.json");
+    Lease {
+        dataset: "cities".to_owned(),
+        consumer: consumer.to_owned(),
+        version,
+        pinned,
+        expires_after_s: 60,
+        ..Lease::decode(text).unwrap()
+    }
+}
+
+pub(crate) async fn commit_to(writer: &Writer, version: u64) {
     while writer.next_version() <= version {
         let text = format!("to {}", writer.next_version());
         commit(writer, &text).await.unwrap();
     }
 }
 
-pub(super) async fn snapshot(writer: &Writer, version: u64) {
+pub(crate) async fn snapshot(writer: &Writer, version: u64) {
     let bytes = framed(&format!("to {version}"));
     let blob = writer.upload_snapshot(version, bytes).await.unwrap();
     writer.announce_snapshot(version, blob).await.unwrap();
 }
 
-pub(super) async fn copy(from: &Place, to: &Place) -> grotto_store::Result<Copied> {
+pub(crate) async fn copy(from: &Place, to: &Place) -> grotto_store::Result<Copied> {
     copy_with(from, to, &CopyOptions::default()).await
 }
 
-pub(super) async fn copy_with(
+pub(crate) async fn copy_with(
     from: &Place,
     to: &Place,
     options: &CopyOptions,
