@@ -4,8 +4,9 @@
 //! their code, in `commands`.
 
 use crate::commands::{
-    accept, config, copy, datasets, dead_letters, demo, diff, export, follow, gc, get, health,
-    inspect, log, manual, producer, publish, scan, schema, sidecar, status, top, verify,
+    accept, channel, config, copy, datasets, dead_letters, demo, diff, export, follow, gc, get,
+    health, inspect, log, manual, pin, producer, publish, scan, schema, sidecar, status, top,
+    verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -100,6 +101,12 @@ pub(crate) enum Command {
     Backup(copy::backup::Args),
     /// Copy a dataset from a backup, to its newest version or to an older one
     Restore(copy::restore::Args),
+    /// Has all consumers serve a version, and stay there
+    Pin(pin::Args),
+    /// Lets consumers follow the newest version again, or their channel
+    Unpin(pin::UnpinArgs),
+    /// Sets, lists and removes channels: named versions that consumers follow instead of the newest
+    Channel(channel::Args),
     /// Removes versions and files that no reader needs any more
     Gc(gc::Args),
     /// Make a schema for records that have none; print, check and compare schemas

@@ -84,7 +84,7 @@ async fn late(
 ) -> Outcome<Reading> {
     if attached.is_none() && refusal.is_busy() {
         // Whoever keeps it has nothing to show yet; the store has.
-        return Ok(Reading::newest(from_store(target, None).await?));
+        return from_store(target, None).await;
     }
     let (dir, waited) = (place.dir.display(), PATIENCE.as_secs());
     let reason = if refusal.is_busy() {

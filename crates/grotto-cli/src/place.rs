@@ -30,6 +30,8 @@ pub(crate) struct Place {
     group: Option<u32>,
     /// Types that are kept; all if there are none.
     types: BTreeSet<String>,
+    /// Channel that is followed instead of the newest version.
+    channel: Option<String>,
 }
 
 impl PlaceArgs {
@@ -48,6 +50,7 @@ impl PlaceArgs {
             mode: self.state_mode.or_else(|| settings.state_mode()),
             group: group.as_deref().map(group_number).transpose()?,
             types: settings.types(),
+            channel: settings.channel(),
         }))
     }
 }
@@ -56,6 +59,9 @@ impl Place {
     /// Has a consumer keep its state here.
     pub(crate) fn set(&self, mut builder: ConsumerBuilder) -> ConsumerBuilder {
         builder = builder.state_dir(&self.dir);
+        if let Some(channel) = &self.channel {
+            builder = builder.channel(channel);
+        }
         if !self.types.is_empty() {
             builder = builder.types(self.types.iter().cloned());
         }
@@ -78,4 +84,13 @@ pub(crate) fn host_and_process() -> String {
         host.trim()
     };
     format!("{host}:{}", std::process::id())
+}
+
+/// Such as `ada@host:4711`.
+pub(crate) fn user_and_host() -> String {
+    let user = std::env::var("USER").unwrap_or_default();
+    match user.as_str() {
+        "" => host_and_process(),
+        user => format!("{user}@{}", host_and_process()),
+    }
 }

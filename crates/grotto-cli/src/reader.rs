@@ -1,9 +1,9 @@
 //! The state that a reading command reads.
 //!
 //! Owns: the choice between heap and state directory, between the store and what is mapped here.
-//! Never: moves a state directory back to an older version; others may be reading it.
+//! Never: moves a state directory back to an older version, but for a pin of the fleet; others may be reading it.
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, one_line};
 use crate::kept;
 use crate::output::{note, note_as_json};
 use crate::place::{Place, PlaceArgs};
@@ -64,6 +64,23 @@ impl Reading {
         }
     }
 
+    /// What a consumer serves, and why if a pin says what.
+    fn of(consumer: &Consumer) -> Self {
+        let state = consumer.state();
+        let status = consumer.status();
+        match status.told {
+            Some(told) if told.version == state.version() => {
+                let by = match one_line(&told.reason) {
+                    reason if reason.is_empty() => one_line(&told.set_by),
+                    reason => format!("{}: {reason}", one_line(&told.set_by)),
+                };
+                let reason = format!("{} names it ({by})", told.by);
+                Self::stale(state, Some(status.newest), &reason)
+            }
+            _ => Self::newest(state),
+        }
+    }
+
     /// Says that this may not be the newest version.
     fn remark(&self, as_json: bool) {
         let Some(reason) = &self.reason else { return };
@@ -101,9 +118,9 @@ impl ReadArgs {
             (Some(place), None) => newest_in(&place, &target).await?,
             (Some(place), Some(version)) => match held_in(&place.dir, version, &target) {
                 Some(state) => Reading::newest(state),
-                None => Reading::newest(from_store(&target, Some(version)).await?),
+                None => from_store(&target, Some(version)).await?,
             },
-            (None, version) => Reading::newest(from_store(&target, version).await?),
+            (None, version) => from_store(&target, version).await?,
         };
         if reading.state.version() == 0 {
             let name = target.dataset.as_deref().unwrap_or("of this store");
@@ -173,14 +190,14 @@ fn not_in_log(dataset: &Dataset, version: u64) -> Failure {
     ))
 }
 
-pub(crate) async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Arc<State>> {
+pub(crate) async fn from_store(target: &Target, version: Option<u64>) -> Outcome<Reading> {
     let dataset = target.open().await?;
     match version {
         // The empty state is one to compare with, not one to read.
         Some(0) => Err(not_in_log(&dataset, 0)),
-        Some(_) => Ok(consumer(&dataset, version).await?.state()),
+        Some(_) => Ok(Reading::newest(consumer(&dataset, version).await?.state())),
         None => match consumer(&dataset, None).await {
-            Ok(consumer) => Ok(consumer.state()),
+            Ok(consumer) => Ok(Reading::of(&consumer)),
             Err(failure) => Err(with_hint(failure, &dataset).await),
         },
     }
@@ -215,7 +232,7 @@ pub(crate) async fn refreshed(place: &Place, target: &Target) -> Outcome<Reading
             }
         }
     }
-    Ok(Reading::newest(consumer.state()))
+    Ok(Reading::of(&consumer))
 }
 
 /// The state of a version, if the directory happens to hold it.

@@ -20,7 +20,7 @@ use crate::target::Goal;
 use grotto_env::{FileSystem, MOST_THREADS, default_threads};
 use grotto_state::{HashSeed, HeapSeal, RecordType, SegmentOptions, State, TypeFilter};
 use grotto_store::plan::PlanWeights;
-use grotto_store::{Dataset, Store};
+use grotto_store::{ChannelId, Dataset, Store};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +49,7 @@ pub struct ConsumerBuilder {
     threads: usize,
     listeners: Vec<Listener>,
     lease: LeaseSettings,
+    pub(crate) channel: Option<String>,
 }
 
 impl fmt::Debug for ConsumerBuilder {
@@ -80,6 +81,7 @@ impl ConsumerBuilder {
             threads: default_threads(),
             listeners: Vec::new(),
             lease: LeaseSettings::default(),
+            channel: None,
         }
     }
 
@@ -287,7 +289,11 @@ impl ConsumerBuilder {
         let lease = self.lease.keeper(&self.store, &self.name)?;
         let shared = self.polling().assemble().await?;
         if !is_usable(&shared) {
-            shared.refresh(Goal::Start).await?;
+            if let Err(error) = shared.refresh(Goal::Start).await
+                && !(wait && shared.waits_for_channel(&error))
+            {
+                return Err(error);
+            }
             check_there(&shared, wait)?;
         }
         Ok(Consumer::polling(shared, pace, scrub, patience).leased(lease))
@@ -345,6 +351,7 @@ impl ConsumerBuilder {
             _ => self.store,
         };
         let dataset = Dataset::open(store, &self.name)?;
+        let channel = self.channel.as_deref().map(ChannelId::parse).transpose()?;
         let elsewhere = self.system.clone();
         let (place, found) = match self.state_dir {
             None => (Place::Heap(HeapSeal::with_options(self.segments)), None),
@@ -378,6 +385,7 @@ impl ConsumerBuilder {
         shared.tolerance = self.tolerance;
         (shared.holding.guards, shared.holding.memory_limit) = (self.guards, self.memory_limit);
         shared.requirements = self.requirements;
+        shared.tellers.channel = channel;
         let shared = Arc::new(shared);
         for listener in self.listeners {
             shared.listeners.add(listener);

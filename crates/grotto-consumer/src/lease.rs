@@ -10,6 +10,7 @@ use crate::error::{ErrorKind, Result};
 use crate::shared::{Shared, blocking};
 use crate::status::ConsumerStatus;
 use crate::target::was_written;
+use crate::told::Told;
 use grotto_env::{Env, Random};
 use grotto_format::log::{FORMAT, MAX_EXPIRY_S};
 use grotto_store::{ConsumerId, Dataset, Lease, Store, StoreOptions};
@@ -219,6 +220,8 @@ impl LeaseKeeper {
             version: status.version,
             newest: status.newest.max(status.version),
             pinned: self.pinned,
+            channel: status.channel,
+            told: status.told.as_ref().map(Told::for_lease),
             held: status.held.map(|held| held.version),
             staleness_ms: ms(status.staleness),
             running_ms: ms(now.saturating_sub(began)),

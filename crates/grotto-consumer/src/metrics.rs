@@ -33,6 +33,8 @@ pub struct Metrics {
     staleness_seconds: Gauge<f64, AtomicU64>,
     records: Gauge,
     held_version: Gauge,
+    pinned_version: Gauge,
+    channel_version: Gauge,
     pub(crate) cache: CacheMetrics,
     pub(crate) status: StatusGauges,
     refreshes: Counter,
@@ -121,6 +123,8 @@ impl Metrics {
             staleness_seconds: Gauge::default(),
             records: Gauge::default(),
             held_version: Gauge::default(),
+            pinned_version: Gauge::default(),
+            channel_version: Gauge::default(),
             cache: CacheMetrics::default(),
             status: StatusGauges::default(),
             refreshes: Counter::default(),
@@ -187,6 +191,10 @@ impl Metrics {
             "Version that a guard holds back; 0 while none is",
             self.held_version.clone(),
         );
+        let help = "Version that the pin of the fleet names; 0 without one";
+        registry.register("pinned_version", help, self.pinned_version.clone());
+        let help = "Version that the channel names that is followed; 0 without one, and while a pin counts";
+        registry.register("channel_version", help, self.channel_version.clone());
         registry.register("records", "Live records of all types", self.records.clone());
         self.readers.register(registry);
         registry.register(
@@ -238,6 +246,12 @@ impl Metrics {
     /// 0 for none.
     pub(crate) fn holding(&self, version: u64) {
         self.held_version.set(signed(version));
+    }
+
+    /// Which versions the pin and the channel name; 0 for none.
+    pub(crate) fn told(&self, pin: u64, channel: u64) {
+        self.pinned_version.set(signed(pin));
+        self.channel_version.set(signed(channel));
     }
 
     pub(crate) fn stale_for(&self, seconds: f64) {

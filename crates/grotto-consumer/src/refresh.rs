@@ -38,7 +38,7 @@ impl Shared {
     ) -> Result<Option<Refresh>> {
         let checked = self.look_after(asked).await?;
         let served = self.served();
-        let found = self.find_target(goal, &served).await?;
+        let (goal, found) = self.find_way(goal, &served).await?;
         *certain = found.certain;
         let Some(target) = found.target else {
             // With a pin nothing is looked for: what is held stays held, and may be accepted.

@@ -13,6 +13,7 @@ use crate::served::Served;
 use crate::status::Tolerance;
 use crate::subscribe::Subscriptions;
 use crate::target::was_written;
+use crate::told::Tellers;
 use crate::vitals::{Vitals, with_cause};
 use grotto_env::{Env, default_threads};
 use grotto_state::State;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) tolerance: Tolerance,
     /// Versions that are not served although they are there.
     pub(crate) holding: Holding,
+    /// Who tells which version to serve, where that is not the newest.
+    pub(crate) tellers: Tellers,
     /// Where the files of states are.
     pub(crate) site: Site,
     /// The empty state that all states here come from: hashed as that of the state directory, or by a seed of this
@@ -135,6 +138,7 @@ impl Shared {
             vitals: Vitals::default(),
             tolerance: Tolerance::default(),
             holding: Holding::default(),
+            tellers: Tellers::default(),
             site: Site::of(&place),
             origin: Arc::new(state.origin()),
             gate: tokio::sync::Mutex::new(None),

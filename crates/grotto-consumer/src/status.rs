@@ -5,6 +5,7 @@
 
 use crate::shared::Shared;
 use crate::target::was_written;
+use crate::told::Told;
 use grotto_state::State;
 use grotto_store::BreakerState;
 use std::fmt;
@@ -71,6 +72,10 @@ pub struct ConsumerStatus {
     pub health: Health,
     /// Why it is not simply ready, one sentence each; empty if it is.
     pub reasons: Vec<String>,
+    /// The channel that it follows; `None` for the newest version.
+    pub channel: Option<String>,
+    /// What the pin of the fleet, or the channel, tells it to serve; `None` while neither does.
+    pub told: Option<Told>,
     /// The version that a guard holds; `None` while none is held.
     pub held: Option<HeldVersion>,
     /// The wait between two looks at the log now; zero for a consumer that does not poll.
@@ -128,6 +133,8 @@ impl Shared {
             staleness: self.staleness(),
             health,
             reasons,
+            channel: self.tellers.channel.as_ref().map(ToString::to_string),
+            told: self.tellers.told(),
             held: self.holding.held(),
             poll_wait: self.vitals.wait(),
             breaker: self.dataset.store().breaker(),

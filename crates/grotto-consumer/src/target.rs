@@ -6,6 +6,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::news::{news, news_from};
 use crate::shared::Shared;
+use crate::told::Told;
 use grotto_state::{Promise, State};
 use grotto_store::LogEntry;
 
@@ -23,6 +24,12 @@ pub(crate) enum Goal {
     Pin(u64),
     /// The newest version; the consumer follows the log again.
     Follow,
+    /// The version that a pin or a channel names.
+    Told {
+        version: u64,
+        /// Whether the log is looked at as well.
+        whole: bool,
+    },
 }
 
 impl Goal {
@@ -33,7 +40,7 @@ impl Goal {
 
     /// Whether a part of the way is better than none: one who is told where to be is there or where it was.
     pub(crate) fn keeps_parts(self) -> bool {
-        !matches!(self, Self::Pin(_) | Self::Follow)
+        !matches!(self, Self::Pin(_) | Self::Follow | Self::Told { .. })
     }
 
     /// Whether finding nothing means that there is nothing newer.
@@ -70,13 +77,38 @@ pub(crate) fn was_written(state: &State) -> bool {
     !state.schema().types().is_empty()
 }
 
+/// Refuses a pin or a channel of a dataset that was removed and created again under the same name.
+fn check_meant(told: &Told, dataset: &str, entry: &LogEntry) -> Result<()> {
+    if told.dataset_id == entry.dataset_id {
+        return Ok(());
+    }
+    let (meant, found) = (&told.dataset_id, &entry.dataset_id);
+    let why = format!("of dataset identity {meant}, but the log is of identity {found}");
+    Err(told.refused(ErrorKind::Invalid, dataset, &why))
+}
+
 impl Shared {
-    pub(crate) async fn find_target(&self, goal: Goal, served: &State) -> Result<Found> {
+    /// Where to go, and what is found of it. Nobody goes anywhere before it was read for that what the fleet is told.
+    pub(crate) async fn find_way(&self, wanted: Goal, served: &State) -> Result<(Goal, Found)> {
+        let (goal, is_fresh) = self.as_told(wanted).await?;
+        let found = self.find_target(goal, served).await?;
+        if is_fresh || found.target.is_none() {
+            return Ok((goal, found));
+        }
+        let now = self.told_now(wanted).await?;
+        match now == goal {
+            true => Ok((goal, found)),
+            false => Ok((now, self.find_target(now, served).await?)),
+        }
+    }
+
+    async fn find_target(&self, goal: Goal, served: &State) -> Result<Found> {
         let (version, sound) = (served.version(), self.is_sound(served));
         let mut certain = true;
         let target = match goal {
             Goal::Pin(pinned) if pinned == version && sound => None,
             Goal::Pin(pinned) => Some(self.entry_of(pinned).await?),
+            Goal::Told { whole, .. } => self.find_told(whole, served).await?,
             Goal::Glance(glance) if sound => {
                 certain = matches!(glance, Glance::Own | Glance::List);
                 self.glance(glance, served).await?
@@ -90,7 +122,7 @@ impl Shared {
             _ => self.head_for(served).await?,
         };
         let newest = target.as_ref().map_or(version, |target| target.version);
-        if !matches!(goal, Goal::Pin(_)) {
+        if !matches!(goal, Goal::Pin(_) | Goal::Told { .. }) {
             self.note_newest(newest);
         }
         if let Some(target) = &target {
@@ -167,15 +199,62 @@ impl Shared {
         }
     }
 
+    /// The entry of the version that a pin or a channel names; `None` if it is served.
+    async fn find_told(&self, whole: bool, served: &State) -> Result<Option<LogEntry>> {
+        let (dataset, Some(told)) = (self.dataset.name(), self.tellers.told()) else {
+            return Ok(None);
+        };
+        if whole {
+            self.look_past(&told, served).await?;
+        }
+        let (version, is_same) = (told.version, told.dataset_id == self.dataset_id());
+        if is_same && version == served.version() && self.is_sound(served) {
+            return Ok(None);
+        }
+        let refused = |why: &str| told.refused(ErrorKind::Missing, dataset, why);
+        let entry = self.dataset.read_entry(version).await?;
+        let entry = entry.ok_or_else(|| refused("which is not in the log"))?;
+        check_meant(&told, dataset, &entry)?;
+        // A slot that was collected may be there again, and counts for nothing.
+        if self.dataset.collected().await? >= version {
+            return Err(refused("which was collected"));
+        }
+        Ok(Some(entry))
+    }
+
+    /// Looks at the log of one that stays where it is told to: what is newest there, and whether it is the dataset that
+    /// is meant.
+    async fn look_past(&self, told: &Told, served: &State) -> Result<()> {
+        match self.dataset.head().await {
+            Ok(Some(head)) => {
+                check_meant(told, self.dataset.name(), &head)?;
+                self.note_newest(head.version);
+                self.heard_of(&head);
+                match self.is_same_dataset(&head) {
+                    true => self.compare_with_log(served, &head).await,
+                    false => Ok(()),
+                }
+            }
+            Ok(None) => Err(self.without_log(served.version())),
+            // Where to be does not depend on what is newest.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn without_log(&self, version: u64) -> Error {
+        Error::unavailable(format!(
+            "dataset {}: the store has no log of it, version {version} is served: it was emptied, removed or is not mounted",
+            self.dataset.name()
+        ))
+    }
+
     /// The head, if it is of another dataset than the served state, is past it, or replaces it.
     async fn head_for(&self, served: &State) -> Result<Option<LogEntry>> {
         let version = served.version();
         let Some(head) = self.dataset.head().await? else {
             if version > 0 {
-                return Err(Error::unavailable(format!(
-                    "dataset {}: the store has no log of it, version {version} is served: it was emptied, removed or is not mounted",
-                    self.dataset.name()
-                )));
+                return Err(self.without_log(version));
             }
             return Ok(None);
         };
@@ -235,7 +314,7 @@ impl Shared {
 
     /// The head of the log, if it is past `target` and nobody asked for one version.
     pub(crate) async fn head_past(&self, goal: Goal, target: &LogEntry) -> Option<LogEntry> {
-        if matches!(goal, Goal::Pin(_)) {
+        if matches!(goal, Goal::Pin(_) | Goal::Told { .. }) {
             return None;
         }
         // The error that is told is that of the way; what is wrong with the head would hide it.

@@ -56,7 +56,7 @@ impl Shared {
             match goal {
                 Goal::Pin(version) => *pin = Some(version),
                 Goal::Follow => *pin = None,
-                Goal::Newest | Goal::Glance(_) | Goal::Start => {}
+                Goal::Newest | Goal::Glance(_) | Goal::Start | Goal::Told { .. } => {}
             }
         }
         self.account(&outcome, certain);

@@ -1,5 +1,5 @@
 //! The small JSON documents of a dataset: log entries, snapshot announcements, rows of
-//! the collected range, the leader hint, accepted versions, and the leases of consumers.
+//! the collected range, the leader hint, accepted versions, pins and channels, and the leases of consumers.
 //!
 //! Owns: their fields, their limits, and the checksum that seals each of them. Never: IO, or a
 //! decision about what an entry means. Spec: `docs/format/spec.md`, section "Commit log".
@@ -16,6 +16,7 @@ mod check;
 mod control;
 mod lease;
 mod links;
+mod pointer;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -25,10 +26,11 @@ pub use blobs::{
 };
 pub use control::{AcceptedVersion, CollectedRow, LeaderHint, MAX_NOTE_BYTES, SnapshotEntry};
 pub use lease::{
-    Lease, MAX_EXPIRY_S, MAX_LEASE_BYTES, MAX_PLAIN_NAME, MAX_REASON, MAX_REASONS, MAX_WORD,
-    is_plain_name,
+    Lease, LeaseTold, MAX_EXPIRY_S, MAX_LEASE_BYTES, MAX_PLAIN_NAME, MAX_REASON, MAX_REASONS,
+    MAX_WORD, ToldBy, is_plain_name,
 };
 pub use links::{Link, Links};
+pub use pointer::Pointer;
 
 use check::Fault;
 use std::collections::BTreeMap;
@@ -44,7 +46,7 @@ pub const MAX_ENTRY_BYTES: usize = 1 << 20;
 /// most of it, with another writer's name and maybe a newer snapshot: were there no room for these,
 /// nobody could ever take over.
 pub const ENTRY_RESERVE: usize = 16 << 10;
-/// Largest snapshot announcement, collected row or leader hint in bytes.
+/// Largest snapshot announcement, collected row, leader hint, accepted version, pin or channel in bytes.
 pub const MAX_CONTROL_BYTES: usize = 64 << 10;
 /// The largest version and the largest epoch. Numbers up to here are exact in every JSON reader, and far
 /// enough from the end of `u64` that the one after can be computed anywhere.

@@ -17,6 +17,7 @@ use object_store::{
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Longest wait for the first store before the other one is asked.
@@ -32,6 +33,8 @@ struct Stores {
     other: Arc<dyn ObjectStore>,
     /// Of the first: while it is open, the other one is asked at once.
     breaker: CircuitBreaker,
+    /// How often the other one was asked.
+    answers: Arc<AtomicU64>,
     env: Env,
 }
 
@@ -45,8 +48,14 @@ impl Fallback {
             first,
             other,
             breaker: CircuitBreaker::new(Arc::clone(&env.clock), options),
+            answers: Arc::default(),
             env: env.clone(),
         }))
+    }
+
+    /// How often the other store was asked.
+    pub(crate) fn answers(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.0.answers)
     }
 
     /// The listing of the first store, or of the other one if the first does not begin.
@@ -76,6 +85,14 @@ impl Fallback {
 impl Stores {
     /// What the first store answers; `None` when it does not. A refusal is an answer.
     async fn first<T>(&self, ask: impl Future<Output = Result<T>>) -> Option<Result<T>> {
+        let answer = self.ask_first(ask).await;
+        if answer.is_none() {
+            self.answers.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    async fn ask_first<T>(&self, ask: impl Future<Output = Result<T>>) -> Option<Result<T>> {
         self.breaker.try_pass().ok()?;
         let answer = self.env.within(PATIENCE, ask).await.ok();
         let told = match &answer {

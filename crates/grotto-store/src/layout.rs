@@ -9,6 +9,7 @@ use grotto_format::log::{BlobKind, MAX_PLAIN_NAME, is_plain_name};
 use object_store::path::Path;
 
 use crate::error::{Error, Result};
+use crate::pointer::PointerName;
 
 /// A checked dataset name and the paths below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,25 @@ impl Layout {
         self.at(&format!("control/accepted/{version:020}.json"))
     }
 
+    pub(crate) fn pointer(&self, name: &PointerName) -> Path {
+        match name {
+            PointerName::Pin => self.at("control/pin.json"),
+            PointerName::Channel(channel) => self.at(&format!("control/channels/{channel}.json")),
+        }
+    }
+
+    pub(crate) fn channels(&self) -> Path {
+        self.at("control/channels")
+    }
+
+    /// The channel whose pointer has this name; `None` for anything else that lies there.
+    pub(crate) fn channel_of(&self, path: &Path) -> Option<ChannelId> {
+        let id = path.filename()?.strip_suffix(".json")?;
+        let id = ChannelId::parse(id).ok()?;
+        let name = PointerName::Channel(id.clone());
+        (self.pointer(&name) == *path).then_some(id)
+    }
+
     pub(crate) fn collected(&self) -> Path {
         self.at("collected")
     }
@@ -129,6 +149,32 @@ impl ConsumerId {
 }
 
 impl fmt::Display for ConsumerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(String);
+
+impl ChannelId {
+    /// Takes 1 to 100 letters, digits, `-`, `_` and `.`, not starting with `.`.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else; the message says what a name is.
+    pub fn parse(name: &str) -> Result<Self> {
+        check_name("channel", name)?;
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ChannelId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -207,6 +253,27 @@ mod tests {
                 "{refused}"
             );
         }
+    }
+
+    #[test]
+    fn channels_are_read_back_from_names_of_pointers_only() {
+        let layout = Layout::new("a").unwrap();
+        let id = ChannelId::parse("stable-2").unwrap();
+        let path = layout.pointer(&PointerName::Channel(id.clone()));
+        assert_eq!(layout.channel_of(&path), Some(id));
+        for name in [
+            "control/pin.json",
+            "control/channels/x y.json",
+            "control/channels/x/y.json",
+            "control/channels/x",
+        ] {
+            assert_eq!(layout.channel_of(&layout.at(name)), None, "{name}");
+        }
+        let refused = ChannelId::parse("../pin").unwrap_err();
+        assert!(
+            refused.message().starts_with("channel name \"../pin\""),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -46,6 +46,7 @@ mod object;
 mod options;
 mod outline;
 pub mod plan;
+mod pointer;
 mod retry;
 mod route;
 mod source;
@@ -64,16 +65,17 @@ pub use error::{Error, ErrorKind, Result};
 pub use folder::{FolderSync, SystemSync};
 pub use grotto_format::log::{
     AcceptedVersion, BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, InlineBlobs,
-    LeaderHint, Lease, Link, Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce,
-    Stored, StoredBlobs, TypeSummary,
+    LeaderHint, Lease, LeaseTold, Link, Links, LogEntry, Pointer, RecordChanges, SnapshotEntry,
+    SnapshotRef, StepNonce, Stored, StoredBlobs, ToldBy, TypeSummary,
 };
 pub use head::EntryMark;
-pub use layout::ConsumerId;
+pub use layout::{ChannelId, ConsumerId};
 pub use lease::{FoundLease, LeaseContent, LeaseObserver, Leases};
 pub use location::{Access, BucketUrl, StoreUrl, Vendor};
 pub use object::Store;
 pub use options::{Parts, Ranges, StoreOptions};
 pub use outline::Outline;
+pub use pointer::{FoundPointer, Note, PointerName};
 pub use retry::RetryPolicy;
 pub use source::Source;
 pub use sweep::Leftover;

@@ -22,6 +22,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::Path as FsPath;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An open store. Cheap to clone; all clones share one backend.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub struct Store {
     bucket: Option<Arc<str>>,
     /// The store that is written to, where reads have another one to fall back on.
     first: Option<Arc<Self>>,
+    /// How often the other one was asked.
+    fallbacks: Arc<AtomicU64>,
     /// Where what can be read back may exist in memory only.
     confirms: Option<Arc<dyn Confirm>>,
     /// Where blobs are kept that are too large for memory.
@@ -68,6 +71,7 @@ impl Store {
             root: None,
             bucket: None,
             first: None,
+            fallbacks: Arc::default(),
             confirms: None,
             spool: None,
             breaker: breaker(&env, &options),
@@ -106,8 +110,10 @@ impl Store {
     pub fn with_fallback(self, fallback: &Self) -> Self {
         let first = self.alone();
         let (objects, other) = (Arc::clone(&first.objects), Arc::clone(&fallback.objects));
+        let fallback = Fallback::new(objects, other, &self.env);
         Self {
-            objects: Arc::new(Fallback::new(objects, other, &self.env)),
+            fallbacks: fallback.answers(),
+            objects: Arc::new(fallback),
             first: Some(Arc::new(first)),
             ..self
         }
@@ -119,6 +125,12 @@ impl Store {
     pub fn with_spool(mut self, folder: impl AsRef<FsPath>) -> Self {
         self.spool = Some(folder.as_ref().into());
         self
+    }
+
+    /// How often something was read from the store to fall back on. What was read while this rose may be of a copy that
+    /// is behind.
+    pub fn fallback_reads(&self) -> u64 {
+        self.fallbacks.load(Ordering::Relaxed)
     }
 
     /// The folder for large blobs.

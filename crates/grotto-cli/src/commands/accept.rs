@@ -4,7 +4,7 @@
 
 use crate::failure::{Failure, Outcome, one_line};
 use crate::output::Out;
-use crate::place::host_and_process;
+use crate::place::user_and_host;
 use crate::target::{TargetArgs, nothing_published};
 use crate::text::date;
 use grotto::store::{Acceptance, AcceptedVersion};
@@ -78,13 +78,4 @@ fn told(name: &str, accepted: &AcceptedVersion, is_new: bool) -> String {
         false => format!(": {reason}"),
     };
     format!("{name}: version {version} was accepted already, by {by} at {when}{reason}")
-}
-
-/// Such as `ada@host:4711`.
-fn user_and_host() -> String {
-    let user = std::env::var("USER").unwrap_or_default();
-    match user.as_str() {
-        "" => host_and_process(),
-        user => format!("{user}@{}", host_and_process()),
-    }
 }

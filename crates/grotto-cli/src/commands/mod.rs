@@ -3,6 +3,7 @@
 //! Owns: which code runs for which command. Never: the work itself.
 
 pub(crate) mod accept;
+pub(crate) mod channel;
 pub(crate) mod config;
 pub(crate) mod copy;
 pub(crate) mod datasets;
@@ -18,6 +19,8 @@ pub(crate) mod health;
 pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod manual;
+pub(crate) mod pin;
+mod pointing;
 pub(crate) mod producer;
 pub(crate) mod publish;
 pub(crate) mod scan;
@@ -56,6 +59,9 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Accept(args) => accept::run(&args, out).await,
         Command::Backup(args) => copy::backup::run(&args, out).await,
         Command::Restore(args) => copy::restore::run(&args, out).await,
+        Command::Pin(args) => pin::run(&args, out).await,
+        Command::Unpin(args) => pin::unpin(&args, out).await,
+        Command::Channel(args) => channel::run(&args, out).await,
         Command::Gc(args) => gc::run(&args, out).await,
         Command::Schema(args) => schema::run(&args, out).await,
         Command::Config(args) => config::run(&args, out),

@@ -25,6 +25,7 @@ mod looking;
 mod manual;
 mod newcomer;
 mod output;
+mod pinning;
 #[cfg(unix)]
 mod places;
 #[cfg(unix)]

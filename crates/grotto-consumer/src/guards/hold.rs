@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Versions behind the newest one up to which each step is looked at; who is further behind compares the newest
 /// with what it serves.
-const MOST_STEPS: u64 = 64;
+pub(super) const MOST_STEPS: u64 = 64;
 
 /// What is held back, and the limits.
 #[derive(Debug, Default)]
@@ -133,8 +133,14 @@ impl Shared {
     }
 
     /// A version up to one that was refused, if somebody accepted it.
-    pub(crate) async fn admit_accepted(&self, target: &LogEntry) -> Option<Admitted> {
-        let accepted = self.accepted(&self.served(), target).await.ok()??;
+    pub(crate) async fn admit_accepted(
+        &self,
+        goal: Goal,
+        target: &LogEntry,
+        refused: u64,
+    ) -> Option<Admitted> {
+        let released = self.released(goal, &self.served(), target, refused).await;
+        let accepted = released.ok()??;
         Some(Admitted::new(accepted, Pass::Accepted))
     }
 
@@ -147,9 +153,10 @@ impl Shared {
         blocked: Option<u64>,
     ) -> Result<Way> {
         let straight = |pass| Way::Open(Box::new(Admitted::new(target.clone(), pass)));
-        if matches!(goal, Goal::Pin(_)) {
+        if matches!(goal, Goal::Pin(_)) || self.is_way_back(goal, served, target) {
             return Ok(straight(Pass::Accepted));
         }
+        let is_told = matches!(goal, Goal::Told { .. });
         let known = self.holding.known(target);
         let again = known.filter(|held| held.judged == target.version);
         if let Some(used) = again.as_ref().and_then(|held| held.used) {
@@ -169,7 +176,7 @@ impl Shared {
                 Judged::Within(pass) => return Ok(straight(pass)),
                 Judged::Until(entry, pass, jump) => {
                     let before = Admitted::new(*entry, pass);
-                    if open(&before) {
+                    if open(&before) && !is_told {
                         return Ok(Way::Open(Box::new(before)));
                     }
                     jump
@@ -177,8 +184,10 @@ impl Shared {
                 Judged::Past(refusal) => refusal,
             },
         };
-        let accepted = self.accepted(served, target).await?;
-        let accepted = accepted.map(|entry| Admitted::new(entry, Pass::Accepted));
+        let accepted = self.released(goal, served, target, refusal.version);
+        let accepted = accepted
+            .await?
+            .map(|entry| Admitted::new(entry, Pass::Accepted));
         Ok(match accepted.filter(open) {
             Some(accepted) => Way::Open(Box::new(accepted)),
             None => Way::Held(refusal),
@@ -288,7 +297,11 @@ impl Shared {
     }
 
     /// The newest version up to the target that somebody accepted.
-    async fn accepted(&self, served: &State, target: &LogEntry) -> Result<Option<LogEntry>> {
+    pub(super) async fn accepted(
+        &self,
+        served: &State,
+        target: &LogEntry,
+    ) -> Result<Option<LogEntry>> {
         let first = match self.is_same_dataset(target) {
             true => served.version().saturating_add(1),
             false => 1,

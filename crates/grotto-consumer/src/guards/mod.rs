@@ -9,8 +9,10 @@
 mod hold;
 mod size;
 mod steps;
+mod told;
 mod way;
 
+use hold::MOST_STEPS;
 pub(crate) use hold::{Admitted, Holding, Pass, Refusal};
 use size::amount;
 pub(crate) use steps::Watch;

@@ -30,7 +30,7 @@ impl Shared {
         // Past a limit that only its blobs told of.
         if !refusal.memory
             && !run.watch.accepts()
-            && let Some(accepted) = self.admit_accepted(target).await
+            && let Some(accepted) = self.admit_accepted(goal, target, refusal.version).await
         {
             return Some(accepted);
         }

@@ -164,7 +164,12 @@ async fn asked_while_idle(publish: bool) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_poll_without_news_is_one_small_request() {
     for publish in [false, true] {
-        let asked = asked_while_idle(publish).await;
+        let all = asked_while_idle(publish).await;
+        let (pins, asked): (Vec<String>, Vec<String>) = all
+            .into_iter()
+            .partition(|path| path.ends_with("control/pin.json"));
+        // Of what it is told, less than that.
+        assert!((30..=45).contains(&pins.len()), "{} for a pin", pins.len());
         assert!(
             // Something else is asked for beside the next entry, once a second.
             (300..=331).contains(&asked.len()),

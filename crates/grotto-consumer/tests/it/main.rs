@@ -43,4 +43,5 @@ mod polling;
 mod status;
 mod subscribe;
 mod takeover;
+mod told;
 mod trouble;

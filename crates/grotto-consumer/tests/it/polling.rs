@@ -10,7 +10,7 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Requests of an idle consumer in ten minutes at the default pace, by the randomness of these tests: one every 4.5 s on
+/// Looks of an idle consumer in ten minutes at the default pace, by the randomness of these tests: one every 4.5 s on
 /// average.
 const IN_TEN_MINUTES: usize = 134;
 
@@ -54,12 +54,18 @@ async fn an_idle_consumer_asks_as_often_as_its_longest_wait_says() {
     pass(600 * SECOND).await;
     let next = store.asked(&entry(consumer.version() + 1));
     let listings = store.asked("LIST ");
+    let pins = store.asked("control/pin.json");
     let all = store.take_asked();
-    // Every 4 to 5 s one request, and nothing beside: every fourth lists what the others cannot show.
-    assert_eq!(all.len(), IN_TEN_MINUTES, "{all:?}");
-    assert_eq!(next + listings, all.len(), "{all:?}");
+    // Every 4 to 5 s two requests, for a pin and for news, and nothing beside: every fourth lists what the others cannot
+    // show.
+    assert_eq!(
+        (pins, next + listings),
+        (IN_TEN_MINUTES, IN_TEN_MINUTES),
+        "{all:?}"
+    );
+    assert_eq!(all.len(), 2 * IN_TEN_MINUTES, "{all:?}");
     // By which of the four the ten minutes begin.
-    assert!(listings.abs_diff(all.len() / 4) <= 1, "{listings}");
+    assert!(listings.abs_diff(IN_TEN_MINUTES / 4) <= 1, "{listings}");
     let wait = consumer.status().poll_wait;
     assert!(wait >= 4 * SECOND && wait <= 5 * SECOND, "{wait:?}");
 }

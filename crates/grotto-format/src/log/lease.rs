@@ -41,8 +41,14 @@ pub struct Lease {
     pub version: u64,
     /// The newest version it knows of.
     pub newest: u64,
-    /// The version that it stays at because it was told to.
+    /// The version that it stays at because its own program told it to.
     pub pinned: Option<u64>,
+    /// The channel that it follows; `None` for the newest version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// What the fleet's pin, or the channel, tells it; `None` while neither does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<LeaseTold>,
     /// A version that it refuses to serve until a person decides.
     pub held: Option<u64>,
     /// How it is, in one word.
@@ -59,6 +65,25 @@ pub struct Lease {
     pub expires_after_s: u64,
     /// The consumer's wall time, in milliseconds since 1970; informative only.
     pub time_ms: u64,
+}
+
+/// What a consumer is told to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseTold {
+    /// By what.
+    pub by: ToldBy,
+    /// The version.
+    pub version: u64,
+}
+
+/// What tells consumers which version to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToldBy {
+    /// The pin of the fleet.
+    Pin,
+    /// The channel that the consumer follows.
+    Channel,
 }
 
 impl Lease {
@@ -109,7 +134,9 @@ impl Lease {
     }
 
     fn check_names(&self) -> Result<(), Fault> {
-        for (field, name) in [("dataset", &self.dataset), ("consumer", &self.consumer)] {
+        let channel = self.channel.as_ref().map(|name| ("channel", name));
+        let names = [("dataset", &self.dataset), ("consumer", &self.consumer)];
+        for (field, name) in names.into_iter().chain(channel) {
             if !is_plain_name(name) {
                 return Err((field, format!("{} is no plain name", shown(name))));
             }
@@ -137,11 +164,13 @@ impl Lease {
 
     fn check_numbers(&self) -> Result<(), Fault> {
         let (pinned, held) = (self.pinned.unwrap_or(0), self.held.unwrap_or(0));
+        let told = self.told.map_or(0, |told| told.version);
         for (field, version) in [
             ("version", self.version),
             ("newest", self.newest),
             ("pinned", pinned),
             ("held", held),
+            ("told", told),
         ] {
             if version > MAX_VERSION {
                 return Err((
@@ -180,7 +209,7 @@ pub fn is_plain_name(name: &str) -> bool {
 }
 
 /// Without control characters, which could move the cursor of whoever prints it.
-fn check_text(field: &'static str, text: &str, most: usize) -> Result<(), Fault> {
+pub(super) fn check_text(field: &'static str, text: &str, most: usize) -> Result<(), Fault> {
     let found = text.len();
     if found > most {
         return Err((

@@ -178,6 +178,9 @@ macro_rules! dataset {
             /// Group that may read it, by name or number.
             #[serde(deserialize_with = "value::name")]
             pub state_group: Option<String>,
+            /// Channel that is followed instead of the newest version.
+            #[serde(deserialize_with = "value::channel")]
+            pub channel: Option<String>,
             /// Types (`City`) and fields (`City.name`) that are kept, and what they refer to; all unless set.
             #[serde(deserialize_with = "value::names")]
             pub types: BTreeSet<String>,
@@ -221,6 +224,7 @@ macro_rules! dataset {
                     state_dir: None,
                     state_mode: None,
                     state_group: None,
+                    channel: None,
                     types: BTreeSet::new(),
                     poll_interval: Duration::from_millis(100),
                     max_backoff: Duration::from_secs(5),
@@ -240,13 +244,14 @@ macro_rules! dataset {
         impl Section for $name {
             fn keys(&self, at: &str, keys: &mut Vec<Key>) {
                 let mode = self.state_mode.map(|mode| format!("{mode:03o}"));
-                let values: [(&str, Value, bool); 15] = [
+                let values: [(&str, Value, bool); 16] = [
                     ("dataset", self.dataset.shown(), false),
                     ("store", self.store.shown(), false),
                     ("fallback_store", self.fallback_store.shown(), false),
                     ("state_dir", self.state_dir.shown(), false),
                     ("state_mode", mode.shown(), false),
                     ("state_group", self.state_group.shown(), false),
+                    ("channel", self.channel.shown(), false),
                     ("types", self.types.shown(), false),
                     ("poll_interval", self.poll_interval.shown(), true),
                     ("max_backoff", self.max_backoff.shown(), true),

@@ -247,6 +247,13 @@ impl Settings {
         followed.map_or_else(BTreeSet::new, |followed| followed.types.clone())
     }
 
+    /// The channel that is followed; `None` for the newest version.
+    #[must_use]
+    pub fn channel(&self) -> Option<String> {
+        self.followed()
+            .and_then(|followed| followed.channel.clone())
+    }
+
     /// How often to look for a new version.
     #[must_use]
     pub fn poll_interval(&self) -> Option<Duration> {

@@ -6,7 +6,7 @@
 use super::consumer::Mode;
 use bytesize::ByteSize;
 use grotto::consumer::is_state_mode;
-use grotto::store::{MAX_INLINE_BYTES, StoreUrl};
+use grotto::store::{ChannelId, MAX_INLINE_BYTES, StoreUrl};
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -138,6 +138,14 @@ pub(super) fn name<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>
         name => Ok(Some(name.to_owned())),
     };
     value.deserialize_any(Plain("a name", text))
+}
+
+/// The name of a channel, which is part of the name of an object.
+pub(super) fn channel<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    value.deserialize_any(Plain("a channel", |text: &str| {
+        let channel = ChannelId::parse(text).map_err(|e| e.message().to_owned())?;
+        Ok(Some(channel.to_string()))
+    }))
 }
 
 /// A list of names.

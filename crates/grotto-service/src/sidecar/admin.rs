@@ -15,6 +15,7 @@ use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use grotto::consumer::BreakerState;
 use grotto::schema::TypeId;
+use grotto::store::PointerName;
 use grotto::{Error, Result, State};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -100,6 +101,15 @@ fn figures(followed: &Followed, look: &Moment) -> Map<String, Value> {
         .as_ref()
         .map(|held| json!({ "version": held.version, "reason": held.reason }));
     tell("held", held.into());
+    tell("channel", status.channel.clone().into());
+    let pointer = status.told.as_ref().map(|one| {
+        let by = match one.by {
+            PointerName::Pin => "pin",
+            PointerName::Channel(_) => "channel",
+        };
+        json!({ "by": by, "version": one.version, "set_by": one.set_by, "reason": one.reason })
+    });
+    tell("told", pointer.into());
     tell("staleness_ms", whole_ms(status.staleness).into());
     tell("committed_ms", status.committed_ms.into());
     tell("poll_wait_ms", whole_ms(status.poll_wait).into());

@@ -168,6 +168,10 @@ impl Followed {
             true => builder.lease(lease).lease_interval(settings.lease_interval),
             false => builder,
         };
+        let builder = match &settings.channel {
+            Some(channel) => builder.channel(channel),
+            None => builder,
+        };
         let builder = match settings.types.is_empty() {
             true => builder,
             false => builder.types(settings.types.iter().cloned()),

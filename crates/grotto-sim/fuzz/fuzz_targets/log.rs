@@ -2,7 +2,7 @@
 #![no_main]
 
 use grotto_format::checksum;
-use grotto_format::log::{CollectedRow, LeaderHint, Lease, LogEntry, SnapshotEntry};
+use grotto_format::log::{CollectedRow, LeaderHint, Lease, LogEntry, Pointer, SnapshotEntry};
 
 fn read(bytes: &[u8]) {
     let _ = LogEntry::decode(bytes);
@@ -10,6 +10,7 @@ fn read(bytes: &[u8]) {
     let _ = CollectedRow::decode(bytes);
     let _ = LeaderHint::decode(bytes);
     let _ = Lease::decode(bytes);
+    let _ = Pointer::decode(bytes);
 }
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {

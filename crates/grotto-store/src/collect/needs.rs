@@ -64,6 +64,7 @@ pub(super) async fn of(dataset: &Dataset, retention: &Retention, now: StoreTime)
         },
     });
     needs.hold_young(dataset, retention.grace, now).await?;
+    needs.hold_pointers(dataset).await?;
     needs.hold_leases(dataset, retention.grace, now).await?;
     needs.holds.sort_by_key(|hold| hold.from);
     Ok(needs)
@@ -165,6 +166,25 @@ impl Needs {
         let nearest = nearest.versions.last().copied();
         let from = nearest.unwrap_or(1).min(version);
         self.hold(Hold { from, why });
+        Ok(())
+    }
+
+    /// What the pin and the channels name, which consumers may go to at any time.
+    async fn hold_pointers(&mut self, dataset: &Dataset) -> Result<()> {
+        for found in dataset.pointers().await? {
+            let name = &found.name;
+            match &found.content {
+                Ok(pointer) => {
+                    let version = pointer.version;
+                    let why = format!("{name} names version {version}");
+                    self.hold_version(dataset, version, why).await?;
+                }
+                Err(error) => self.hold(Hold {
+                    from: 1,
+                    why: format!("{name} cannot be read: {}", error.message()),
+                }),
+            }
+        }
         Ok(())
     }
 

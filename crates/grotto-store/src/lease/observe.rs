@@ -113,6 +113,8 @@ mod tests {
             version: 1,
             newest: 1,
             pinned: None,
+            channel: None,
+            told: None,
             held: None,
             health: "ready".to_owned(),
             health_ms: 0,

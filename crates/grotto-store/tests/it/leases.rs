@@ -155,6 +155,8 @@ fn lease(consumer: &str) -> Lease {
         version: 7,
         newest: 7,
         pinned: None,
+        channel: None,
+        told: None,
         held: None,
         health: "ready".to_owned(),
         reasons: Vec::new(),

@@ -35,6 +35,7 @@ mod outages;
 mod parts;
 mod past_damage;
 mod place;
+mod pointers;
 mod races;
 mod reading;
 mod routes;

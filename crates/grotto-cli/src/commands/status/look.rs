@@ -3,7 +3,10 @@
 //! Owns: what is asked, and who counts as gone, behind or in trouble. Never: prints.
 
 use crate::failure::Outcome;
-use grotto::store::{Dataset, FoundLease, Lease, LeaseContent, LeaseObserver, LogEntry, Store};
+use grotto::store::{
+    ChannelId, Dataset, FoundLease, FoundPointer, Lease, LeaseContent, LeaseObserver, LogEntry,
+    Store,
+};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,6 +33,8 @@ pub(super) struct Looked {
     pub(super) name: String,
     /// The newest version, or why that cannot be read.
     pub(super) head: Result<Box<LogEntry>, String>,
+    /// The pin, and the channels.
+    pub(super) pointers: Vec<FoundPointer>,
     /// Those in trouble first.
     pub(super) consumers: Vec<Consumer>,
     /// Whether these are all.
@@ -48,12 +53,12 @@ pub(super) struct Consumer {
     pub(super) behind: Behind,
 }
 
-/// How far a consumer is from the newest version. In order of concern.
+/// How far a consumer is from the version that it should serve. In order of concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Behind {
-    /// It serves the newest, or nobody knows better.
+    /// It serves that one, or nobody knows better.
     No,
-    /// It lacks so many versions, since what it serves was last known to be the newest.
+    /// It is so many versions away, since what it serves was last known to be right.
     By(u64, Duration),
     /// It serves a dataset that was replaced under this name.
     Other,
@@ -96,17 +101,20 @@ impl Looks {
         dataset: &Dataset,
         head: Result<Box<LogEntry>, String>,
     ) -> Outcome<Looked> {
+        let pointers = dataset.pointers().await?;
         let mut leases = dataset.leases().await?;
         let now = self.store.env().clock.monotonic();
         let observer = self.observers.entry(name.clone()).or_default();
         observer.observe(&mut leases, now);
         let newest = head.as_deref().ok();
         let found = leases.found.into_iter();
-        let mut consumers: Vec<Consumer> = found.map(|one| of(one, newest)).collect();
+        let consumers = found.map(|one| of(one, newest, &pointers));
+        let mut consumers: Vec<Consumer> = consumers.collect();
         consumers.sort_by(by_concern);
         Ok(Looked {
             name,
             head,
+            pointers,
             consumers,
             complete: leases.complete,
         })
@@ -132,7 +140,7 @@ fn by_concern(a: &Consumer, b: &Consumer) -> Ordering {
     b.concern().cmp(&a.concern()).then_with(|| a.id.cmp(&b.id))
 }
 
-fn of(found: FoundLease, newest: Option<&LogEntry>) -> Consumer {
+fn of(found: FoundLease, newest: Option<&LogEntry>, pointers: &[FoundPointer]) -> Consumer {
     let (expired, age) = (found.is_expired(), found.age);
     let lease = match found.content {
         LeaseContent::Lease(lease) => Ok(lease),
@@ -142,18 +150,41 @@ fn of(found: FoundLease, newest: Option<&LogEntry>) -> Consumer {
     let told = lease.as_ref().ok().zip(newest);
     Consumer {
         id: found.consumer.to_string(),
-        behind: told.map_or(Behind::No, |(lease, head)| behind(lease, head, age)),
+        behind: told.map_or(Behind::No, |(lease, head)| {
+            behind(lease, (head, pointers), age)
+        }),
         lease,
         age,
         expired,
     }
 }
 
-fn behind(lease: &Lease, head: &LogEntry, age: Duration) -> Behind {
+/// How many versions a consumer is from the one that it is to serve, by what is in the store now: that of the pin, of its
+/// channel, or the newest. `None` where that is not known.
+fn away(lease: &Lease, head: &LogEntry, pointers: &[FoundPointer]) -> Option<u64> {
+    let newest = Some(head.version.saturating_sub(lease.version));
+    // A program that asked for a version of its own looks at neither.
+    if lease.pinned.is_some() {
+        return newest;
+    }
+    let named = |channel: Option<&str>| {
+        let name = |one: &FoundPointer| one.name.channel().map(ChannelId::as_str) == channel;
+        let found = pointers.iter().find(|one| name(one))?;
+        let version = found.content.as_ref().ok().map(|pointer| pointer.version);
+        Some(version.map(|version| version.abs_diff(lease.version)))
+    };
+    match (named(None), lease.channel.as_deref()) {
+        (Some(pin), _) => pin,
+        (None, Some(channel)) => named(Some(channel)).flatten(),
+        (None, None) => newest,
+    }
+}
+
+fn behind(lease: &Lease, (head, pointers): (&LogEntry, &[FoundPointer]), age: Duration) -> Behind {
     if !lease.dataset_id.is_empty() && lease.dataset_id != head.dataset_id {
         return Behind::Other;
     }
-    match head.version.saturating_sub(lease.version) {
+    match away(lease, head, pointers).unwrap_or(0) {
         0 => Behind::No,
         versions => Behind::By(versions, Duration::from_millis(lease.staleness_ms) + age),
     }

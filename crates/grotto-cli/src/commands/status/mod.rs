@@ -26,10 +26,10 @@ Examples:
   grotto status --store ./store --dataset cities --watch
   grotto status --store ./store --json | jq '.datasets[].consumers[] | select(.versions_behind > 0)'
 
-For each dataset: the newest version, and its consumers, those in trouble first. A consumer is listed if it keeps
-a lease in the store: a sidecar does, a program that embeds one if it says so. `behind` is how many versions it
-lacks, and since when what it serves was not the newest; `since` how long its health has been so; `held` a
-version that its guards refuse.
+For each dataset: the newest version, the pin and the channels if there are any, and its consumers, those in trouble
+first. A consumer is listed if it keeps a lease in the store: a sidecar does, a program that embeds one if it says so.
+`follows` is what it goes by: the pin, its channel, or the newest version; `behind` how many versions it is from there,
+and since when; `since` how long its health has been so; `held` a version that its guards refuse.
 
 One that was not heard of for three renewals, half a minute unless it is set otherwise, counts as gone; one that
 ended is gone at once. --all lists those that are gone as well, until they are collected.

@@ -1,7 +1,9 @@
 //! A dataset and a consumer of it, for tests.
 
 use grotto::engine::format::log::FORMAT;
-use grotto::store::{EntryKind, Lease, Links, LogEntry};
+use grotto::store::{
+    ChannelId, EntryKind, FoundPointer, Lease, Links, LogEntry, Pointer, PointerName,
+};
 
 /// Version 42.
 pub(super) fn head() -> LogEntry {
@@ -30,6 +32,28 @@ pub(super) fn head() -> LogEntry {
     }
 }
 
+/// A channel, or the pin.
+pub(super) fn pointer(channel: Option<&str>, version: u64) -> FoundPointer {
+    let name = match channel {
+        Some(channel) => PointerName::Channel(ChannelId::parse(channel).unwrap()),
+        None => PointerName::Pin,
+    };
+    let pointer = Pointer {
+        format: FORMAT,
+        dataset: "cities".to_owned(),
+        dataset_id: "id".to_owned(),
+        channel: channel.map(str::to_owned),
+        version,
+        by: "ada@host-1".to_owned(),
+        reason: "42 lacks\nthe capitals".to_owned(),
+        time_ms: 1_767_225_600_000,
+    };
+    FoundPointer {
+        name,
+        content: Ok(pointer),
+    }
+}
+
 /// One that is fine.
 pub(super) fn lease(consumer: &str) -> Lease {
     Lease {
@@ -42,6 +66,8 @@ pub(super) fn lease(consumer: &str) -> Lease {
         version: 42,
         newest: 42,
         pinned: None,
+        channel: None,
+        told: None,
         held: None,
         health: "ready".to_owned(),
         reasons: Vec::new(),

@@ -3,10 +3,11 @@
 //! Owns: words and layout, for people and for programs. Never: asks the store.
 
 use super::look::{Behind, Consumer, Look, Looked};
+use crate::commands::pointing::{as_json, set_by};
 use crate::failure::one_line;
 use crate::terminal::cut;
 use crate::text::{Table, count, duration, rough, things};
-use grotto::store::{Lease, LogEntry};
+use grotto::store::{ChannelId, FoundPointer, Lease, LogEntry, ToldBy};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub(super) fn lines(look: &Look, all: bool) -> Vec<String> {
             lines.push(String::new());
         }
         lines.push(head(one, look.wall_ms));
+        lines.extend(one.pointers.iter().map(pointer));
         lines.extend(consumers(one, all));
     }
     lines
@@ -48,17 +50,46 @@ fn head(one: &Looked, now_ms: u64) -> String {
     format!("{name}: {newest}, {number}{complete}{behind}")
 }
 
+/// `  the pin: version 41, set by ada at 2026-11-30 04:00:00: 42 lacks the capitals`
+fn pointer(one: &FoundPointer) -> String {
+    let name = &one.name;
+    let line = match &one.content {
+        Ok(pointer) => format!(
+            "  {name}: version {}, set {}",
+            pointer.version,
+            set_by(pointer)
+        ),
+        Err(error) => format!("  {name} cannot be read: {}", one_line(error.message())),
+    };
+    cut(&line, MOST_OF_REASON)
+}
+
 /// A line for each consumer, and below those in trouble why.
 fn consumers(one: &Looked, all: bool) -> Vec<String> {
     let shown: Vec<&Consumer> = one.consumers.iter().filter(|c| all || !c.expired).collect();
     let gone = one.consumers.len() - shown.len();
     let mut lines = Vec::new();
     if !shown.is_empty() {
-        let names = [
+        let mut names = vec![
             "consumer", "version", "behind", "health", "since", "held", "host", "up",
         ];
+        // Where nobody is told anything, all follow the newest.
+        let follows = |one: &&Consumer| {
+            let lease = one.lease.as_deref();
+            lease.is_ok_and(|lease| lease.channel.is_some() || lease.told.is_some())
+        };
+        let with_follows = !one.pointers.is_empty() || shown.iter().any(follows);
+        if with_follows {
+            names.insert(2, "follows");
+        }
         let mut table = Table::new(names.len(), &names);
-        shown.iter().for_each(|consumer| table.row(cells(consumer)));
+        for consumer in &shown {
+            let mut cells = cells(consumer);
+            if with_follows {
+                cells.insert(2, followed(consumer));
+            }
+            table.row(cells);
+        }
         let mut rows = table.lines();
         lines.extend(rows.next());
         for (row, consumer) in rows.zip(&shown) {
@@ -105,6 +136,21 @@ fn cells(one: &Consumer) -> Vec<String> {
         format!("{}:{}", one_line(&lease.host), one_line(&lease.process)),
         rough(seconds(lease.running_ms, one.age)),
     ]
+}
+
+/// What a consumer goes by: `pin 41`, `stable 42`, `newest`.
+fn followed(one: &Consumer) -> String {
+    let Ok(lease) = &one.lease else {
+        return "–".to_owned();
+    };
+    let name = match lease.told {
+        Some(told) if told.by == ToldBy::Pin => "pin",
+        _ => lease.channel.as_deref().unwrap_or("newest"),
+    };
+    match lease.told {
+        Some(told) => format!("{name} {}", told.version),
+        None => name.to_owned(),
+    }
 }
 
 fn gone(one: &Consumer) -> String {
@@ -155,6 +201,9 @@ fn dataset(one: &Looked, now_ms: u64, all: bool) -> Value {
     let expired = one.consumers.iter().filter(|one| one.expired).count();
     let head = one.head.as_deref().ok();
     let number = |of: fn(&LogEntry) -> u64| head.map(of);
+    let pin = one.pointers.iter().find(|one| one.name.channel().is_none());
+    let channels = one.pointers.iter();
+    let channels = channels.filter(|one| one.name.channel().is_some());
     json!({
         "dataset": one.name,
         "version": number(|head| head.version),
@@ -163,10 +212,24 @@ fn dataset(one: &Looked, now_ms: u64, all: bool) -> Value {
         "epoch": number(|head| head.epoch),
         "writer": head.map(|head| head.writer.as_str()),
         "damaged": one.head.as_ref().err(),
+        "pin": pin.map(told),
+        "channels": channels.map(told).collect::<Vec<Value>>(),
         "consumers": shown.map(consumer).collect::<Vec<Value>>(),
         "expired": expired,
         "complete": one.complete,
     })
+}
+
+/// What a pointer says, with the name of the channel if it is one.
+fn told(one: &FoundPointer) -> Value {
+    let mut told = match &one.content {
+        Ok(pointer) => as_json(pointer),
+        Err(error) => json!({ "damaged": error.message() }),
+    };
+    if let Some(channel) = one.name.channel().map(ChannelId::as_str) {
+        told["channel"] = channel.into();
+    }
+    told
 }
 
 fn consumer(one: &Consumer) -> Value {
@@ -189,6 +252,14 @@ fn consumer(one: &Consumer) -> Value {
         "another_dataset": one.behind == Behind::Other,
         "pinned": lease.and_then(|lease| lease.pinned),
         "held": lease.and_then(|lease| lease.held),
+        "channel": lease.and_then(|lease| lease.channel.as_deref()),
+        "told": lease.and_then(|lease| lease.told).map(|told| json!({
+            "by": match told.by {
+                ToldBy::Pin => "pin",
+                ToldBy::Channel => "channel",
+            },
+            "version": told.version,
+        })),
         "health": text(|lease| &lease.health),
         "reasons": lease.map(|lease| &lease.reasons),
         "staleness_ms": number(|lease| lease.staleness_ms),

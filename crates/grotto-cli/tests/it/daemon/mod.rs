@@ -14,4 +14,4 @@ mod sources;
 mod storm;
 mod top;
 mod traces;
-mod walk;
+pub(crate) mod walk;

@@ -9,7 +9,7 @@ use std::process::Command;
 const PORT: &str = "8081";
 
 /// One that is free, and that the system gives to nobody who asks for any.
-fn free_port() -> String {
+pub(crate) fn free_port() -> String {
     let first = u32::from(u16::MAX / 4) + std::process::id() % 10_000;
     let ports = (first..first + 1_000).map(|port| u16::try_from(port).unwrap());
     let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
@@ -17,7 +17,7 @@ fn free_port() -> String {
 }
 
 /// Ends the daemon that the page starts, should the page not get there.
-struct Started<'a>(&'a Bench);
+pub(crate) struct Started<'a>(pub(crate) &'a Bench);
 
 impl Drop for Started<'_> {
     fn drop(&mut self) {

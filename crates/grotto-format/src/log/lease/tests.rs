@@ -14,6 +14,8 @@ fn lease() -> Lease {
         version: 7,
         newest: 9,
         pinned: None,
+        channel: None,
+        told: None,
         held: Some(8),
         health: "degraded".to_owned(),
         reasons: vec!["version 8 is held".to_owned()],
@@ -40,6 +42,14 @@ fn a_lease_says_the_same_after_a_way_through_a_store() {
             held: None,
             dataset_id: String::new(),
             reasons: Vec::new(),
+            ..lease()
+        },
+        Lease {
+            channel: Some("stable".to_owned()),
+            told: Some(LeaseTold {
+                by: ToldBy::Channel,
+                version: 7,
+            }),
             ..lease()
         },
     ] {
@@ -105,6 +115,19 @@ fn texts_that_are_long_or_move_a_cursor_are_refused_with_their_field() {
         ("newest", refusal(|lease| lease.newest = u64::MAX)),
         ("held", refusal(|lease| lease.held = Some(u64::MAX))),
         (
+            "channel",
+            refusal(|lease| lease.channel = Some("../pin".into())),
+        ),
+        (
+            "told",
+            refusal(|lease| {
+                lease.told = Some(LeaseTold {
+                    by: ToldBy::Pin,
+                    version: u64::MAX,
+                });
+            }),
+        ),
+        (
             "expires_after_s",
             refusal(|lease| lease.expires_after_s = 0),
         ),
@@ -129,6 +152,12 @@ fn the_longest_lease_fits_and_texts_are_cut_to_it() {
     lease.dataset_id = quotes(MAX_WORD);
     lease.health = "x".repeat(MAX_WORD);
     lease.reasons = vec![quotes(4000); 50];
+    lease.channel = Some("x".repeat(MAX_PLAIN_NAME));
+    lease.told = Some(LeaseTold {
+        by: ToldBy::Channel,
+        version: MAX_VERSION,
+    });
+    (lease.pinned, lease.held) = (Some(MAX_VERSION), Some(MAX_VERSION));
     (lease.version, lease.newest) = (MAX_VERSION, MAX_VERSION);
     (lease.staleness_ms, lease.running_ms) = (u64::MAX, u64::MAX);
     (lease.health_ms, lease.time_ms) = (u64::MAX, u64::MAX);

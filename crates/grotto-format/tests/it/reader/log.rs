@@ -345,6 +345,24 @@ impl Control {
         control
     }
 
+    /// Version and time; dataset, its identity, who, why, and the channel if it is one.
+    pub(crate) fn pointer(bytes: &[u8]) -> Self {
+        let texts = ["dataset", "dataset_id", "by", "reason"];
+        let (json, mut control) = Self::open(bytes, &["version", "time_ms"], &texts);
+        assert!((1..=MAX_VERSION).contains(&control.numbers[0]));
+        let is_text = |text: &str, most| text.len() <= most && !text.chars().any(char::is_control);
+        let [dataset, id, by, reason] = &control.texts[..] else {
+            panic!("four texts")
+        };
+        assert!(is_name(dataset) && !id.is_empty() && is_text(id, 128));
+        assert!(is_text(by, 1_000) && is_text(reason, 1_000));
+        if let Some(channel) = json.optional("channel") {
+            assert!(is_name(channel.text()), "{channel:?}");
+            control.texts.push(channel.text().to_owned());
+        }
+        control
+    }
+
     /// Version, epoch and time; dataset and writer.
     pub(crate) fn leader_hint(bytes: &[u8]) -> Self {
         let numbers = ["version", "epoch", "time_ms"];
@@ -361,6 +379,9 @@ pub(crate) struct Lease {
     pub(crate) numbers: [u64; 6],
     pub(crate) pinned: Option<u64>,
     pub(crate) held: Option<u64>,
+    pub(crate) channel: Option<String>,
+    /// By what, and which version.
+    pub(crate) told: Option<(String, u64)>,
     pub(crate) reasons: Vec<String>,
     pub(crate) expires_after_s: u64,
 }
@@ -392,6 +413,14 @@ impl Lease {
             numbers: numbers.map(number),
             pinned: json.optional("pinned").map(Json::number),
             held: json.optional("held").map(Json::number),
+            channel: json
+                .optional("channel")
+                .map(|channel| channel.text().to_owned()),
+            told: json.optional("told").map(|told| {
+                let by = told.get("by").text();
+                assert!(by == "pin" || by == "channel", "{by}");
+                (by.to_owned(), told.get("version").number())
+            }),
             reasons: json.get("reasons").list(|reason| reason.text().to_owned()),
             expires_after_s: number("expires_after_s"),
         };
@@ -401,11 +430,11 @@ impl Lease {
 
     fn check(&self) {
         let [dataset, dataset_id, consumer, host, process, health] = &self.texts;
-        for name in [dataset, consumer] {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            assert!(name.chars().all(plain) && !name.starts_with('.'), "{name}");
-            assert!((1..=100).contains(&name.len()), "{name}");
+        for name in [dataset, consumer].into_iter().chain(&self.channel) {
+            assert!(is_name(name), "{name}");
         }
+        let told = self.told.as_ref().map_or(0, |(_, version)| *version);
+        assert!(told <= MAX_VERSION);
         let is_text = |text: &str, most| text.len() <= most && !text.chars().any(char::is_control);
         assert!(
             [dataset_id, host, process]
@@ -419,6 +448,12 @@ impl Lease {
         assert!(version.max(newest).max(self.held.unwrap_or(0)) <= MAX_VERSION);
         assert!((1..=MAX_EXPIRY_S).contains(&self.expires_after_s));
     }
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let fits = (1..=100).contains(&name.len()) && !name.starts_with('.');
+    fits && name.chars().all(plain)
 }
 
 /// Standard base64 with padding, whose unused bits are 0.

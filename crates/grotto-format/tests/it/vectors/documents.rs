@@ -5,8 +5,8 @@ use bytes::Bytes;
 use grotto_format::checksum;
 use grotto_format::log::{
     AcceptedVersion, BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, FORMAT, InlineBlobs,
-    LeaderHint, Lease, Link, Links, LogEntry, RecordChanges, SnapshotEntry, SnapshotRef, StepNonce,
-    Stored, StoredBlobs, TypeSummary,
+    LeaderHint, Lease, LeaseTold, Link, Links, LogEntry, Pointer, RecordChanges, SnapshotEntry,
+    SnapshotRef, StepNonce, Stored, StoredBlobs, ToldBy, TypeSummary,
 };
 use std::collections::BTreeMap;
 
@@ -172,6 +172,8 @@ fn lease() -> Lease {
         version: 4,
         newest: 6,
         pinned: None,
+        channel: None,
+        told: None,
         held: Some(6),
         health: "degraded".into(),
         reasons: vec!["version 6 has 20 \"records\" less".into(), "日本".into()],
@@ -191,6 +193,33 @@ fn pinned_lease() -> Lease {
         health: "ready".into(),
         reasons: Vec::new(),
         ..lease()
+    }
+}
+
+/// One that a channel leads.
+fn told_lease() -> Lease {
+    Lease {
+        channel: Some("stable".into()),
+        told: Some(LeaseTold {
+            by: ToldBy::Channel,
+            version: 4,
+        }),
+        pinned: None,
+        ..pinned_lease()
+    }
+}
+
+/// What everybody is to serve.
+fn pin() -> Pointer {
+    Pointer {
+        format: FORMAT,
+        dataset: "films".into(),
+        dataset_id: commit().dataset_id,
+        channel: None,
+        version: 4,
+        by: "ada@host-1".into(),
+        reason: "5 lacks the \"silent\" films".into(),
+        time_ms: 1_700_000_000_002,
     }
 }
 
@@ -290,6 +319,15 @@ fn documents_are_written_and_read_as_published() {
         &again,
     );
     check("lease-fresh.json", &fresh_lease().encode().unwrap(), &again);
+    check("lease-told.json", &told_lease().encode().unwrap(), &again);
+    let again = |bytes: &[u8]| Pointer::decode(bytes).unwrap().encode().unwrap();
+    check("pin.json", &pin().encode().unwrap(), &again);
+    let channel = Pointer {
+        channel: Some("stable".into()),
+        reason: String::new(),
+        ..pin()
+    };
+    check("channel.json", &channel.encode().unwrap(), &again);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::log::{altered, text_of};
 use crate::reader::log::Lease as Second;
-use grotto_format::log::Lease;
+use grotto_format::log::{Lease, ToldBy};
 use std::panic::catch_unwind;
 
 /// What the crate finds in a lease, as the second reader says it.
@@ -27,6 +27,14 @@ fn by_crate(lease: Lease) -> Second {
         ],
         pinned: lease.pinned,
         held: lease.held,
+        channel: lease.channel,
+        told: lease.told.map(|told| {
+            let by = match told.by {
+                ToldBy::Pin => "pin",
+                ToldBy::Channel => "channel",
+            };
+            (by.to_owned(), told.version)
+        }),
         reasons: lease.reasons,
         expires_after_s: lease.expires_after_s,
     }
@@ -34,11 +42,38 @@ fn by_crate(lease: Lease) -> Second {
 
 #[test]
 fn both_readers_find_the_same_in_leases() {
-    for name in ["lease.json", "lease-pinned.json", "lease-fresh.json"] {
+    for name in [
+        "lease.json",
+        "lease-pinned.json",
+        "lease-fresh.json",
+        "lease-told.json",
+    ] {
         let bytes = text_of(name).into_bytes();
         let lease = Lease::decode(&bytes).unwrap();
         assert_eq!(Second::open(&bytes), by_crate(lease), "{name}");
     }
+}
+
+#[test]
+fn both_readers_refuse_what_no_consumer_is_told() {
+    let text = text_of("lease-told.json");
+    for (from, to) in [
+        ("\"channel\":\"stable\"", "\"channel\":\"../pin\""),
+        ("\"channel\":\"stable\"", "\"channel\":1"),
+        ("\"by\":\"channel\"", "\"by\":\"somebody\""),
+        (
+            "\"by\":\"channel\",\"version\":4",
+            "\"by\":\"channel\",\"version\":9007199254740992",
+        ),
+        ("\"by\":\"channel\",\"version\":4", "\"by\":\"channel\""),
+    ] {
+        let bytes = altered(&text, from, to);
+        assert!(Lease::decode(&bytes).is_err(), "{to}");
+        assert!(catch_unwind(|| Second::open(&bytes)).is_err(), "{to}");
+    }
+    let bytes = altered(&text, "\"by\":\"channel\"", "\"by\":\"pin\"");
+    let lease = Lease::decode(&bytes).unwrap();
+    assert_eq!(Second::open(&bytes), by_crate(lease));
 }
 
 #[test]

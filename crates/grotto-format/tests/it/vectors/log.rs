@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use grotto_format::log::{
     AcceptedVersion, BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, LeaderHint, Lease,
-    LogEntry, SnapshotEntry,
+    LogEntry, Pointer, SnapshotEntry,
 };
 use std::panic::catch_unwind;
 
@@ -369,6 +369,7 @@ fn accepted(name: &str, bytes: &[u8]) -> (bool, bool) {
         "collected.json" => CollectedRow::decode(bytes).is_ok(),
         "lease.json" => Lease::decode(bytes).is_ok(),
         "accepted.json" => AcceptedVersion::decode(bytes).is_ok(),
+        "pin.json" | "channel.json" => Pointer::decode(bytes).is_ok(),
         _ => LeaderHint::decode(bytes).is_ok(),
     };
     let second = || match name {
@@ -376,6 +377,7 @@ fn accepted(name: &str, bytes: &[u8]) -> (bool, bool) {
         "collected.json" => drop(Control::collected_row(bytes)),
         "lease.json" => drop(second::Lease::open(bytes)),
         "accepted.json" => drop(Control::accepted_version(bytes)),
+        "pin.json" | "channel.json" => drop(Control::pointer(bytes)),
         _ => drop(Control::leader_hint(bytes)),
     };
     (by_crate, catch_unwind(second).is_ok())
@@ -422,6 +424,41 @@ fn both_readers_find_the_same_in_the_other_documents() {
         snapshot: None,
     };
     assert_eq!(Control::accepted_version(&bytes), told);
+    for name in ["pin.json", "channel.json"] {
+        let bytes = text_of(name).into_bytes();
+        let found = Pointer::decode(&bytes).unwrap();
+        let texts = [found.dataset, found.dataset_id, found.by, found.reason];
+        let told = Control {
+            numbers: vec![found.version, found.time_ms],
+            texts: texts.into_iter().chain(found.channel).collect(),
+            snapshot: None,
+        };
+        assert_eq!(Control::pointer(&bytes), told, "{name}");
+    }
+}
+
+#[test]
+fn both_readers_refuse_pointers_that_say_what_cannot_be() {
+    let text = text_of("channel.json");
+    let long = |name: &str| format!("\"{name}\":\"{}", "x".repeat(1_001));
+    let (by, reason) = (long("by"), long("reason"));
+    for (from, to) in [
+        ("\"version\":4,", "\"version\":0,"),
+        ("\"version\":4,", "\"version\":9007199254740992,"),
+        ("\"by\":\"", by.as_str()),
+        ("\"reason\":\"", reason.as_str()),
+        ("\"reason\":\"", "\"reason\":\"a\\nb"),
+        ("\"by\":\"", "\"else\":\""),
+        ("\"stable\"", "\"../pin\""),
+        ("\"stable\"", "\"\""),
+        ("\"stable\"", "4"),
+        ("\"dataset_id\":\"", "\"dataset_id\":\"\",\"later\":\""),
+    ] {
+        let found = accepted("channel.json", &altered(&text, from, to));
+        assert_eq!(found, (false, false), "{to}");
+    }
+    let none = altered(&text, "\"stable\"", "null");
+    assert_eq!(accepted("channel.json", &none), (true, true));
 }
 
 #[test]
@@ -450,6 +487,8 @@ fn both_readers_refuse_other_documents_that_were_altered() {
         "leader.json",
         "lease.json",
         "accepted.json",
+        "pin.json",
+        "channel.json",
     ] {
         let text = text_of(name);
         let version = &text[text.find("\"version\"").unwrap()..];

@@ -11,6 +11,7 @@ fn every_key_of_a_consumer_has_its_documented_default() {
         ("health_check_interval", "30s".into()),
         ("max_errors_per_minute", 10.into()),
         ("memory_limit", "512MB".into()),
+        ("channel", serde_json::Value::Null),
         ("guards.max_growth", 2.0.into()),
         ("blob_cache.folder", serde_json::Value::Null),
         ("blob_cache.size", "1GB".into()),
@@ -203,6 +204,23 @@ fn a_cache_of_blobs_shares_its_folder_with_others_of_the_same_limits_alone() {
     check_refused(
         "consumer:\n  store: s\n  blob_cache: {folder: s}\n",
         "line 3, column 24: consumer.blob_cache.folder: expected a folder of its own, found s, which consumer.store is too",
+    );
+}
+
+#[test]
+fn a_channel_is_that_of_the_section_unless_an_entry_says_another() {
+    let text = "consumer:\n  channel: stable\n  datasets:\n    - dataset: a\n    - {dataset: b, channel: canary}\n";
+    let consumer = parse(text).unwrap().consumer.unwrap();
+    let channels: Vec<_> = consumer
+        .datasets()
+        .iter()
+        .map(|dataset| dataset.channel.as_deref())
+        .collect();
+    assert_eq!(channels, [Some("stable"), Some("canary")]);
+    check_refused(
+        "consumer:\n  dataset: a\n  channel: ../pin\n",
+        "line 3, column 12: consumer.channel: channel name \"../pin\": expected 1 to 100 letters, digits, '-', '_' or '.', \
+         not starting with '.'",
     );
 }
 

@@ -1,8 +1,9 @@
 //! A fleet as people and programs see it. Owns nothing.
 
 use super::*;
-use crate::commands::status::sample::{head as newest, lease};
+use crate::commands::status::sample::{head as newest, lease, pointer};
 use crate::terminal::fitted;
+use grotto::store::LeaseTold;
 
 /// Looked at twelve seconds after the commit.
 fn look(consumers: Vec<Consumer>) -> Look {
@@ -11,6 +12,7 @@ fn look(consumers: Vec<Consumer>) -> Look {
         datasets: vec![Looked {
             name: "cities".to_owned(),
             head: Ok(Box::new(newest())),
+            pointers: Vec::new(),
             consumers,
             complete: true,
         }],
@@ -80,6 +82,62 @@ cities: version 42, committed 12 s ago by host-9:1, 4 consumers, 2 behind
     assert_eq!(at(&found[4], "degraded"), at(names, "health"));
     assert_eq!(at(&found[6], "12 versions"), at(names, "behind"));
     assert_eq!(at(&found[7], "host-1"), at(names, "host"));
+}
+
+#[test]
+fn a_pin_and_channels_are_told_with_who_follows_them() {
+    let told = |by, version| Some(LeaseTold { by, version });
+    let of = |id: &str, channel: Option<&str>, told| {
+        consumer(id, |one| {
+            let mut lease = lease(id);
+            (lease.channel, lease.told) = (channel.map(str::to_owned), told);
+            one.lease = Ok(Box::new(lease));
+        })
+    };
+    let mut look = look(vec![
+        of("web-1", Some("stable"), told(ToldBy::Pin, 41)),
+        of("web-2", Some("stable"), told(ToldBy::Channel, 40)),
+        of("web-3", Some("canary"), None),
+        of("web-4", None, None),
+    ]);
+    let mut torn = pointer(Some("canary"), 42);
+    torn.content = Err(grotto::Error::corrupt("canary.json is torn"));
+    look.datasets[0].pointers = vec![pointer(None, 41), torn, pointer(Some("stable"), 40)];
+    let found = lines(&look, false);
+    let expected = [
+        "  the pin: version 41, set by ada@host-1 at 2026-01-01 00:00:00: 42 lacks the capitals",
+        "  channel canary cannot be read: canary.json is torn",
+        "  channel stable: version 40, set by ada@host-1 at 2026-01-01 00:00:00: 42 lacks the capitals",
+    ];
+    assert_eq!(found[1..4], expected);
+    for (line, follows) in [
+        (4, "follows"),
+        (5, "pin 41"),
+        (6, "stable 40"),
+        (7, "canary"),
+        (8, "newest"),
+    ] {
+        assert!(
+            found[line].contains(follows),
+            "{follows} in {}",
+            found[line]
+        );
+    }
+    let value = json(&look, false);
+    let cities = &value["datasets"][0];
+    assert_eq!(cities["pin"]["version"], 41);
+    assert_eq!(cities["channels"][0]["damaged"], "canary.json is torn");
+    assert_eq!(
+        (
+            &cities["channels"][1]["channel"],
+            &cities["channels"][1]["version"]
+        ),
+        (&json!("stable"), &json!(40))
+    );
+    let consumers = &cities["consumers"];
+    assert_eq!(consumers[0]["told"], json!({ "by": "pin", "version": 41 }));
+    assert_eq!(consumers[2]["channel"], "canary");
+    assert!(consumers[3]["told"].is_null() && consumers[3]["channel"].is_null());
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! What guards say of versions that a pin or a channel names.
+
+use super::{point, remove};
+use crate::kit::{DATASET, Kit, Publisher};
+use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards};
+use grotto_store::{Acceptance, Dataset, PointerName};
+
+/// With limits that small tests are past.
+fn builder(kit: &Kit) -> ConsumerBuilder {
+    Consumer::builder(DATASET, kit.store.clone()).guards(Guards {
+        min_records: 50,
+        min_growth: 50,
+        min_bytes: 1_000,
+        min_growth_bytes: 1_000,
+        ..Guards::default()
+    })
+}
+
+async fn accept(kit: &Kit, version: u64) {
+    let dataset = Dataset::open(kit.store.clone(), DATASET).unwrap();
+    let note = Acceptance {
+        by: "ada".to_owned(),
+        reason: String::new(),
+    };
+    dataset.accept(version, &note).await.unwrap();
+}
+
+async fn published(kit: &Kit, sizes: &[i64]) -> (Publisher, Vec<u64>) {
+    let mut publisher = kit.publisher().await;
+    let mut versions = Vec::new();
+    for pairs in sizes {
+        versions.push(publisher.publish_exactly(*pairs, 0).await.version);
+    }
+    (publisher, versions)
+}
+
+#[tokio::test]
+async fn a_way_back_is_not_held_whatever_the_bad_version_lost() {
+    let kit = Kit::new();
+    let (mut publisher, versions) = published(&kit, &[400]).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    // Less than a tenth is what is held: this is served, and its way back is fourfold growth.
+    publisher.publish_exactly(100, 0).await;
+    consumer.refresh().await.unwrap().unwrap();
+    point(&kit, &PointerName::Pin, versions[0]).await;
+    assert_eq!(consumer.refresh().await.unwrap().unwrap().to, versions[0]);
+    assert_eq!(consumer.status().held, None);
+    // And forward again it is judged as it was the first time.
+    remove(&kit, &PointerName::Pin).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_eq!(consumer.version(), publisher.state().version());
+}
+
+#[tokio::test]
+async fn a_way_forward_is_held_as_any_other_and_nothing_on_it_is_served() {
+    let kit = Kit::new();
+    let (_publisher, versions) = published(&kit, &[100, 110, 500, 510]).await;
+    point(&kit, &PointerName::Pin, versions[0]).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    assert_eq!(consumer.version(), versions[0]);
+    point(&kit, &PointerName::Pin, versions[3]).await;
+    let error = consumer.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let expected = "500 records of Left instead of 110";
+    assert!(error.message().contains(expected), "{error}");
+    // The one before it is within the limits, and was not asked for.
+    assert_eq!(consumer.version(), versions[0]);
+    let held = consumer.status().held.unwrap();
+    assert_eq!(held.version, versions[2]);
+    // Accepting one before the jump changes nothing; accepting the jump does.
+    accept(&kit, versions[1]).await;
+    consumer.refresh().await.unwrap_err();
+    assert_eq!(consumer.version(), versions[0]);
+    accept(&kit, versions[2]).await;
+    assert_eq!(consumer.refresh().await.unwrap().unwrap().to, versions[3]);
+    assert_eq!(consumer.status().held, None);
+}
+
+#[tokio::test]
+async fn a_second_jump_is_held_though_the_first_was_accepted() {
+    let kit = Kit::new();
+    let (_publisher, versions) = published(&kit, &[100, 500, 2_000]).await;
+    point(&kit, &PointerName::Pin, versions[0]).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    point(&kit, &PointerName::Pin, versions[2]).await;
+    accept(&kit, versions[1]).await;
+    consumer.refresh().await.unwrap_err();
+    assert_eq!(consumer.version(), versions[0]);
+    accept(&kit, versions[2]).await;
+    assert_eq!(consumer.refresh().await.unwrap().unwrap().to, versions[2]);
+}
+
+#[tokio::test]
+async fn a_pin_at_what_is_served_lets_go_of_what_is_held() {
+    let kit = Kit::new();
+    let (mut publisher, versions) = published(&kit, &[100]).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let held = publisher.publish_exactly(500, 0).await.version;
+    consumer.refresh().await.unwrap_err();
+    assert_eq!(consumer.status().held.unwrap().version, held);
+    point(&kit, &PointerName::Pin, versions[0]).await;
+    assert!(consumer.refresh().await.unwrap().is_none());
+    assert_eq!(consumer.status().held, None);
+    remove(&kit, &PointerName::Pin).await;
+    consumer.refresh().await.unwrap_err();
+    assert_eq!(consumer.version(), versions[0]);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_in_memory_is_not_served_on_a_way_back_either() {
+    let kit = Kit::new();
+    let (_publisher, versions) = published(&kit, &[400, 100]).await;
+    let limited = |limit| builder(&kit).memory_limit(limit);
+    let consumer = limited(u64::MAX).open().await.unwrap();
+    let small = consumer.status().mapped_bytes;
+    drop(consumer);
+    let consumer = limited(small + small / 2).open().await.unwrap();
+    point(&kit, &PointerName::Pin, versions[0]).await;
+    consumer.refresh().await.unwrap_err();
+    assert_eq!(consumer.version(), versions[1]);
+    assert!(consumer.status().held.unwrap().memory);
+}
