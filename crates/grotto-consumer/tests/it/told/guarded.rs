@@ -109,7 +109,9 @@ async fn a_pin_at_what_is_served_lets_go_of_what_is_held() {
 #[tokio::test]
 async fn what_does_not_fit_in_memory_is_not_served_on_a_way_back_either() {
     let kit = Kit::new();
-    let (_publisher, versions) = published(&kit, &[400, 100]).await;
+    let (mut publisher, versions) = published(&kit, &[400, 100]).await;
+    // Nobody who has nothing has to pass the large one.
+    publisher.snapshot().await;
     let limited = |limit| builder(&kit).memory_limit(limit);
     let consumer = limited(u64::MAX).open().await.unwrap();
     let small = consumer.status().mapped_bytes;

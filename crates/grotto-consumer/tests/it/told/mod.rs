@@ -127,6 +127,8 @@ async fn no_version_past_a_pin_is_served_even_for_a_moment() {
         let newest = publisher.state().version();
         consumer.wait_for(newest, 10 * SECOND).await.unwrap();
     }
+    // Listeners are called after the version is served.
+    consumer.shutdown().await;
     let served = served.lock().unwrap();
     assert!(served.is_sorted(), "{served:?}");
     assert_eq!(served.len(), 21, "{served:?}");
