@@ -99,6 +99,8 @@ fn lease(dataset: &Dataset, hold: &CopyHold, head: &LogEntry) -> Lease {
         version: 1,
         newest: head.version,
         pinned: None,
+        channel: None,
+        told: None,
         held: None,
         health: "ready".to_owned(),
         health_ms: 0,
