@@ -56,7 +56,7 @@ impl Shared {
             steps = self.dataset.outlines(between).await?;
         }
         let between = steps.iter().map(Outline::entry);
-        let way = between.chain([to]).map(|entry| counts(entry));
+        let way = between.chain([to]).map(counts);
         Ok(first_jump(&self.holding.guards, counts(from), way).is_none())
     }
 }
