@@ -21,6 +21,7 @@ mod blocking;
 #[cfg(unix)]
 mod cache;
 #[cfg(unix)]
+mod cost;
 mod damage;
 #[cfg(unix)]
 mod disk;

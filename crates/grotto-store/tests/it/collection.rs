@@ -269,3 +269,23 @@ async fn what_names_something_goes_before_what_it_names() {
     };
     assert!(position("snapshots/") < position("log/") && position("log/") < position("delta/"));
 }
+
+#[tokio::test]
+async fn whoever_begins_to_need_something_before_it_is_removed_keeps_it() {
+    // Before the time is asked for, while it is, and before the boundary is raised.
+    for moment in 0..3 {
+        let (place, dataset, _) = aged(&[4, 8, 12, 16]).await;
+        let consumer = place.dataset();
+        let begin = move || -> futures::future::BoxFuture<'static, ()> {
+            Box::pin(async move {
+                let begun = lease("begun", 6, None);
+                consumer.write_lease(&begun).await.unwrap();
+            })
+        };
+        place.store.before_write(moment, Box::new(begin));
+        let done = dataset.collect(&retention(2)).await.unwrap();
+        assert_eq!(holds(&done, "consumer begun"), Some(6));
+        assert_eq!(done.boundary, 5, "before write {moment}");
+        place.assert_way(6, 20).await;
+    }
+}

@@ -19,7 +19,7 @@ Examples:
 The first run copies every version that can still be reached, the next ones what is new. Writers, consumers and collectors of
 both stores may be at work meanwhile, and the command may be stopped at any time: the copy is whole at every moment, and
 the next run goes on. Everything is verified on its way, and the newest version is rebuilt from the copy at the end.
-Not copied: leases, pins, and the hint where the leader is.
+Not copied: leases, pins and channels, and the hint where the leader is.
 A copy keeps the identity of its source. Consumers read it as well; nobody should write to it while its source lives.")]
 pub(crate) struct Args {
     #[command(flatten)]
