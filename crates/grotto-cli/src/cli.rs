@@ -5,8 +5,8 @@
 
 use crate::commands::{
     accept, channel, config, copy, datasets, dead_letters, demo, diff, export, follow, gc, get,
-    health, inspect, log, manual, pin, producer, publish, scan, schema, sidecar, status, top,
-    verify,
+    hand_over, health, inspect, log, manual, pin, producer, publish, scan, schema, set_aside,
+    sidecar, status, top, verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -71,6 +71,10 @@ pub(crate) enum Command {
     Top(top::Args),
     /// Ask a sidecar or a producer daemon whether it is ready
     Health(health::Args),
+    /// Have a producer daemon hand a dataset over to one that stands by
+    HandOver(hand_over::Args),
+    /// Show records that another producer overtook, send them again, drop them
+    SetAside(set_aside::Args),
     /// Show records that the daemon refused, send them again, remove them
     DeadLetters(dead_letters::Args),
     /// Print the record with a primary key

@@ -6,14 +6,15 @@ use crate::chores::Chores;
 use crate::metrics::Metrics;
 use crate::producer::{Core, Producer, Shared};
 use crate::restore::Restored;
-use crate::takeover::Taken;
+use crate::takeover::{Taken, check_vacant};
 use crate::validate::Validator;
 use crate::{Error, Result};
 use grotto_env::{MOST_THREADS, default_threads};
 use grotto_format::Schema;
 use grotto_state::{Declarations, RecordType, SegmentOptions, WriteState};
-use grotto_store::{Dataset, ErrorKind, LogEntry, Store, WriterOptions};
+use grotto_store::{Dataset, ErrorKind, LogEntry, Store, Vacancy, WriterOptions};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +25,11 @@ const DEFAULT_LEVEL: i32 = 3;
 const DEFAULT_SNAPSHOT_EVERY: u64 = 25;
 /// Measured: `docs/design/0011-links-and-inline-blobs.md`.
 const DEFAULT_INLINE_BYTES: usize = 8 << 10;
+
+/// Decides by the newest entry whether to take over, and gives the positions that the fence moves with it. May wait for
+/// the disk.
+pub(crate) type Judge =
+    Arc<dyn Fn(Option<&LogEntry>) -> Result<BTreeMap<String, u64>> + Send + Sync>;
 
 /// Settings of a producer; see [`Producer::builder`](crate::Producer::builder).
 #[derive(Clone)]
@@ -38,6 +44,8 @@ pub struct ProducerBuilder {
     pub(crate) writer: WriterOptions,
     pub(crate) lazy_fence: bool,
     pub(crate) start_over: bool,
+    /// Asked before anybody is fenced.
+    pub(crate) judge: Option<Judge>,
     pub(crate) segments: SegmentOptions,
     pub(crate) settings: Settings,
 }
@@ -84,6 +92,7 @@ impl ProducerBuilder {
             },
             lazy_fence: false,
             start_over: false,
+            judge: None,
             segments: SegmentOptions::default(),
             settings: Settings {
                 level: Some(DEFAULT_LEVEL),
@@ -146,6 +155,17 @@ impl ProducerBuilder {
     #[must_use]
     pub fn lazy_fence(mut self, lazy: bool) -> Self {
         self.lazy_fence = lazy;
+        self
+    }
+
+    /// Takes over only where a [`Standby`](grotto_store::Standby) found that nobody writes any more: whoever commits
+    /// or takes over before makes opening end with `Fenced`.
+    #[must_use]
+    pub fn only_at(mut self, vacancy: &Vacancy) -> Self {
+        let (version, name) = (vacancy.version, self.name.clone());
+        self.judge = Some(Arc::new(move |head| {
+            check_vacant(&name, version, head).map(|()| BTreeMap::new())
+        }));
         self
     }
 

@@ -46,12 +46,17 @@ impl Chores {
 impl Shared {
     /// Starts what is to be done after a commit, unless it is under way.
     pub(crate) fn start_chores(self: &Arc<Self>) {
+        self.give_sign();
+        if !self.chores.swept.swap(true, Ordering::Relaxed) {
+            *self.chores.sweep.lock() = Some(tokio::spawn(Arc::clone(self).sweep()));
+        }
+    }
+
+    /// Writes the hint, unless that is under way.
+    pub(crate) fn give_sign(self: &Arc<Self>) {
         let mut hint = self.chores.hint.lock();
         if hint.as_ref().is_none_or(JoinHandle::is_finished) {
             *hint = Some(tokio::spawn(Arc::clone(self).write_hint()));
-        }
-        if !self.chores.swept.swap(true, Ordering::Relaxed) {
-            *self.chores.sweep.lock() = Some(tokio::spawn(Arc::clone(self).sweep()));
         }
     }
 

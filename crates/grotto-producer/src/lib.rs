@@ -33,6 +33,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod aside;
 mod builder;
 mod chores;
 mod csv;

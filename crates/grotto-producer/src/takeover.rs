@@ -9,6 +9,7 @@ use crate::{Error, Result};
 use grotto_format::Schema;
 use grotto_format::schema::evolve;
 use grotto_store::{Dataset, ErrorKind, LogEntry, Writer};
+use std::collections::BTreeMap;
 
 /// A dataset that was taken over, or is about to be with the first commit.
 pub(crate) struct Taken {
@@ -30,12 +31,13 @@ impl ProducerBuilder {
         let mut restored = None;
         loop {
             let (writer, head) = Writer::prepare(dataset.clone(), options.clone()).await?;
+            let positions = self.judged(head.as_ref()).await?;
             // Without a head, and for a new start, there is no base that a fence would hold.
             let Some(head) = head.filter(|_| !self.lazy_fence && !self.start_over) else {
                 return self.begin(writer).await;
             };
             restored = self.restored_to_follow(&dataset, &head, restored).await?;
-            match writer.fence().await {
+            match writer.fence_at(positions).await {
                 Ok(_) => return self.fenced(writer, head, restored).await,
                 Err(error) if error.kind() == ErrorKind::Fenced && tries > 1 => tries -= 1,
                 Err(error) if error.kind() == ErrorKind::Fenced => {
@@ -45,6 +47,17 @@ impl ProducerBuilder {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// What the fence says of positions, where this producer may take over.
+    async fn judged(&self, head: Option<&LogEntry>) -> Result<BTreeMap<String, u64>> {
+        let Some(judge) = self.judge.clone() else {
+            return Ok(BTreeMap::new());
+        };
+        let head = head.cloned();
+        let env = self.store.env();
+        let judged = env.blocking(move || judge(head.as_ref())).await;
+        judged.map_err(|e| Error::internal(format!("taking over stopped: {e}")))?
     }
 
     /// A writer whose first commit takes over.
@@ -134,6 +147,20 @@ impl ProducerBuilder {
             None => Ok(()),
         }
     }
+}
+
+/// Refuses to take over where somebody has written since nobody seemed to.
+pub(crate) fn check_vacant(dataset: &str, version: u64, head: Option<&LogEntry>) -> Result<()> {
+    let found = head.map_or(0, |head| head.version);
+    if found == version {
+        return Ok(());
+    }
+    let by = head.map(|head| format!(" by writer {:?}", head.writer));
+    let by = by.unwrap_or_default();
+    Err(Error::new(
+        ErrorKind::Fenced,
+        format!("dataset {dataset} is at version {found}{by}, not {version}: somebody writes it"),
+    ))
 }
 
 /// Refuses a schema that cannot follow the present one of a dataset.

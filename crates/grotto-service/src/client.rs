@@ -81,13 +81,29 @@ impl Client {
         self.json("POST", path)
     }
 
+    /// Sends records, a line for each, which are known by the key when they come again.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn post_lines(&self, path: &str, key: &str, lines: &[u8]) -> Result<Value> {
+        let headers = format!("content-type: application/x-ndjson\r\nidempotency-key: {key}\r\n");
+        self.read(self.send("POST", path, &headers, lines)?)
+    }
+
     fn json(&self, method: &str, path: &str) -> Result<Value> {
-        let body = self.ask(method, path)?;
+        self.read(self.ask(method, path)?)
+    }
+
+    fn read(&self, body: String) -> Result<Value> {
         serde_json::from_str(&body)
             .map_err(|e| Error::internal(format!("{}: expected json: {e}", self.authority)))
     }
 
     fn ask(&self, method: &str, path: &str) -> Result<String> {
+        self.send(method, path, "", &[])
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<String> {
         let io = |error: std::io::Error| {
             Error::unavailable(format!("no daemon answers at {}", self.authority))
                 .with_source(error)
@@ -96,11 +112,13 @@ impl Client {
         let token = self.token.as_ref();
         let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: 0\r\n{}\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}{}\r\n",
             self.authority,
+            body.len(),
             token.unwrap_or_default()
         );
         stream.write_all(head.as_bytes()).map_err(io)?;
+        stream.write_all(body).map_err(io)?;
         let mut answer = Vec::new();
         stream
             .take(MAX_ANSWER)
@@ -160,6 +178,7 @@ fn kind_of(code: &str, status: u16) -> ErrorKind {
         ("corrupt", _) => ErrorKind::Corrupt,
         ("missing", _) => ErrorKind::Missing,
         ("fenced", _) => ErrorKind::Fenced,
+        ("standby", _) => ErrorKind::Unavailable,
         ("busy", _) => ErrorKind::Busy,
         ("no_schema", _) => ErrorKind::NoSchema,
         (_, 404) => ErrorKind::NoDataset,

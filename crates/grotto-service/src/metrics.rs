@@ -129,9 +129,14 @@ pub(crate) fn counter(text: &mut String, name: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} counter");
 }
 
+/// Begins a family of gauges.
+pub(crate) fn family(text: &mut String, name: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge");
+}
+
 /// Adds a family of one gauge.
 pub(crate) fn gauge(text: &mut String, name: &str, unit: &str, help: &str, value: f64) {
-    let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} gauge");
+    family(text, name, help);
     if !unit.is_empty() {
         let _ = writeln!(text, "# UNIT {name} {unit}");
     }

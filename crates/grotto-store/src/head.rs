@@ -154,7 +154,7 @@ impl Dataset {
     }
 
     /// Entries may be created after the listing was made: ask for the next until there is none.
-    async fn climb(&self, mut entry: LogEntry) -> Result<LogEntry> {
+    pub(crate) async fn climb(&self, mut entry: LogEntry) -> Result<LogEntry> {
         while let Some(slot) = entry.version.checked_add(1) {
             match self.read_entry(slot).await? {
                 Some(next) => entry = next,

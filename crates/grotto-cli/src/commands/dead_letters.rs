@@ -3,13 +3,12 @@
 //! Owns: asking a daemon for them, or reading their files, and printing them. Never: changes the files itself; the
 //! daemon that writes them does.
 
-use crate::daemon;
+use crate::daemon::{self, DaemonArgs};
 use crate::failure::{Failure, Outcome, one_line};
 use crate::output::Out;
 use crate::text::{date, things};
 use grotto::engine::env::SystemFiles;
 use grotto::producer::dead_letter::{DeadLetter, list_folder};
-use grotto_service::client::Client;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -32,7 +31,7 @@ Examples:
   grotto dead-letters list --dir /var/lib/grotto/dead-letters/cities")]
     List {
         #[command(flatten)]
-        at: At,
+        at: DaemonArgs,
         /// Read the files of this folder instead of asking a daemon, which may run meanwhile
         #[arg(long, value_name = "FOLDER", conflicts_with_all = ["dataset", "token_file"])]
         dir: Option<PathBuf>,
@@ -49,7 +48,7 @@ Example:
   grotto dead-letters replay --dataset cities")]
     Replay {
         #[command(flatten)]
-        at: At,
+        at: DaemonArgs,
         /// Only letters up to this number
         #[arg(long, value_name = "NUMBER")]
         through: Option<u64>,
@@ -60,53 +59,21 @@ Example:
   grotto dead-letters purge --dataset cities --through 4711")]
     Purge {
         #[command(flatten)]
-        at: At,
+        at: DaemonArgs,
         /// Only letters up to this number; all without it
         #[arg(long, value_name = "NUMBER")]
         through: Option<u64>,
     },
 }
 
-/// Which daemon, and which dataset of it.
-#[derive(Debug, clap::Args)]
-struct At {
-    /// The daemon
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
-    producer: String,
-    /// The dataset
-    #[arg(long, value_name = "NAME", env = "GROTTO_DATASET", hide_env = true)]
-    dataset: Option<String>,
-    /// File with the token that the daemon asks for
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-}
-
-impl At {
-    fn client(&self) -> Outcome<Client> {
-        daemon::client(&self.producer, self.token_file.as_deref())
-    }
-
-    /// The path of the dataset's letters.
-    fn path(&self) -> Outcome<String> {
-        let name = self
-            .dataset
-            .as_deref()
-            .ok_or_else(|| Failure::invalid("no dataset given: expected --dataset NAME"))?;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if !name.bytes().all(plain) {
-            return Err(Failure::invalid(format!(
-                "expected a name of letters, digits, '-', '_' and '.', found {name:?}"
-            )));
-        }
-        Ok(format!("/v1/datasets/{name}/dead-letters"))
-    }
-
-    /// Has something done with letters up to a number.
-    fn post(&self, action: &str, through: Option<u64>) -> Outcome<Value> {
-        let through = through.map(|number| format!("?through={number}"));
-        let path = format!("{}/{action}{}", self.path()?, through.unwrap_or_default());
-        self.client()?.post(&path).map_err(daemon::failed)
-    }
+/// Has something done with letters up to a number.
+fn post(at: &DaemonArgs, action: &str, through: Option<u64>) -> Outcome<Value> {
+    let through = through.map(|number| format!("?through={number}"));
+    let path = at.path(&format!(
+        "dead-letters/{action}{}",
+        through.unwrap_or_default()
+    ))?;
+    at.client()?.post(&path).map_err(daemon::failed)
 }
 
 pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
@@ -124,11 +91,11 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Outcome<()> {
             letters.iter().try_for_each(|letter| print(letter, out))
         }
         Action::Replay { at, through } => {
-            let told = at.post("replay", *through)?;
+            let told = post(at, "replay", *through)?;
             replayed(&told, out)
         }
         Action::Purge { at, through } => {
-            let told = at.post("purge", *through)?;
+            let told = post(at, "purge", *through)?;
             if out.is_json() {
                 return out.json(&told);
             }
@@ -163,8 +130,8 @@ fn of_letter(letter: DeadLetter) -> Value {
 }
 
 /// A daemon gives only so many at once.
-fn of_daemon(at: &At, mut after: u64, limit: usize) -> Outcome<Vec<Value>> {
-    let (client, path) = (at.client()?, at.path()?);
+fn of_daemon(at: &DaemonArgs, mut after: u64, limit: usize) -> Outcome<Vec<Value>> {
+    let (client, path) = (at.client()?, at.path("dead-letters")?);
     let mut all = Vec::new();
     while all.len() < limit {
         let page = PAGE.min(limit - all.len());

@@ -15,6 +15,7 @@ mod filter;
 pub(crate) mod follow;
 pub(crate) mod gc;
 pub(crate) mod get;
+pub(crate) mod hand_over;
 pub(crate) mod health;
 pub(crate) mod inspect;
 pub(crate) mod log;
@@ -25,6 +26,7 @@ pub(crate) mod producer;
 pub(crate) mod publish;
 pub(crate) mod scan;
 pub(crate) mod schema;
+pub(crate) mod set_aside;
 pub(crate) mod sidecar;
 pub(crate) mod status;
 pub(crate) mod top;
@@ -41,6 +43,8 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Demo(args) => demo::run(&args, out).await,
         Command::Datasets(args) => datasets::run(&args, out).await,
         Command::DeadLetters(args) => dead_letters::run(&args, out),
+        Command::HandOver(args) => hand_over::run(&args, out),
+        Command::SetAside(args) => set_aside::run(&args, out),
         Command::Health(args) => health::run(&args, out),
         Command::Top(args) => top::run(&args, out).await,
         Command::Producer(args) => producer::run(&args, log, out).await,

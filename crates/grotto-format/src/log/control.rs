@@ -118,6 +118,9 @@ pub struct LeaderHint {
     pub writer: String,
     /// The writer's wall time, in milliseconds since 1970; informative only.
     pub time_ms: u64,
+    /// The writer has ended and asks whoever stands by to take over at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resigned: bool,
 }
 
 impl LeaderHint {

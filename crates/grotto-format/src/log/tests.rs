@@ -414,6 +414,7 @@ fn the_control_documents_come_back_and_refuse_altered_bytes() {
         epoch: 2,
         writer: "host-1".to_owned(),
         time_ms: 3,
+        resigned: false,
     };
     let mut bytes = [
         snapshot.encode().unwrap(),

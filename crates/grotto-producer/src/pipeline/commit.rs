@@ -166,7 +166,10 @@ impl Inner {
                 continue;
             };
             let in_log = match &wal {
-                Some(wal) => wal.known_key(&key),
+                // What was set aside is not published: sent again, it is taken again.
+                Some(wal) => wal
+                    .known_key(&key)
+                    .filter(|number| *number > self.aside_through.load(Ordering::Acquire)),
                 None => self.recent.lock().find(&key),
             };
             let known = in_log.map(Known::Entry);

@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::publish::Command;
 use super::queue::Queue;
 use super::recent::Recent;
+use super::reign::Reign;
 use super::room::Room;
 use super::status::{Condition, PipelineStatus, State};
 use super::work::Buried;
@@ -17,7 +18,7 @@ use crate::builder::ProducerBuilder;
 use crate::dead_letter::DeadLetters;
 use crate::wal::Wal;
 use crate::{Error, Producer, Published, Result};
-use grotto_env::Env;
+use grotto_env::{AppendFiles, Env};
 use grotto_state::Admission;
 use grotto_store::{BreakerState, Store};
 use parking_lot::Mutex;
@@ -84,6 +85,10 @@ pub(super) struct Inner {
     pub(super) producer: Mutex<Option<Producer>>,
     /// The last entry whose number a log entry names.
     pub(super) committed: AtomicU64,
+    pub(super) files: Arc<dyn AppendFiles>,
+    pub(super) reign: Mutex<Reign>,
+    /// Entries of the log up to here were set aside where they were not published.
+    pub(super) aside_through: AtomicU64,
     /// The last entry that the log had when it was opened, until publishing begins.
     pub(super) began_at: Mutex<Option<u64>>,
     /// What became a dead letter and is behind what is published: it stays one, whatever the next try could do.

@@ -31,6 +31,7 @@ mod progress;
 mod publish;
 mod queue;
 mod recent;
+mod reign;
 mod room;
 mod start;
 mod status;

@@ -28,6 +28,9 @@ pub struct PipelineOptions {
     pub retry: RetryPolicy,
     /// Longest wait of a shutdown for what is acknowledged to be published.
     pub drain_timeout: Duration,
+    /// How often a sign of life is given to those who stand by, and looked whether one of them took over. None unless
+    /// set.
+    pub heartbeat: Option<Duration>,
 }
 
 impl Default for PipelineOptions {
@@ -44,6 +47,7 @@ impl Default for PipelineOptions {
                 max_delay: Duration::from_secs(30),
             },
             drain_timeout: Duration::from_secs(30),
+            heartbeat: None,
         }
     }
 }

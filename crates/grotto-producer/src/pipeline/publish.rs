@@ -87,7 +87,10 @@ impl Inner {
     }
 
     /// Becomes the producer of the dataset, however long that takes; `None` when the pipeline ends before.
-    async fn open(&self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Option<Producer> {
+    async fn open(
+        self: &Arc<Self>,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+    ) -> Option<Producer> {
         loop {
             while let Ok(Command::Full { reply, .. }) = commands.try_recv() {
                 // Who asked may be gone.
@@ -97,7 +100,14 @@ impl Inner {
                 return None;
             }
             match self.open_once().await {
-                Ok(producer) => return Some(producer),
+                Ok(producer) => {
+                    self.reigns(&producer);
+                    return Some(producer);
+                }
+                Err(error) if error.kind() == ErrorKind::Fenced => {
+                    self.fail(&error);
+                    return None;
+                }
                 Err(error) => {
                     self.failed_once(&error.at("opening the dataset"));
                     self.back_off().await;
@@ -106,14 +116,17 @@ impl Inner {
         }
     }
 
-    async fn open_once(&self) -> Result<Producer> {
+    async fn open_once(self: &Arc<Self>) -> Result<Producer> {
         let store = self.store.lock().clone();
         // Looks at the disk where it is a folder.
         let renewed = self.env.blocking(move || store.renewed()).await;
         let store =
             renewed.map_err(|e| Error::internal(format!("opening the store stopped: {e}")))??;
         *self.store.lock() = store.clone();
-        self.builder.clone().store(store).open().await
+        let mut builder = self.builder.clone().store(store);
+        let inner = Arc::clone(self);
+        builder.judge = Some(Arc::new(move |head| inner.may_lead(head)));
+        builder.open().await
     }
 
     /// Notes a failure, and says so when it is another one than before.
@@ -206,6 +219,7 @@ impl Inner {
                 ),
             ));
         }
+        self.forget_aside(&wal, committed).await;
         self.committed.fetch_max(committed, Ordering::AcqRel);
         self.queue.lock().begin(committed, last);
         self.progress.lock().begin(committed, producer.version());

@@ -6,6 +6,7 @@
 use super::commit;
 use super::inner::{Inner, Phase, Running};
 use super::publish::{AFTER_PANIC, Command};
+use super::reign::{Reign, mark_of};
 use super::{Pipeline, PipelineOptions};
 use super::{limiter::Limiter, metrics::PipelineMetrics, status::State};
 use crate::builder::ProducerBuilder;
@@ -29,9 +30,10 @@ const REMEMBERED_VERSIONS: usize = 256;
 
 /// Settings of a pipeline; see [`ProducerBuilder::pipeline`].
 pub struct PipelineBuilder {
-    builder: ProducerBuilder,
-    options: PipelineOptions,
-    files: Arc<dyn AppendFiles>,
+    pub(super) builder: ProducerBuilder,
+    pub(super) options: PipelineOptions,
+    pub(super) files: Arc<dyn AppendFiles>,
+    pub(super) reign: Reign,
     dead_letters: Option<(PathBuf, DeadLetterOptions)>,
 }
 
@@ -50,6 +52,7 @@ impl ProducerBuilder {
             builder: self,
             options,
             files: Arc::new(SystemFiles),
+            reign: Reign::Anybody,
             dead_letters: None,
         }
     }
@@ -86,7 +89,8 @@ impl PipelineBuilder {
         let schema = Arc::new(self.builder.take_schema()?);
         self.builder = self.builder.schema(Schema::clone(&schema));
         let env = self.builder.store.env().clone();
-        let (wal, recovery, dead_letters) = self.open_files(&schema).await?;
+        let (wal, recovery, dead_letters) = self.open_log(&schema).await?;
+        self.builder.writer.mark = wal.as_ref().map(|wal| mark_of(wal.id()));
         let (commands, to_obey) = mpsc::unbounded_channel();
         let clock = Arc::clone(&env.clock);
         let inner = Arc::new(Inner {
@@ -116,6 +120,9 @@ impl PipelineBuilder {
             producer: Mutex::new(None),
             committed: AtomicU64::new(0),
             began_at: Mutex::new(recovery.as_ref().map(|recovery| recovery.last)),
+            files: self.files,
+            reign: Mutex::new(self.reign),
+            aside_through: AtomicU64::new(0),
             buried: Mutex::default(),
             recent: Mutex::default(),
             env,
@@ -132,7 +139,8 @@ impl PipelineBuilder {
         })
     }
 
-    async fn open_files(
+    /// Opens the log and the dead letters.
+    pub(super) async fn open_log(
         &self,
         schema: &Arc<Schema>,
     ) -> Result<(Option<Arc<Wal>>, Option<Recovery>, Option<Arc<DeadLetters>>)> {
@@ -184,7 +192,7 @@ impl Inner {
         let taking_in = Arc::clone(self).survive("taking in", take_in, settle);
         let inner = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::join!(publishing, taking_in);
+            tokio::join!(publishing, taking_in, Arc::clone(&inner).beat());
             inner.end_all(&inner.ended());
             inner.free_log().await;
             if let Some(letters) = &inner.dead_letters {

@@ -20,6 +20,8 @@ pub enum Condition {
     Draining,
     /// It was shut down.
     Ended,
+    /// It waits until nobody else publishes the dataset any more.
+    Standby,
     /// It takes nothing in and publishes nothing, until it is started again.
     Failed,
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Condition {
             Self::Degraded => "degraded",
             Self::Draining => "draining",
             Self::Ended => "ended",
+            Self::Standby => "standby",
             Self::Failed => "failed",
         })
     }

@@ -79,6 +79,8 @@ pub struct ReadEntry {
 /// A change that was appended under another schema and does not fit the one in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedChange {
+    /// Whether it deletes a record.
+    pub is_delete: bool,
     /// Name of its type in the schema that it was appended under.
     pub type_name: String,
     /// Where in the source it was.

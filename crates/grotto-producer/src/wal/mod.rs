@@ -44,7 +44,7 @@ pub use codec::{MAX_KEY, MAX_POSITIONS, MAX_SOURCE};
 pub use entry::{ReadEntry, RejectedChange, WalChange, WalEntry, WalKeyPart};
 pub use open::{Damage, Recovery};
 pub use options::WalOptions;
-pub(crate) use turn::reject;
+pub(crate) use turn::{line_of, line_of_rejected, reject};
 
 use crate::{Error, Result};
 use append::Writer;
@@ -70,6 +70,11 @@ impl Wal {
     /// Eight hexadecimal digits, minted with the folder: entry numbers mean something together with them only.
     pub fn id(&self) -> &str {
         self.identity.id()
+    }
+
+    /// The schema in use.
+    pub(crate) fn schema(&self) -> Arc<Schema> {
+        Arc::clone(&self.index.lock().schema)
     }
 
     /// Number of the newest entry that is durable; 0 before the first one.

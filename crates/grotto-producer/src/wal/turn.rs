@@ -114,16 +114,42 @@ pub(crate) fn reject(change: &WalChange, schema: &Schema, reason: String) -> Rej
     let text = text_of(change, schema).unwrap_or_else(|error| format!("(unreadable: {error})"));
     let text = match change {
         WalChange::Upsert { .. } => text,
-        WalChange::Delete { .. } => {
-            let name = Value::String(type_name.clone());
-            format!("{{\"op\":\"delete\",\"type\":{name},\"key\":{text}}}")
-        }
+        WalChange::Delete { .. } => delete_line(&type_name, &text),
     };
     RejectedChange {
+        is_delete: matches!(change, WalChange::Delete { .. }),
         type_name,
         position: change.position(),
         reason,
         text,
+    }
+}
+
+fn delete_line(type_name: &str, key: &str) -> String {
+    let name = Value::String(type_name.to_owned());
+    format!("{{\"op\":\"delete\",\"type\":{name},\"key\":{key}}}")
+}
+
+fn upsert_line(type_name: &str, record: &str) -> String {
+    let name = Value::String(type_name.to_owned());
+    format!("{{\"op\":\"upsert\",\"type\":{name},\"record\":{record}}}")
+}
+
+/// The line that a sender would send for a change, whatever types there are.
+pub(crate) fn line_of(change: &WalChange, schema: &Schema) -> Result<String, String> {
+    let name = &schema.get(TypeId(change.type_id())).name;
+    let text = text_of(change, schema)?;
+    Ok(match change {
+        WalChange::Upsert { .. } => upsert_line(name, &text),
+        WalChange::Delete { .. } => delete_line(name, &text),
+    })
+}
+
+/// The same for one that does not fit the schema in use.
+pub(crate) fn line_of_rejected(rejected: &RejectedChange) -> String {
+    match rejected.is_delete {
+        true => rejected.text.clone(),
+        false => upsert_line(&rejected.type_name, &rejected.text),
     }
 }
 

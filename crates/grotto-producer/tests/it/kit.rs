@@ -41,6 +41,8 @@ pub(crate) enum Trouble {
     Throttled,
     /// Written, then refused for want of permission, and so is reading it back.
     LandsThenDenied,
+    /// Refused, and so is reading.
+    Down,
 }
 
 impl Trouble {
@@ -215,7 +217,7 @@ impl ObjectStore for TroubledStore {
     ) -> object_store::Result<GetResult> {
         self.asked.lock().push(location.to_string());
         let trouble = *self.trouble.lock();
-        if let Some((trouble @ Trouble::LandsThenDenied, part)) = trouble
+        if let Some((trouble @ (Trouble::LandsThenDenied | Trouble::Down), part)) = trouble
             && location.as_ref().contains(part)
         {
             return Err(trouble.error(location));

@@ -37,8 +37,8 @@ pub use environment::Environment;
 pub(crate) use environment::variable;
 pub use group::group_number;
 pub use producer::{
-    Batching, DatasetSettings, DeadLetter, Durability, LoadShedding, Performance, RateLimit,
-    Reliability, Retention, Shedding, Sources, Stdin, Validation, Wal,
+    Batching, DatasetSettings, DeadLetter, Durability, Leadership, LeadershipRole, LoadShedding,
+    Performance, RateLimit, Reliability, Retention, Shedding, Sources, Stdin, Validation, Wal,
 };
 pub use reload::{Change, changes};
 pub use section::Key;

@@ -6,8 +6,11 @@ use super::section::{Key, Section, Shown, section, shown_word};
 use super::value::{self, Size, Word};
 use grotto::StoreUrl;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IntoDeserializer as _, MapAccess, Visitor};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -150,6 +153,32 @@ section! {
     }
 }
 
+section! {
+    /// Section `leadership`: which of several daemons publishes a dataset. `leadership: standby` is short for its role.
+    Leadership {
+        /// Whether it takes over when it starts, or once nobody else publishes.
+        role: LeadershipRole = LeadershipRole::Leader, "value::word";
+        /// Silence after which whoever publishes counts as gone.
+        lease: Duration = Duration::from_secs(15), "value::duration";
+        /// How often a sign of life is given while nothing is published, and how often a standby looks at most.
+        heartbeat: Duration = Duration::from_secs(5), "value::duration";
+    }
+}
+
+/// Whether a daemon takes over when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeadershipRole {
+    /// At once, from whoever publishes.
+    Leader,
+    /// Once whoever publishes was silent for the lease, or hands over.
+    Standby,
+}
+
+impl Word for LeadershipRole {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("leader", Self::Leader), ("standby", Self::Standby)];
+}
+
 /// Where a record must be before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -219,7 +248,34 @@ macro_rules! shown_words {
         })*
     };
 }
-shown_words!(Durability, Shedding, Stdin);
+shown_words!(Durability, Shedding, Stdin, LeadershipRole);
+
+/// The section, or the word that is its role.
+fn leadership<'de, D: Deserializer<'de>>(value: D) -> Result<Leadership, D::Error> {
+    value.deserialize_any(RoleOrSection)
+}
+
+struct RoleOrSection;
+
+impl<'de> Visitor<'de> for RoleOrSection {
+    type Value = Leadership;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("leader, standby or a section with `role`, `lease` and `heartbeat`")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Leadership, E> {
+        let role = value::word(text.into_deserializer())?;
+        Ok(Leadership {
+            role,
+            ..Leadership::default()
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Leadership, A::Error> {
+        Leadership::deserialize(MapAccessDeserializer::new(map))
+    }
+}
 
 /// The keys that each dataset has.
 macro_rules! dataset {
@@ -253,6 +309,9 @@ macro_rules! dataset {
             pub rate_limit: RateLimit,
             /// Which versions are refused.
             pub validation: Validation,
+            /// Which of several daemons publishes it.
+            #[serde(deserialize_with = "leadership")]
+            pub leadership: Leadership,
             /// What is removed from the store.
             pub retention: Retention,
             /// Where records come from beside HTTP.
@@ -280,6 +339,7 @@ macro_rules! dataset {
                 self.load_shedding.keys(&format!("{at}.load_shedding"), keys);
                 self.rate_limit.keys(&format!("{at}.rate_limit"), keys);
                 self.validation.keys(&format!("{at}.validation"), keys);
+                self.leadership.keys(&format!("{at}.leadership"), keys);
                 self.retention.keys(&format!("{at}.retention"), keys);
                 self.sources.keys(&format!("{at}.sources"), keys);
                 $(self.$own.keys(&format!("{at}.{}", stringify!($own)), keys);)*

@@ -7,8 +7,11 @@ mod follow;
 
 use super::environment::{Environment, setting};
 use super::locate::locate;
+use super::section::duration_text;
 use super::value::Size;
-use super::{DatasetSettings, ProducerSettings, Security, Settings, Stdin, folders};
+use super::{
+    DatasetSettings, LeadershipRole, ProducerSettings, Security, Settings, Stdin, folders,
+};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -152,6 +155,7 @@ fn check_dataset(at: &str, dataset: &DatasetSettings) -> Result<(), Broken> {
         "max_pending_bytes",
         batching.max_pending_bytes,
     )?;
+    check_leadership(at, dataset)?;
     let wal = &dataset.wal;
     at_most(
         at,
@@ -172,6 +176,25 @@ fn check_dataset(at: &str, dataset: &DatasetSettings) -> Result<(), Broken> {
         ),
         None => Ok(()),
     }
+}
+
+/// A lease has room for a heartbeat or two that get lost, and what a standby reads comes once only.
+fn check_leadership(at: &str, dataset: &DatasetSettings) -> Result<(), Broken> {
+    let (lease, heartbeat) = (dataset.leadership.lease, dataset.leadership.heartbeat);
+    if heartbeat > lease / 3 {
+        let (lease, heartbeat) = (duration_text(lease), duration_text(heartbeat));
+        let what =
+            format!("expected at most a third of lease, which is {lease}, found {heartbeat}");
+        broken(format!("{at}.leadership.heartbeat"), what)?;
+    }
+    let stands_by = dataset.leadership.role == LeadershipRole::Standby;
+    if stands_by && dataset.sources.stdin != Stdin::None {
+        broken(
+            format!("{at}.sources.stdin"),
+            "expected none where leadership is standby: a standby may never read it",
+        )?;
+    }
+    Ok(())
 }
 
 fn at_most<T: PartialOrd + Display>(

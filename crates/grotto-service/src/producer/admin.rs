@@ -43,6 +43,10 @@ pub(crate) async fn status(State(daemon): State<Arc<Daemon>>, path: Named) -> An
     told.insert("dataset".to_owned(), name.clone().into());
     told.insert("condition".to_owned(), view.condition.to_string().into());
     told.insert("reasons".to_owned(), view.reasons.into());
+    if let Some(leader) = kept.leader() {
+        told.insert("leader".to_owned(), leader.into());
+    }
+    told.insert("set_aside_files".to_owned(), kept.set_aside()?.into());
     if let Some(pipeline) = kept.pipeline() {
         told.extend(figures(&pipeline.status()));
         if let Some(letters) = pipeline.dead_letters() {
@@ -104,7 +108,7 @@ pub(crate) async fn cycle(
         ));
     }
     let type_name = parameters.type_name;
-    let type_name = type_name.or_else(|| kept.default_type().map(str::to_owned));
+    let type_name = type_name.or_else(|| kept.default_type());
     let allow_empty = parameters.allow_empty;
     let fill = move |full: &mut grotto::producer::FullCycle| {
         let type_name = type_name.as_deref();
@@ -132,6 +136,15 @@ pub(crate) async fn flush(State(daemon): State<Arc<Daemon>>, path: Named) -> Ans
         let message = "not published in time: it is acknowledged and will be published later";
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     })??;
+    done(&json!({ "dataset": name, "version": version }))
+}
+
+/// `POST /v1/datasets/{dataset}/hand-over`: publishes what is acknowledged, and asks the daemon that stands by to take
+/// over.
+pub(crate) async fn hand_over(State(daemon): State<Arc<Daemon>>, path: Named) -> Answer {
+    let name = name_of(path)?;
+    let (kept, pipeline) = daemon.pipeline(&name)?;
+    let version = kept.hand_over(&pipeline).await?;
     done(&json!({ "dataset": name, "version": version }))
 }
 

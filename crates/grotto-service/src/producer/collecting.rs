@@ -6,7 +6,6 @@ use super::daemon::Daemon;
 use super::kept::Kept;
 use crate::config::Retention;
 use grotto::Result;
-use grotto::producer::pipeline::Pipeline;
 use grotto::store::{self, Collection};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -30,7 +29,7 @@ pub(crate) async fn collect_on_schedule(
         }
         let producer = daemon.datasets.get(&name).and_then(Kept::pipeline);
         let Some(producer) = producer
-            .and_then(Pipeline::producer)
+            .and_then(|pipeline| pipeline.producer())
             .filter(|_| retention.enabled)
         else {
             continue;

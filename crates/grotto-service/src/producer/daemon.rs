@@ -12,16 +12,21 @@ use crate::http::body::{BodyLimits, Memory};
 use crate::http::guard::Guard;
 use crate::live::{Live, tell_changes};
 use crate::logs::LogControl;
-use crate::metrics::{Format, merge, of_process};
+use crate::metrics::{Format, family, merge, of_process};
 use crate::operators::{Condition, DatasetCondition, Operated};
+use axum::http::StatusCode;
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
 use grotto::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Wait that is advised to who finds a daemon that stands by: it may take over at any time.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A running daemon.
 #[derive(Debug)]
@@ -49,8 +54,11 @@ impl Daemon {
     }
 
     /// The pipeline of a dataset.
-    pub(crate) fn pipeline(&self, name: &str) -> Result<(&Kept, &Pipeline), Refusal> {
+    pub(crate) fn pipeline(&self, name: &str) -> Result<(&Kept, Pipeline), Refusal> {
         let kept = self.dataset(name)?;
+        if let Some(leader) = kept.leader() {
+            return Err(stands_by(name, leader));
+        }
         match kept.pipeline() {
             Some(pipeline) => Ok((kept, pipeline)),
             None => {
@@ -62,7 +70,7 @@ impl Daemon {
     }
 
     /// The pipelines that run.
-    pub(crate) fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
+    pub(crate) fn pipelines(&self) -> impl Iterator<Item = Pipeline> {
         let kept = self.datasets.values();
         kept.filter_map(Kept::pipeline)
     }
@@ -70,6 +78,27 @@ impl Daemon {
     /// How all datasets are.
     pub(crate) fn views(&self) -> Vec<View> {
         self.datasets.values().map(Kept::view).collect()
+    }
+
+    /// Which datasets this daemon publishes, in the OpenMetrics format.
+    fn leadership_text(&self) -> String {
+        let mut text = String::new();
+        let name = "grotto_producer_leading";
+        let help = "1 while this daemon publishes the dataset, 0 while it stands by or cannot";
+        family(&mut text, name, help);
+        for (dataset, kept) in &self.datasets {
+            let leads = kept.pipeline().is_some_and(|one| one.failure().is_none());
+            let _ = writeln!(text, "{name}{{dataset=\"{dataset}\"}} {}", u8::from(leads));
+        }
+        let name = "grotto_producer_set_aside_files";
+        let help = "Files of records that were acknowledged here, overtaken by another producer, and set aside";
+        family(&mut text, name, help);
+        for (dataset, kept) in &self.datasets {
+            // What cannot be listed is a reason of its condition.
+            let files = kept.set_aside().unwrap_or(0);
+            let _ = writeln!(text, "{name}{{dataset=\"{dataset}\"}} {files}");
+        }
+        text
     }
 
     /// The settings of the daemon.
@@ -103,6 +132,18 @@ impl Daemon {
         tell_changes(&changes);
         Ok(changes)
     }
+}
+
+/// What is told to those who send records to a daemon that stands by.
+fn stands_by(dataset: &str, leader: Option<String>) -> Refusal {
+    let by = match &leader {
+        Some(leader) => format!("writer {leader} publishes it"),
+        None => "nobody publishes it yet".to_owned(),
+    };
+    let message = format!("this daemon stands by for dataset {dataset}: {by}");
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "standby", message)
+        .with("leader", leader)
+        .after(SOON)
 }
 
 impl Operated for Daemon {
@@ -158,7 +199,9 @@ impl Operated for Daemon {
 
     fn metrics(&self, format: Format) -> Result<String> {
         let detailed = self.settings()?.monitoring.enable_detailed_metrics;
-        let mut texts: Vec<String> = self.pipelines().map(Pipeline::metrics_text).collect();
+        let metrics_text = |pipeline: Pipeline| pipeline.metrics_text();
+        let mut texts: Vec<String> = self.pipelines().map(metrics_text).collect();
+        texts.push(self.leadership_text());
         let uptime = self.env.clock.monotonic() - self.begun;
         texts.push(of_process(
             "grotto_producer",

@@ -61,7 +61,7 @@ pub(crate) async fn list(
 ) -> Answer {
     let (name, which) = (name_of(path)?, query_of(query)?);
     let (_, pipeline) = daemon.pipeline(&name)?;
-    let letters = letters(pipeline)?;
+    let letters = letters(&pipeline)?;
     let (after, limit) = (number("after", which.after)?, which.limit);
     if !(1..=MOST).contains(&limit) {
         let message = format!("limit: expected 1 to {MOST}, found {limit}");
@@ -100,7 +100,7 @@ pub(crate) async fn purge(
 ) -> Answer {
     let (name, Through { through }) = (name_of(path)?, query_of(query)?);
     let (_, pipeline) = daemon.pipeline(&name)?;
-    let letters = letters(pipeline)?;
+    let letters = letters(&pipeline)?;
     let through = through
         .map(|through| number("through", through))
         .transpose()?;
@@ -117,7 +117,7 @@ pub(crate) async fn replay(
 ) -> Answer {
     let (name, Through { through }) = (name_of(path)?, query_of(query)?);
     let (kept, pipeline) = daemon.pipeline(&name)?;
-    let letters = letters(pipeline)?;
+    let letters = letters(&pipeline)?;
     let (mut replayed, mut refused, mut after) = (0, Vec::new(), 0);
     let last = through
         .map(|through| number("through", through))
@@ -132,7 +132,7 @@ pub(crate) async fn replay(
         let Some(newest) = found.last() else { break };
         after = newest.id;
         let default_type = kept.default_type();
-        let (sent, again) = send(pipeline, &found, default_type).await?;
+        let (sent, again) = send(&pipeline, &found, default_type.as_deref()).await?;
         refused.extend(again);
         let mut ids = Vec::with_capacity(sent.len());
         for (id, mut ack) in sent {

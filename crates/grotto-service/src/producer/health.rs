@@ -15,12 +15,14 @@ pub(crate) struct View {
     pub(crate) reasons: Vec<String>,
 }
 
-/// Decides. A daemon whose store is down goes on taking records in, so that it is not to be taken out of service.
+/// Decides. A daemon whose store is down goes on taking records in, so that it is not to be taken out of service. One
+/// that stands by for all of its datasets takes none in: whoever sends records is to send them elsewhere.
 pub(crate) fn judge(views: &[View]) -> Readiness {
     if !views.iter().any(|view| view.takes_in) {
         return Readiness::NotReady;
     }
-    let well = |view: &View| view.condition == Condition::Running && view.reasons.is_empty();
+    let runs = |view: &View| matches!(view.condition, Condition::Running | Condition::Standby);
+    let well = |view: &View| runs(view) && view.reasons.is_empty();
     match views.iter().all(well) {
         true => Readiness::Ready,
         false => Readiness::Degraded,

@@ -68,9 +68,9 @@ pub(crate) async fn records(
     let (kept, pipeline) = daemon.pipeline(&name)?;
     let key = idempotency_key(request.headers())?;
     let (form, held) = read(&daemon, request).await?;
-    let (batch, lines) = decode(&daemon, kept, pipeline, &parameters, key, form, held).await?;
+    let (batch, lines) = decode(&daemon, kept, &pipeline, &parameters, key, form, held).await?;
     if lines.accepted == 0 || (parameters.atomic && lines.refused > 0) {
-        return nothing_taken(&daemon, &name, batch, lines, pipeline, &parameters).await;
+        return nothing_taken(&daemon, &name, batch, lines, &pipeline, &parameters).await;
     }
     let ack = pipeline.try_submit(batch)?;
     let wait = match kept.durability {
@@ -118,7 +118,7 @@ async fn decode(
         batch.set_key(key)?;
     }
     let type_name = parameters.type_name.clone();
-    let type_name = type_name.or_else(|| kept.default_type().map(str::to_owned));
+    let type_name = type_name.or_else(|| kept.default_type());
     let partial = !parameters.atomic;
     let turn = Arc::clone(&kept.decoders).acquire_owned().await;
     let work = move || -> grotto::Result<(Batch, Lines)> {

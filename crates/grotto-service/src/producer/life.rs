@@ -9,7 +9,7 @@ use super::open::{name, open};
 use super::open_again::Company;
 use super::routes::{OPEN, routes};
 use super::telling::{OnPublish, tell_figures};
-use crate::config::{Environment, ProducerSettings, read_token};
+use crate::config::{Environment, LeadershipRole, ProducerSettings, read_token};
 use crate::http::body::Memory;
 use crate::http::guard::{Guard, Hosts};
 use crate::http::listen;
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Start {
 ///
 /// # Errors
 /// `Invalid` when the configuration is wrong; the first reason when no dataset starts; `Busy` when the port is
-/// taken.
+/// taken; `Fenced` when other producers took over all datasets, unless these stand by then.
 pub async fn run(start: Start) -> Result<()> {
     // A signal that comes while all is being opened is not lost.
     let mut signals = Signals::catch()?;
@@ -85,7 +85,9 @@ pub async fn run(start: Start) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let (drained, is_drained) = watch::channel(false);
     let mut tasks = JoinSet::new();
+    let (fenced, mut is_fenced) = watch::channel(None);
     let company = Company {
+        fenced,
         writer: start.writer,
         on_publish: start.on_publish,
         stopped: stopped.clone(),
@@ -118,8 +120,12 @@ pub async fn run(start: Start) -> Result<()> {
         tell(address);
     }
     operators::tell_ready(&daemon).await;
-    operators::obey(&daemon, &mut signals).await;
-    end(&daemon, &mut signals, (&stop, &drained), served).await
+    let lost = tokio::select! {
+        () = operators::obey(&daemon, &mut signals) => None,
+        lost = is_fenced.wait_for(Option::is_some) => lost.ok().and_then(|lost| lost.clone()),
+    };
+    end(&daemon, &mut signals, (&stop, &drained), served).await?;
+    lost.map_or(Ok(()), Err)
 }
 
 fn limits(settings: &ProducerSettings, guard: &Guard) -> Limits {
@@ -146,7 +152,7 @@ async fn assemble(
     let token = settings.security.token_file.as_deref();
     let token = token.map(read_token).transpose()?;
     let datasets = open_all(settings, writer).await?;
-    if datasets.values().all(|kept| kept.pipeline().is_none()) {
+    if datasets.values().all(|kept| kept.failure().is_some()) {
         let first = datasets.into_values().find_map(|kept| kept.failure());
         return Err(first.unwrap_or_else(|| Error::invalid("expected a dataset, found none")));
     }
@@ -169,19 +175,22 @@ async fn assemble(
 
 /// Opens datasets beside each other: one whose log is long keeps no other one waiting.
 async fn open_all(settings: &ProducerSettings, writer: &str) -> Result<BTreeMap<String, Kept>> {
-    let mut opening = JoinSet::new();
+    let (mut opening, mut datasets) = (JoinSet::new(), BTreeMap::new());
     for dataset in settings.datasets() {
         let (name, dataset, writer) = (
             name(dataset)?.to_owned(),
             dataset.clone(),
             writer.to_owned(),
         );
+        if dataset.leadership.role == LeadershipRole::Standby {
+            datasets.insert(name.clone(), Kept::standby(&name, &dataset));
+            continue;
+        }
         opening.spawn(async move {
             let pipeline = open(&dataset, &writer).await;
             (Kept::new(&name, &dataset, pipeline), name)
         });
     }
-    let mut datasets = BTreeMap::new();
     while let Some(opened) = opening.join_next().await {
         let (kept, name) =
             opened.map_err(|e| Error::internal(format!("opening a dataset stopped: {e}")))?;
@@ -200,7 +209,7 @@ async fn end(
     (stop, drained): (&watch::Sender<bool>, &watch::Sender<bool>),
     served: tokio::task::JoinHandle<()>,
 ) -> Result<()> {
-    let patience = daemon.pipelines().map(|one| timeout(daemon, one)).max();
+    let patience = daemon.pipelines().map(|one| timeout(daemon, &one)).max();
     let patience = patience.unwrap_or_default();
     supervise::tell_stopping(patience + 2 * LAST_ANSWERS);
     tracing::info!("ending: publishing what is acknowledged");
@@ -234,7 +243,6 @@ fn timeout(daemon: &Daemon, pipeline: &Pipeline) -> Duration {
 async fn drain_all(daemon: &Daemon) {
     let mut draining = JoinSet::new();
     for pipeline in daemon.pipelines() {
-        let pipeline = pipeline.clone();
         draining.spawn(async move {
             let drained = pipeline.shutdown().await;
             (pipeline.dataset().to_owned(), drained)

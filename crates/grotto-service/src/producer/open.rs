@@ -5,17 +5,19 @@
 use crate::config::{DatasetSettings, Durability, Shedding, read_schema};
 use grotto::producer::dead_letter::DeadLetterOptions;
 use grotto::producer::pipeline::{
-    self, Adjustments, Batching, Pipeline, PipelineOptions, RateLimit, Waiting,
+    self, Adjustments, Batching, Pipeline, PipelineBuilder, PipelineOptions, RateLimit, Waiting,
 };
 use grotto::producer::wal::WalOptions;
 use grotto::producer::{MinimumCount, ProducerBuilder, RecordCountDrift};
-use grotto::store::{BreakerOptions, RetryPolicy, StoreOptions};
+use grotto::store::{BreakerOptions, RetryPolicy, Standby, StandbyOptions, StoreOptions, Turn};
 use grotto::{Error, Producer, Result, Store};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Longest wait between tries.
 const MAX_DELAY: Duration = Duration::from_secs(30);
+/// Longest time between the looks of a standby: how soon it follows somebody who hands over.
+const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// zstd level of blobs that are compressed.
 const LEVEL: i32 = 3;
 
@@ -24,6 +26,29 @@ const LEVEL: i32 = 3;
 /// # Errors
 /// `Invalid` when the settings name no dataset or schema, and those of the pipeline's start.
 pub(crate) async fn open(settings: &DatasetSettings, writer: &str) -> Result<Pipeline> {
+    prepare(settings, writer)?.start().await
+}
+
+/// Starts the pipeline of a dataset once nobody else publishes it; `on_look` is told what each look at the store came
+/// to.
+///
+/// # Errors
+/// As [`open`], and those of setting aside what another producer overtook.
+pub(crate) async fn stand_by(
+    settings: &DatasetSettings,
+    writer: &str,
+    on_look: impl FnMut(&Standby, &Result<Turn>),
+) -> Result<Pipeline> {
+    let leadership = &settings.leadership;
+    let options = StandbyOptions {
+        lease: leadership.lease,
+        look_every: MOST_BETWEEN_LOOKS.min(leadership.heartbeat),
+    };
+    let prepared = prepare(settings, writer)?;
+    prepared.stand_by(options, on_look).await?.start().await
+}
+
+fn prepare(settings: &DatasetSettings, writer: &str) -> Result<PipelineBuilder> {
     let name = name(settings)?;
     let missing = |key: &str| {
         Error::invalid(format!(
@@ -49,11 +74,9 @@ pub(crate) async fn open(settings: &DatasetSettings, writer: &str) -> Result<Pip
         max_bytes: settings.dead_letter.max_size.0,
         ..DeadLetterOptions::default()
     };
-    configure(builder, settings)
+    Ok(configure(builder, settings)
         .pipeline(options(settings, name))
-        .dead_letters(settings.dead_letter.dir.join(name), letters)
-        .start()
-        .await
+        .dead_letters(settings.dead_letter.dir.join(name), letters))
 }
 
 /// The name of the dataset.
@@ -129,6 +152,7 @@ fn options(settings: &DatasetSettings, name: &str) -> PipelineOptions {
             max_delay: MAX_DELAY.max(settings.reliability.retry_backoff),
         },
         drain_timeout: settings.reliability.shutdown_timeout,
+        heartbeat: Some(settings.leadership.heartbeat),
     }
 }
 

@@ -38,6 +38,11 @@ pub(crate) fn routes() -> Vec<Route<Daemon>> {
         (POST, "/v1/datasets/{dataset}/flush", post(admin::flush)),
         (
             POST,
+            "/v1/datasets/{dataset}/hand-over",
+            post(admin::hand_over),
+        ),
+        (
+            POST,
             "/v1/datasets/{dataset}/snapshot",
             post(admin::snapshot),
         ),

@@ -45,7 +45,7 @@ pub(crate) fn start(
     let feed = Feed {
         env: daemon.env.clone(),
         pipeline: pipeline.clone(),
-        default_type: kept.default_type().map(str::to_owned),
+        default_type: kept.default_type(),
         stopped: stopped.clone(),
         troubles: Arc::clone(&kept.troubles),
     };

@@ -85,6 +85,7 @@ impl Writer {
             epoch,
             nonce: env.random.nonce(),
             time_ms: env.clock.wall_ms(),
+            mark: self.options.mark.clone(),
         }
     }
 

@@ -44,11 +44,28 @@ pub(super) struct Author {
     pub(super) epoch: u64,
     pub(super) nonce: String,
     pub(super) time_ms: u64,
+    /// See [`WriterOptions::mark`](super::WriterOptions::mark).
+    pub(super) mark: Option<String>,
 }
 
 /// The fence that begins `author`'s epoch: the state stays what it was under the head.
-pub(super) fn fence(author: Author, position: &Position) -> LogEntry {
-    stay(author, position, EntryKind::Fence)
+pub(super) fn fence(
+    author: Author,
+    position: &Position,
+    positions: BTreeMap<String, u64>,
+) -> LogEntry {
+    let mark = author.mark.clone();
+    let mut entry = stay(author, position, EntryKind::Fence);
+    entry.sources.extend(positions);
+    signed(entry, mark)
+}
+
+/// The entry with the mark of its writer.
+fn signed(mut entry: LogEntry, mark: Option<String>) -> LogEntry {
+    if let Some(mark) = mark {
+        entry.sources.insert(mark, entry.epoch);
+    }
+    entry
 }
 
 /// An entry under which the state is what it was under the head.
@@ -78,6 +95,7 @@ pub(super) fn commit(
     if fields.positions_only {
         return positions(author, position, fields);
     }
+    let mark = author.mark.clone();
     let mut entry = blank(author, position, EntryKind::Commit);
     check_owner(&entry, fields)?;
     if position.is_past_damage() && (fields.blobs.is_some() || fields.snapshot.is_none()) {
@@ -104,7 +122,7 @@ pub(super) fn commit(
     }
     entry.sources.extend(fields.sources.clone());
     entry.tags.clone_from(&fields.tags);
-    Ok(entry)
+    Ok(signed(entry, mark))
 }
 
 /// A commit of nothing but positions and tags.
@@ -115,10 +133,11 @@ fn positions(author: Author, position: &Position, fields: &CommitFields) -> Resu
             position.newest
         )));
     }
+    let mark = author.mark.clone();
     let mut entry = stay(author, position, EntryKind::Positions);
     entry.sources.extend(fields.sources.clone());
     entry.tags.extend(fields.tags.clone());
-    Ok(entry)
+    Ok(signed(entry, mark))
 }
 
 fn blank(author: Author, position: &Position, kind: EntryKind) -> LogEntry {

@@ -2,6 +2,8 @@
 //!
 //! Owns: how a writer's epoch begins. Never: waits for or asks the previous writer.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use grotto_format::log::LogEntry;
 
@@ -24,7 +26,7 @@ pub(super) async fn acquire(
     loop {
         let (writer, head) = Writer::prepare(dataset.clone(), options.clone()).await?;
         writer.position.lock().unfenced = unfenced;
-        match writer.create_fence().await {
+        match writer.create_fence(BTreeMap::new()).await {
             Ok(_) => return Ok((writer, head)),
             Err(error) if error.kind() == ErrorKind::Fenced => {
                 tries -= 1;
@@ -71,13 +73,21 @@ impl Writer {
     /// # Errors
     /// As [`claim`](Self::claim).
     pub async fn fence(&self) -> Result<LogEntry> {
+        self.fence_at(BTreeMap::new()).await
+    }
+
+    /// The same, and moves positions of sources with it. Those that are not named stay where the head has them.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    pub async fn fence_at(&self, positions: BTreeMap<String, u64>) -> Result<LogEntry> {
         self.check_alive()?;
         if let Some(head) = self.held_head() {
             return Ok(head);
         }
         let unfenced = probe(&self.dataset, &self.options).await?;
         self.position.lock().unfenced = unfenced;
-        self.create_fence().await
+        self.create_fence(positions).await
     }
 
     fn held_head(&self) -> Option<LogEntry> {
@@ -85,7 +95,7 @@ impl Writer {
         position.head.clone().filter(|_| position.reign.is_held())
     }
 
-    async fn create_fence(&self) -> Result<LogEntry> {
+    async fn create_fence(&self, positions: BTreeMap<String, u64>) -> Result<LogEntry> {
         let _turn = self.turn.lock().await;
         self.check_alive()?;
         if let Some(head) = self.held_head() {
@@ -95,12 +105,12 @@ impl Writer {
         // the reign, and another attempt would lose the slot to it.
         let pending = match self.pending() {
             Some(pending) => pending,
-            None => self.compose_fence()?,
+            None => self.compose_fence(positions)?,
         };
         self.settle(pending).await
     }
 
-    fn compose_fence(&self) -> Result<Pending> {
+    fn compose_fence(&self, positions: BTreeMap<String, u64>) -> Result<Pending> {
         let position = self.position.lock();
         if position.is_past_damage() {
             return Err(Error::invalid(format!(
@@ -108,7 +118,7 @@ impl Writer {
                 position.newest
             )));
         }
-        let entry = compose::fence(self.author(position.next_epoch()), &position);
+        let entry = compose::fence(self.author(position.next_epoch()), &position, positions);
         let bytes = Bytes::from(entry.encode().map_err(unencodable)?);
         Ok(Pending {
             entry,

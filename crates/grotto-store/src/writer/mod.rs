@@ -50,6 +50,9 @@ pub struct WriterOptions {
     /// A delta and a reverse delta of at most so many bytes together ride in the log entry instead of
     /// being objects of their own. Larger than [`MAX_INLINE_BYTES`] counts as that.
     pub inline_bytes: usize,
+    /// A source whose position is the epoch in every entry of this writer. Later writers carry it on unchanged, so
+    /// that whoever reads the newest entry sees whether it is of this writer, or of whom shares its mark.
+    pub mark: Option<String>,
 }
 
 /// The most that [`WriterOptions::inline_bytes`] can ask for: the entry must stay within its limit.
@@ -66,6 +69,7 @@ impl Default for WriterOptions {
             takeover_tries: 5,
             past_damage: false,
             inline_bytes: DEFAULT_INLINE_BYTES,
+            mark: None,
         }
     }
 }
@@ -183,12 +187,39 @@ impl Writer {
     /// Writes the hint where the head is, for standbys and for readers far behind. Call it after
     /// commits and at intervals; failing costs nobody anything but time, so it is only logged.
     pub async fn heartbeat(&self) {
-        if let Err(error) = self.try_heartbeat().await {
+        if let Err(error) = self.write_hint(false).await {
             tracing::warn!(%error, dataset = self.dataset.name(), "cannot write the leader hint");
         }
     }
 
-    async fn try_heartbeat(&self) -> Result<()> {
+    /// Looks whether another writer took over, which this one would otherwise learn at its next commit only.
+    ///
+    /// # Errors
+    /// `Fenced` when one did; `Corrupt` when what lies at the next version is damaged; `Unavailable` or `Overloaded`
+    /// when the store does not answer or asks for less.
+    pub async fn look_out(&self) -> Result<()> {
+        let epoch = self.reign()?;
+        let next = self.dataset.read_entry(self.next_version()).await?;
+        match next.filter(|next| next.epoch > epoch) {
+            None => Ok(()),
+            Some(next) => Err(self.end(format!(
+                "writer {:?} of epoch {} took over with version {} from this one of epoch {epoch}",
+                next.writer, next.epoch, next.version
+            ))),
+        }
+    }
+
+    /// Says in the hint that this writer has ended, so that whoever stands by takes over at once.
+    ///
+    /// # Errors
+    /// `Fenced` when another writer took over already; `Unavailable` or `Overloaded` when the store does not
+    /// answer or asks for less.
+    pub async fn resign(&self) -> Result<()> {
+        let store = &self.dataset.store;
+        store.writing(|| self.write_hint(true)).await
+    }
+
+    async fn write_hint(&self, resigned: bool) -> Result<()> {
         let epoch = self.reign()?;
         if !self.position.lock().reign.is_held() {
             return Ok(()); // not the writer yet
@@ -201,6 +232,7 @@ impl Writer {
             epoch,
             writer: self.options.writer.clone(),
             time_ms: env.clock.wall_ms(),
+            resigned,
         };
         let bytes = hint.encode().map_err(unencodable)?;
         let path = self.dataset.layout.leader();

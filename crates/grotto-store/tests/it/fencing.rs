@@ -342,6 +342,7 @@ async fn a_stale_or_foreign_leader_hint_does_not_hide_the_head() {
         epoch: 9,
         writer: "liar".to_owned(),
         time_ms: 0,
+        resigned: false,
     };
     faults
         .put(&leader, far.encode().unwrap().into())

@@ -307,6 +307,7 @@ fn documents_are_written_and_read_as_published() {
         epoch: 3,
         writer: "host-2".into(),
         time_ms: u64::MAX,
+        resigned: false,
     };
     check("leader.json", &hint.encode().unwrap(), &|bytes| {
         LeaderHint::decode(bytes).unwrap().encode().unwrap()

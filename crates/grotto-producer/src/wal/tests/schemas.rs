@@ -65,6 +65,7 @@ fn changes(old: &Schema) -> Vec<WalChange> {
 
 fn rejected() -> Vec<RejectedChange> {
     let reject = |position, text: &str| RejectedChange {
+        is_delete: text.contains("delete"),
         type_name: "Road".to_owned(),
         position,
         reason: "the schema has no type Road any more".to_owned(),

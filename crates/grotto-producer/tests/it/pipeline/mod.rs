@@ -6,6 +6,7 @@ mod intake;
 mod pressure;
 mod publishing;
 mod refusals;
+mod standby;
 mod threads;
 
 use crate::kit::{SCHEMA, TroubledStore, names};

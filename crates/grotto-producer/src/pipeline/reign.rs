@@ -1,0 +1,274 @@
+//! Whether a pipeline may be the producer of its dataset, and signs of life while it is.
+//!
+//! Owns: not taking over from somebody else after the first time, setting aside what another producer overtook, and
+//! heartbeats. Never: fences; the producer does.
+
+use super::inner::{Inner, Phase};
+use super::options::PipelineOptions;
+use super::{Pipeline, PipelineBuilder};
+use crate::aside;
+use crate::takeover::check_vacant;
+use crate::wal::{Recovery, Wal};
+use crate::{Error, ErrorKind, Producer, Result};
+use grotto_env::AppendFiles;
+use grotto_store::{Dataset, EntryKind, LogEntry, Standby, StandbyOptions, Turn};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What a pipeline knows of its place among the producers of its dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reign {
+    /// It may take over from anybody.
+    Anybody,
+    /// It may take over where nobody has written since this version.
+    Vacant(u64),
+    /// It took over, with this epoch: from now on it follows itself only.
+    Held(u64),
+}
+
+/// The source whose position is the epoch under which a log's entries are published.
+pub(super) fn mark_of(wal: &str) -> String {
+    format!("lead:{wal}")
+}
+
+impl Inner {
+    /// Decides by the newest entry whether this pipeline may fence its writer, and gives the positions that the fence
+    /// moves: those of entries that were set aside.
+    pub(super) fn may_lead(&self, head: Option<&LogEntry>) -> Result<BTreeMap<String, u64>> {
+        match *self.reign.lock() {
+            Reign::Anybody => {}
+            Reign::Vacant(version) => check_vacant(&self.name, version, head)?,
+            Reign::Held(epoch) => self.check_own(epoch, head)?,
+        }
+        let (Some(wal), Some(head), Some(source)) = (self.wal(), head, &self.source) else {
+            return Ok(BTreeMap::new());
+        };
+        let last = self.began_at.lock().unwrap_or_else(|| wal.last());
+        let through = self.aside(&wal)?.set_stale_aside(head, last)?;
+        self.aside_through.store(through, Ordering::Release);
+        let committed = head.sources.get(&**source).copied().unwrap_or(0);
+        let moved = (through > committed).then(|| (source.to_string(), through));
+        Ok(moved.into_iter().collect())
+    }
+
+    fn aside<'a>(&'a self, wal: &'a Wal) -> Result<Aside<'a>> {
+        let options = self.options.lock();
+        let folder = aside_folder(&options)?;
+        Ok(Aside {
+            dataset: &self.name,
+            files: &*self.files,
+            folder,
+            wal,
+        })
+    }
+
+    /// A pipeline that opens its dataset again follows nobody but itself.
+    fn check_own(&self, epoch: u64, head: Option<&LogEntry>) -> Result<()> {
+        let Some(head) = head else {
+            return Ok(());
+        };
+        let mark = self.wal().map(|wal| mark_of(wal.id()));
+        let marked = mark.and_then(|mark| head.sources.get(&mark).copied());
+        let own_fence = || {
+            let next = head.epoch == epoch + 1 && head.kind == EntryKind::Fence;
+            next && head.writer == self.builder.writer.writer
+        };
+        if head.epoch == epoch || marked == Some(head.epoch) || own_fence() {
+            return Ok(());
+        }
+        let message = format!(
+            "writer {:?} of epoch {} took over dataset {} from this one of epoch {epoch}",
+            head.writer, head.epoch, self.name
+        );
+        Err(Error::new(ErrorKind::Fenced, message))
+    }
+
+    /// Forgets what of the log a person has dealt with and the newest version says is behind.
+    pub(super) async fn forget_aside(&self, wal: &Arc<Wal>, committed: u64) {
+        let folder = aside_folder(&self.options.lock());
+        let (files, wal) = (Arc::clone(&self.files), Arc::clone(wal));
+        let forget = move || aside::forget(&*files, &folder?, wal.id(), committed);
+        if let Ok(Err(error)) = self.env.blocking(forget).await {
+            tracing::warn!(dataset = self.name, %error, "cannot remove notes of what was set aside");
+        }
+    }
+
+    /// Notes that the dataset is this pipeline's.
+    pub(super) fn reigns(&self, producer: &Producer) {
+        if let Some(epoch) = producer.shared.writer.epoch() {
+            *self.reign.lock() = Reign::Held(epoch);
+        }
+    }
+
+    /// Gives signs of life, and looks whether another producer took over, until the pipeline ends.
+    pub(super) async fn beat(self: Arc<Self>) {
+        let Some(heartbeat) = self.options.lock().heartbeat else {
+            return;
+        };
+        loop {
+            self.pause(heartbeat).await;
+            if self.phase() >= Phase::Ended {
+                return;
+            }
+            let Some(producer) = self.producer.lock().clone() else {
+                continue;
+            };
+            match producer.shared.writer.look_out().await {
+                Ok(()) => producer.shared.give_sign(),
+                Err(error) if error.kind() == ErrorKind::Fenced => {
+                    self.fail(&error);
+                    self.set_phase(Phase::Ended);
+                    return;
+                }
+                // The store is asked again all the time by those who publish.
+                Err(error) => {
+                    tracing::debug!(dataset = self.name, %error, "no sign of life could be given");
+                }
+            }
+        }
+    }
+}
+
+fn aside_folder(options: &PipelineOptions) -> Result<PathBuf> {
+    let wal_dir = options.wal_dir.as_deref();
+    wal_dir
+        .map(aside::folder_of)
+        .ok_or_else(|| Error::internal("a write-ahead log has no folder"))
+}
+
+/// Where entries of a log are set aside.
+struct Aside<'a> {
+    dataset: &'a str,
+    files: &'a dyn AppendFiles,
+    folder: PathBuf,
+    wal: &'a Wal,
+}
+
+impl Aside<'_> {
+    /// Sets aside what was acknowledged up to `last` and not published, if others have published since; the last entry
+    /// that was ever set aside.
+    fn set_stale_aside(&self, head: &LogEntry, last: u64) -> Result<u64> {
+        let wal = self.wal;
+        let before = aside::through(self.files, &self.folder, wal.id())?;
+        // Unknown to the dataset: nobody can have overtaken it.
+        let mark = head.sources.get(&mark_of(wal.id()));
+        if mark.is_none_or(|epoch| *epoch == head.epoch) {
+            return Ok(before);
+        }
+        let source = format!("wal:{}", wal.id());
+        let committed = head.sources.get(&source).copied().unwrap_or(0);
+        let first = committed.max(before) + 1;
+        // What an earlier process wrote last may not be known yet.
+        wal.settle_now()?;
+        if first > last {
+            return Ok(before);
+        }
+        let schema = wal.schema();
+        aside::write(self.files, &self.folder, wal, &schema, first..=last)?;
+        let submissions = last + 1 - first;
+        tracing::warn!(
+            dataset = self.dataset,
+            submissions,
+            folder = %self.folder.display(),
+            taken_over_by = head.writer,
+            "set aside what was acknowledged here and not published before another producer took over: see grotto set-aside"
+        );
+        Ok(last)
+    }
+}
+
+impl PipelineBuilder {
+    /// Waits until nobody writes the dataset any more, and gives a pipeline that takes over there, or ends as
+    /// `Fenced` if somebody else does first. What this host had acknowledged and not published before another
+    /// producer took over is set aside meanwhile. `on_look` is told of every look.
+    ///
+    /// # Errors
+    /// `NoSchema` and `Invalid` as [`start`](Self::start); `Busy` when another process has the log; `Corrupt` when it
+    /// is damaged; `Unavailable` when the disk does not take what is set aside. A store that does not answer is waited for.
+    pub async fn stand_by(
+        mut self,
+        options: StandbyOptions,
+        mut on_look: impl FnMut(&Standby, &Result<Turn>),
+    ) -> Result<Self> {
+        let dataset = Dataset::open(self.builder.store.clone(), &self.builder.name)?;
+        let env = self.builder.store.env().clone();
+        let mut standby = Standby::new(dataset, self.builder.writer.writer.clone(), options);
+        let mut is_aside = false;
+        loop {
+            let turn = standby.look().await;
+            on_look(&standby, &turn);
+            if turn.is_ok() && !is_aside {
+                self = self.set_stale_aside(standby.head().cloned()).await?;
+                is_aside = true;
+            }
+            if let Ok(Turn::Ours(vacancy)) = turn {
+                self.reign = Reign::Vacant(vacancy.version);
+                return Ok(self);
+            }
+            env.sleep(standby.options().look_every).await;
+        }
+    }
+
+    async fn set_stale_aside(mut self, head: Option<LogEntry>) -> Result<Self> {
+        let (Some(head), Some(folder)) = (head, self.options.wal_dir.clone()) else {
+            return Ok(self);
+        };
+        let schema = Arc::new(self.builder.take_schema()?);
+        self.builder = self.builder.schema(grotto_format::Schema::clone(&schema));
+        let (wal, recovery, _) = self.open_log(&schema).await?;
+        let (Some(wal), Some(Recovery { last, .. })) = (wal, recovery) else {
+            return Ok(self);
+        };
+        let (files, name) = (Arc::clone(&self.files), self.builder.name.clone());
+        let set_aside = move || {
+            let folder = aside::folder_of(Path::new(&folder));
+            let aside = Aside {
+                dataset: &name,
+                files: &*files,
+                folder,
+                wal: &wal,
+            };
+            aside.set_stale_aside(&head, last)
+        };
+        let done = self.builder.store.env().blocking(set_aside).await;
+        done.map_err(|e| Error::internal(format!("setting aside stopped: {e}")))??;
+        Ok(self)
+    }
+}
+
+impl Pipeline {
+    /// Publishes what is acknowledged, ends, and asks whoever stands by to take over at once.
+    ///
+    /// # Errors
+    /// `Unavailable` when that could not be published in time: the pipeline has then ended without asking anybody.
+    /// `Fenced` when another producer took over.
+    pub async fn hand_over(&self) -> Result<u64> {
+        let drained = self.shutdown().await;
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
+        let producer = self.producer().ok_or_else(|| self.inner.not_open())?;
+        if drained.left > 0 {
+            return Err(Error::unavailable(format!(
+                "dataset {}: {} submissions could not be published in time: this producer stays the one that \
+                 publishes them",
+                self.inner.name, drained.left
+            )));
+        }
+        producer.shared.writer.resign().await?;
+        Ok(producer.version())
+    }
+
+    /// Waits until the pipeline has ended and its log is free.
+    pub async fn closed(&self) {
+        self.inner.reached(Phase::Closed).await;
+    }
+
+    /// Why the pipeline does nothing any more; `None` while it does, and after a shutdown.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        self.inner.state.lock().failure.clone()
+    }
+}
