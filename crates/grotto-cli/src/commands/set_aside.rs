@@ -198,7 +198,10 @@ fn submit_all(files: &[AsideFile], at: &DaemonArgs, out: &mut Out) -> Outcome<()
             let told = client.post_lines(&path, &key, &piece?);
             let told: Value = told.map_err(daemon::failed)?;
             let count = |name: &str| told[name].as_u64().unwrap_or(0);
-            (accepted, refused) = (accepted + count("accepted"), refused + count("refused_lines"));
+            (accepted, refused) = (
+                accepted + count("accepted"),
+                refused + count("refused_lines"),
+            );
             let lines = told["refused"].as_array().cloned().unwrap_or_default();
             for line in &lines {
                 let message = one_line(line["message"].as_str().unwrap_or_default());
@@ -207,7 +210,9 @@ fn submit_all(files: &[AsideFile], at: &DaemonArgs, out: &mut Out) -> Outcome<()
         }
         finish(&SystemFiles, file)?;
         let (file, accepted) = (name(&file.path), things(accepted, "change"));
-        out.line(format_args!("sent {file}: {accepted} taken in, {refused} refused"))?;
+        out.line(format_args!(
+            "sent {file}: {accepted} taken in, {refused} refused"
+        ))?;
     }
     if files.is_empty() {
         out.line(format_args!("nothing is set aside"))?;

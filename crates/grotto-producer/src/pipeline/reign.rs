@@ -61,6 +61,7 @@ impl Inner {
             files: &*self.files,
             folder,
             wal,
+            was_led: false,
         })
     }
 
@@ -144,6 +145,9 @@ struct Aside<'a> {
     files: &'a dyn AppendFiles,
     folder: PathBuf,
     wal: &'a Wal,
+    /// Whether what is in the log was acknowledged by a process that led. One that takes over from anybody acknowledges
+    /// before it has: where no version knows of its log, nobody overtook it.
+    was_led: bool,
 }
 
 impl Aside<'_> {
@@ -152,9 +156,9 @@ impl Aside<'_> {
     fn set_stale_aside(&self, head: &LogEntry, last: u64) -> Result<u64> {
         let wal = self.wal;
         let before = aside::through(self.files, &self.folder, wal.id())?;
-        // Unknown to the dataset: nobody can have overtaken it.
         let mark = head.sources.get(&mark_of(wal.id()));
-        if mark.is_none_or(|epoch| *epoch == head.epoch) {
+        let is_stale = mark.map_or(self.was_led, |epoch| *epoch != head.epoch);
+        if !is_stale {
             return Ok(before);
         }
         let source = format!("wal:{}", wal.id());
@@ -229,6 +233,7 @@ impl PipelineBuilder {
                 files: &*files,
                 folder,
                 wal: &wal,
+                was_led: true,
             };
             aside.set_stale_aside(&head, last)
         };

@@ -6,6 +6,7 @@ mod health;
 mod hostile;
 mod http;
 pub(crate) mod kit;
+mod leadership;
 mod life;
 mod lines;
 mod metrics;

@@ -7,6 +7,7 @@
 mod bucket;
 mod child;
 mod editions;
+mod failover;
 mod holders;
 mod kills;
 mod kit;
