@@ -6,13 +6,14 @@ use super::{number, tell};
 use crate::daemon::kit::{Daemon, Told, told};
 use crate::kit::{Bench, Run};
 use crate::servers::{self, BUCKET};
+use grotto::engine::env::Env;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Silence after which a standby takes over.
 const LEASE: Duration = Duration::from_millis(1500);
@@ -249,14 +250,17 @@ fn check_rounds(endpoint: Option<String>, durability: &str) {
         let leader = pair.leader(None);
         pause(Duration::from_millis(300 + 37 * (round % 7)));
         let end = [End::Killed, End::Stopped, End::HandsOver][(round % 3) as usize];
-        let begun = Instant::now();
+        let clock = Env::system().clock;
+        let begun = clock.monotonic();
         pair.end(leader, end);
         let next = pair.leader(Some(leader));
         let name = match end {
             End::HandsOver => "hands over",
             _ => "killed or stopped",
         };
-        took.entry(name).or_default().push(begun.elapsed());
+        took.entry(name)
+            .or_default()
+            .push(clock.monotonic() - begun);
         assert_ne!(next, leader);
         pause(Duration::from_millis(200));
         pair.come_back(leader, end);
