@@ -21,6 +21,8 @@ struct Submission {
     acknowledged: bool,
     /// The pipeline said that it is published.
     published: bool,
+    /// Another producer overtook it: a person has it, and no version may.
+    aside: bool,
 }
 
 /// What was submitted so far; tokens are positions from 1.
@@ -42,7 +44,25 @@ impl Stream {
             changes,
             acknowledged: false,
             published: false,
+            aside: false,
         });
+    }
+
+    /// Notes that a submission was set aside.
+    ///
+    /// # Errors
+    /// When it was said to be published, or never was.
+    pub(crate) fn set_aside(&mut self, token: i64) -> Result<(), String> {
+        match self.at(token) {
+            None => Err(format!("submission {token} is set aside, which never was")),
+            Some(one) if one.published => {
+                Err(format!("submission {token} is published and set aside"))
+            }
+            Some(one) => {
+                one.aside = true;
+                Ok(())
+            }
+        }
     }
 
     pub(crate) fn acknowledged(&mut self, token: i64) {
@@ -64,7 +84,8 @@ impl Stream {
 
     /// The last submission that was acknowledged, or said to be published.
     pub(crate) fn last_acknowledged(&self) -> i64 {
-        let last = self.submissions.iter().rposition(|s| s.acknowledged);
+        let counts = |s: &Submission| s.acknowledged && !s.aside;
+        let last = self.submissions.iter().rposition(counts);
         last.map_or(0, |position| position as i64 + 1)
     }
 
@@ -130,7 +151,8 @@ impl Stream {
     /// What each record may be after the submissions up to `last`.
     fn possible(&self, last: i64) -> BTreeMap<i64, BTreeSet<Option<i64>>> {
         let mut possible: BTreeMap<i64, BTreeSet<Option<i64>>> = BTreeMap::new();
-        for submission in self.submissions.iter().take(last as usize) {
+        let before = self.submissions.iter().take(last as usize);
+        for submission in before.filter(|one| !one.aside) {
             for (key, value) in &submission.changes {
                 let values = possible
                     .entry(*key)
@@ -149,7 +171,11 @@ impl Stream {
         let all = self.submissions.iter().enumerate();
         let of_key = all.filter_map(|(position, s)| Some((position + 1, s, s.changes.get(&key)?)));
         let told = of_key.map(|(token, submission, value)| {
-            let doubt = if submission.acknowledged { "" } else { "?" };
+            let doubt = match (submission.aside, submission.acknowledged) {
+                (true, _) => " set aside",
+                (false, true) => "",
+                (false, false) => "?",
+            };
             format!("{token}{doubt}: {value:?}")
         });
         format!("after {}", told.collect::<Vec<_>>().join(", "))
@@ -195,6 +221,18 @@ mod tests {
         assert_eq!(stream().check(1, &state(&[(MARKER, 1), (1, 1)])), Ok(1));
         assert_eq!(stream().check(1, &state(&[(MARKER, 2)])), Ok(2));
         assert_eq!(stream().check(1, &state(&[(MARKER, 3), (1, 3)])), Ok(3));
+    }
+
+    #[test]
+    fn what_is_set_aside_is_in_no_version() {
+        let mut stream = stream();
+        stream.set_aside(3).unwrap();
+        assert_eq!(stream.check(1, &state(&[(MARKER, 1), (1, 1)])), Ok(1));
+        assert_eq!(stream.check_whole(1), Ok(()));
+        assert!(stream.check(2, &state(&[(MARKER, 3), (1, 3)])).is_err());
+        stream.published(1);
+        assert!(stream.set_aside(1).is_err());
+        assert!(stream.set_aside(9).is_err());
     }
 
     #[test]

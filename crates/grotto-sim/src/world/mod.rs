@@ -6,6 +6,7 @@ mod finale;
 mod incidents;
 mod operator;
 mod reader;
+mod road;
 mod settle;
 mod stage;
 mod streamer;

@@ -3,32 +3,34 @@
 //! Owns: the life of that process, its deaths, the faults of its disk. Never: knows what became of a submission
 //! but by what the pipeline says.
 
-use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use grotto_consumer::Consumer;
-use grotto_env::{FileOperation, ForgetfulFiles};
+use grotto_env::{AppendFiles as _, FileOperation, ForgetfulFiles};
 use grotto_format::Schema;
-use grotto_producer::pipeline::{Ack, Batch, Batching, Condition, Pipeline, PipelineOptions};
+use grotto_producer::pipeline::{Ack, Batching, Condition, Pipeline, PipelineOptions};
 use grotto_producer::wal::WalOptions;
-use grotto_producer::{Error, Producer};
+use grotto_producer::{Error, Producer, aside};
 use grotto_state::State;
 use grotto_store::{ErrorKind, RetryPolicy};
 use object_store::path::Path as ObjectPath;
 
 use super::PATIENCE;
+use super::road::{SCHEMA, batch, records, tokens};
 use super::stage::Stage;
-use crate::check::{MARKER, Stream, StreamChanges};
+use crate::check::{Stream, StreamChanges};
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::store::Client;
 
 /// The dataset of the stream: nobody else writes to it but a rival that fences.
 const STREAM: &str = "stream";
-const SCHEMA: &str = "Road @PrimaryKey(id) { long id; long length; }";
 const KEYS: u64 = 12;
+/// Folder of the write-ahead log.
+const LOG: &str = "/log";
 
 /// The host, in all lives of its process.
 pub(crate) struct Streamer {
@@ -106,7 +108,7 @@ impl Streamer {
         let dice = &self.dice;
         let pending = dice.within(4..40) as usize;
         PipelineOptions {
-            wal_dir: Some("/log".into()),
+            wal_dir: Some(LOG.into()),
             wal: WalOptions {
                 segment_bytes: dice.within(600..4_000),
                 max_bytes: [8_000, 40_000, 1 << 30][dice.below(3) as usize],
@@ -276,8 +278,28 @@ impl Streamer {
         }
     }
 
+    /// Takes in what was set aside for a person: each entry has its token.
+    fn find_aside(&mut self) {
+        let folder = aside::folder_of(Path::new(LOG));
+        // A disk that fails now is asked again.
+        let Ok(files) = aside::list(&self.disk, &folder) else {
+            return;
+        };
+        for file in files {
+            let Ok(bytes) = self.disk.read(&file.path, 0, usize::MAX) else {
+                continue;
+            };
+            for token in tokens(&bytes) {
+                if let Err(what) = self.stream.set_aside(token) {
+                    self.stage.sim.violation("stream", what);
+                }
+            }
+        }
+    }
+
     /// Looks at what the producer holds.
     fn look(&mut self, life: &Life) {
+        self.find_aside();
         if let Some(producer) = life.pipeline.producer() {
             _ = self.check(life.client.name(), &producer.state());
         }
@@ -323,6 +345,7 @@ impl Streamer {
 
     /// Every version by itself, as a consumer sees it.
     async fn verify(&mut self) {
+        self.find_aside();
         let entries = self
             .stage
             .sim
@@ -371,28 +394,4 @@ async fn survive<T>(client: &Client, call: impl Future<Output = T>) -> Option<T>
         () = client.died() => None,
         answer = call => Some(answer),
     }
-}
-
-fn batch(pipeline: &Pipeline, token: i64, changes: &StreamChanges) -> Result<Batch, Error> {
-    let mut batch = pipeline.batch();
-    let marker = (&MARKER, &Some(token));
-    for (key, value) in changes.iter().chain([marker]) {
-        match value {
-            Some(value) => {
-                batch.upsert_json("Road", &format!(r#"{{"id":{key},"length":{value}}}"#), 1)?;
-            }
-            None => batch.delete_from("Road", *key)?,
-        }
-    }
-    Ok(batch)
-}
-
-fn records(state: &State) -> BTreeMap<i64, i64> {
-    let Ok(road) = state.type_id("Road") else {
-        return BTreeMap::new();
-    };
-    let records = state.scan(road);
-    records
-        .map(|road| (road.word(0) as i64, road.word(1) as i64))
-        .collect()
 }
