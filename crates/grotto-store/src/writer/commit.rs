@@ -3,6 +3,7 @@
 //! Owns: settling attempts. Never: attempts anything new while an older attempt is undecided.
 
 use bytes::Bytes;
+use futures::future::try_join;
 use grotto_format::log::LogEntry;
 
 use super::Writer;
@@ -67,7 +68,8 @@ impl Writer {
         match slot::create(&self.dataset, entry, &pending.bytes, unfenced).await? {
             Slot::Lost(other) => Err(self.end(lost_to(entry, &other))),
             Slot::Won => {
-                self.check_boundary(entry).await?;
+                // One request beside the other.
+                try_join(self.check_boundary(entry), self.check_gap(entry)).await?;
                 Ok(self.advance(pending.entry))
             }
         }

@@ -13,6 +13,7 @@
 mod commit;
 mod compose;
 mod fence;
+mod gap;
 mod position;
 mod probe;
 mod slot;

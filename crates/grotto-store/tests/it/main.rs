@@ -25,6 +25,7 @@ mod fake;
 mod fallbacks;
 mod faults;
 mod fencing;
+mod gaps;
 mod heads;
 mod kit;
 mod last;
