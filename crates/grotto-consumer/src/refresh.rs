@@ -72,7 +72,6 @@ impl Shared {
             self.metrics.refreshed(refresh);
             let told = self.tell_readers(refresh).await;
             self.listeners.enqueue(Event::Refreshed(refresh.clone()));
-            self.let_go();
             told?;
         }
         if let Some(refusal) = refusal {

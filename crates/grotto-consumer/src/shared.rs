@@ -218,6 +218,8 @@ impl Shared {
         self.check_required(state)?;
         keeper.place.publish(state, dataset_id)?;
         self.served.replace(Arc::clone(state), dataset_id);
+        // At once: nobody is to see it served and held.
+        self.let_go();
         self.distrusted.store(false, Ordering::Relaxed);
         self.versions.send_replace(state.version());
         self.metrics.served(state.version(), state.total());

@@ -8,7 +8,7 @@
 
 use super::way::{first_jump, kept_counts};
 use super::{Guards, Watch};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::shared::Shared;
 use crate::status::HeldVersion;
 use crate::target::{Goal, was_written};
@@ -162,7 +162,8 @@ impl Shared {
         if let Some(used) = again.as_ref().and_then(|held| held.used) {
             // Until readers let go of what is in the way, it does not fit either.
             if asked.is_background() && self.held_bytes() >= used {
-                return Ok(Way::Known);
+                let own = self.own_afresh(served, target, blocked).await?;
+                return Ok(own.map_or(Way::Known, |own| Way::Open(Box::new(own))));
             }
         }
         let open = |admitted: &Admitted| Some(admitted.target.version) > blocked;
@@ -188,10 +189,33 @@ impl Shared {
         let accepted = accepted
             .await?
             .map(|entry| Admitted::new(entry, Pass::Accepted));
-        Ok(match accepted.filter(open) {
-            Some(accepted) => Way::Open(Box::new(accepted)),
-            None => Way::Held(refusal),
-        })
+        let open = match accepted.filter(open) {
+            Some(accepted) => Some(accepted),
+            None => self.own_afresh(served, target, blocked).await?,
+        };
+        Ok(open.map_or(Way::Held(refusal), |open| Way::Open(Box::new(open))))
+    }
+
+    /// What is served, where that is of no use any more and the version that would take its place is held: what the log
+    /// has as this version is loaded afresh, if it differs little.
+    async fn own_afresh(
+        &self,
+        served: &State,
+        target: &LogEntry,
+        blocked: Option<u64>,
+    ) -> Result<Option<Admitted>> {
+        let version = served.version();
+        let is_behind = version < target.version && self.is_same_dataset(target);
+        if self.is_sound(served) || !is_behind || Some(version) <= blocked {
+            return Ok(None);
+        }
+        let own = match self.dataset.read_entry(version).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => None,
+            other => other?,
+        };
+        let guards = &self.holding.guards;
+        let own = own.filter(|own| guards.judge_entry(served, own).is_none());
+        Ok(own.map(|own| Admitted::new(own, Pass::Compared)))
     }
 
     /// What watches over a refresh.

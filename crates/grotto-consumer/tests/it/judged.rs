@@ -1,5 +1,6 @@
 //! Which states of a way are served: those that are judged, and no others.
 
+use crate::damage::alter_with;
 use crate::faults::{Fault, FaultStore};
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
 use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards, State};
@@ -7,6 +8,7 @@ use grotto_env::Env;
 use grotto_store::{Acceptance, Dataset};
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Limits that small tests are past.
 fn tight() -> Guards {
@@ -215,4 +217,51 @@ async fn a_store_that_goes_away_after_a_refusal_is_told_as_such() {
     store.heal();
     consumer.refresh().await.unwrap().unwrap();
     assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn a_version_is_not_held_any_more_once_it_is_served() {
+    let kit = Kit::new();
+    let (mut publisher, consumer) = served(&kit).await;
+    let version = publisher.publish_exactly(400, 0).await.version;
+    consumer.refresh().await.unwrap_err();
+    let consumer = Arc::new(consumer);
+    let told = |consumer: &Consumer| consumer.status().held.map(|held| held.version);
+    assert_eq!(told(&consumer), Some(version));
+    accept(&kit, version).await;
+    let waiting = Arc::clone(&consumer);
+    let seen = tokio::spawn(async move {
+        let served = waiting.wait_for(version, Duration::from_secs(600)).await;
+        served.map(|_| told(&waiting))
+    });
+    // It still finds out what changed when the version is served.
+    consumer.refresh().await.unwrap().unwrap();
+    assert_eq!(seen.await.unwrap().unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_loaded_afresh_while_a_newer_version_is_held() {
+    for there in [true, false] {
+        let kit = Kit::new();
+        let mut publisher = kit.publisher().await;
+        let version = publisher.publish_exactly(100, 0).await.version;
+        let first = publisher.state();
+        let builder = builder(&kit).state_dir(kit.state_dir());
+        let consumer = builder.open().await.unwrap();
+        let jump = publisher.publish_exactly(400, 0).await.version;
+        alter_with(&kit.state_dir(), " for pair", b'_');
+        if there {
+            let refresh = consumer.refresh().await.unwrap().unwrap();
+            let (from, to) = (refresh.before().version(), refresh.after().version());
+            assert_eq!((from, to), (version, version));
+            assert_same(&consumer.state(), &first);
+            assert_same(&Consumer::attach(kit.state_dir()).unwrap().state(), &first);
+        } else {
+            fs::remove_file(kit.file(&format!("log/{version:020}.json"))).unwrap();
+        }
+        let error = consumer.refresh().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        let held = consumer.status().held.map(|held| held.version);
+        assert_eq!((held, consumer.version()), (Some(jump), version));
+    }
 }
