@@ -150,9 +150,10 @@ impl Sim {
         {
             self.violation(who, reason);
         }
+        let calm = self.weather.lock().is_calm();
         if entry
             && landed
-            && let Err(reason) = self.ledger.lock().landed(path.as_ref(), &bytes)
+            && let Err(reason) = self.ledger.lock().landed(path.as_ref(), &bytes, calm)
         {
             self.violation(who, reason);
         }

@@ -36,6 +36,8 @@ pub(crate) struct Committed {
     pub(crate) token: Option<u64>,
     /// How often the dataset had been created anew.
     pub(crate) era: u64,
+    /// The log went on behind it when it landed: what it holds is in no version after it.
+    fills_gap: bool,
 }
 
 /// All that ever was in the log, and what has to be in it now.
@@ -96,8 +98,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// An entry is in the log from now on.
-    pub(crate) fn landed(&mut self, path: &str, bytes: &Bytes) -> Result<(), String> {
+    /// An entry is in the log from now on. In `calm` weather its writer sees whether the log goes on behind it.
+    pub(crate) fn landed(&mut self, path: &str, bytes: &Bytes, calm: bool) -> Result<(), String> {
         let entry = decode(bytes)?;
         let version = entry.version;
         if !path.ends_with(&format!("/{version:020}.json")) {
@@ -138,17 +140,20 @@ impl Ledger {
             // Whoever held the dataset before holds another one.
             self.era += 1;
         }
-        self.head = self.head.max(version);
-        self.peak = self.peak.max(version);
-        if self.begins_anew(&entry) {
+        let fills_gap = calm && self.goes_on_behind(version);
+        // What is behind a gap does not rest on what fills it.
+        if self.begins_anew(&entry) && version > self.head {
             self.whole_from.get_or_insert(version);
         }
+        self.head = self.head.max(version);
+        self.peak = self.peak.max(version);
         self.gone.remove(&version);
         let committed = Committed {
             entry,
             content,
             token,
             era: self.era,
+            fills_gap,
         };
         self.history.entry(version).or_default().push(committed);
         Ok(())
@@ -164,6 +169,11 @@ impl Ledger {
     ) -> Result<(), String> {
         let mut versions = self.history.get(&version).into_iter().flatten();
         let own = versions.rfind(|c| c.entry.writer == writer);
+        if own.is_some_and(|own| own.fills_gap) {
+            return Err(format!(
+                "version {version} is acknowledged, and the log went on behind it without it"
+            ));
+        }
         let Some(found) = own.and_then(|own| own.token) else {
             return Err(format!(
                 "version {version} is acknowledged and not in the log"
@@ -180,6 +190,14 @@ impl Ledger {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the version after one is there and rests on something.
+    fn goes_on_behind(&self, version: u64) -> bool {
+        let next = version + 1;
+        let there = next <= self.head && !self.gone.contains(&next);
+        let next = self.at(next).filter(|_| there).map(|next| &next.entry);
+        next.is_some_and(|next| next.kind != EntryKind::Commit || next.blobs.is_some())
     }
 
     /// What the log has, or had, as `version`.

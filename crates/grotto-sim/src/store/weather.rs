@@ -58,6 +58,11 @@ impl Weather {
         Self::default()
     }
 
+    /// Whether nothing happens.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.rates.is_empty()
+    }
+
     /// Some kinds of faults, some of them often.
     pub(crate) fn draw(dice: &Dice) -> Self {
         let worst = [5, 20, 60, 150][dice.below(4) as usize];

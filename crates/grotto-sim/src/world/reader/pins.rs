@@ -36,6 +36,7 @@ impl Reader {
                 self.note("pin", &format!("at {version}"));
                 self.stage.sim.count(Fault::Pinned);
                 self.pinned = Some(*version);
+                self.witness.pin(self.pinned);
             }
             Err(error) => {
                 self.note("pin", &error.to_string());
@@ -50,7 +51,10 @@ impl Reader {
     pub(super) async fn follow(&mut self) {
         let Some(life) = &self.life else { return };
         match life.consumer.follow().await {
-            Ok(_) => (self.pinned, self.kept_back) = (None, None),
+            Ok(_) => {
+                (self.pinned, self.kept_back) = (None, None);
+                self.witness.pin(None);
+            }
             Err(error) => {
                 self.judge(&error);
                 // With a pin nothing is held, and so it is told only here.

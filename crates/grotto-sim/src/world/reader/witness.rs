@@ -68,6 +68,9 @@ pub(super) struct Witness {
     looks_away: AtomicBool,
     /// The reader is starting: what it found is told only once something followed.
     starts: AtomicBool,
+    /// The version that the reader was told to stay at: whatever has its number is not compared, also where the log
+    /// was written anew.
+    pinned: Mutex<Option<u64>>,
     /// What was served last, and the bytes that it takes; `None` before the first version.
     last: Mutex<Option<(ServedAt, u64)>>,
 }
@@ -81,6 +84,7 @@ impl Witness {
             name: Mutex::default(),
             looks_away: AtomicBool::new(false),
             starts: AtomicBool::new(false),
+            pinned: Mutex::default(),
             last: Mutex::default(),
         })
     }
@@ -105,6 +109,7 @@ impl Witness {
     pub(super) fn begin(&self, name: &str, anew: bool) {
         name.clone_into(&mut self.name.lock());
         self.starts.store(true, Ordering::Relaxed);
+        self.pin(None);
         if anew {
             *self.last.lock() = None;
         }
@@ -119,6 +124,11 @@ impl Witness {
     pub(super) fn begin_at(&self, state: &State) {
         *self.last.lock() = None;
         self.see(state);
+    }
+
+    /// The reader stays at a version, or follows the log.
+    pub(super) fn pin(&self, version: Option<u64>) {
+        *self.pinned.lock() = version;
     }
 
     /// From now on every request is looked at.
@@ -159,6 +169,9 @@ impl Witness {
         if now.at < before.at {
             let (from, to) = (before.at, now.at);
             self.violation(format!("goes back from version {from:?} to {to:?}"));
+        }
+        if *self.pinned.lock() == Some(version) {
+            return;
         }
         self.check_limits(state, &before, &now);
         self.check_bytes((&before, bytes), (&now, live));
