@@ -5,8 +5,8 @@
 
 use crate::commands::{
     accept, channel, config, copy, datasets, dead_letters, demo, diff, export, follow, gc, get,
-    hand_over, health, inspect, log, manual, pin, producer, publish, scan, schema, set_aside,
-    sidecar, status, top, verify,
+    hand_over, health, inspect, log, manual, pin, producer, publish, rollout, scan, schema,
+    set_aside, sidecar, status, top, verify,
 };
 use crate::failure::EXIT_CODES;
 use clap::{Parser, Subcommand};
@@ -111,6 +111,8 @@ pub(crate) enum Command {
     Unpin(pin::UnpinArgs),
     /// Sets, lists and removes channels: named versions that consumers follow instead of the newest
     Channel(channel::Args),
+    /// Has a channel lead to a version step by step, and halt where consumers are not well with it
+    Rollout(rollout::Args),
     /// Removes versions and files that no reader needs any more
     Gc(gc::Args),
     /// Make a schema for records that have none; print, check and compare schemas

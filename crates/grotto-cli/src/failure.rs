@@ -28,10 +28,12 @@ enum Kind {
     NotFound,
     /// Whoever read our output has seen enough. Nothing went wrong.
     ReaderLeft,
+    /// A rollout goes no further.
+    Halted,
 }
 
 /// What each exit code stands for: code, name, and when it comes.
-pub(crate) const EXIT_CODES: [(u8, &str, &str); 10] = [
+pub(crate) const EXIT_CODES: [(u8, &str, &str); 11] = [
     (0, "", "done"),
     (1, "internal", "a defect of grotto, please report it"),
     (
@@ -52,7 +54,12 @@ pub(crate) const EXIT_CODES: [(u8, &str, &str); 10] = [
     (
         9,
         "busy",
-        "another process has the state directory, the write-ahead log or the port",
+        "another process has the state directory, the write-ahead log or the port, or changed the channel",
+    ),
+    (
+        10,
+        "halted",
+        "a rollout goes no further: consumers are not well with the version, or it was interrupted",
     ),
 ];
 
@@ -61,6 +68,7 @@ impl Kind {
     fn code(self) -> u8 {
         match self {
             Self::ReaderLeft => 0,
+            Self::Halted => 10,
             Self::Of(ErrorKind::Invalid | ErrorKind::NoSchema) => 2,
             Self::NotFound | Self::Of(ErrorKind::NoDataset) => 3,
             Self::Of(ErrorKind::Unavailable) => 4,
@@ -79,6 +87,7 @@ impl Kind {
             Self::Of(kind) => kind.to_string(),
             Self::NotFound => "not found".to_owned(),
             Self::ReaderLeft => "reader left".to_owned(),
+            Self::Halted => "halted".to_owned(),
         }
     }
 
@@ -130,6 +139,14 @@ impl Failure {
         }
     }
 
+    pub(crate) fn halted(message: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Halted,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
     /// The file system refused to do `action`, such as `read /a/b`.
     pub(crate) fn io(action: &str, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as K;
@@ -165,6 +182,11 @@ impl Failure {
     pub(crate) fn is_loss(&self) -> bool {
         use ErrorKind::{Corrupt, Missing};
         matches!(self.kind, Kind::Of(Corrupt | Missing))
+    }
+
+    /// Whether the store did not answer, or asked for less.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self.kind, Kind::Of(kind) if kind.is_outage())
     }
 
     /// Whether another writer was first.
@@ -303,14 +325,15 @@ mod tests {
         ];
         let mut codes: Vec<u8> = of.into_iter().map(|kind| Kind::Of(kind).code()).collect();
         codes.push(Kind::NotFound.code());
+        codes.push(Kind::Halted.code());
         codes.sort_unstable();
-        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     }
 
     #[test]
     fn the_table_of_exit_codes_names_every_kind_by_its_code() {
         let numbers: Vec<u8> = EXIT_CODES.iter().map(|(code, ..)| *code).collect();
-        assert_eq!(numbers, (0..=9).collect::<Vec<u8>>());
+        assert_eq!(numbers, (0..=10).collect::<Vec<u8>>());
         // Kinds that share the code of another one.
         let shared = [ErrorKind::NoSchema, ErrorKind::NoDataset];
         // Those of closures, of which the binary has none that may fail.
@@ -324,6 +347,8 @@ mod tests {
         }
         let (_, name, _) = EXIT_CODES[usize::from(Kind::NotFound.code())];
         assert_eq!(name, Kind::NotFound.name());
+        let (_, name, _) = EXIT_CODES[usize::from(Kind::Halted.code())];
+        assert_eq!(name, Kind::Halted.name());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! and never beside JSON.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
 use std::io::Read;
 
 /// How far something is.
@@ -12,7 +13,7 @@ pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
     /// A bar for work called `name`. Quiet ones are never shown.
-    pub(crate) fn new(name: &'static str, quiet: bool) -> Self {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, quiet: bool) -> Self {
         // The terminal target hides itself where there is no terminal.
         let target = if quiet {
             ProgressDrawTarget::hidden()
@@ -54,6 +55,11 @@ impl Bar {
     /// Something more is done.
     pub(crate) fn add(&self, done: u64) {
         self.0.inc(done);
+    }
+
+    /// So much is done.
+    pub(crate) fn set(&self, done: u64) {
+        self.0.set_position(done);
     }
 
     /// Counts what is read.

@@ -385,7 +385,7 @@ impl ConsumerBuilder {
         shared.tolerance = self.tolerance;
         (shared.holding.guards, shared.holding.memory_limit) = (self.guards, self.memory_limit);
         shared.requirements = self.requirements;
-        shared.tellers.channel = channel;
+        (shared.tellers.channel, shared.tellers.consumer) = (channel, self.lease.name);
         let shared = Arc::new(shared);
         for listener in self.listeners {
             shared.listeners.add(listener);

@@ -36,10 +36,10 @@ pub struct Told {
 }
 
 impl Told {
-    fn of(by: PointerName, pointer: Pointer) -> Self {
+    fn of(by: PointerName, pointer: Pointer, consumer: Option<&str>) -> Self {
         Self {
             by,
-            version: pointer.version,
+            version: pointer.version_for(consumer),
             set_by: pointer.by,
             reason: pointer.reason,
             dataset_id: pointer.dataset_id,
@@ -84,6 +84,8 @@ fn mend(name: &PointerName) -> String {
 pub(crate) struct Tellers {
     /// Followed instead of the newest version.
     pub(crate) channel: Option<ChannelId>,
+    /// The name of this consumer, by which rollouts choose.
+    pub(crate) consumer: Option<String>,
     known: Mutex<Known>,
 }
 
@@ -222,7 +224,7 @@ impl Shared {
     /// The pin, else the channel.
     async fn read_pointers(&self) -> Result<Option<Told>> {
         if let Some(pin) = self.read_pointer(&PointerName::Pin).await? {
-            return Ok(Some(Told::of(PointerName::Pin, pin)));
+            return Ok(Some(Told::of(PointerName::Pin, pin, None)));
         }
         let Some(channel) = &self.tellers.channel else {
             return Ok(None);
@@ -234,7 +236,8 @@ impl Shared {
             let message = format!("dataset {dataset}: there is no {name}; {mend}");
             return Err(Error::new(kind, message));
         };
-        Ok(Some(Told::of(name, pointer)))
+        let consumer = self.tellers.consumer.as_deref();
+        Ok(Some(Told::of(name, pointer, consumer)))
     }
 
     async fn read_pointer(&self, name: &PointerName) -> Result<Option<Pointer>> {

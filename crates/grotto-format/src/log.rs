@@ -17,6 +17,7 @@ mod control;
 mod lease;
 mod links;
 mod pointer;
+mod rollout;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use lease::{
 };
 pub use links::{Link, Links};
 pub use pointer::Pointer;
+pub use rollout::{MAX_STAGE_MS, MAX_STAGES, Rollout, WHOLE};
 
 use check::Fault;
 use std::collections::BTreeMap;

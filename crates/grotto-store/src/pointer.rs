@@ -159,16 +159,46 @@ impl Dataset {
             by: checked("name of who sets it", &note.by)?,
             reason: checked("reason", &note.reason)?,
             time_ms: self.store.env().clock.wall_ms(),
+            rollout: None,
         };
         let before = self.pointer(name).await.ok().flatten();
-        self.put_pointer(name, &pointer).await?;
+        self.replace_pointer(name, before, &pointer).await?;
+        Ok(pointer)
+    }
+
+    /// Has a pointer say something else, if it still says what it said `before`. Two who do that at the same moment may both
+    /// find it unchanged: then the last one counts.
+    ///
+    /// # Errors
+    /// `Busy` when it says something else; else as [`set_pointer`](Self::set_pointer).
+    pub async fn change_pointer(
+        &self,
+        name: &PointerName,
+        before: &Pointer,
+        pointer: &Pointer,
+    ) -> Result<()> {
+        let found = self.pointer(name).await?;
+        if found.as_ref() != Some(before) {
+            let message = format!("somebody else changed {name} of {} meanwhile", self.name());
+            return Err(Error::new(ErrorKind::Busy, message));
+        }
+        self.replace_pointer(name, found, pointer).await
+    }
+
+    async fn replace_pointer(
+        &self,
+        name: &PointerName,
+        before: Option<Pointer>,
+        pointer: &Pointer,
+    ) -> Result<()> {
+        self.put_pointer(name, pointer).await?;
         // A collector that looked before this one was there has raised its boundary by now, or finds it when it looks
         // again.
-        if self.collected().await? >= version {
-            self.put_back(name, before).await?;
-            return Err(self.was_collected(version));
-        }
-        Ok(pointer)
+        let collected = self.collected().await?;
+        let gone = pointer.versions().find(|version| collected >= *version);
+        let Some(version) = gone else { return Ok(()) };
+        self.put_back(name, before).await?;
+        Err(self.was_collected(version))
     }
 
     /// The entry of a version that a pointer may name.

@@ -24,6 +24,7 @@ pub(crate) mod pin;
 mod pointing;
 pub(crate) mod producer;
 pub(crate) mod publish;
+pub(crate) mod rollout;
 pub(crate) mod scan;
 pub(crate) mod schema;
 pub(crate) mod set_aside;
@@ -66,6 +67,7 @@ pub(crate) async fn run(command: Command, log: LogControl, out: &mut Out) -> Out
         Command::Pin(args) => pin::run(&args, out).await,
         Command::Unpin(args) => pin::unpin(&args, out).await,
         Command::Channel(args) => channel::run(&args, out).await,
+        Command::Rollout(args) => rollout::run(&args, out).await,
         Command::Gc(args) => gc::run(&args, out).await,
         Command::Schema(args) => schema::run(&args, out).await,
         Command::Config(args) => config::run(&args, out),

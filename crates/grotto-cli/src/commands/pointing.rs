@@ -2,6 +2,7 @@
 //!
 //! Owns: who sets a pointer and why, and what is wrong with a version that none may name. Never: decides who follows.
 
+use super::rollout;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::place::user_and_host;
 use crate::target::{Target, nothing_published};
@@ -76,5 +77,6 @@ pub(super) fn as_json(pointer: &Pointer) -> Value {
         "by": pointer.by,
         "reason": pointer.reason,
         "time_ms": pointer.time_ms,
+        "rollout": pointer.rollout.as_ref().map(rollout::as_json),
     })
 }

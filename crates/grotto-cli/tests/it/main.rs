@@ -32,6 +32,7 @@ mod places;
 mod profiles;
 mod readme;
 mod refusals;
+mod rollouts;
 mod rules;
 #[cfg(target_os = "linux")]
 mod runs;

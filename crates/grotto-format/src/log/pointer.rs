@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Fault;
 use super::lease::{check_text, is_plain_name};
+use super::rollout::Rollout;
 use super::{LogError, MAX_CONTROL_BYTES, MAX_NOTE_BYTES, MAX_VERSION, MAX_WORD, sealed};
 
 /// Names a version of a dataset. Replaced and removed at will, by people.
@@ -30,9 +31,26 @@ pub struct Pointer {
     pub reason: String,
     /// Wall time of whoever did, in milliseconds since 1970; informative only.
     pub time_ms: u64,
+    /// Who goes to another version already; of a channel only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
 }
 
 impl Pointer {
+    /// The versions that it leads to.
+    pub fn versions(&self) -> impl Iterator<Item = u64> {
+        let to = self.rollout.as_ref().map(|rollout| rollout.to);
+        std::iter::once(self.version).chain(to)
+    }
+
+    /// The version that it names for a consumer of this name, or for one without a name.
+    pub fn version_for(&self, consumer: Option<&str>) -> u64 {
+        match &self.rollout {
+            Some(rollout) if rollout.includes(consumer) => rollout.to,
+            _ => self.version,
+        }
+    }
+
     const WHAT: &'static str = "pointer";
 
     /// The bytes to put into the store.
@@ -57,6 +75,7 @@ impl Pointer {
     fn check(&self) -> Result<(), LogError> {
         self.check_names()
             .and_then(|()| self.check_version())
+            .and_then(|()| self.check_rollout())
             .map_err(|(field, reason)| LogError::Field {
                 what: Self::WHAT,
                 field,
@@ -81,6 +100,14 @@ impl Pointer {
         check_text("dataset_id", &self.dataset_id, MAX_WORD)?;
         check_text("by", &self.by, MAX_NOTE_BYTES)?;
         check_text("reason", &self.reason, MAX_NOTE_BYTES)
+    }
+
+    fn check_rollout(&self) -> Result<(), Fault> {
+        match (&self.rollout, &self.channel) {
+            (None, _) => Ok(()),
+            (Some(rollout), Some(_)) => rollout.check(),
+            (Some(_), None) => Err(("rollout", "expected none in a pin, found one".to_owned())),
+        }
     }
 
     fn check_version(&self) -> Result<(), Fault> {
@@ -109,6 +136,15 @@ mod tests {
             by: "ada@host-1".to_owned(),
             reason: "5 lacks \"silent\" films".to_owned(),
             time_ms: 1_700_000_000_000,
+            rollout: Some(Rollout {
+                to: 5,
+                nonce: "00000000c0ffee00".to_owned(),
+                stages: vec![100, 10_000],
+                stage: 0,
+                share: 700,
+                wait_ms: 300_000,
+                halted: Some("web-1 is gone".to_owned()),
+            }),
         }
     }
 
@@ -121,8 +157,10 @@ mod tests {
     #[test]
     fn a_pointer_says_the_same_after_a_way_through_a_store() {
         for channel in [None, Some("stable".to_owned())] {
+            let rollout = pointer().rollout.filter(|_| channel.is_some());
             let pointer = Pointer {
                 channel,
+                rollout,
                 ..pointer()
             };
             assert_eq!(
@@ -161,6 +199,15 @@ mod tests {
             ("by", refusal(|p| p.by = "a\x1b[2J".to_owned())),
             ("reason", refusal(|p| p.reason.clone_from(&long))),
             ("reason", refusal(|p| p.reason = "a\nb".to_owned())),
+            ("rollout", refusal(|p| p.channel = None)),
+            (
+                "rollout",
+                refusal(|p| {
+                    if let Some(rollout) = &mut p.rollout {
+                        rollout.halted = Some("a\nb".to_owned());
+                    }
+                }),
+            ),
         ] {
             let start = format!("pointer: field {field}: ");
             assert!(refused.starts_with(&start), "{refused}");

@@ -171,7 +171,7 @@ proptest! {
 
     #[test]
     fn a_changed_document_with_a_right_checksum_is_a_document_or_refused(edits in edits()) {
-        for name in ["log-commit.json", "lease.json", "lease-told.json", "channel.json"] {
+        for name in ["log-commit.json", "lease.json", "lease-told.json", "rollout.json"] {
             let mut document = sample(name);
             change(&mut document, &edits);
             read_documents(&with_seal(&document));

@@ -175,9 +175,10 @@ impl Needs {
             let name = &found.name;
             match &found.content {
                 Ok(pointer) => {
-                    let version = pointer.version;
-                    let why = format!("{name} names version {version}");
-                    self.hold_version(dataset, version, why).await?;
+                    for version in pointer.versions() {
+                        let why = format!("{name} names version {version}");
+                        self.hold_version(dataset, version, why).await?;
+                    }
                 }
                 Err(error) => self.hold(Hold {
                     from: 1,

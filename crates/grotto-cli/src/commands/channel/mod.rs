@@ -3,6 +3,7 @@
 //! Owns: what is printed. Never: moves a consumer; each looks at its channel itself.
 
 use super::pointing::{self, NoteArgs, as_json, set_by};
+use super::rollout::remark;
 use crate::failure::{Outcome, one_line};
 use crate::output::Out;
 use crate::target::TargetArgs;
@@ -137,7 +138,12 @@ fn cells(one: &FoundPointer) -> Vec<String> {
         reason if reason.is_empty() => one_line(&pointer.by),
         reason => format!("{}: {reason}", one_line(&pointer.by)),
     };
-    vec![name, pointer.version.to_string(), date(pointer.time_ms), by]
+    vec![
+        name,
+        format!("{}{}", pointer.version, remark(pointer)),
+        date(pointer.time_ms),
+        by,
+    ]
 }
 
 /// A pointer as one value.

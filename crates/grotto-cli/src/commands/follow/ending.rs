@@ -1,4 +1,4 @@
-//! The signals that end `grotto follow` in good order.
+//! The signals that end `grotto follow` and `grotto rollout` in good order.
 //!
 //! Owns: which they are. Never: ends anything itself.
 
@@ -6,7 +6,7 @@ use crate::failure::{Failure, Outcome};
 
 /// Waits to be asked to end: by Ctrl-C or, where there is such a thing, SIGTERM.
 #[cfg(unix)]
-pub(super) struct Ending {
+pub(in crate::commands) struct Ending {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
@@ -14,7 +14,7 @@ pub(super) struct Ending {
 #[cfg(unix)]
 impl Ending {
     /// From now on these signals do not end the process by themselves.
-    pub(super) fn new() -> Outcome<Self> {
+    pub(in crate::commands) fn new() -> Outcome<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| signal(kind).map_err(|e| cannot_wait(&e));
         Ok(Self {
@@ -23,7 +23,7 @@ impl Ending {
         })
     }
 
-    pub(super) async fn asked(&mut self) {
+    pub(in crate::commands) async fn asked(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -33,18 +33,18 @@ impl Ending {
 
 /// Waits to be asked to end by Ctrl-C.
 #[cfg(windows)]
-pub(super) struct Ending(tokio::signal::windows::CtrlC);
+pub(in crate::commands) struct Ending(tokio::signal::windows::CtrlC);
 
 #[cfg(windows)]
 impl Ending {
     /// From now on Ctrl-C does not end the process by itself.
-    pub(super) fn new() -> Outcome<Self> {
+    pub(in crate::commands) fn new() -> Outcome<Self> {
         tokio::signal::windows::ctrl_c()
             .map(Self)
             .map_err(|e| cannot_wait(&e))
     }
 
-    pub(super) async fn asked(&mut self) {
+    pub(in crate::commands) async fn asked(&mut self) {
         self.0.recv().await;
     }
 }

@@ -11,7 +11,7 @@ use crate::output::{Out, note, note_as_json};
 use crate::place::PlaceArgs;
 use crate::target::{Target, TargetArgs, nothing_published};
 use condition::{Condition, Failures};
-use ending::Ending;
+pub(super) use ending::Ending;
 use grotto::consumer::{Consumer, ConsumerBuilder, ErrorKind};
 use grotto::engine::env::Env;
 use grotto_service::config::{Role, parse_duration};

@@ -170,7 +170,8 @@ fn away(lease: &Lease, head: &LogEntry, pointers: &[FoundPointer]) -> Option<u64
     let named = |channel: Option<&str>| {
         let name = |one: &FoundPointer| one.name.channel().map(ChannelId::as_str) == channel;
         let found = pointers.iter().find(|one| name(one))?;
-        let version = found.content.as_ref().ok().map(|pointer| pointer.version);
+        let pointer = found.content.as_ref().ok();
+        let version = pointer.map(|pointer| pointer.version_for(Some(&lease.consumer)));
         Some(version.map(|version| version.abs_diff(lease.version)))
     };
     match (named(None), lease.channel.as_deref()) {

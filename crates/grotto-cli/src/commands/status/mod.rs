@@ -5,7 +5,7 @@
 
 mod look;
 #[cfg(test)]
-mod sample;
+pub(super) mod sample;
 mod show;
 
 use crate::failure::{Failure, Outcome};

@@ -6,7 +6,7 @@ use grotto::store::{
 };
 
 /// Version 42.
-pub(super) fn head() -> LogEntry {
+pub(in crate::commands) fn head() -> LogEntry {
     LogEntry {
         format: FORMAT,
         dataset: "cities".to_owned(),
@@ -33,7 +33,7 @@ pub(super) fn head() -> LogEntry {
 }
 
 /// A channel, or the pin.
-pub(super) fn pointer(channel: Option<&str>, version: u64) -> FoundPointer {
+pub(in crate::commands) fn pointer(channel: Option<&str>, version: u64) -> FoundPointer {
     let name = match channel {
         Some(channel) => PointerName::Channel(ChannelId::parse(channel).unwrap()),
         None => PointerName::Pin,
@@ -47,6 +47,7 @@ pub(super) fn pointer(channel: Option<&str>, version: u64) -> FoundPointer {
         by: "ada@host-1".to_owned(),
         reason: "42 lacks\nthe capitals".to_owned(),
         time_ms: 1_767_225_600_000,
+        rollout: None,
     };
     FoundPointer {
         name,
@@ -55,7 +56,7 @@ pub(super) fn pointer(channel: Option<&str>, version: u64) -> FoundPointer {
 }
 
 /// One that is fine.
-pub(super) fn lease(consumer: &str) -> Lease {
+pub(in crate::commands) fn lease(consumer: &str) -> Lease {
     Lease {
         format: FORMAT,
         dataset: "cities".to_owned(),

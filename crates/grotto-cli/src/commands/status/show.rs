@@ -4,6 +4,7 @@
 
 use super::look::{Behind, Consumer, Look, Looked};
 use crate::commands::pointing::{as_json, set_by};
+use crate::commands::rollout::remark;
 use crate::failure::one_line;
 use crate::terminal::cut;
 use crate::text::{Table, count, duration, rough, things};
@@ -55,8 +56,9 @@ fn pointer(one: &FoundPointer) -> String {
     let name = &one.name;
     let line = match &one.content {
         Ok(pointer) => format!(
-            "  {name}: version {}, set {}",
+            "  {name}: version {}{}, set {}",
             pointer.version,
+            remark(pointer),
             set_by(pointer)
         ),
         Err(error) => format!("  {name} cannot be read: {}", one_line(error.message())),

@@ -360,7 +360,38 @@ impl Control {
             assert!(is_name(channel.text()), "{channel:?}");
             control.texts.push(channel.text().to_owned());
         }
+        if let Some(rollout) = json.optional("rollout") {
+            assert!(json.optional("channel").is_some());
+            control.numbers.extend(Self::rollout(rollout));
+            control.texts.push(rollout.get("nonce").text().to_owned());
+            let halted = rollout.optional("halted").map(Json::text);
+            assert!(is_text(halted.unwrap_or(""), 1_000));
+            control.texts.extend(halted.map(str::to_owned));
+        }
         control
+    }
+
+    /// The version, stage, share and wait of a rollout, and its stages.
+    fn rollout(json: &Json) -> Vec<u64> {
+        let names = ["to", "stage", "share", "wait_ms"];
+        let [to, stage, share, wait_ms] = names.map(|name| json.get(name).number());
+        let stages = json.get("stages").list(Json::number);
+        let nonce = json.get("nonce").text();
+        let digits = nonce.bytes().all(|b| b"0123456789abcdef".contains(&b));
+        assert!(nonce.len() == 16 && digits, "{nonce}");
+        assert!((1..=MAX_VERSION).contains(&to));
+        assert!((1..=32).contains(&stages.len()) && stages[0] > 0);
+        assert!(stages.windows(2).all(|two| two[0] < two[1]));
+        assert_eq!(stages.last(), Some(&10_000));
+        assert!((stages[stage as usize]..=10_000).contains(&share));
+        assert!((1..=604_800_000).contains(&wait_ms));
+        [vec![to, stage, share, wait_ms], stages].concat()
+    }
+
+    /// Whether a consumer goes in a rollout of this nonce and share.
+    pub(crate) fn goes(nonce: &str, share: u64, consumer: &str) -> bool {
+        let named = format!("{nonce}/{consumer}");
+        xxh3_64(named.as_bytes()) % 10_000 < share
     }
 
     /// Version, epoch and time; dataset and writer.

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use grotto_format::checksum;
 use grotto_format::log::{
     AcceptedVersion, BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, FORMAT, InlineBlobs,
-    LeaderHint, Lease, LeaseTold, Link, Links, LogEntry, Pointer, RecordChanges, SnapshotEntry,
-    SnapshotRef, StepNonce, Stored, StoredBlobs, ToldBy, TypeSummary,
+    LeaderHint, Lease, LeaseTold, Link, Links, LogEntry, Pointer, RecordChanges, Rollout,
+    SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs, ToldBy, TypeSummary,
 };
 use std::collections::BTreeMap;
 
@@ -220,6 +220,7 @@ fn pin() -> Pointer {
         by: "ada@host-1".into(),
         reason: "5 lacks the \"silent\" films".into(),
         time_ms: 1_700_000_000_002,
+        rollout: None,
     }
 }
 
@@ -329,6 +330,19 @@ fn documents_are_written_and_read_as_published() {
         ..pin()
     };
     check("channel.json", &channel.encode().unwrap(), &again);
+    let rollout = Pointer {
+        rollout: Some(Rollout {
+            to: 5,
+            nonce: "00000000c0ffee00".into(),
+            stages: vec![100, 1_000, 10_000],
+            stage: 1,
+            share: 1_234,
+            wait_ms: 300_000,
+            halted: Some("web-1 is gone".into()),
+        }),
+        ..channel
+    };
+    check("rollout.json", &rollout.encode().unwrap(), &again);
 }
 
 #[test]

@@ -369,7 +369,7 @@ fn accepted(name: &str, bytes: &[u8]) -> (bool, bool) {
         "collected.json" => CollectedRow::decode(bytes).is_ok(),
         "lease.json" => Lease::decode(bytes).is_ok(),
         "accepted.json" => AcceptedVersion::decode(bytes).is_ok(),
-        "pin.json" | "channel.json" => Pointer::decode(bytes).is_ok(),
+        "pin.json" | "channel.json" | "rollout.json" => Pointer::decode(bytes).is_ok(),
         _ => LeaderHint::decode(bytes).is_ok(),
     };
     let second = || match name {
@@ -377,7 +377,7 @@ fn accepted(name: &str, bytes: &[u8]) -> (bool, bool) {
         "collected.json" => drop(Control::collected_row(bytes)),
         "lease.json" => drop(second::Lease::open(bytes)),
         "accepted.json" => drop(Control::accepted_version(bytes)),
-        "pin.json" | "channel.json" => drop(Control::pointer(bytes)),
+        "pin.json" | "channel.json" | "rollout.json" => drop(Control::pointer(bytes)),
         _ => drop(Control::leader_hint(bytes)),
     };
     (by_crate, catch_unwind(second).is_ok())
@@ -424,15 +424,29 @@ fn both_readers_find_the_same_in_the_other_documents() {
         snapshot: None,
     };
     assert_eq!(Control::accepted_version(&bytes), told);
-    for name in ["pin.json", "channel.json"] {
+    for name in ["pin.json", "channel.json", "rollout.json"] {
         let bytes = text_of(name).into_bytes();
         let found = Pointer::decode(&bytes).unwrap();
         let texts = [found.dataset, found.dataset_id, found.by, found.reason];
-        let told = Control {
+        let mut told = Control {
             numbers: vec![found.version, found.time_ms],
             texts: texts.into_iter().chain(found.channel).collect(),
             snapshot: None,
         };
+        if let Some(rollout) = found.rollout {
+            for n in 0..100 {
+                let name = format!("web-{n}");
+                let goes = Control::goes(&rollout.nonce, rollout.share.into(), &name);
+                assert_eq!(rollout.includes(Some(&name)), goes, "{name}");
+            }
+            let (stage, share) = (rollout.stage.into(), rollout.share.into());
+            told.numbers
+                .extend([rollout.to, stage, share, rollout.wait_ms]);
+            told.numbers
+                .extend(rollout.stages.into_iter().map(u64::from));
+            told.texts.push(rollout.nonce);
+            told.texts.extend(rollout.halted);
+        }
         assert_eq!(Control::pointer(&bytes), told, "{name}");
     }
 }
@@ -455,6 +469,25 @@ fn both_readers_refuse_pointers_that_say_what_cannot_be() {
         ("\"dataset_id\":\"", "\"dataset_id\":\"\",\"later\":\""),
     ] {
         let found = accepted("channel.json", &altered(&text, from, to));
+        assert_eq!(found, (false, false), "{to}");
+    }
+    let rollout = text_of("rollout.json");
+    for (from, to) in [
+        ("\"to\":5", "\"to\":0"),
+        ("c0ffee00\",\"stages\"", "C0FFEE00\",\"stages\""),
+        ("[100,1000,10000]", "[]"),
+        ("[100,1000,10000]", "[100,1000]"),
+        ("[100,1000,10000]", "[0,1000,10000]"),
+        ("[100,1000,10000]", "[1000,1000,10000]"),
+        ("\"stage\":1", "\"stage\":3"),
+        ("\"share\":1234", "\"share\":999"),
+        ("\"share\":1234", "\"share\":10001"),
+        ("\"wait_ms\":300000", "\"wait_ms\":0"),
+        ("\"wait_ms\":300000", "\"wait_ms\":604800001"),
+        ("web-1 is gone", "web-1\\u001b"),
+        ("\"channel\":\"stable\",", ""),
+    ] {
+        let found = accepted("rollout.json", &altered(&rollout, from, to));
         assert_eq!(found, (false, false), "{to}");
     }
     let none = altered(&text, "\"stable\"", "null");
@@ -489,6 +522,7 @@ fn both_readers_refuse_other_documents_that_were_altered() {
         "accepted.json",
         "pin.json",
         "channel.json",
+        "rollout.json",
     ] {
         let text = text_of(name);
         let version = &text[text.find("\"version\"").unwrap()..];
