@@ -68,7 +68,7 @@ fn the_exit_codes_of_the_notes_are_those_of_the_help() {
         .skip_while(|line| *line != "Exit codes:")
         .skip(1);
     let codes: Vec<&str> = codes.take_while(|line| !line.is_empty()).collect();
-    assert_eq!(codes.len(), 10, "{help}");
+    assert_eq!(codes.len(), 11, "{help}");
     for line in codes {
         let (code, what) = line.trim().split_once("  ").unwrap();
         let row = format!("| {code} | {what} |");

@@ -48,6 +48,7 @@ fn a_sidecar_goes_back_with_a_pin_and_forward_again_without() {
     let time_ms = told[0]["time_ms"].as_u64().unwrap();
     let expected = json!({
         "dataset": "items", "version": 1, "before": null, "by": "ada", "reason": "bad", "time_ms": time_ms,
+        "rollout": null,
     });
     assert_eq!(told, [expected]);
     let looked = look_until(&bench, |one| serves(one, 1));

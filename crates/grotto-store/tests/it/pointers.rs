@@ -1,5 +1,6 @@
 //! The pin and the channels: what they say, what is refused, and what they keep from being collected.
 
+use grotto_format::log::Rollout;
 use grotto_store::{ChannelId, Dataset, ErrorKind, Note, Pointer, PointerName};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -199,6 +200,64 @@ async fn what_is_pinned_or_a_channel_names_is_not_collected() {
         dataset.remove_pointer(&name).await.unwrap();
         assert_eq!(place.collect(2).await.boundary, 11);
     }
+}
+
+fn rollout(to: u64) -> Rollout {
+    Rollout {
+        to,
+        nonce: "00000000c0ffee00".to_owned(),
+        stages: vec![100, 10_000],
+        stage: 0,
+        share: 100,
+        wait_ms: 1_000,
+        halted: None,
+    }
+}
+
+#[tokio::test]
+async fn a_rollout_keeps_the_version_that_it_leads_to_as_well() {
+    let (place, dataset) = aged().await;
+    let stable = channel("stable");
+    let before = set(&dataset, &stable, 18).await.unwrap();
+    let pointer = Pointer {
+        rollout: Some(rollout(6)),
+        ..before.clone()
+    };
+    let changed = dataset.change_pointer(&stable, &before, &pointer).await;
+    changed.unwrap();
+    let done = place.collect(2).await;
+    assert_eq!(done.boundary, 3);
+    // Setting the channel ends the rollout.
+    set(&dataset, &stable, 18).await.unwrap();
+    let now = dataset.pointer(&stable).await.unwrap().unwrap();
+    assert_eq!(now.rollout, None);
+    assert_eq!(place.collect(2).await.boundary, 11);
+    // And one cannot lead to what is gone: the channel is as it was.
+    let gone = dataset.change_pointer(&stable, &now, &pointer).await;
+    let error = gone.unwrap_err();
+    assert!(
+        error.message().contains("version 6 was collected"),
+        "{error}"
+    );
+    assert_eq!(dataset.pointer(&stable).await.unwrap(), Some(now));
+}
+
+#[tokio::test]
+async fn a_channel_that_somebody_else_changed_is_left_as_it_is() {
+    let (_faults, dataset) = filled().await;
+    let stable = channel("stable");
+    let before = set(&dataset, &stable, 2).await.unwrap();
+    let theirs = set(&dataset, &stable, 3).await.unwrap();
+    let ours = Pointer {
+        rollout: Some(rollout(4)),
+        ..before.clone()
+    };
+    let error = dataset.change_pointer(&stable, &before, &ours).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Busy);
+    assert_eq!(dataset.pointer(&stable).await.unwrap(), Some(theirs));
+    dataset.remove_pointer(&stable).await.unwrap();
+    let error = dataset.change_pointer(&stable, &before, &ours).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Busy);
 }
 
 #[tokio::test]

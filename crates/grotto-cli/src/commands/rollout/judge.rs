@@ -74,10 +74,6 @@ impl Watched {
         (watched, left_out)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.running_ms.len()
-    }
-
     pub(super) fn names(&self) -> Vec<&str> {
         self.running_ms.keys().map(String::as_str).collect()
     }

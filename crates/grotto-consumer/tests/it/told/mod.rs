@@ -3,6 +3,7 @@
 mod bad;
 mod guarded;
 mod pace;
+mod rollouts;
 
 use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
