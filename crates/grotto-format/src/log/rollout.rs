@@ -142,8 +142,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
+        type Change = fn(&mut Rollout);
         assert!(rollout(100).check().is_ok());
-        let changes: [(&str, fn(&mut Rollout)); 12] = [
+        let changes: [(&str, Change); 12] = [
             ("version", |one| one.to = 0),
             ("version", |one| one.to = u64::MAX),
             ("nonce", |one| one.nonce.push('0')),
