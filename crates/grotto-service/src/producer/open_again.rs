@@ -145,7 +145,8 @@ impl Company {
                 tried = tried => tried,
             };
             match &tried {
-                Ok(_) => tracing::info!(dataset = kept.name, "the dataset started"),
+                Ok(_) if is_standby => tracing::info!(dataset = kept.name, "takes over"),
+                Ok(_) => tracing::info!(dataset = kept.name, "the dataset started after all"),
                 Err(error) => {
                     tracing::warn!(dataset = kept.name, %error, "the dataset does not start");
                 }
