@@ -26,7 +26,7 @@ pub(super) struct Hold<'a> {
 }
 
 impl<'a> Hold<'a> {
-    /// Holds everything, until [`from`](Self::from) says better.
+    /// Holds everything, until [`only_from`](Self::only_from) says better.
     pub(super) async fn begin(
         dataset: &'a Dataset,
         hold: Option<&CopyHold>,
@@ -44,9 +44,12 @@ impl<'a> Hold<'a> {
         held
     }
 
-    /// Versions before this one are not needed, as of the next renewal.
-    pub(super) fn from(&self, version: u64) {
-        self.from.store(version.max(1), Ordering::Relaxed);
+    /// Holds nothing before this version any more.
+    pub(super) async fn only_from(&self, version: u64) {
+        let version = version.max(1);
+        if self.from.swap(version, Ordering::Relaxed) != version {
+            self.renew().await;
+        }
     }
 
     /// Renews the lease for as long as it is waited for.

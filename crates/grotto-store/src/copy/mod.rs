@@ -244,7 +244,7 @@ impl Run<'_> {
         let mut floor = self.floor().await?;
         loop {
             let mut plan = self.plan(floor).await?;
-            self.hold.from(plan.oldest_needed());
+            self.hold.only_from(plan.oldest_needed()).await;
             if let Some(trouble) = plan.hole.take() {
                 match self.beyond(&trouble).await? {
                     Some(next) => {

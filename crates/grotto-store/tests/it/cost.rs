@@ -193,3 +193,23 @@ async fn a_thousand_versions_are_caught_up_with_in_few_rounds_of_requests() {
     let rounds = took.as_millis() / REQUEST.as_millis();
     assert!(rounds <= 4 + 2 + 32, "{rounds} rounds");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_version_costs_its_writer_five_requests_and_a_snapshot_two_more() {
+    let far = Arc::new(FarStore::new(Arc::new(InMemory::new())));
+    let store = Store::from_object_store(Arc::clone(&far) as Arc<dyn ObjectStore>);
+    let writer = acquire(&Dataset::open(store, "cities").unwrap(), "a").await;
+    for version in 2..=10 {
+        far.requests.store(0, Ordering::Relaxed);
+        // The way there, the way back, the log entry, and whether its slot was collected; and the hint.
+        commit(&writer, &format!("to {version}")).await.unwrap();
+        writer.heartbeat().await;
+        assert_eq!(far.requests.swap(0, Ordering::Relaxed), 5);
+        let blob = writer.upload_snapshot(version, framed("state")).await;
+        writer
+            .announce_snapshot(version, blob.unwrap())
+            .await
+            .unwrap();
+        assert_eq!(far.requests.load(Ordering::Relaxed), 2);
+    }
+}

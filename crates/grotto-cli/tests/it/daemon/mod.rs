@@ -1,5 +1,6 @@
 //! The producer daemon, as it is run: its HTTP side, its sources, its signals.
 
+mod backups;
 mod chaos;
 mod containers;
 mod health;

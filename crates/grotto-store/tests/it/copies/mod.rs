@@ -1,6 +1,7 @@
 //! Copies of a dataset: whole at every moment, brought up to date, never led aside.
 
 mod archives;
+mod buckets;
 mod collected;
 mod damage;
 mod stops;
