@@ -136,7 +136,7 @@ impl ConsumerBuilder {
     /// (`grotto channel set`). A pin of the fleet (`grotto pin`) counts before it.
     ///
     /// While the channel does not exist, or names what is not there, what is served stays, and who serves nothing loads
-    /// nothing: a version that nobody chose is never served. [`Consumer::status`] tells why.
+    /// nothing: a version that nobody chose is never served. [`Consumer::status`](crate::Consumer::status) tells why.
     #[must_use]
     pub fn channel(mut self, name: impl Into<String>) -> Self {
         self.channel = Some(name.into());
