@@ -42,6 +42,7 @@ mod reading;
 mod routes;
 mod scripted;
 mod servers;
+mod standbys;
 mod syncs;
 mod takeover;
 mod tap;

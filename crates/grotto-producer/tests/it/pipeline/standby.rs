@@ -316,7 +316,7 @@ async fn a_leader_without_anything_to_publish_learns_by_its_heartbeat_that_it_wa
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pipeline_that_opens_its_dataset_again_does_not_take_over_from_somebody_else() {
+async fn a_leader_without_heartbeats_learns_at_its_next_commit_that_it_was_fenced() {
     let store = TroubledStore::new();
     let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
     let quiet = PipelineOptions {
