@@ -99,6 +99,14 @@ impl Layout {
         self.at(&format!("collected/{version:020}.json"))
     }
 
+    pub(crate) fn wal(&self) -> Path {
+        self.at("wal")
+    }
+
+    pub(crate) fn wal_slot(&self, slot: u64) -> Path {
+        self.at(&format!("wal/{slot:020}.log"))
+    }
+
     pub(crate) fn leases(&self) -> Path {
         self.at("consumers")
     }
@@ -194,7 +202,15 @@ fn check_name(what: &str, name: &str) -> Result<()> {
 
 /// The version in the name of a log or snapshot entry; `None` for anything else that lies there.
 pub(crate) fn version_of(path: &Path) -> Option<u64> {
-    let digits = path.filename()?.strip_suffix(".json")?;
+    number_of(path.filename()?.strip_suffix(".json")?)
+}
+
+/// The number in the name of a slot of the write-ahead log; `None` for anything else that lies there.
+pub(crate) fn wal_slot_of(path: &Path) -> Option<u64> {
+    number_of(path.filename()?.strip_suffix(".log")?)
+}
+
+fn number_of(digits: &str) -> Option<u64> {
     let plain = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
     if plain { digits.parse().ok() } else { None }
 }
@@ -305,6 +321,8 @@ mod tests {
         let layout = Layout::new("a").unwrap();
         assert_eq!(version_of(&layout.log_entry(42)), Some(42));
         assert_eq!(version_of(&layout.log_entry(u64::MAX)), Some(u64::MAX));
+        assert_eq!(wal_slot_of(&layout.wal_slot(42)), Some(42));
+        assert_eq!(wal_slot_of(&layout.log_entry(42)), None);
         for name in [
             "42.json",
             "readme.txt",

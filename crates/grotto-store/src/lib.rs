@@ -52,6 +52,7 @@ mod route;
 mod source;
 mod standby;
 mod sweep;
+mod wal_slots;
 mod whole;
 mod writer;
 
@@ -81,4 +82,5 @@ pub use retry::RetryPolicy;
 pub use source::Source;
 pub use standby::{Standby, StandbyOptions, Turn, Vacancy};
 pub use sweep::Leftover;
+pub use wal_slots::{ListedSlot, MAX_SLOT_BYTES, SlotOwner, WalSlots};
 pub use writer::{CommitFields, MAX_INLINE_BYTES, Uploaded, Writer, WriterOptions};

@@ -8,7 +8,6 @@ use super::publish::{Command, Next};
 use super::work::{Batched, Cycled, work};
 use crate::producer::Core;
 use crate::run::{Trouble, Worked};
-use crate::wal::Wal;
 use crate::{Error, Producer, Published, Result};
 use grotto_env::Stopped;
 use grotto_state::{Mode, WriteState};
@@ -197,13 +196,7 @@ impl Inner {
 
     /// Whether positions are worth a version without a change: the log could not be cut otherwise.
     fn log_is_long(&self) -> bool {
-        let of = |wal: Arc<Wal>| {
-            let options = wal.options();
-            // An entry may take half of the budget, and a segment begins with keys.
-            let quarter = options.max_bytes / 4;
-            wal.bytes() > quarter.min(options.segment_bytes.saturating_mul(2))
-        };
-        self.wal().is_some_and(of)
+        self.journal().is_some_and(|journal| journal.is_long())
     }
 
     /// Forgets what is committed.
@@ -266,13 +259,12 @@ impl Inner {
         _ = self.published.send(Arc::new(published.clone()));
     }
 
-    /// Gives the disk back what is committed.
+    /// Gives the disk, or the store, back what is committed.
     pub(super) async fn release(&self, committed: u64) {
-        let Some(wal) = self.wal() else {
+        let Some(journal) = self.journal() else {
             return;
         };
-        let released = self.env.blocking(move || wal.release(committed)).await;
-        if let Ok(Err(error)) = released {
+        if let Err(error) = journal.release(&self.env, committed).await {
             tracing::warn!(dataset = self.name, %error, "the write-ahead log could not be cut");
         }
         self.room_freed.notify_waiters();

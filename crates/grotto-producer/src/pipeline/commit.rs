@@ -61,7 +61,14 @@ impl Inner {
             if self.phase() >= Phase::Ended {
                 return None;
             }
-            let group = self.room.lock().take_group(self.group_bytes());
+            let changed = self.log_changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let waits = self.waits_for_log();
+            let group = match waits {
+                true => Vec::new(),
+                false => self.room.lock().take_group(self.group_bytes()),
+            };
             if !group.is_empty() {
                 self.room_freed.notify_waiters();
                 return Some(group);
@@ -73,6 +80,7 @@ impl Inner {
                 biased;
                 () = self.reached(Phase::Ended) => {}
                 () = self.room_filled.notified() => {}
+                () = changed, if waits => {}
             }
         }
     }
@@ -80,11 +88,11 @@ impl Inner {
     /// Bytes of the next group: never more than the log has room for. Without a log, what is acknowledged has to
     /// have room in memory.
     fn group_bytes(&self) -> Option<usize> {
-        match self.wal() {
+        match self.journal() {
             // Also where there is none: what is released makes room only when something is appended.
-            Some(wal) => {
-                Some(usize::try_from(wal.room()).map_or(GROUP_BYTES, |room| GROUP_BYTES.min(room)))
-            }
+            Some(journal) => Some(
+                usize::try_from(journal.room()).map_or(GROUP_BYTES, |room| GROUP_BYTES.min(room)),
+            ),
             None => {
                 let batching = self.options.lock().batching;
                 let fits = self.queue.lock().has_room(1, 0, &batching);
@@ -107,34 +115,32 @@ impl Inner {
         let letters = take_letters(&mut group.fresh);
         let entries: Vec<Arc<WalEntry>> =
             group.fresh.iter().map(|s| Arc::clone(&s.entry)).collect();
-        let inner = Arc::clone(self);
-        let append = move || {
+        if !letters.is_empty() {
+            let inner = Arc::clone(self);
             // Whoever sent what was refused is told so, whether or not this works.
-            _ = inner.bury(letters);
-            inner.append(&entries)
-        };
-        let first = match self.env.blocking(append).await {
-            Ok(first) => first,
-            Err(error) => Err(Error::internal(format!("the log stopped: {error}"))),
-        };
-        match first {
+            _ = self.env.blocking(move || inner.bury(letters)).await;
+        }
+        match self.append(entries).await {
             Ok(first) => self.acknowledge(group, first),
             Err(error) if error.kind() == ErrorKind::Overloaded => {
                 self.wait_for_room(group, freed).await;
             }
-            Err(error) => self.refuse(group, &error),
+            Err(error) => {
+                self.refuse(group, &error);
+                if error.kind() == ErrorKind::Fenced {
+                    self.fail(&error);
+                    self.set_phase(Phase::Ended);
+                }
+            }
         }
     }
 
     /// Makes sure of what an earlier process wrote last: until then its keys are not known.
     async fn settle(&self) -> Result<()> {
-        let Some(wal) = self.wal().filter(|wal| wal.is_unsettled()) else {
-            return Ok(());
-        };
-        let settled = self.env.blocking(move || wal.settle_now()).await;
-        settled
-            .map_err(|error| Error::internal(format!("the log stopped: {error}")))?
-            .map(|_| ())
+        match self.journal() {
+            Some(journal) => journal.settle(&self.env).await,
+            None => Ok(()),
+        }
     }
 
     /// The log is full: all who were to go into it wait until something of it is published.
@@ -158,16 +164,16 @@ impl Inner {
             fresh: Vec::with_capacity(submissions.len()),
             repeated: Vec::new(),
         };
-        let wal = self.wal();
+        let journal = self.journal();
         let mut keys: HashMap<String, usize> = HashMap::new();
         for submission in submissions {
             let Some(key) = submission.entry.key.clone() else {
                 group.fresh.push(submission);
                 continue;
             };
-            let in_log = match &wal {
+            let in_log = match &journal {
                 // What was set aside is not published: sent again, it is taken again.
-                Some(wal) => wal
+                Some(journal) => journal
                     .known_key(&key)
                     .filter(|number| *number > self.aside_through.load(Ordering::Acquire)),
                 None => self.recent.lock().find(&key),
@@ -182,15 +188,6 @@ impl Inner {
             }
         }
         group
-    }
-
-    /// Appends to the log; the number of the first entry.
-    fn append(&self, entries: &[Arc<WalEntry>]) -> Result<u64> {
-        match self.wal() {
-            Some(wal) if !entries.is_empty() => Ok(*wal.append(entries)?.start()),
-            None if self.is_logged() => Err(self.ended()),
-            _ => Ok(self.queue.lock().last() + 1),
-        }
     }
 
     fn acknowledge(&self, group: Group, first: u64) {
@@ -229,7 +226,7 @@ impl Inner {
             self.metrics
                 .acknowledged
                 .inc_by(submission.records() as u64);
-            if let (Some(key), None) = (&submission.entry.key, self.wal()) {
+            if let (Some(key), None) = (&submission.entry.key, self.journal()) {
                 self.recent.lock().remember(key, number);
             }
             let receipt = Receipt {

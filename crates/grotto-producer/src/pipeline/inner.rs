@@ -3,6 +3,7 @@
 //! Owns: where the pipeline is in its life, its condition, and what it says of itself. Never: takes in or
 //! publishes.
 
+use super::journal::Journal;
 use super::limiter::Limiter;
 use super::metrics::PipelineMetrics;
 use super::options::PipelineOptions;
@@ -16,7 +17,6 @@ use super::status::{Condition, PipelineStatus, State};
 use super::work::Buried;
 use crate::builder::ProducerBuilder;
 use crate::dead_letter::DeadLetters;
-use crate::wal::Wal;
 use crate::{Error, Producer, Published, Result};
 use grotto_env::{AppendFiles, Env};
 use grotto_state::Admission;
@@ -59,7 +59,9 @@ pub(super) struct Inner {
     pub(super) options: Mutex<PipelineOptions>,
     pub(super) limiter: Mutex<Arc<Limiter>>,
     /// Gone when the pipeline has ended, so that the next one can have it.
-    pub(super) wal: Mutex<Option<Arc<Wal>>>,
+    pub(super) journal: Mutex<Option<Journal>>,
+    /// The log in the store was taken over, or could not be.
+    pub(super) log_changed: Notify,
     pub(super) dead_letters: Option<Arc<DeadLetters>>,
     pub(super) metrics: PipelineMetrics,
     pub(super) phase: Mutex<Phase>,
@@ -113,6 +115,7 @@ impl Inner {
         }
         self.set_condition(Condition::Ended, None);
         self.phase_changed.notify_waiters();
+        self.log_changed.notify_waiters();
         self.room_filled.notify_one();
         self.room_freed.notify_waiters();
         self.queue_filled.notify_one();
@@ -199,10 +202,6 @@ impl Inner {
         last.saturating_sub(self.committed.load(Ordering::Acquire))
     }
 
-    pub(super) fn wal(&self) -> Option<Arc<Wal>> {
-        self.wal.lock().clone()
-    }
-
     /// Whether there is, or was, a write-ahead log.
     pub(super) fn is_logged(&self) -> bool {
         self.source.is_some()
@@ -215,8 +214,8 @@ impl Inner {
             (room.records(), room.bytes())
         };
         let producer = self.producer.lock().clone();
-        let wal = self.wal();
-        let not_taking = wal.as_ref().and_then(|wal| self.why_full(wal));
+        let journal = self.journal();
+        let not_taking = journal.as_ref().and_then(|journal| self.why_full(journal));
         let store = self.store.lock().clone();
         let state = self.state.lock();
         let queue = self.queue.lock();
@@ -247,17 +246,17 @@ impl Inner {
             pending_bytes: queue.bytes(),
             spilled: queue.spilled().is_some(),
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
-            wal_bytes: wal.map(|wal| wal.bytes()),
+            wal_bytes: journal.map(|journal| journal.bytes()),
             failures: state.failures,
             breaker: store.breaker(),
         }
     }
 
     /// Why the log takes nothing in now.
-    fn why_full(&self, wal: &Wal) -> Option<String> {
-        let full = self.log_is_full.load(Ordering::Acquire) || !wal.has_room(1);
-        let budget = || format!("the write-ahead log is full: {} bytes", wal.bytes());
-        wal.failed().or_else(|| full.then(budget))
+    fn why_full(&self, journal: &Journal) -> Option<String> {
+        let full = self.log_is_full.load(Ordering::Acquire) || !journal.has_room(1);
+        let budget = || format!("the write-ahead log is full: {} bytes", journal.bytes());
+        journal.failed().or_else(|| full.then(budget))
     }
 
     /// Sets the gauges to what is now.

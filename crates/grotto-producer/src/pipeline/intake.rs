@@ -6,9 +6,9 @@
 use super::Pipeline;
 use super::batch::{Batch, weight};
 use super::inner::{Inner, Phase};
+use super::journal::Journal;
 use super::options::Shedding;
 use super::room::{Offered, Receipt, Submission};
-use crate::wal::Wal;
 use crate::{Error, ErrorKind, Result};
 use futures::FutureExt;
 use std::fmt;
@@ -46,7 +46,7 @@ impl fmt::Debug for Inner {
 
 impl Ack {
     /// Waits until the submission will survive whatever happens to this process, or to the host if the log is
-    /// synced; the number of its entry in the log.
+    /// synced or in the store; the number of its entry in the log.
     ///
     /// # Errors
     /// `Unavailable` when it could not be made durable, which says nothing of it: an entry of which only the end
@@ -213,8 +213,8 @@ impl Inner {
         self.check_open()?;
         batch.check()?;
         let bytes = weight(&batch.entry) as u64;
-        self.wal()
-            .map_or(Ok(()), |wal| wal.check(&batch.entry, bytes))
+        self.journal()
+            .map_or(Ok(()), |journal| journal.check(&batch.entry, bytes))
     }
 
     /// Refuses submissions to a pipeline that takes none.
@@ -227,8 +227,8 @@ impl Inner {
 
     /// Whether so many more bytes are within the disk budget.
     fn log_has_room(&self, bytes: usize) -> bool {
-        let fits = |wal: Arc<Wal>| wal.has_room(bytes as u64);
-        !self.log_is_full.load(Ordering::Acquire) && self.wal().is_none_or(fits)
+        let fits = |journal: Journal| journal.has_room(bytes as u64);
+        !self.log_is_full.load(Ordering::Acquire) && self.journal().is_none_or(fits)
     }
 
     fn submission(self: &Arc<Self>, batch: Batch) -> (Submission, Ack) {

@@ -6,13 +6,13 @@
 //!
 //! ```text
 //! submit ──► room ──► write-ahead log ──► queue ──► batch ──► cycle ──► publish
-//!            (waits)   one sync for many    │  ▲
+//!            (waits)   one write for many   │  ▲
 //!                      └► acknowledged      └──┘ read back from the log when there is room
 //! ```
 //!
 //! **Invariants**
-//! - An entry is acknowledged after the write-ahead log has it on disk, and released from there after the log
-//!   entry of its version, or of a later one, names its number.
+//! - An entry is acknowledged after the write-ahead log has it, on the disk or in the store, and released from there
+//!   after the log entry of its version, or of a later one, names its number.
 //! - Entries are applied in the order of their numbers, each of them once: the number up to which a version has
 //!   them is committed with the version.
 //! - A batch that cannot be published is tried again, whole, for as long as it takes; a change that no cycle can
@@ -23,6 +23,7 @@ mod batches;
 mod commit;
 mod inner;
 mod intake;
+mod journal;
 mod letters;
 mod limiter;
 mod metrics;
@@ -39,7 +40,9 @@ mod work;
 
 pub use batch::{Batch, Refused};
 pub use intake::{Ack, retry_after};
-pub use options::{Adjustments, Batching, PipelineOptions, RateLimit, Shedding, Waiting};
+pub use options::{
+    Adjustments, Batching, Durability, PipelineOptions, RateLimit, Shedding, Waiting,
+};
 pub use start::PipelineBuilder;
 pub use status::{Condition, PipelineStatus};
 
@@ -105,6 +108,7 @@ impl Pipeline {
     /// `Unavailable` when the pipeline ends before. A store that does not answer is waited for.
     pub async fn flush(&self) -> Result<u64> {
         let inner = &self.inner;
+        inner.log_is_taken().await?;
         let last = inner.queue.lock().last();
         inner.flush.fetch_max(last, Ordering::AcqRel);
         inner.queue_filled.notify_one();

@@ -6,15 +6,14 @@
 use crate::wal::WalOptions;
 use grotto_store::RetryPolicy;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Settings of a pipeline.
 #[derive(Clone, Debug)]
 pub struct PipelineOptions {
-    /// Folder of the write-ahead log, one for each dataset. Without one, a submission is durable once it is
-    /// published, and what was not published is lost with the process.
-    pub wal_dir: Option<PathBuf>,
+    /// Where an acknowledgement lives.
+    pub durability: Durability,
     /// The write-ahead log.
     pub wal: WalOptions,
     /// When a version is made of what was submitted.
@@ -33,10 +32,34 @@ pub struct PipelineOptions {
     pub heartbeat: Option<Duration>,
 }
 
+/// Where an acknowledgement lives: what has to be lost before what was acknowledged is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// In a write-ahead log on a disk of this host: a folder, one for each dataset. What the host had not published when
+    /// another one takes over is set aside for a person.
+    Host(PathBuf),
+    /// In a write-ahead log in the store: whoever takes over publishes what is in it. An acknowledgement takes a request
+    /// to the store, which many submissions share.
+    Store,
+    /// In a version: a submission is durable once it is published, and what was not published is lost with the process.
+    #[default]
+    Published,
+}
+
+impl Durability {
+    /// The folder of a log on a disk.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Host(folder) => Some(folder),
+            Self::Store | Self::Published => None,
+        }
+    }
+}
+
 impl Default for PipelineOptions {
     fn default() -> Self {
         Self {
-            wal_dir: None,
+            durability: Durability::default(),
             wal: WalOptions::default(),
             batching: Batching::default(),
             waiting: Waiting::default(),

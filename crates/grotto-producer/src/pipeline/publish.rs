@@ -5,7 +5,9 @@
 
 use super::Condition;
 use super::inner::{Inner, Phase};
+use super::journal::Journal;
 use super::queue::{Due, Queued, Refill};
+use crate::wal::Wal;
 use crate::{AnyError, Error, ErrorKind, FullCycle, Producer, Published, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -134,6 +136,7 @@ impl Inner {
         self.metrics.write_failures.inc();
         self.state.lock().failures += 1;
         self.set_condition(Condition::Degraded, Some(error.clone()));
+        self.log_changed.notify_waiters();
     }
 
     /// Waits after a failure, the longer the more there were.
@@ -193,20 +196,40 @@ impl Inner {
     /// # Errors
     /// When the log is not the one that the version tells of.
     async fn resume(&self, producer: &Producer) -> Result<()> {
-        let Some(wal) = self.wal() else {
+        let committed = self.committed_by(producer);
+        let Some(journal) = self.journal() else {
             // What is in memory is all there is.
             self.queue.lock().untake();
             self.progress.lock().begin(0, producer.version());
             return self.opened();
         };
-        let settling = Arc::clone(&wal);
+        match &journal {
+            Journal::Host(wal) => self.resume_host(producer, wal, committed).await?,
+            Journal::Store(log) => self.take_log(producer, log, committed).await?,
+        }
+        self.committed.fetch_max(committed, Ordering::AcqRel);
+        {
+            // What is appended meanwhile comes into the queue when this is done, or is in the log already.
+            let mut queue = self.queue.lock();
+            queue.begin(committed, journal.last());
+        }
+        self.progress.lock().begin(committed, producer.version());
+        self.log_changed.notify_waiters();
+        // The process before may have ended between a commit and this.
+        self.release(committed).await;
+        self.opened()
+    }
+
+    /// Makes sure of a log on a disk.
+    async fn resume_host(&self, producer: &Producer, wal: &Arc<Wal>, committed: u64) -> Result<()> {
+        let settling = Arc::clone(wal);
         // Reading behind the end makes durable what an earlier process could not be sure of.
         let settled = self
             .env
             .blocking(move || settling.read(settling.last() + 1, 1))
             .await;
         settled.map_err(|error| Error::internal(format!("the log stopped: {error}")))??;
-        let (committed, last) = (self.committed_by(producer), wal.last());
+        let last = wal.last();
         // Nothing that this process took in is committed before it publishes for the first time.
         let end = self.began_at.lock().take().unwrap_or(last);
         if committed > end {
@@ -219,13 +242,8 @@ impl Inner {
                 ),
             ));
         }
-        self.forget_aside(&wal, committed).await;
-        self.committed.fetch_max(committed, Ordering::AcqRel);
-        self.queue.lock().begin(committed, last);
-        self.progress.lock().begin(committed, producer.version());
-        // The process before may have ended between a commit and this.
-        self.release(committed).await;
-        self.opened()
+        self.forget_aside(wal, committed).await;
+        Ok(())
     }
 
     /// It can be published from now on, unless something is wrong with what there is.
@@ -306,7 +324,7 @@ impl Inner {
         let Some(wanted) = self.queue.lock().wants_refill(&batching) else {
             return Ok(());
         };
-        let Some(wal) = self.wal() else {
+        let Some(journal) = self.journal() else {
             return Ok(());
         };
         let Refill {
@@ -314,9 +332,7 @@ impl Inner {
             bytes,
             records,
         } = wanted;
-        let read = move || wal.read_up_to(from, bytes, records);
-        let read = self.env.blocking(read).await;
-        let read = read.map_err(|e| Error::internal(format!("reading the log stopped: {e}")))?;
+        let read = journal.read_up_to(&self.env, from, bytes, records).await;
         let read = read.map_err(|error| error.at("reading the write-ahead log"))?;
         let (now, wall_ms) = (self.env.clock.monotonic(), self.env.clock.wall_ms());
         let queued = read.into_iter().map(|read| {

@@ -4,7 +4,8 @@
 //! heartbeats. Never: fences; the producer does.
 
 use super::inner::{Inner, Phase};
-use super::options::PipelineOptions;
+use super::journal::Journal;
+use super::options::{Durability, PipelineOptions};
 use super::{Pipeline, PipelineBuilder};
 use crate::aside;
 use crate::takeover::check_vacant;
@@ -133,8 +134,8 @@ impl Inner {
 }
 
 fn aside_folder(options: &PipelineOptions) -> Result<PathBuf> {
-    let wal_dir = options.wal_dir.as_deref();
-    wal_dir
+    let folder = options.durability.folder();
+    folder
         .map(aside::folder_of)
         .ok_or_else(|| Error::internal("a write-ahead log has no folder"))
 }
@@ -216,13 +217,13 @@ impl PipelineBuilder {
     }
 
     async fn set_stale_aside(mut self, head: Option<LogEntry>) -> Result<Self> {
-        let (Some(head), Some(folder)) = (head, self.options.wal_dir.clone()) else {
+        let (Some(head), Durability::Host(folder)) = (head, self.options.durability.clone()) else {
             return Ok(self);
         };
         let schema = Arc::new(self.builder.take_schema()?);
         self.builder = self.builder.schema(grotto_format::Schema::clone(&schema));
-        let (wal, recovery, _) = self.open_log(&schema).await?;
-        let (Some(wal), Some(Recovery { last, .. })) = (wal, recovery) else {
+        let (journal, recovery, _) = self.open_log(&schema).await?;
+        let (Some(Journal::Host(wal)), Some(Recovery { last, .. })) = (journal, recovery) else {
             return Ok(self);
         };
         let (files, name) = (Arc::clone(&self.files), self.builder.name.clone());

@@ -5,17 +5,20 @@
 
 use super::commit;
 use super::inner::{Inner, Phase, Running};
+use super::journal::Journal;
+use super::options::Durability;
 use super::publish::{AFTER_PANIC, Command};
 use super::reign::{Reign, mark_of};
 use super::{Pipeline, PipelineOptions};
 use super::{limiter::Limiter, metrics::PipelineMetrics, status::State};
 use crate::builder::ProducerBuilder;
 use crate::dead_letter::{DeadLetterOptions, DeadLetters};
-use crate::wal::{Recovery, Wal};
+use crate::wal::{Recovery, STORE_SOURCE, StoreLog, Wal};
 use crate::{Error, ErrorKind, Result};
 use grotto_env::{AppendFiles, SystemFiles};
 use grotto_format::Schema;
 use grotto_state::Admission;
+use grotto_store::Dataset;
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
@@ -86,22 +89,39 @@ impl PipelineBuilder {
             let message = "a pipeline goes on from what there is: to start over, run a full-state cycle of a producer first";
             return Err(Error::new(ErrorKind::Invalid, message));
         }
+        if self.options.durability == Durability::Store && self.builder.writer.allow_unfenced {
+            let message = "a write-ahead log in the store needs a store that keeps a second writer out: its entries \
+                           could be lost to another one";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let schema = Arc::new(self.builder.take_schema()?);
         self.builder = self.builder.schema(Schema::clone(&schema));
         let env = self.builder.store.env().clone();
-        let (wal, recovery, dead_letters) = self.open_log(&schema).await?;
-        self.builder.writer.mark = wal.as_ref().map(|wal| mark_of(wal.id()));
+        let (journal, recovery, dead_letters) = self.open_log(&schema).await?;
+        let source = match &journal {
+            Some(Journal::Host(wal)) => {
+                self.builder.writer.mark = Some(mark_of(wal.id()));
+                Some(format!("wal:{}", wal.id()))
+            }
+            Some(Journal::Store(_)) => {
+                // What is in the log may be published by whoever fenced the others only.
+                self.builder.lazy_fence = false;
+                Some(STORE_SOURCE.to_owned())
+            }
+            None => None,
+        };
         let (commands, to_obey) = mpsc::unbounded_channel();
         let clock = Arc::clone(&env.clock);
         let inner = Arc::new(Inner {
             name: self.builder.name.clone(),
-            source: wal.as_ref().map(|wal| format!("wal:{}", wal.id()).into()),
+            source: source.map(Arc::from),
             admission: Admission::new(schema),
             limiter: Mutex::new(Arc::new(Limiter::new(self.options.rate, clock))),
             options: Mutex::new(self.options),
             store: Mutex::new(self.builder.store.clone()),
             builder: self.builder,
-            wal: Mutex::new(wal),
+            journal: Mutex::new(journal),
+            log_changed: Notify::new(),
             dead_letters,
             metrics: PipelineMetrics::new(),
             phase: Mutex::new(Phase::Running),
@@ -143,25 +163,30 @@ impl PipelineBuilder {
     pub(super) async fn open_log(
         &self,
         schema: &Arc<Schema>,
-    ) -> Result<(Option<Arc<Wal>>, Option<Recovery>, Option<Arc<DeadLetters>>)> {
+    ) -> Result<(Option<Journal>, Option<Recovery>, Option<Arc<DeadLetters>>)> {
         let env = self.builder.store.env().clone();
         let (files, schema) = (Arc::clone(&self.files), Arc::clone(schema));
-        let (folder, options) = (self.options.wal_dir.clone(), self.options.wal.clone());
+        let (durability, options) = (self.options.durability.clone(), self.options.wal.clone());
+        let dataset = Dataset::open(self.builder.store.clone(), &self.builder.name)?;
         let (letters, random) = (self.dead_letters.clone(), Arc::clone(&env.random));
         let open = move || -> Result<_> {
-            let (wal, recovery) = match folder {
-                Some(folder) => {
+            let (journal, recovery) = match durability {
+                Durability::Host(folder) => {
                     let nonce = || random.nonce();
                     let (wal, recovery) =
                         Wal::open(Arc::clone(&files), &folder, &schema, options, nonce)?;
                     tracing::info!(?recovery, folder = %folder.display(), "write-ahead log opened");
-                    (Some(Arc::new(wal)), Some(recovery))
+                    (Some(Journal::Host(Arc::new(wal))), Some(recovery))
                 }
-                None => (None, None),
+                Durability::Store => {
+                    let log = StoreLog::new(&dataset, &schema, options);
+                    (Some(Journal::Store(Arc::new(log))), None)
+                }
+                Durability::Published => (None, None),
             };
             let letters =
                 letters.map(|(folder, options)| DeadLetters::open(files, &folder, options));
-            Ok((wal, recovery, letters.transpose()?.map(Arc::new)))
+            Ok((journal, recovery, letters.transpose()?.map(Arc::new)))
         };
         let opened = env.blocking(open).await;
         opened.map_err(|e| Error::internal(format!("opening the write-ahead log stopped: {e}")))?
@@ -204,8 +229,10 @@ impl Inner {
 
     /// Lets the next pipeline have the log. Reading that was begun may hold it a little longer.
     async fn free_log(&self) {
-        let log = self.wal.lock().take();
-        while log.as_ref().is_some_and(|log| Arc::strong_count(log) > 1) {
+        let Some(Journal::Host(log)) = self.journal.lock().take() else {
+            return;
+        };
+        while Arc::strong_count(&log) > 1 {
             self.env.sleep(Duration::from_millis(1)).await;
         }
     }

@@ -28,6 +28,7 @@ mod open;
 mod options;
 mod read;
 mod scan;
+mod store;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -44,6 +45,7 @@ pub use codec::{MAX_KEY, MAX_POSITIONS, MAX_SOURCE};
 pub use entry::{ReadEntry, RejectedChange, WalChange, WalEntry, WalKeyPart};
 pub use open::{Damage, Recovery};
 pub use options::WalOptions;
+pub use store::{STORE_SOURCE, StoreLog};
 pub(crate) use turn::{line_of, line_of_rejected, reject};
 
 use crate::{Error, Result};

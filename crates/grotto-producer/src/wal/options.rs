@@ -16,6 +16,9 @@ pub struct WalOptions {
     pub sync: bool,
     /// How many idempotency keys are remembered; at most 100,000.
     pub remembered_keys: usize,
+    /// In the store: how many of the newest slots stay when their entries are published. Who takes over remembers the
+    /// keys in them.
+    pub kept_slots: usize,
 }
 
 impl Default for WalOptions {
@@ -26,6 +29,7 @@ impl Default for WalOptions {
             max_entry_bytes: 64 << 20,
             sync: true,
             remembered_keys: 10_000,
+            kept_slots: 256,
         }
     }
 }

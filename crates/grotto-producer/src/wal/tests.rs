@@ -2,9 +2,9 @@
 
 mod crash;
 mod damage;
-mod format;
+pub(super) mod format;
 mod host;
-mod kit;
+pub(super) mod kit;
 mod limits;
 mod model;
 mod release;

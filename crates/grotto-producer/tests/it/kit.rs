@@ -2,8 +2,8 @@
 //! command.
 
 use async_trait::async_trait;
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use grotto_format::Schema;
 use grotto_format::schema::TypeId;
 use grotto_producer::{Producer, Published, Result};
@@ -76,6 +76,8 @@ pub(crate) struct TroubledStore {
     trouble: Mutex<Option<(Trouble, &'static str)>>,
     /// Paths of gets, `LIST` and the prefix for listings.
     asked: Mutex<Vec<String>>,
+    /// Listings leave out paths that contain any of these.
+    hidden: Mutex<Vec<String>>,
     /// One permit for each put that met trouble.
     pub(crate) met: Semaphore,
     pub(crate) go_on: Semaphore,
@@ -87,6 +89,7 @@ impl TroubledStore {
             inner: InMemory::new(),
             trouble: Mutex::default(),
             asked: Mutex::default(),
+            hidden: Mutex::default(),
             met: Semaphore::new(0),
             go_on: Semaphore::new(0),
         })
@@ -98,6 +101,23 @@ impl TroubledStore {
 
     pub(crate) fn heal(&self) {
         *self.trouble.lock() = None;
+    }
+
+    /// Listings are behind: they leave these paths out.
+    pub(crate) fn hide(&self, paths: &[String]) {
+        *self.hidden.lock() = paths.to_vec();
+    }
+
+    /// What is in an object.
+    pub(crate) async fn bytes(&self, path: &str) -> Vec<u8> {
+        let found = self.inner.get(&Path::from(path)).await.unwrap();
+        found.bytes().await.unwrap().to_vec()
+    }
+
+    /// Puts an object there, whatever trouble there is.
+    pub(crate) async fn plant(&self, path: &str, bytes: Vec<u8>) {
+        let payload = PutPayload::from(bytes);
+        self.inner.put(&Path::from(path), payload).await.unwrap();
     }
 
     pub(crate) fn store(self: &Arc<Self>) -> Store {
@@ -235,7 +255,14 @@ impl ObjectStore for TroubledStore {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
         let prefix_text = prefix.map_or("", Path::as_ref);
         self.asked.lock().push(format!("LIST {prefix_text}"));
-        self.inner.list(prefix)
+        let hidden = self.hidden.lock().clone();
+        let is_shown = move |meta: &ObjectMeta| {
+            let path = meta.location.as_ref();
+            !hidden.iter().any(|part| path.contains(part))
+        };
+        let listed = self.inner.list(prefix);
+        let shown = listed.try_filter(move |meta| std::future::ready(is_shown(meta)));
+        shown.boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {

@@ -23,3 +23,4 @@ mod restore;
 mod schemas;
 mod seeds;
 mod snapshots;
+mod store_log;

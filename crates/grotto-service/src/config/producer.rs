@@ -184,21 +184,18 @@ impl Word for LeadershipRole {
 pub enum Durability {
     /// On the disk of this host.
     Host,
+    /// In the store, where whoever takes over publishes it.
+    Store,
     /// In a version.
     Published,
 }
 
 impl Word for Durability {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("host", Self::Host), ("published", Self::Published)];
-
-    fn not_built(word: &str) -> Option<String> {
-        (word == "store").then(|| {
-            "durability store is not built yet: it needs numbered objects under wal/ in the store that a takeover \
-             fences too; expected host or published"
-                .to_owned()
-        })
-    }
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("host", Self::Host),
+        ("store", Self::Store),
+        ("published", Self::Published),
+    ];
 }
 
 /// Who has to go when there is more than can be taken in.

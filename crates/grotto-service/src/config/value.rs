@@ -317,9 +317,6 @@ pub(super) fn some_size<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de
 /// A value that is one of few words.
 pub(super) fn word<'de, T: Word, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
     value.deserialize_any(Plain("a word", |text: &str| {
-        if let Some(reason) = T::not_built(text) {
-            return Err(reason);
-        }
         let word = T::WORDS.iter().find(|(word, _)| *word == text);
         word.map(|(_, value)| *value).ok_or_else(|| {
             let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
@@ -332,11 +329,6 @@ pub(super) fn word<'de, T: Word, D: Deserializer<'de>>(value: D) -> Result<T, D:
 pub(super) trait Word: Copy + PartialEq + 'static {
     /// Each word with its value.
     const WORDS: &'static [(&'static str, Self)];
-
-    /// Why a word that is planned is refused.
-    fn not_built(_: &str) -> Option<String> {
-        None
-    }
 
     /// The word of a value.
     fn word(self) -> &'static str {

@@ -75,7 +75,7 @@ pub(crate) async fn records(
     let ack = pipeline.try_submit(batch)?;
     let wait = match kept.durability {
         Durability::Published => Wait::Published,
-        Durability::Host => parameters.wait.unwrap_or(Wait::Durable),
+        Durability::Host | Durability::Store => parameters.wait.unwrap_or(Wait::Durable),
     };
     told(&daemon, kept, ack, wait, &lines).await
 }
@@ -200,7 +200,7 @@ async fn told(daemon: &Daemon, kept: &Kept, mut ack: Ack, wait: Wait, lines: &Li
             done(&answer.into())
         }
         // It is acknowledged, or it was never promised to be.
-        Err(_) if kept.durability == Durability::Host => {
+        Err(_) if kept.durability != Durability::Published => {
             answer.insert("version".to_owned(), Value::Null);
             Ok(json_answer(StatusCode::ACCEPTED, &answer.into()))
         }

@@ -135,8 +135,11 @@ fn store_options(settings: &DatasetSettings) -> StoreOptions {
 fn options(settings: &DatasetSettings, name: &str) -> PipelineOptions {
     let wal = &settings.wal;
     PipelineOptions {
-        // Without a log, what is acknowledged is in a version.
-        wal_dir: (wal.durability == Durability::Host).then(|| wal.dir.join(name)),
+        durability: match wal.durability {
+            Durability::Host => pipeline::Durability::Host(wal.dir.join(name)),
+            Durability::Store => pipeline::Durability::Store,
+            Durability::Published => pipeline::Durability::Published,
+        },
         wal: WalOptions {
             segment_bytes: wal.segment_size.0,
             max_bytes: wal.max_size.0,

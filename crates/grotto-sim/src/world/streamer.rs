@@ -11,7 +11,7 @@ use std::time::Duration;
 use grotto_consumer::Consumer;
 use grotto_env::{AppendFiles as _, FileOperation, ForgetfulFiles};
 use grotto_format::Schema;
-use grotto_producer::pipeline::{Ack, Batching, Condition, Pipeline, PipelineOptions};
+use grotto_producer::pipeline::{Ack, Batching, Condition, Durability, Pipeline, PipelineOptions};
 use grotto_producer::wal::WalOptions;
 use grotto_producer::{Error, Producer, aside};
 use grotto_state::State;
@@ -108,7 +108,7 @@ impl Streamer {
         let dice = &self.dice;
         let pending = dice.within(4..40) as usize;
         PipelineOptions {
-            wal_dir: Some(LOG.into()),
+            durability: Durability::Host(LOG.into()),
             wal: WalOptions {
                 segment_bytes: dice.within(600..4_000),
                 max_bytes: [8_000, 40_000, 1 << 30][dice.below(3) as usize],

@@ -54,14 +54,29 @@ pub(crate) fn find(variable: &str, kind: &str, ready: &str) -> Option<Server> {
 }
 
 fn start(kind: &str, ready: &str) -> Result<Server, String> {
-    if !Path::new(SERVERS).exists() {
-        return Err(format!("{SERVERS} is not there"));
-    }
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    let mut process = Command::new(SERVERS)
-        .args(["run", kind, &port.to_string()])
+    let process = run(&mut command(kind, port)?, ready)?;
+    Ok(Server {
+        endpoint: format!("http://127.0.0.1:{port}"),
+        _process: Some(process),
+    })
+}
+
+/// What runs a server.
+pub(crate) fn command(kind: &str, port: u16) -> Result<Command, String> {
+    if !Path::new(SERVERS).exists() {
+        return Err(format!("{SERVERS} is not there"));
+    }
+    let mut command = Command::new(SERVERS);
+    command.args(["run", kind, &port.to_string()]);
+    Ok(command)
+}
+
+/// Starts a server and waits until it says that it is ready.
+pub(crate) fn run(command: &mut Command, ready: &str) -> Result<Child, String> {
+    let mut process = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -78,10 +93,7 @@ fn start(kind: &str, ready: &str) -> Result<Server, String> {
     }
     // Whoever writes to a pipe that nobody reads stops.
     std::thread::spawn(move || lines.for_each(drop));
-    Ok(Server {
-        endpoint: format!("http://127.0.0.1:{port}"),
-        _process: Some(process),
-    })
+    Ok(process)
 }
 
 /// Sends a request without a body; the status of the answer.

@@ -33,7 +33,7 @@ enum End {
 struct Acknowledged {
     /// In a version, it was said.
     published: BTreeSet<u64>,
-    /// On the disk of the daemon, it was said.
+    /// On the disk of the daemon, or in the store, it was said.
     durable: BTreeSet<u64>,
     /// Nothing was said.
     unknown: BTreeSet<u64>,
@@ -177,7 +177,21 @@ impl Pair {
 
 /// An answer, if there is one in time.
 fn ask(address: SocketAddr, method: &str, path: &str, header: &str, body: &[u8]) -> Option<Told> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER).ok()?;
+    ask_on(connect(address)?, method, path, header, body)
+}
+
+/// Where nobody listens, nothing was asked.
+fn connect(address: SocketAddr) -> Option<TcpStream> {
+    TcpStream::connect_timeout(&address, ANSWER).ok()
+}
+
+fn ask_on(
+    mut stream: TcpStream,
+    method: &str,
+    path: &str,
+    header: &str,
+    body: &[u8],
+) -> Option<Told> {
     stream.set_read_timeout(Some(ANSWER)).ok()?;
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}content-length: {}\r\n\r\n",
@@ -200,7 +214,10 @@ fn send(
             let wait = if id % 4 == 0 { "published" } else { "durable" };
             let path = format!("/v1/datasets/items/records?wait={wait}");
             let body = format!("{{\"id\":{id},\"name\":\"n{id}\"}}\n");
-            match ask(address, "POST", &path, "", body.as_bytes()) {
+            let Some(stream) = connect(address) else {
+                continue;
+            };
+            match ask_on(stream, "POST", &path, "", body.as_bytes()) {
                 Some(answer) if answer.status == 200 && wait == "published" => {
                     told.published.insert(id);
                 }
@@ -315,7 +332,18 @@ fn on_a_folder_when_published() {
 }
 
 #[test]
+fn on_a_folder_when_in_the_store() {
+    check_rounds(None, "store");
+}
+
+#[test]
 fn on_an_s3_server() {
     let Some(server) = servers::s3() else { return };
     check_rounds(Some(server.endpoint.clone()), "host");
+}
+
+#[test]
+fn on_an_s3_server_when_in_the_store() {
+    let Some(server) = servers::s3() else { return };
+    check_rounds(Some(server.endpoint.clone()), "store");
 }

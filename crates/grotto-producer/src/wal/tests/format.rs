@@ -1,7 +1,7 @@
 //! The bytes of a log against `docs/format`: the vector is written again to the same bytes, and read by code that
 //! knows the specification only.
 
-mod reader;
+pub(in crate::wal) mod reader;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::kit::{FOLDER, NONCE, all, open, segments};
 use crate::wal::{WalChange, WalEntry, WalKeyPart, WalOptions};
 use crate::wal::{codec, frame, keys, scan};
 
-fn docs() -> PathBuf {
+pub(in crate::wal) fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/format")
 }
 
@@ -26,7 +26,7 @@ fn options() -> WalOptions {
     }
 }
 
-fn entries() -> Vec<Arc<WalEntry>> {
+pub(in crate::wal) fn entries() -> Vec<Arc<WalEntry>> {
     let upsert = |flat: &[u8]| WalChange::Upsert {
         type_id: 0,
         position: 1,
@@ -95,11 +95,11 @@ fn written() -> BTreeMap<String, Vec<u8>> {
     written
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(in crate::wal) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn described(entry: &WalEntry) -> Value {
+pub(in crate::wal) fn described(entry: &WalEntry) -> Value {
     let part = |part: &WalKeyPart| match part {
         WalKeyPart::Int(value) => json!({"int": value.to_string()}),
         WalKeyPart::Long(value) => json!({"long": value.to_string()}),
@@ -150,7 +150,12 @@ fn document() -> Value {
 }
 
 fn vector(name: &str, made: &[u8]) -> Vec<u8> {
-    let path = docs().join("vectors/wal").join(name);
+    vector_of("wal", name, made)
+}
+
+/// A file of a vector; made anew where it is not there and that is wanted.
+pub(in crate::wal) fn vector_of(folder: &str, name: &str, made: &[u8]) -> Vec<u8> {
+    let path = docs().join("vectors").join(folder).join(name);
     if !path.exists() && std::env::var_os("GROTTO_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, made).unwrap();

@@ -11,9 +11,9 @@ use crate::Result;
 use crate::wal::{ReadEntry, Recovery, Wal, WalChange, WalEntry, WalOptions};
 
 pub(super) const FOLDER: &str = "/log";
-pub(super) const NONCE: &str = "0123456789abcdef0123456789abcdef";
+pub(in crate::wal) const NONCE: &str = "0123456789abcdef0123456789abcdef";
 
-pub(super) fn schema() -> Schema {
+pub(in crate::wal) fn schema() -> Schema {
     Schema::parse("City @PrimaryKey(id) { long id; string name; }").unwrap()
 }
 

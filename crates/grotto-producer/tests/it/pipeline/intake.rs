@@ -1,6 +1,7 @@
 //! Tests of what a pipeline takes in, and what it says to those who submit.
 
 use super::{Bench, city, put};
+use grotto_producer::pipeline::Durability;
 use grotto_producer::{ErrorKind, Pipeline};
 
 fn refused_line(pipeline: &Pipeline, line: &[u8]) -> String {
@@ -159,7 +160,7 @@ async fn after_a_shutdown_nothing_is_taken_in() {
 async fn without_a_log_a_submission_is_durable_when_it_is_published() {
     let bench = Bench::new();
     let mut options = bench.options();
-    options.wal_dir = None;
+    options.durability = Durability::Published;
     options.batching.max_pending_records = 2;
     options.waiting.max_records = 2;
     let pipeline = bench.start(options).await;
@@ -262,7 +263,7 @@ async fn a_key_of_which_nothing_was_taken_may_be_used_again() {
 async fn keys_are_remembered_without_a_log_too() {
     let bench = Bench::new();
     let mut options = bench.options();
-    options.wal_dir = None;
+    options.durability = Durability::Published;
     let pipeline = bench.start(options).await;
     for name in ["Bern", "Basel"] {
         let mut batch = city(&pipeline, 1, name);

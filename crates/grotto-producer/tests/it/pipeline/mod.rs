@@ -7,12 +7,13 @@ mod pressure;
 mod publishing;
 mod refusals;
 mod standby;
+mod store_log;
 mod threads;
 
 use crate::kit::{SCHEMA, TroubledStore, names};
 use grotto_env::Env;
 use grotto_format::Schema;
-use grotto_producer::pipeline::{Batching, Condition, PipelineStatus};
+use grotto_producer::pipeline::{Batching, Condition, Durability, PipelineStatus};
 use grotto_producer::{ErrorKind, Pipeline, PipelineBuilder, PipelineOptions, Producer};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub(crate) struct Bench {
 
 pub(crate) fn options(folder: &Path) -> PipelineOptions {
     PipelineOptions {
-        wal_dir: Some(folder.join("wal")),
+        durability: Durability::Host(folder.join("wal")),
         batching: Batching {
             batch_timeout: Duration::from_millis(10),
             ..Batching::default()

@@ -172,11 +172,10 @@ fn durations_have_a_unit_and_a_limit() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_with_what_it_needs() {
+fn words_are_refused_with_those_that_there_are() {
     check_refused(
-        "producer:\n  wal:\n    durability: store\n",
-        "line 3, column 17: producer.wal.durability: durability store is not built yet: it needs numbered objects under \
-         wal/ in the store that a takeover fences too; expected host or published",
+        "producer:\n  wal:\n    durability: disk\n",
+        "line 3, column 17: producer.wal.durability: expected one of host, store, published, found \"disk\"",
     );
     check_refused(
         "producer:\n  load_shedding:\n    policy: drop\n",

@@ -89,7 +89,7 @@ fn group<'b>(bytes: &'b [u8], marker: &[u8], first: u64) -> Option<Group<'b>> {
     })
 }
 
-fn entry(bytes: &mut Bytes<'_>) -> Value {
+pub(in crate::wal) fn entry(bytes: &mut Bytes<'_>) -> Value {
     let key = (bytes.take(1) == [1]).then(|| bytes.text());
     let atomic = bytes.take(1) == [1];
     let source = bytes.text();
@@ -133,20 +133,20 @@ fn part(bytes: &mut Bytes<'_>) -> Value {
     }
 }
 
-struct Bytes<'b>(&'b [u8]);
+pub(in crate::wal) struct Bytes<'b>(pub(in crate::wal) &'b [u8]);
 
 impl<'b> Bytes<'b> {
-    fn take(&mut self, length: usize) -> &'b [u8] {
+    pub(in crate::wal) fn take(&mut self, length: usize) -> &'b [u8] {
         let (taken, rest) = self.0.split_at(length);
         self.0 = rest;
         taken
     }
 
-    fn u32(&mut self) -> u32 {
+    pub(in crate::wal) fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.take(4).try_into().unwrap())
     }
 
-    fn u64(&mut self) -> u64 {
+    pub(in crate::wal) fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.take(8).try_into().unwrap())
     }
 
