@@ -176,7 +176,13 @@ impl Pair {
 }
 
 /// An answer, if there is one in time.
-fn ask(address: SocketAddr, method: &str, path: &str, header: &str, body: &[u8]) -> Option<Told> {
+pub(super) fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    header: &str,
+    body: &[u8],
+) -> Option<Told> {
     ask_on(connect(address)?, method, path, header, body)
 }
 

@@ -1,13 +1,15 @@
 //! Three hosts: two with a producer daemon and a sidecar each, one with the S3 server. Every pair of them is cut off from
 //! each other in turn, under load, and joined again.
 
+use super::failover::ask;
 use super::kit::{pause, until};
 use super::net::Net;
 use super::tell;
-use crate::daemon::kit::Daemon;
+use crate::daemon::kit::{Daemon, Told};
 use crate::kit::{Bench, Run};
 use crate::servers::{self, BUCKET};
 use grotto::engine::env::Env;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -69,14 +71,17 @@ impl Hosts {
                  poll_interval: 50ms\n  max_backoff: 200ms\n  monitoring: {{health_check_port: 0}}\n"
             );
             self.bench.write(&format!("{host}-sidecar.yaml"), &sidecar);
-            let daemon = |args: &[&str]| Daemon::spawn(&mut self.command(host, args));
             let config = format!("{host}.yaml");
-            let producer = daemon(&["producer", "--writer", host, "--config", &config]);
+            let producer = self.daemon(host, &["producer", "--writer", host, "--config", &config]);
             self.producers.push(producer);
             let config = format!("{host}-sidecar.yaml");
-            self.sidecars
-                .push(daemon(&["sidecar", "--config", &config]));
+            let sidecar = self.daemon(host, &["sidecar", "--config", &config]);
+            self.sidecars.push(sidecar);
         }
+    }
+
+    fn daemon(&self, host: &str, args: &[&str]) -> Daemon {
+        Daemon::spawn(&mut self.command(host, args))
     }
 
     /// The program on a host.
@@ -85,6 +90,7 @@ impl Hosts {
         let endpoint = format!("http://{}:{PORT}", self.net.address(STORE));
         command
             .env("AWS_ENDPOINT_URL", endpoint)
+            .env("AWS_ALLOW_HTTP", "true")
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test");
@@ -96,46 +102,54 @@ impl Hosts {
         until(|| (0..2).find(|host| Some(*host) != but && self.condition(*host) == "running"))
     }
 
-    fn condition(&self, host: usize) -> String {
-        let daemon = &self.producers[host];
-        let told = self
-            .net
-            .within(PRODUCERS[host], || daemon.get("/v1/datasets/items/status"));
-        let value = told.json();
-        value["condition"].as_str().unwrap_or_default().to_owned()
+    /// What a daemon on a host says; `None` while it says nothing.
+    fn ask(
+        &self,
+        host: usize,
+        daemon: &Daemon,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Option<Told> {
+        let address = daemon.address;
+        let ask = || ask(address, method, path, "", body.as_bytes());
+        self.net.within(PRODUCERS[host], ask)
     }
 
-    /// Sends records to a host until one is acknowledged.
+    fn status(&self, host: usize) -> Value {
+        let path = "/v1/datasets/items/status";
+        let told = self.ask(host, &self.producers[host], "GET", path, "");
+        told.map_or(Value::Null, |told| told.json())
+    }
+
+    fn condition(&self, host: usize) -> String {
+        self.status(host)["condition"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    fn published(&self, host: usize) -> u64 {
+        self.status(host)["version"].as_u64().unwrap_or(0)
+    }
+
+    /// Sends a record to a host.
     fn put(&mut self, host: usize) {
         let id = self.next;
         self.next += 1;
         let line = format!("{{\"id\":{id},\"name\":\"n{id}\"}}\n");
-        let daemon = &self.producers[host];
-        let took = self.net.within(PRODUCERS[host], || {
-            daemon
-                .post("/v1/datasets/items/records", line.as_bytes())
-                .status
-        });
-        if took == 200 {
+        let path = "/v1/datasets/items/records";
+        let told = self.ask(host, &self.producers[host], "POST", path, &line);
+        if told.is_some_and(|told| told.status == 200) {
             self.acknowledged.insert(id);
         }
     }
 
     /// The version that a sidecar serves.
     fn served(&self, host: usize) -> u64 {
-        let sidecar = &self.sidecars[host];
-        let told = self
-            .net
-            .within(PRODUCERS[host], || sidecar.get("/v1/datasets/items"));
-        told.json()["version"].as_u64().unwrap_or(0)
-    }
-
-    fn published(&self, leader: usize) -> u64 {
-        let daemon = &self.producers[leader];
-        let told = self.net.within(PRODUCERS[leader], || {
-            daemon.get("/v1/datasets/items/status")
-        });
-        told.json()["version"].as_u64().unwrap_or(0)
+        let told = self.ask(host, &self.sidecars[host], "GET", "/v1/datasets/items", "");
+        let told = told.map_or(Value::Null, |told| told.json());
+        told["version"].as_u64().unwrap_or(0)
     }
 
     /// Waits until both sidecars serve what the leader has published last, and tells how long it took.

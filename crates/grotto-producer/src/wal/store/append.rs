@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use grotto_store::SlotOwner;
 
-use super::{NOT_TAKEN, StoreLog};
 use super::index::Slot;
 use super::object::{Header, Kind, Object, encode, encode_frames};
+use super::{NOT_TAKEN, StoreLog};
 use crate::wal::WalEntry;
 use crate::wal::scan::MAX_NUMBER;
 use crate::{Error, ErrorKind, Result};
