@@ -8,7 +8,7 @@ use crate::workload::Workload;
 use crate::workload::flat::{Flat, Product};
 use anyhow::{Context, Result};
 use grotto::engine::env::{Clock, SystemClock};
-use grotto::producer::pipeline::{Batching, PipelineOptions};
+use grotto::producer::pipeline::{Batching, Durability, PipelineOptions};
 use grotto::store::{Store, StoreUrl};
 use grotto::{Pipeline, Producer, Schema};
 use std::path::{Path, PathBuf};
@@ -110,7 +110,7 @@ fn place(folder: Option<&Path>) -> Result<tempfile::TempDir> {
 async fn start(place: &Path, sync: bool, batching: Batching) -> Result<Pipeline> {
     let url = StoreUrl::Local(place.join("store"));
     let mut options = PipelineOptions {
-        wal_dir: Some(place.join("wal")),
+        durability: Durability::Host(place.join("wal")),
         batching,
         ..PipelineOptions::default()
     };

@@ -21,6 +21,7 @@ const RUNS: &[(&str, &[(&str, &str)])] = &[
     ("kills", &[("KILLS", "50")]),
     ("holders", &[("HELD", "500"), ("STILL_S", "120")]),
     ("failover", &[("ROUNDS", "30")]),
+    ("hosts", &[("CUTS", "10")]),
     ("places", &[]),
     ("stores", &[]),
     ("bucket", &[]),

@@ -6,7 +6,7 @@
 use super::inner::Inner;
 use super::inner::Phase;
 use crate::wal::{ReadEntry, StoreLog, Wal, WalEntry};
-use crate::{Error, Producer, Result};
+use crate::{Error, ErrorKind, Producer, Result};
 use grotto_env::Env;
 use std::sync::Arc;
 
@@ -214,5 +214,36 @@ impl Inner {
         let epoch = epoch.ok_or_else(|| Error::internal("a producer leads without an epoch"))?;
         let taken = log.take(epoch, committed).await;
         taken.map_err(|error| error.at("taking over the write-ahead log in the store"))
+    }
+
+    /// Makes sure of a log on a disk.
+    pub(super) async fn resume_host(
+        &self,
+        producer: &Producer,
+        wal: &Arc<Wal>,
+        committed: u64,
+    ) -> Result<()> {
+        let settling = Arc::clone(wal);
+        // Reading behind the end makes durable what an earlier process could not be sure of.
+        let settled = self
+            .env
+            .blocking(move || settling.read(settling.last() + 1, 1))
+            .await;
+        settled.map_err(|error| Error::internal(format!("the log stopped: {error}")))??;
+        let last = wal.last();
+        // Nothing that this process took in is committed before it publishes for the first time.
+        let end = self.began_at.lock().take().unwrap_or(last);
+        if committed > end {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "the write-ahead log ended with entry {end}, and version {} has its entries up to {committed}: \
+                     it is older than the dataset; move its folder away to begin a new one",
+                    producer.version()
+                ),
+            ));
+        }
+        self.forget_aside(wal, committed).await;
+        Ok(())
     }
 }

@@ -7,7 +7,6 @@ use super::Condition;
 use super::inner::{Inner, Phase};
 use super::journal::Journal;
 use super::queue::{Due, Queued, Refill};
-use crate::wal::Wal;
 use crate::{AnyError, Error, ErrorKind, FullCycle, Producer, Published, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -218,32 +217,6 @@ impl Inner {
         // The process before may have ended between a commit and this.
         self.release(committed).await;
         self.opened()
-    }
-
-    /// Makes sure of a log on a disk.
-    async fn resume_host(&self, producer: &Producer, wal: &Arc<Wal>, committed: u64) -> Result<()> {
-        let settling = Arc::clone(wal);
-        // Reading behind the end makes durable what an earlier process could not be sure of.
-        let settled = self
-            .env
-            .blocking(move || settling.read(settling.last() + 1, 1))
-            .await;
-        settled.map_err(|error| Error::internal(format!("the log stopped: {error}")))??;
-        let last = wal.last();
-        // Nothing that this process took in is committed before it publishes for the first time.
-        let end = self.began_at.lock().take().unwrap_or(last);
-        if committed > end {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!(
-                    "the write-ahead log ended with entry {end}, and version {} has its entries up to {committed}: \
-                     it is older than the dataset; move its folder away to begin a new one",
-                    producer.version()
-                ),
-            ));
-        }
-        self.forget_aside(wal, committed).await;
-        Ok(())
     }
 
     /// It can be published from now on, unless something is wrong with what there is.
