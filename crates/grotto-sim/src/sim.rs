@@ -14,7 +14,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::check::{Ledger, Leftovers, Purpose, check_lease};
+use crate::check::{Ledger, Leftovers, Purpose, RELAY, Relay, check_lease};
 use crate::fault::{Fault, Tally};
 use crate::store::{Objects, Weather};
 use crate::trace::Trace;
@@ -60,6 +60,8 @@ pub(crate) struct Sim {
     pub(crate) objects: Mutex<Objects>,
     pub(crate) weather: Mutex<Weather>,
     pub(crate) ledger: Mutex<Ledger>,
+    /// The dataset that several hosts lead.
+    pub(crate) relay: Mutex<Relay>,
     /// Blobs, and what they were put for.
     pub(crate) leftovers: Mutex<Leftovers>,
     /// Versions that were served, with the names of the readers.
@@ -88,6 +90,7 @@ impl Sim {
             objects: Mutex::default(),
             weather: Mutex::new(Weather::calm()),
             ledger: Mutex::default(),
+            relay: Mutex::default(),
             leftovers: Mutex::default(),
             served: Mutex::default(),
             under_way: Mutex::default(),
@@ -128,13 +131,19 @@ impl Sim {
         {
             self.violation(who, reason);
         }
+        if entry_of(RELAY, path).is_some()
+            && let Err(reason) = self.relay.lock().asked(who, bytes)
+        {
+            self.violation(who, reason);
+        }
         Unanswered { sim: self, purpose }
     }
 
     /// A put takes effect, unless the object is to be created and is there.
     pub(crate) fn land(&self, who: &str, path: &Path, bytes: Bytes, create: bool) -> bool {
         let entry = is_entry(path);
-        if entry && !create {
+        let relayed = entry_of(RELAY, path).is_some();
+        if (entry || relayed) && !create {
             self.violation(who, format!("writes over {path}"));
         }
         let landed = self
@@ -157,12 +166,18 @@ impl Sim {
         {
             self.violation(who, reason);
         }
+        if relayed
+            && landed
+            && let Err(reason) = self.relay.lock().landed(path.as_ref(), &bytes)
+        {
+            self.violation(who, reason);
+        }
         landed
     }
 
     /// An object can be seen that may get lost.
     pub(crate) fn doubted(&self, path: &Path) {
-        if is_entry(path) {
+        if is_entry(path) || entry_of(RELAY, path).is_some() {
             self.doubt.notify_one();
         }
     }
@@ -193,4 +208,10 @@ pub(crate) fn is_acceptance(path: &Path) -> bool {
 /// Whether an object is an entry of the log.
 pub(crate) fn is_entry(path: &Path) -> bool {
     path.as_ref().starts_with(&format!("{DATASET}/log/"))
+}
+
+/// The version of which an object is the entry in the log of a dataset.
+pub(crate) fn entry_of(dataset: &str, path: &Path) -> Option<u64> {
+    let name = path.as_ref().strip_prefix(dataset)?.strip_prefix("/log/")?;
+    name.strip_suffix(".json")?.parse().ok()
 }

@@ -8,6 +8,7 @@ mod ledger;
 mod leftovers;
 mod limits;
 mod reach;
+mod relay;
 mod served;
 mod stream;
 
@@ -16,5 +17,6 @@ pub(crate) use ledger::{Attempt, Content, Ledger};
 pub(crate) use leftovers::{Leftovers, Purpose};
 pub(crate) use limits::{Limits, ServedAt, counts, keeps};
 pub(crate) use reach::check_reach;
+pub(crate) use relay::{RELAY, Relay, own_record, token_of};
 pub(crate) use served::{SCHEMA, check_served, check_served_since, kept_of, said};
 pub(crate) use stream::{Changes as StreamChanges, MARKER, Stream};

@@ -45,6 +45,8 @@ struct Status {
     /// Operations until it dies, counted from when an entry of the log landed.
     dies_after_entry: Option<u64>,
     vanished: bool,
+    /// Nothing gets to the store.
+    cut_off: bool,
     /// Nothing is written any more, as a folder's sync failed.
     sync_failed: bool,
     /// What writes suffer until a time.
@@ -114,10 +116,15 @@ impl Client {
         self.status.lock().vanished = vanished;
     }
 
+    /// Whether the process is cut off from the store.
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.status.lock().cut_off = cut_off;
+    }
+
     /// Ends whatever goes on for a while.
     pub(crate) fn heal(&self) {
         let mut status = self.status.lock();
-        (status.vanished, status.refused) = (false, None);
+        (status.vanished, status.refused, status.cut_off) = (false, None, false);
         (status.dies_in, status.dies_after_entry) = (None, None);
         status.throttled_until = Duration::ZERO;
         drop(status);
@@ -240,7 +247,7 @@ impl Client {
         if now < status.throttled_until && here {
             return Some(Fault::Throttle);
         }
-        if kind == Kind::Write && status.vanished {
+        if status.cut_off || (kind == Kind::Write && status.vanished) {
             return Some(Fault::ErrorBefore);
         }
         if let Some((fault, until)) = status.refused

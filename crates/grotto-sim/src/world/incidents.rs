@@ -8,10 +8,10 @@ use std::time::Duration;
 use object_store::path::Path;
 
 use super::stage::Stage;
-use crate::check::check_reach;
+use crate::check::{RELAY, check_reach};
 use crate::dice::Dice;
 use crate::fault::Fault;
-use crate::sim::DATASET;
+use crate::sim::{DATASET, entry_of};
 use crate::store::{Client, Weather};
 
 /// Lets faults rain for some minutes.
@@ -63,7 +63,7 @@ fn cut_readers_off(stage: &Arc<Stage>, dice: &Dice) {
     }
 }
 
-fn pause(stage: &Arc<Stage>, client: &Arc<Client>, time: Duration) {
+pub(super) fn pause(stage: &Arc<Stage>, client: &Arc<Client>, time: Duration) {
     stage.sim.note(client.name(), format_args!("is paused"));
     client.pause(true);
     let (stage, client) = (Arc::clone(stage), Arc::clone(client));
@@ -119,11 +119,14 @@ fn crash_host(stage: &Stage, dice: &Dice) {
     stage.sim.count(Fault::StoreCrash);
     let (count, sim) = (lost.len(), &stage.sim);
     sim.note("sim", format_args!("{}, {count} lost", Fault::StoreCrash));
+    let relayed = lost.iter().filter_map(|path| entry_of(RELAY, path));
+    if let Err(reason) = sim.relay.lock().crashed(&relayed.collect()) {
+        sim.violation("store", reason);
+    }
     for path in lost {
         sim.count(Fault::LostObject);
         sim.note("sim", format_args!("{}: {path}", Fault::LostObject));
-        let log = path.as_ref().strip_prefix(&format!("{DATASET}/log/"));
-        let version = log.and_then(|name| name.strip_suffix(".json")?.parse().ok());
+        let version = entry_of(DATASET, &path);
         let told = version.map(|version| sim.ledger.lock().crashed(version));
         if let Some(Err(reason)) = told {
             sim.violation("store", reason);

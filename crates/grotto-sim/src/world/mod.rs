@@ -6,6 +6,7 @@ mod finale;
 mod incidents;
 mod operator;
 mod reader;
+mod relay;
 mod road;
 mod settle;
 mod stage;
@@ -19,12 +20,16 @@ use crate::fault::Tally;
 use crate::sim::Sim;
 use operator::Operator;
 use reader::Reader;
+use relay::Relay;
 use stage::Stage;
 use streamer::Streamer;
 use writer::Writer;
 
 /// How long it may take, in virtual time, until everybody has the newest version after faults ended.
 pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Sets the chance of those apart who do not take part in every seed.
+const OTHERS: u64 = 0x6f74_6865_7273;
 
 /// How a seed ended.
 #[derive(Clone, Debug)]
@@ -68,8 +73,16 @@ async fn play(seed: u64, whole_trace: bool) -> Run {
     let streamers = (0..dice.below(2)).map(|_| Streamer::new(&stage, dice.split()));
     let streamers: Vec<_> = streamers.map(|s| tokio::spawn(s.live())).collect();
     let operator = tokio::spawn(Operator::new(&stage, dice.split()).live());
+    // Of their own chance: who else there is changes nothing for the others.
+    let others = Dice::new(seed ^ OTHERS);
+    let relay = others
+        .chance(300)
+        .then(|| Relay::begin(&stage, others.split()));
     incidents::rain(&stage, &dice).await;
     stage.heal().await;
+    if let Some(relay) = relay {
+        relay.prove().await;
+    }
     let writers = join(&stage, writers).await;
     let readers = join(&stage, readers).await;
     join(&stage, vec![operator]).await;

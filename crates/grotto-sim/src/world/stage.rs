@@ -78,7 +78,7 @@ impl Stage {
 
     /// The same on the host of a process: writers' wall clocks are set now and then.
     fn env_of(&self, name: &str, dice: &Dice) -> Env {
-        if !name.starts_with('w') {
+        if !name.starts_with(['w', 'h']) {
             return self.env(dice);
         }
         let clock = HostClock::new(Arc::clone(&self.sim.clock));

@@ -3,25 +3,22 @@
 //! Owns: the life of that process, its deaths, the faults of its disk. Never: knows what became of a submission
 //! but by what the pipeline says.
 
-use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use grotto_consumer::Consumer;
-use grotto_env::{AppendFiles as _, FileOperation, ForgetfulFiles};
+use grotto_env::{AppendFiles as _, ForgetfulFiles};
 use grotto_format::Schema;
-use grotto_producer::pipeline::{Ack, Batching, Condition, Durability, Pipeline, PipelineOptions};
-use grotto_producer::wal::WalOptions;
+use grotto_producer::pipeline::{Ack, Condition, Pipeline};
 use grotto_producer::{Error, Producer, aside};
 use grotto_state::State;
-use grotto_store::{ErrorKind, RetryPolicy};
+use grotto_store::ErrorKind;
 use object_store::path::Path as ObjectPath;
 
 use super::PATIENCE;
-use super::road::{SCHEMA, batch, records, tokens};
+use super::road::{SCHEMA, batch, fail, options, records, survive, tokens};
 use super::stage::Stage;
-use crate::check::{Stream, StreamChanges};
+use crate::check::{MARKER, Stream, StreamChanges};
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::store::Client;
@@ -85,7 +82,7 @@ impl Streamer {
             .threads(1)
             .inline_blobs([0, 250, 4_096][self.dice.below(3) as usize]);
         let pipeline = builder
-            .pipeline(self.options())
+            .pipeline(options(&self.dice, LOG))
             .files(Arc::new(self.disk.clone()));
         match pipeline.start().await {
             Ok(pipeline) => Some(Life { client, pipeline }),
@@ -104,34 +101,6 @@ impl Streamer {
         }
     }
 
-    fn options(&self) -> PipelineOptions {
-        let dice = &self.dice;
-        let pending = dice.within(4..40) as usize;
-        PipelineOptions {
-            durability: Durability::Host(LOG.into()),
-            wal: WalOptions {
-                segment_bytes: dice.within(600..4_000),
-                max_bytes: [8_000, 40_000, 1 << 30][dice.below(3) as usize],
-                remembered_keys: dice.below(5) as usize,
-                ..WalOptions::default()
-            },
-            batching: Batching {
-                max_batch_size: dice.within(1..12) as usize,
-                batch_timeout: dice.millis(1..400),
-                max_pending_records: pending,
-                memory_pressure_threshold: pending.saturating_sub(2).max(1),
-                ..Batching::default()
-            },
-            retry: RetryPolicy {
-                first_delay: Duration::from_millis(100),
-                max_delay: Duration::from_secs(5),
-                ..PipelineOptions::default().retry
-            },
-            drain_timeout: Duration::from_secs(20),
-            ..PipelineOptions::default()
-        }
-    }
-
     /// Submits, and suffers, until the process ends.
     async fn go_on(&mut self, life: Life) {
         while self.stage.is_raining() {
@@ -145,7 +114,7 @@ impl Streamer {
                     .disk
                     .die_at(self.disk.operations() + self.dice.within(1..12)),
                 8..10 => life.client.die_in(self.dice.within(1..12)),
-                10..14 => self.fail_disk(),
+                10..14 => fail(&self.stage, &self.dice, &self.disk),
                 14..16 => self.fence(&life).await,
                 16..18 => {
                     let drained = life.pipeline.shutdown().await;
@@ -186,28 +155,6 @@ impl Streamer {
         }
     }
 
-    fn fail_disk(&self) {
-        let kinds = [
-            FileOperation::Create,
-            FileOperation::Append,
-            FileOperation::Append,
-            FileOperation::Sync,
-            FileOperation::Sync,
-            FileOperation::Name,
-            FileOperation::SyncFolder,
-        ];
-        if self.dice.chance(200) {
-            self.stage.sim.count(Fault::FullDisk);
-            let full = self.dice.chance(600);
-            return self
-                .disk
-                .set_capacity(full.then(|| self.dice.within(1_000..6_000)));
-        }
-        self.stage.sim.count(Fault::FailedLog);
-        self.disk
-            .fail_next(*self.dice.pick(&kinds), self.dice.below(3));
-    }
-
     /// Somebody else becomes the producer, and goes again.
     async fn fence(&self, life: &Life) {
         let (client, store) = self.stage.connect("rival", &self.dice);
@@ -226,7 +173,9 @@ impl Streamer {
             let value = (!self.dice.chance(250)).then_some(token);
             changes.insert(self.dice.below(KEYS) as i64, value);
         }
-        let Ok(batch) = batch(&life.pipeline, token, &changes) else {
+        let marked = changes.iter().map(|(key, value)| (*key, *value));
+        let marked = marked.chain([(MARKER, Some(token))]);
+        let Ok(batch) = batch(&life.pipeline, marked) else {
             return self
                 .stage
                 .sim
@@ -384,14 +333,5 @@ impl Streamer {
 
     fn note(&self, who: &str, what: &str, how: &str) {
         self.stage.sim.note(who, format_args!("{what}: {how}"));
-    }
-}
-
-/// Waits for a call, or for the death of the process that makes it.
-async fn survive<T>(client: &Client, call: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        () = client.died() => None,
-        answer = call => Some(answer),
     }
 }
