@@ -24,6 +24,9 @@ pub(crate) enum Goal {
     Pin(u64),
     /// The newest version; the consumer follows the log again.
     Follow,
+    /// What the log has as this version, which is served and of no use any more, while nobody can tell what else to
+    /// serve: it is judged as any other, since the log may have been written anew.
+    Again(u64),
     /// The version that a pin or a channel names.
     Told {
         version: u64,
@@ -40,7 +43,15 @@ impl Goal {
 
     /// Whether a part of the way is better than none: one who is told where to be is there or where it was.
     pub(crate) fn keeps_parts(self) -> bool {
-        !matches!(self, Self::Pin(_) | Self::Follow | Self::Told { .. })
+        !matches!(
+            self,
+            Self::Pin(_) | Self::Follow | Self::Again(_) | Self::Told { .. }
+        )
+    }
+
+    /// Whether it leads to one version, whatever else the log has.
+    fn is_of_one(self) -> bool {
+        matches!(self, Self::Pin(_) | Self::Again(_) | Self::Told { .. })
     }
 
     /// Whether finding nothing means that there is nothing newer.
@@ -107,7 +118,7 @@ impl Shared {
         let mut certain = true;
         let target = match goal {
             Goal::Pin(pinned) if pinned == version && sound => None,
-            Goal::Pin(pinned) => Some(self.entry_of(pinned).await?),
+            Goal::Pin(one) | Goal::Again(one) => Some(self.entry_of(one).await?),
             Goal::Told { whole, .. } => self.find_told(whole, served).await?,
             Goal::Glance(glance) if sound => {
                 certain = matches!(glance, Glance::Own | Glance::List);
@@ -122,7 +133,7 @@ impl Shared {
             _ => self.head_for(served).await?,
         };
         let newest = target.as_ref().map_or(version, |target| target.version);
-        if !matches!(goal, Goal::Pin(_) | Goal::Told { .. }) {
+        if !goal.is_of_one() {
             self.note_newest(newest);
         }
         if let Some(target) = &target {
@@ -314,7 +325,7 @@ impl Shared {
 
     /// The head of the log, if it is past `target` and nobody asked for one version.
     pub(crate) async fn head_past(&self, goal: Goal, target: &LogEntry) -> Option<LogEntry> {
-        if matches!(goal, Goal::Pin(_) | Goal::Told { .. }) {
+        if goal.is_of_one() {
             return None;
         }
         // The error that is told is that of the way; what is wrong with the head would hide it.

@@ -204,7 +204,7 @@ impl Shared {
         let served = self.served();
         // What is served stays, and is loaded afresh where it is damaged.
         match was_written(&served) && !self.is_sound(&served) {
-            true => Ok(Goal::Pin(served.version())),
+            true => Ok(Goal::Again(served.version())),
             false => Err(error),
         }
     }

@@ -56,7 +56,11 @@ impl Shared {
             match goal {
                 Goal::Pin(version) => *pin = Some(version),
                 Goal::Follow => *pin = None,
-                Goal::Newest | Goal::Glance(_) | Goal::Start | Goal::Told { .. } => {}
+                Goal::Newest
+                | Goal::Glance(_)
+                | Goal::Start
+                | Goal::Again(_)
+                | Goal::Told { .. } => {}
             }
         }
         self.account(&outcome, certain);

@@ -68,6 +68,15 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// For what it differs from what is served.
+    pub(super) fn of(version: u64, reason: String) -> Self {
+        Self {
+            version,
+            reason,
+            memory: false,
+        }
+    }
+
     /// What a refresh that meets it fails with.
     pub(crate) fn error(&self) -> Error {
         let (version, reason) = (self.version, &self.reason);
@@ -168,11 +177,7 @@ impl Shared {
         }
         let open = |admitted: &Admitted| Some(admitted.target.version) > blocked;
         let refusal = match again.filter(|held| held.used.is_none()) {
-            Some(held) => Refusal {
-                version: held.told.version,
-                reason: held.told.reason,
-                memory: false,
-            },
+            Some(held) => Refusal::of(held.told.version, held.told.reason),
             None => match self.judge(served, target).await? {
                 Judged::Within(pass) => return Ok(straight(pass)),
                 Judged::Until(entry, pass, jump) => {
@@ -284,11 +289,7 @@ impl Shared {
         };
         let behind = target.version.saturating_sub(served.version());
         let version = target.version;
-        let past = Refusal {
-            version,
-            reason,
-            memory: false,
-        };
+        let past = Refusal::of(version, reason);
         if behind == 0 || behind > MOST_STEPS || !self.is_same_dataset(target) {
             return Ok(Judged::Past(past));
         }
@@ -302,11 +303,7 @@ impl Shared {
         let Some((at, reason)) = first_jump(guards, kept_counts(served), counts) else {
             return Ok(Judged::Within(Pass::Gradual));
         };
-        let jump = Refusal {
-            version: way.get(at).map_or(version, |entry| entry.version),
-            reason,
-            memory: false,
-        };
+        let jump = Refusal::of(way.get(at).map_or(version, |entry| entry.version), reason);
         let before = at.checked_sub(1).and_then(|before| way.get(before));
         let before = match before {
             Some(before) => self.dataset.read_entry(before.version).await?,
@@ -320,14 +317,16 @@ impl Shared {
         })
     }
 
-    /// The newest version up to the target that somebody accepted.
+    /// The newest version up to the target that somebody accepted: the served one too, where the log may have another
+    /// state under its number.
     pub(super) async fn accepted(
         &self,
         served: &State,
         target: &LogEntry,
     ) -> Result<Option<LogEntry>> {
         let first = match self.is_same_dataset(target) {
-            true => served.version().saturating_add(1),
+            true if self.is_sound(served) => served.version().saturating_add(1),
+            true => served.version(),
             false => 1,
         };
         let found = self.dataset.accepted_within(first..=target.version).await?;

@@ -4,6 +4,7 @@
 //! step on the way: what one does the next may undo.
 
 use super::{Guards, Pass, Refusal};
+use crate::target::was_written;
 use grotto_state::State;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -15,8 +16,16 @@ pub(crate) struct Watch {
     /// What is served and compared with; `None` where nothing is.
     served: Option<Arc<State>>,
     pass: Pass,
-    /// The first step that was past a limit.
-    jump: Mutex<Option<Refusal>>,
+    seen: Mutex<Seen>,
+}
+
+/// What the steps showed.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The first one that was past a limit.
+    jump: Option<Refusal>,
+    /// Deltas lead from the empty state: only what they lead to can be compared, as where a snapshot is loaded.
+    from_nothing: bool,
 }
 
 impl Watch {
@@ -25,7 +34,7 @@ impl Watch {
             guards,
             served,
             pass,
-            jump: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -42,17 +51,27 @@ impl Watch {
     /// Takes note of a step. One that loads a whole state is compared with what is served.
     pub(crate) fn see(&self, before: Option<&State>, built: &State) {
         let Some(served) = &self.served else { return };
-        let judged = match before {
-            Some(before) => self.guards.judge_state(before, built),
-            None if self.pass == Pass::Gradual => self.guards.judge_gradual(served, built),
-            None => self.guards.judge_state(served, built),
+        let mut seen = self.seen.lock();
+        seen.from_nothing = match before {
+            Some(before) => seen.from_nothing || !was_written(before),
+            None => false,
         };
-        let Some(reason) = judged else { return };
-        self.jump.lock().get_or_insert_with(|| Refusal {
-            version: built.version(),
-            reason,
-            memory: false,
-        });
+        let judged = match before {
+            Some(_) if seen.from_nothing => None,
+            Some(before) => self.guards.judge_state(before, built),
+            None => self.judge_loaded(served, built),
+        };
+        if let Some(reason) = judged {
+            seen.jump
+                .get_or_insert_with(|| Refusal::of(built.version(), reason));
+        }
+    }
+
+    fn judge_loaded(&self, served: &State, built: &State) -> Option<String> {
+        match self.pass {
+            Pass::Gradual => self.guards.judge_gradual(served, built),
+            Pass::Compared | Pass::Accepted => self.guards.judge_state(served, built),
+        }
     }
 
     /// Why the state of the target may not be served; `None` if it may.
@@ -68,6 +87,11 @@ impl Watch {
     pub(crate) fn verdict(&self, built: &State) -> Option<Refusal> {
         let served = self.served.as_ref()?;
         self.guards.judge_state(served, built)?;
-        self.jump.lock().clone()
+        let seen = self.seen.lock();
+        if !seen.from_nothing {
+            return seen.jump.clone();
+        }
+        let reason = self.judge_loaded(served, built)?;
+        Some(Refusal::of(built.version(), reason))
     }
 }

@@ -14,6 +14,8 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+#[cfg(unix)]
+mod afresh;
 mod attached;
 mod background;
 mod behind;

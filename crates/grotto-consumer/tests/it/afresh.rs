@@ -1,0 +1,121 @@
+//! What is loaded afresh is judged like anything else: the log may have another state under the number of what is served.
+
+use crate::damage::alter_with;
+use crate::kit::{DATASET, Kit, Publisher, assert_same};
+use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards};
+use grotto_store::{Acceptance, Dataset};
+use std::fs;
+
+/// Limits that small tests are past, with a state directory.
+fn builder(kit: &Kit) -> ConsumerBuilder {
+    let guards = Guards {
+        min_records: 50,
+        min_growth: 50,
+        min_bytes: 1_000,
+        min_growth_bytes: 1_000,
+        ..Guards::default()
+    };
+    let builder = Consumer::builder(DATASET, kit.store.clone()).guards(guards);
+    builder.state_dir(kit.state_dir())
+}
+
+/// A publisher of versions of so many pairs.
+async fn published(kit: &Kit, sizes: &[i64]) -> Publisher {
+    let mut publisher = kit.publisher().await;
+    for pairs in sizes {
+        publisher.publish_exactly(*pairs, 0).await;
+    }
+    publisher
+}
+
+async fn accept(kit: &Kit, version: u64) {
+    let dataset = Dataset::open(kit.store.clone(), DATASET).unwrap();
+    let note = Acceptance {
+        by: "ada".to_owned(),
+        reason: String::new(),
+    };
+    assert!(dataset.accept(version, &note).await.unwrap().1);
+}
+
+/// The log is restored without its last version, of 100 pairs, and a fence takes its number: it has the 5 pairs of the
+/// version before.
+async fn written_anew(kit: &Kit) -> (Consumer, u64) {
+    let publisher = published(kit, &[5, 100]).await;
+    let consumer = builder(kit).open().await.unwrap();
+    let version = publisher.state().version();
+    drop(publisher);
+    fs::remove_file(kit.file(&format!("log/{version:020}.json"))).unwrap();
+    let writer = kit.publisher().await.writer;
+    assert_eq!(writer.next_version(), version + 1);
+    (consumer, version)
+}
+
+#[tokio::test]
+async fn another_state_under_the_served_number_is_held_though_nobody_can_tell_what_to_serve() {
+    let kit = Kit::new();
+    let (consumer, version) = written_anew(&kit).await;
+    let before = consumer.state();
+    fs::write(kit.file("control/pin.json"), b"{}").unwrap();
+    // What is served has to be loaded afresh into it.
+    fs::remove_dir_all(kit.state_dir()).unwrap();
+    for _ in 0..2 {
+        let error = consumer.refresh().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        let told = "5 records of Left instead of 100";
+        assert!(error.message().contains(told), "{error}");
+        assert_same(&consumer.state(), &before);
+    }
+    let held = consumer.status().held.map(|held| held.version);
+    assert_eq!(held, Some(version));
+    accept(&kit, version).await;
+    consumer.refresh().await.unwrap().unwrap();
+    let state = consumer.state();
+    let left = state.type_id("Left").unwrap();
+    assert_eq!((state.version(), state.count(left)), (version, 5));
+    assert_eq!(consumer.status().held, None);
+}
+
+#[tokio::test]
+async fn another_state_under_the_served_number_is_served_once_it_is_accepted() {
+    let kit = Kit::new();
+    let (consumer, version) = written_anew(&kit).await;
+    let error = consumer.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    accept(&kit, version).await;
+    let refresh = consumer.refresh().await.unwrap().unwrap();
+    assert_eq!((refresh.from, refresh.to), (version, version));
+    assert_eq!(consumer.status().held, None);
+}
+
+#[tokio::test]
+async fn bytes_of_what_deltas_build_from_nothing_are_compared_with_what_is_served() {
+    let kit = Kit::new();
+    published(&kit, &[100]).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let before = consumer.state();
+    fs::remove_dir_all(kit.file("")).unwrap();
+    let mut publisher = kit.publisher().await;
+    // As many records: only its bytes differ.
+    let large = publisher.publish_exactly(100, 2_000).await.version;
+    let error = consumer.refresh().await.unwrap_err();
+    assert!(error.message().contains("its records take"), "{error}");
+    assert_same(&consumer.state(), &before);
+    assert_eq!(consumer.status().held.map(|held| held.version), Some(large));
+    accept(&kit, large).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn what_grew_step_by_step_is_not_held_where_deltas_build_it_from_nothing() {
+    let kit = Kit::new();
+    // From the first version on, which is past every limit as seen from what is served.
+    let mut publisher = published(&kit, &[60, 1, 100]).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    for pairs in [150, 225, 330] {
+        publisher.publish_exactly(pairs, 0).await;
+    }
+    alter_with(&kit.state_dir(), " for pair", b'_');
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
