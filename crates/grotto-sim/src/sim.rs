@@ -14,7 +14,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::check::{Ledger, Leftovers, Purpose, RELAY, Relay, check_lease};
+use crate::check::{Ledger, Leftovers, Purpose, RELAY, Relay, SHELF, Shelf, check_lease};
 use crate::fault::{Fault, Tally};
 use crate::store::{Objects, Weather};
 use crate::trace::Trace;
@@ -23,7 +23,7 @@ use crate::trace::Trace;
 pub(crate) const DATASET: &str = "places";
 
 /// What wall clocks say when a simulation begins.
-const BEGAN_MS: u64 = 1_700_000_000_000;
+pub(crate) const BEGAN_MS: u64 = 1_700_000_000_000;
 
 /// A put of a blob that has no answer yet: one that gets none counts as failed.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub(crate) struct Sim {
     pub(crate) ledger: Mutex<Ledger>,
     /// The dataset that several hosts lead.
     pub(crate) relay: Mutex<Relay>,
+    /// The dataset that is collected.
+    pub(crate) shelf: Mutex<Shelf>,
     /// Blobs, and what they were put for.
     pub(crate) leftovers: Mutex<Leftovers>,
     /// Versions that were served, with the names of the readers.
@@ -91,6 +93,7 @@ impl Sim {
             weather: Mutex::new(Weather::calm()),
             ledger: Mutex::default(),
             relay: Mutex::default(),
+            shelf: Mutex::default(),
             leftovers: Mutex::default(),
             served: Mutex::default(),
             under_way: Mutex::default(),
@@ -136,6 +139,11 @@ impl Sim {
         {
             self.violation(who, reason);
         }
+        if entry_of(SHELF, path).is_some()
+            && let Err(reason) = self.shelf.lock().asked(who, bytes)
+        {
+            self.violation(who, reason);
+        }
         Unanswered { sim: self, purpose }
     }
 
@@ -143,7 +151,7 @@ impl Sim {
     pub(crate) fn land(&self, who: &str, path: &Path, bytes: Bytes, create: bool) -> bool {
         let entry = is_entry(path);
         let relayed = entry_of(RELAY, path).is_some();
-        if (entry || relayed) && !create {
+        if (entry || relayed || entry_of(SHELF, path).is_some()) && !create {
             self.violation(who, format!("writes over {path}"));
         }
         let landed = self
@@ -166,6 +174,9 @@ impl Sim {
         {
             self.violation(who, reason);
         }
+        if landed && let Err(reason) = self.shelf.lock().landed(who, path, &bytes, self.now()) {
+            self.violation(who, reason);
+        }
         if relayed
             && landed
             && let Err(reason) = self.relay.lock().landed(path.as_ref(), &bytes)
@@ -175,9 +186,21 @@ impl Sim {
         landed
     }
 
+    /// Somebody removes an object.
+    pub(crate) fn remove(&self, who: &str, path: &Path) {
+        let there = self.objects.lock().remove(path);
+        if there && let Err(reason) = self.shelf.lock().removed(path, self.now()) {
+            self.violation(who, reason);
+        }
+    }
+
     /// An object can be seen that may get lost.
     pub(crate) fn doubted(&self, path: &Path) {
-        if is_entry(path) || entry_of(RELAY, path).is_some() {
+        if is_entry(path)
+            || [RELAY, SHELF]
+                .iter()
+                .any(|name| entry_of(name, path).is_some())
+        {
             self.doubt.notify_one();
         }
     }

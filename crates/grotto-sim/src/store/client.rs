@@ -30,6 +30,8 @@ pub(crate) struct Client {
     status: Mutex<Status>,
     changed: Notify,
     observer: Mutex<Option<Observer>>,
+    /// When this process asked for the pin last; `None` if it saw less of the store since than was there.
+    looked: Mutex<Option<Duration>>,
 }
 
 /// Called before every request.
@@ -65,12 +67,24 @@ impl Client {
             status: Mutex::default(),
             changed: Notify::new(),
             observer: Mutex::default(),
+            looked: Mutex::default(),
         })
     }
 
     /// Has somebody look on before every request from now on.
     pub(crate) fn observe(&self, observer: impl Fn() + Send + Sync + 'static) {
         *self.observer.lock() = Some(Arc::new(observer));
+    }
+
+    /// When this process asked for the pin last; `None` if it saw less of the store since than was there.
+    pub(crate) fn looked(&self) -> Option<Duration> {
+        *self.looked.lock()
+    }
+
+    /// It sees less than is there, or what was there before.
+    pub(super) fn blur(&self) {
+        *self.looked.lock() = None;
+        self.sim.shelf.lock().blurs(&self.name);
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -171,6 +185,9 @@ impl Client {
     ) -> Result<(Option<Fault>, bool)> {
         let observer = self.observer.lock().clone();
         observer.inspect(|look| look());
+        if kind == Kind::Read && path.filename() == Some("pin.json") {
+            *self.looked.lock() = Some(self.sim.now());
+        }
         self.step(self.dice.millis(1..15)).await;
         let dies = self.is_last_operation();
         if dies && self.dice.chance(500) {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -94,7 +95,8 @@ impl ObjectStore for Connection {
                 source: "it is not there".into(),
             });
         };
-        content(location, &bytes, &options)
+        let changed = client.sim.objects.lock().changed_ms(location);
+        content(location, &bytes, &options, changed)
     }
 
     fn delete_stream(
@@ -109,7 +111,7 @@ impl ObjectStore for Connection {
                     let location = location?;
                     *client.sim.left_probes.lock() += 1;
                     let (fate, dies) = client.go(Kind::Write, "delete", &location).await?;
-                    client.sim.objects.lock().remove(&location);
+                    client.sim.remove(client.name(), &location);
                     *client.sim.left_probes.lock() -= 1;
                     client.note("delete", &location, "done");
                     client.come_back(fate, dies, "delete", &location).await?;
@@ -150,7 +152,12 @@ impl Confirm for Connection {
 }
 
 /// What a get of an object that is there gives.
-pub(super) fn content(location: &Path, bytes: &Bytes, options: &GetOptions) -> Result<GetResult> {
+pub(super) fn content(
+    location: &Path,
+    bytes: &Bytes,
+    options: &GetOptions,
+    changed_ms: u64,
+) -> Result<GetResult> {
     let length = bytes.len() as u64;
     let range = match &options.range {
         Some(range) => range.as_range(length).map_err(|e| Error::Generic {
@@ -162,21 +169,23 @@ pub(super) fn content(location: &Path, bytes: &Bytes, options: &GetOptions) -> R
     let part = bytes.slice(range.start as usize..range.end as usize);
     Ok(GetResult {
         payload: GetResultPayload::Stream(stream::iter([Ok(part)]).boxed()),
-        meta: meta(location.clone(), length),
+        meta: meta(location.clone(), length, changed_ms),
         range,
         attributes: Attributes::default(),
         extensions: Default::default(),
     })
 }
 
-pub(super) fn meta(location: Path, size: u64) -> ObjectMeta {
-    ObjectMeta {
+pub(super) fn meta(location: Path, size: u64, changed_ms: u64) -> ObjectMeta {
+    let mut meta = ObjectMeta {
         location,
         last_modified: Default::default(),
         size,
         e_tag: None,
         version: None,
-    }
+    };
+    meta.last_modified += Duration::from_millis(changed_ms);
+    meta
 }
 
 pub(super) fn refusal(fault: Fault, path: &Path) -> Error {

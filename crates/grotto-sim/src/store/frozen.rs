@@ -57,7 +57,7 @@ impl ObjectStore for Frozen {
             path: location.to_string(),
             source: "it was not there".into(),
         })?;
-        content(location, bytes, &options)
+        content(location, bytes, &options, 0)
     }
 
     fn delete_stream(
@@ -71,7 +71,7 @@ impl ObjectStore for Frozen {
         let prefix = format!("{}/", prefix.cloned().unwrap_or_default());
         let below = self.0.iter();
         let below = below.filter(|(path, _)| path.as_ref().starts_with(&prefix));
-        let found = below.map(|(path, bytes)| Ok(meta(path.clone(), bytes.len() as u64)));
+        let found = below.map(|(path, bytes)| Ok(meta(path.clone(), bytes.len() as u64, 0)));
         stream::iter(found.collect::<Vec<_>>()).boxed()
     }
 

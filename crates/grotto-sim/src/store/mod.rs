@@ -21,6 +21,7 @@ pub(crate) use frozen::Frozen;
 pub(crate) use weather::Weather;
 
 use crate::dice::Dice;
+use crate::sim::BEGAN_MS;
 
 /// How long after a change a stale read or listing may not show it.
 const STALE_FOR: Duration = Duration::from_secs(10);
@@ -54,6 +55,12 @@ impl Objects {
             return object.before.clone();
         }
         Some(object.bytes.clone())
+    }
+
+    /// When an object was changed last, by the time of the store.
+    fn changed_ms(&self, path: &Path) -> u64 {
+        let changed = self.all.get(path).map(|object| object.changed_at);
+        changed.map_or(0, |at| BEGAN_MS + at.as_millis() as u64)
     }
 
     fn is_recent(&self, path: &Path, now: Duration) -> bool {

@@ -26,10 +26,12 @@ impl Client {
         match fate {
             Some(fault @ Fault::StaleRead) if objects.is_recent(path, now) => {
                 self.suffer(fault, "get", path);
+                self.blur();
                 objects.get_stale(path, now)
             }
             Some(fault @ Fault::MissingAnswer) if found.is_some() => {
                 self.suffer(fault, "get", path);
+                self.blur();
                 None
             }
             Some(fault @ Fault::FlippedAnswer) if found.is_some() => {
@@ -65,11 +67,15 @@ impl Client {
             found.retain(|(path, _)| !objects.is_recent(path, now));
             if found.len() < all {
                 self.suffer(Fault::StaleList, "list", prefix);
+                self.blur();
             }
         }
         found
             .into_iter()
-            .map(|(path, size)| meta(path, size))
+            .map(|(path, size)| {
+                let changed = objects.changed_ms(&path);
+                meta(path, size, changed)
+            })
             .collect()
     }
 }

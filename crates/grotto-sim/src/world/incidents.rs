@@ -126,6 +126,10 @@ fn crash_host(stage: &Stage, dice: &Dice) {
     for path in lost {
         sim.count(Fault::LostObject);
         sim.note("sim", format_args!("{}: {path}", Fault::LostObject));
+        let left = sim.objects.lock().get(&path);
+        if let Err(reason) = sim.shelf.lock().crashed(&path, left.as_ref(), sim.now()) {
+            sim.violation("store", reason);
+        }
         let version = entry_of(DATASET, &path);
         let told = version.map(|version| sim.ledger.lock().crashed(version));
         if let Some(Err(reason)) = told {

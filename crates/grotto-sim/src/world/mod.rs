@@ -9,6 +9,7 @@ mod reader;
 mod relay;
 mod road;
 mod settle;
+mod shelf;
 mod stage;
 mod streamer;
 mod writer;
@@ -21,6 +22,7 @@ use crate::sim::Sim;
 use operator::Operator;
 use reader::Reader;
 use relay::Relay;
+use shelf::Library;
 use stage::Stage;
 use streamer::Streamer;
 use writer::Writer;
@@ -78,10 +80,16 @@ async fn play(seed: u64, whole_trace: bool) -> Run {
     let relay = others
         .chance(300)
         .then(|| Relay::begin(&stage, others.split()));
+    let library = others
+        .chance(300)
+        .then(|| Library::begin(&stage, others.split()));
     incidents::rain(&stage, &dice).await;
     stage.heal().await;
     if let Some(relay) = relay {
         relay.prove().await;
+    }
+    if let Some(library) = library {
+        library.prove().await;
     }
     let writers = join(&stage, writers).await;
     let readers = join(&stage, readers).await;

@@ -1,0 +1,83 @@
+//! What pins and channels said, and when.
+//!
+//! Owns: where a consumer may be that was told, and where it has to be. Never: decides what may be removed.
+
+use std::time::Duration;
+
+use grotto_format::log::Pointer;
+
+use super::Shelf;
+
+impl Shelf {
+    pub(super) fn points(&mut self, name: &str, found: Option<Pointer>, now: Duration) {
+        if self.set.get(name) != found.as_ref() {
+            self.set.remove(name);
+        }
+        self.pointers
+            .entry(name.to_owned())
+            .or_default()
+            .push((now, found));
+    }
+
+    /// Somebody was told that a pointer says this: from now on it may be relied on.
+    pub(crate) fn was_set(&mut self, name: &str, pointer: Pointer) {
+        // Unless somebody else was faster.
+        if self.pointer(name) == Some(&pointer) {
+            self.set.insert(name.to_owned(), pointer);
+        }
+    }
+
+    /// What a pointer says now.
+    pub(crate) fn pointer(&self, name: &str) -> Option<&Pointer> {
+        self.pointers.get(name)?.last()?.1.as_ref()
+    }
+
+    /// All that a pointer said at some time since `since`.
+    fn said(&self, name: &str, since: Duration) -> Vec<Option<&Pointer>> {
+        let Some(history) = self.pointers.get(name) else {
+            return vec![None];
+        };
+        let first = history.partition_point(|(at, _)| *at <= since);
+        let before = match first {
+            0 => None,
+            first => history[first - 1].1.as_ref(),
+        };
+        let later = history[first..].iter().map(|(_, said)| said.as_ref());
+        std::iter::once(before).chain(later).collect()
+    }
+
+    /// Whether a consumer that looked at a time was told to serve a version, or to follow the newest one.
+    pub(crate) fn was_told(
+        &self,
+        consumer: Option<&str>,
+        channel: Option<&str>,
+        version: u64,
+        since: Duration,
+    ) -> bool {
+        let pins = self.said("pin", since);
+        if pins.iter().flatten().any(|pin| pin.version == version) {
+            return true;
+        }
+        if !pins.contains(&None) {
+            return false;
+        }
+        let Some(channel) = channel else { return true };
+        let said = self.said(&format!("channel {channel}"), since);
+        let mut said = said.into_iter().flatten();
+        said.any(|pointer| pointer.version_for(consumer) == version)
+    }
+
+    /// Where a consumer has to be now; `None` where nobody says.
+    pub(crate) fn target(&self, consumer: Option<&str>, channel: Option<&str>) -> Option<u64> {
+        if let Some(pin) = self.pointer("pin") {
+            return Some(pin.version);
+        }
+        match channel {
+            None => Some(self.head()),
+            Some(channel) => {
+                let pointer = self.pointer(&format!("channel {channel}"));
+                pointer.map(|pointer| pointer.version_for(consumer))
+            }
+        }
+    }
+}
