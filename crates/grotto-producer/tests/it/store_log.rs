@@ -166,6 +166,25 @@ async fn a_writer_of_before_does_not_take_the_log_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_while_the_log_is_taken_over_is_judged_like_the_rest() {
+    let store = TroubledStore::new();
+    let (old, new, late) = (log(&store, 1), log(&store, 2), log(&store, 3));
+    old.take(1, 0).await.unwrap();
+    new.take(5, 0).await.unwrap();
+    // Its listing was made before.
+    store.hide(&[slot(2)]);
+    let error = late.take(4, 0).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    // The fence of another row, which begins elsewhere.
+    let other = TroubledStore::new();
+    log(&other, 9).take(1, 70).await.unwrap();
+    store.plant(&slot(2), other.bytes(&slot(1)).await).await;
+    let error = log(&store, 4).take(6, 0).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.message().contains("expected entry 1, found 71"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_append_without_an_answer_is_settled_before_the_next() {
     for (trouble, place) in [
         (Trouble::Hangs, "it did not"),

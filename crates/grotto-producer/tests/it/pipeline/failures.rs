@@ -359,6 +359,27 @@ async fn a_store_whose_sync_failed_is_opened_again() {
     pipeline.shutdown().await;
 }
 
+/// It may have led when it was opened first; what it opens again must still be its own.
+#[tokio::test(start_paused = true)]
+async fn a_pipeline_that_opens_its_dataset_again_takes_over_from_nobody() {
+    let bench = Bench::new();
+    let pipeline = bench.start(bench.options()).await;
+    put(&pipeline, 1, "Bern").await.published().await.unwrap();
+    let next = "cities/log/00000000000000000002.json";
+    bench.store.plant(next, b"no entry".to_vec()).await;
+    put(&pipeline, 2, "Basel").await;
+    until_is(&pipeline, Condition::Degraded).await;
+    assert!(pipeline.producer().is_none(), "it is opened again");
+    bench.store.remove(next).await;
+    let other = Producer::builder("cities", bench.store.store()).writer_id("other");
+    let other = other.open().await.unwrap();
+    until_is(&pipeline, Condition::Failed).await;
+    let failure = pipeline.failure().unwrap();
+    assert_eq!(failure.kind(), ErrorKind::Fenced, "{failure}");
+    let published = crate::kit::put(&other, 3, "Biel").await.unwrap();
+    assert!(published.is_some(), "nobody took over from it");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_log_that_lost_its_end_stops_the_pipeline_however_much_comes_in_first() {
     let bench = Bench::new();
