@@ -76,6 +76,8 @@ pub(crate) struct TroubledStore {
     trouble: Mutex<Option<(Trouble, &'static str)>>,
     /// Paths of gets, `LIST` and the prefix for listings.
     asked: Mutex<Vec<String>>,
+    /// Nothing can be deleted.
+    pub(crate) keeps: std::sync::atomic::AtomicBool,
     /// Listings leave out paths that contain any of these.
     hidden: Mutex<Vec<String>>,
     /// One permit for each put that met trouble.
@@ -90,6 +92,7 @@ impl TroubledStore {
             trouble: Mutex::default(),
             asked: Mutex::default(),
             hidden: Mutex::default(),
+            keeps: Default::default(),
             met: Semaphore::new(0),
             go_on: Semaphore::new(0),
         })
@@ -249,6 +252,12 @@ impl ObjectStore for TroubledStore {
         &self,
         locations: BoxStream<'static, object_store::Result<Path>>,
     ) -> BoxStream<'static, object_store::Result<Path>> {
+        if self.keeps.load(std::sync::atomic::Ordering::Relaxed) {
+            let refused = |path: object_store::Result<Path>| {
+                path.and_then(|path| Err(Trouble::Fails.error(&path)))
+            };
+            return locations.map(refused).boxed();
+        }
         self.inner.delete_stream(locations)
     }
 

@@ -5,9 +5,12 @@ use grotto_env::Env;
 use grotto_format::Schema;
 use grotto_producer::wal::{StoreLog, WalChange, WalEntry, WalOptions};
 use grotto_producer::{ErrorKind, Result};
-use grotto_store::{Dataset, RetryPolicy, StoreOptions};
+use grotto_store::{Confirm, Dataset, RetryPolicy, StoreOptions};
+use object_store::path::Path;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 fn options() -> WalOptions {
@@ -181,7 +184,10 @@ async fn what_comes_while_the_log_is_taken_over_is_judged_like_the_rest() {
     store.plant(&slot(2), other.bytes(&slot(1)).await).await;
     let error = log(&store, 4).take(6, 0).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-    assert!(error.message().contains("expected entry 1, found 71"), "{error}");
+    assert!(
+        error.message().contains("expected entry 1, found 71"),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,6 +393,52 @@ async fn what_a_dead_writer_left_is_removed_by_the_next() {
         two.release(100).await.unwrap();
     }
     assert_eq!(slots(&store).await, [1, 102], "fences stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_removed_is_removed_later() {
+    let store = TroubledStore::new();
+    let log = log(&store, 1);
+    log.take(1, 0).await.unwrap();
+    for id in 1..=3 {
+        append(&log, id).await.unwrap();
+    }
+    store.keeps.store(true, Ordering::Relaxed);
+    let error = log.release(3).await.unwrap_err();
+    assert!(error.kind().is_outage(), "{error}");
+    assert_eq!(slots(&store).await, [1, 2, 3, 4]);
+    store.keeps.store(false, Ordering::Relaxed);
+    log.release(3).await.unwrap();
+    assert_eq!(slots(&store).await, [1, 4], "the newest stays");
+}
+
+/// What a folder shows may not be on its disk yet.
+#[derive(Debug, Default)]
+struct Confirmed(Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl Confirm for Confirmed {
+    async fn confirm(&self, location: &Path) -> object_store::Result<()> {
+        self.0.lock().push(location.to_string());
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_built_on_is_there_for_good() {
+    let store = TroubledStore::new();
+    let one = log(&store, 1);
+    one.take(1, 0).await.unwrap();
+    append(&one, 1).await.unwrap();
+    let confirmed = Arc::new(Confirmed::default());
+    let folder = store.store().with_confirm(confirmed.clone());
+    let schema = Arc::new(Schema::parse(SCHEMA).unwrap());
+    let cities = Dataset::open(folder, "cities").unwrap();
+    store.hide(&[slot(2)]);
+    let two = StoreLog::new(&cities, &schema, options());
+    two.take(2, 0).await.unwrap();
+    let asked = std::mem::take(&mut *confirmed.0.lock());
+    assert_eq!(asked, [slot(1), slot(2)], "listed, and found on the way");
 }
 
 #[tokio::test(start_paused = true)]

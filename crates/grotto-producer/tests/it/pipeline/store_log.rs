@@ -148,10 +148,33 @@ async fn a_leader_that_was_fenced_acknowledges_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_has_the_log_has_fenced_the_others() {
+    let store = TroubledStore::new();
+    let leader = start(&store, 1).await;
+    let first = put(&leader, 1, "x").await.published().await.unwrap();
+    let store_of_next = store.store().with_env(Env::simulated(2));
+    let next = Producer::builder("cities", store_of_next)
+        .schema(Schema::parse(SCHEMA).unwrap())
+        .writer_id("host 2")
+        // As for a command that may have nothing to write.
+        .lazy_fence(true)
+        .pipeline(in_store());
+    let next = next.start().await.unwrap();
+    until_is(&next, Condition::Running).await;
+    assert_eq!(next.status().version, Some(first + 1), "its fence");
+    until_is(&leader, Condition::Failed).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn submissions_wait_for_the_log_and_are_refused_while_the_store_is_down() {
     let store = TroubledStore::new();
+    store.cause(Trouble::Waits, "/wal/");
     let pipeline = builder(&store, 1, in_store()).start().await.unwrap();
     let mut early = pipeline.submit(city(&pipeline, 1, "x")).await.unwrap();
+    // Its fence is on the way.
+    store.met.acquire().await.unwrap().forget();
+    store.heal();
+    store.go_on.add_permits(1);
     assert_eq!(early.durable().await.unwrap(), 1, "it waited");
     drop(pipeline);
 
@@ -223,6 +246,10 @@ async fn slots_of_what_is_published_go() {
     }
     let left = store.paths("cities/wal").await.len();
     assert!(left <= 5, "{left} slots are left of 51");
+    drop(pipeline);
+    let next = start(&store, 2).await;
+    put(&next, 51, "x").await.published().await.unwrap();
+    assert_eq!(published(&store).await, of(1..=51));
 }
 
 #[tokio::test(start_paused = true)]
