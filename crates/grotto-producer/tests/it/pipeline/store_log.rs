@@ -168,10 +168,10 @@ async fn whoever_has_the_log_has_fenced_the_others() {
 #[tokio::test(start_paused = true)]
 async fn submissions_wait_for_the_log_and_are_refused_while_the_store_is_down() {
     let store = TroubledStore::new();
-    store.cause(Trouble::Waits, "/wal/");
+    store.cause(Trouble::Waits, "/control/probe");
     let pipeline = builder(&store, 1, in_store()).start().await.unwrap();
     let mut early = pipeline.submit(city(&pipeline, 1, "x")).await.unwrap();
-    // Its fence is on the way.
+    // The store is tried first.
     store.met.acquire().await.unwrap().forget();
     store.heal();
     store.go_on.add_permits(1);
