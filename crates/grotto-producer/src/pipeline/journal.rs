@@ -158,6 +158,11 @@ impl Inner {
         }
     }
 
+    /// Whether it is worth to ask the log again after an error: one in the store may be read damaged, and be mended.
+    pub(super) fn may_heal(&self, error: &Error) -> bool {
+        error.kind() != ErrorKind::Fenced && self.wal().is_none()
+    }
+
     /// Whether submissions wait for the log to be taken over: as long as nothing is known to be in the way.
     pub(super) fn waits_for_log(&self) -> bool {
         self.not_taken().is_some() && self.state.lock().failures == 0

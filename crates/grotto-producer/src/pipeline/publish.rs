@@ -157,7 +157,10 @@ impl Inner {
         commands: &mut mpsc::UnboundedReceiver<Command>,
     ) -> Result<Ended> {
         match self.resume(producer).await {
-            Err(error) if remedy(&error) == Remedy::Again => return Ok(Ended::Reopen(error)),
+            // What is in the store may come back, and a disk that is damaged does not.
+            Err(error) if remedy(&error) == Remedy::Again || self.may_heal(&error) => {
+                return Ok(Ended::Reopen(error));
+            }
             resumed => resumed?,
         }
         loop {
@@ -169,7 +172,9 @@ impl Inner {
                     Ok(Next::Batch) => self.publish_batch(producer, Some(commands)).await,
                     Ok(Next::Drained) => return Ok(Ended::Done),
                     // A log that lacks what was acknowledged is for a person to look at.
-                    Err(error) if error.kind() == ErrorKind::Corrupt => return Err(error),
+                    Err(error) if error.kind() == ErrorKind::Corrupt && !self.may_heal(&error) => {
+                        return Err(error);
+                    }
                     Err(error) => Err(error),
                 },
             };

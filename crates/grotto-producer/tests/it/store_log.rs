@@ -213,6 +213,20 @@ async fn an_append_without_an_answer_is_settled_before_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_reads_damage_in_its_place_is_not_fenced_by_it() {
+    let store = TroubledStore::new();
+    let log = log(&store, 1);
+    log.take(1, 0).await.unwrap();
+    store.plant(&slot(2), b"no slot".to_vec()).await;
+    let error = append(&log, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.message().contains(&slot(2)), "{error}");
+    store.remove(&slot(2)).await;
+    assert_eq!(append(&log, 2).await.unwrap(), 2);
+    assert_eq!(ids(&log).await, [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_lost_is_looked_for() {
     let store = TroubledStore::new();
     let log = log(&store, 1);

@@ -86,10 +86,15 @@ impl StoreLog {
                 Ok(())
             }
             // Whoever is there fenced this writer: a slot behind its own is created by nobody else.
-            SlotOwner::Other(bytes) => {
-                let epoch = self.decode(slot, &bytes).map(|other| other.header.epoch);
-                Err(self.fenced(slot, epoch.ok()))
-            }
+            SlotOwner::Other(bytes) => match self.decode(slot, &bytes) {
+                Ok(other) => Err(self.fenced(slot, other.header.epoch)),
+                // It may be ours, damaged on the way.
+                Err(damaged) => Err(Error::unavailable(format!(
+                    "cannot tell whose {} is",
+                    self.slots.name(slot)
+                ))
+                .with_source(damaged)),
+            },
         }
     }
 

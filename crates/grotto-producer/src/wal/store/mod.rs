@@ -128,11 +128,9 @@ impl StoreLog {
     }
 
     /// Another writer took the log over.
-    fn fenced(&self, slot: u64, epoch: Option<u64>) -> Error {
-        let by = epoch.map(|epoch| format!(" of epoch {epoch}"));
+    fn fenced(&self, slot: u64, epoch: u64) -> Error {
         let message = format!(
-            "another writer{} took over the write-ahead log of dataset {} with {}",
-            by.unwrap_or_default(),
+            "another writer of epoch {epoch} took over the write-ahead log of dataset {} with {}",
             self.dataset,
             self.slots.name(slot)
         );

@@ -40,17 +40,32 @@ impl StoreLog {
             let Some(place) = place else {
                 return Ok(taken.entries);
             };
-            let Some(bytes) = self.slots.read(place.slot).await? else {
+            let Some((object, _)) = self.read_slot(place.slot).await? else {
                 if self.index.lock().released + 1 >= place.end {
                     continue;
                 }
                 return Err(self.corrupt(place.slot, "expected a slot, found none"));
             };
-            let object = self.decode(place.slot, &bytes)?;
             if !self.take_entries(&place, &object, &mut taken)? {
                 return Ok(taken.entries);
             }
             taken.from = place.end;
+        }
+    }
+
+    /// What is in a slot, and its length; asked for twice where it is damaged, as that may have happened on the way.
+    pub(super) async fn read_slot(&self, slot: u64) -> Result<Option<(Object, usize)>> {
+        let mut tries = 2;
+        loop {
+            let Some(bytes) = self.slots.read(slot).await? else {
+                return Ok(None);
+            };
+            tries -= 1;
+            match self.decode(slot, &bytes) {
+                Ok(object) => return Ok(Some((object, bytes.len()))),
+                Err(error) if tries == 0 => return Err(error),
+                Err(_) => {}
+            }
         }
     }
 

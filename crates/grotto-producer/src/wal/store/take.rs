@@ -89,9 +89,10 @@ impl StoreLog {
 
     /// Takes in a slot that another writer created at the end.
     fn absorb(&self, slot: u64, bytes: &Bytes, epoch: u64) -> Result<()> {
-        let read = self.examine(slot, bytes)?;
+        let object = self.decode(slot, bytes)?;
+        let read = self.examine(slot, &object, bytes.len())?;
         if read.epoch > epoch {
-            return Err(self.fenced(slot, Some(read.epoch)));
+            return Err(self.fenced(slot, read.epoch));
         }
         let mut index = self.index.lock();
         let expected = index.last + 1;
@@ -102,10 +103,9 @@ impl StoreLog {
         Ok(())
     }
 
-    fn examine(&self, slot: u64, bytes: &Bytes) -> Result<Read> {
-        let object: Object = self.decode(slot, bytes)?;
+    fn examine(&self, slot: u64, object: &Object, bytes: usize) -> Result<Read> {
         Ok(Read {
-            slot: Slot::of(slot, &object, bytes.len()),
+            slot: Slot::of(slot, object, bytes),
             epoch: object.header.epoch,
             keys: object.keys().map_err(|bad| self.corrupt(slot, &bad))?,
         })
@@ -134,12 +134,12 @@ impl StoreLog {
                 .rev()
                 .filter(|slot| !reaches || known.contains(slot));
             let found = futures::stream::iter(wanted)
-                .map(|slot| async move { Ok::<_, Error>((slot, self.slots.read(slot).await?)) })
+                .map(|slot| async move { Ok::<_, Error>((slot, self.read_slot(slot).await?)) })
                 .buffered(READS_AT_ONCE as usize);
-            let found: Vec<(u64, Option<Bytes>)> = found.try_collect().await?;
-            for (slot, bytes) in found {
-                let bytes = bytes.map(|bytes| self.examine(slot, &bytes));
-                read.extend(bytes.transpose()?);
+            let found: Vec<(u64, Option<(Object, usize)>)> = found.try_collect().await?;
+            for (slot, object) in found {
+                let object = object.map(|(object, bytes)| self.examine(slot, &object, bytes));
+                read.extend(object.transpose()?);
             }
             end = start;
         }
@@ -166,7 +166,7 @@ impl StoreLog {
         } in read.into_iter().rev()
         {
             if of > epoch {
-                return Err(self.fenced(slot.slot, Some(of)));
+                return Err(self.fenced(slot.slot, of));
             }
             let expected = before.map_or(committed + 1, |before| before.end);
             // Of what is committed some may be gone already.

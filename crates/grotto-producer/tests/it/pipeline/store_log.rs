@@ -233,6 +233,26 @@ async fn more_than_memory_holds_is_read_back_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_damaged_slot_is_told_of_and_asked_for_until_it_is_whole() {
+    let store = TroubledStore::new();
+    let leader = start(&store, 1).await;
+    store.cause(Trouble::Fails, "/delta/");
+    put(&leader, 1, "x").await;
+    drop(leader);
+    store.heal();
+    let name = "cities/wal/00000000000000000002.log";
+    let whole = store.bytes(name).await;
+    store.plant(name, whole[1..].to_vec()).await;
+    let next = builder(&store, 2, in_store()).start().await.unwrap();
+    until_is(&next, Condition::Degraded).await;
+    let reasons = next.status().reasons.join("; ");
+    assert!(reasons.contains(name), "{reasons}");
+    store.plant(name, whole).await;
+    next.flush().await.unwrap();
+    assert_eq!(published(&store).await, of([1]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn slots_of_what_is_published_go() {
     let store = TroubledStore::new();
     let wal = WalOptions {
