@@ -74,6 +74,7 @@ faults! {
     FailedFile: "operation on a file failed",
     TornWrite: "process died in the middle of a write",
     Reboot: "host went down",
+    LostHost: "host lost with its disk",
     LostFile: "file lost that was not synced",
     TornFile: "file torn that was not synced",
     DamagedFile: "file damaged that was not synced",

@@ -12,16 +12,17 @@ use std::time::Duration;
 
 use grotto_consumer::Consumer;
 use grotto_env::ForgetfulFiles;
+use grotto_producer::pipeline::Durability;
 use tokio::task::JoinHandle;
 
 use super::incidents::pause;
-use super::road::{mend, records};
+use super::road::{durability, mend, records};
 use super::stage::Stage;
 use crate::check::RELAY;
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crew::Crew;
-use host::Host;
+use host::{Host, LOG};
 
 /// How long it may take, past a lease, until somebody publishes who had to wait for it, or for faults to end.
 const SOON: Duration = Duration::from_secs(10);
@@ -40,7 +41,11 @@ pub(crate) struct Relay {
 impl Relay {
     /// Two hosts, or three, begin.
     pub(crate) fn begin(stage: &Arc<Stage>, dice: Dice) -> Self {
-        let crew = Crew::new(dice.millis(4_000..9_000));
+        let durability = durability(&dice, LOG);
+        if durability == Durability::Store {
+            stage.sim.relay.lock().acknowledges_in_store();
+        }
+        let crew = Crew::new(dice.millis(4_000..9_000), durability);
         let hosts = 2 + u64::from(dice.chance(300));
         let hosts = (1..=hosts).map(|n| Host::new(stage, &crew, n, dice.split()));
         let hosts: Vec<Host> = hosts.collect();

@@ -39,15 +39,24 @@ pub(super) fn batch(
     Ok(batch)
 }
 
+/// Where an acknowledgement lives, in one of three seeds in the store.
+pub(super) fn durability(dice: &Dice, log: &str) -> Durability {
+    match dice.chance(350) {
+        true => Durability::Store,
+        false => Durability::Host(log.into()),
+    }
+}
+
 /// Settings that have much happen in little time.
-pub(super) fn options(dice: &Dice, log: &str) -> PipelineOptions {
+pub(super) fn options(dice: &Dice, durability: Durability) -> PipelineOptions {
     let pending = dice.within(4..40) as usize;
     PipelineOptions {
-        durability: Durability::Host(log.into()),
+        durability,
         wal: WalOptions {
             segment_bytes: dice.within(600..4_000),
             max_bytes: [8_000, 40_000, 1 << 30][dice.below(3) as usize],
             remembered_keys: dice.below(5) as usize,
+            kept_slots: dice.below(4) as usize,
             ..WalOptions::default()
         },
         batching: Batching {

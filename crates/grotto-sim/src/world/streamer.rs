@@ -9,14 +9,14 @@ use std::sync::Arc;
 use grotto_consumer::Consumer;
 use grotto_env::{AppendFiles as _, ForgetfulFiles};
 use grotto_format::Schema;
-use grotto_producer::pipeline::{Ack, Condition, Pipeline};
+use grotto_producer::pipeline::{Ack, Condition, Durability, Pipeline};
 use grotto_producer::{Error, Producer, aside};
 use grotto_state::State;
 use grotto_store::ErrorKind;
 use object_store::path::Path as ObjectPath;
 
 use super::PATIENCE;
-use super::road::{SCHEMA, batch, fail, options, records, survive, tokens};
+use super::road::{SCHEMA, batch, durability, fail, options, records, survive, tokens};
 use super::stage::Stage;
 use crate::check::{MARKER, Stream, StreamChanges};
 use crate::dice::Dice;
@@ -33,6 +33,7 @@ const LOG: &str = "/log";
 pub(crate) struct Streamer {
     stage: Arc<Stage>,
     dice: Dice,
+    durability: Durability,
     disk: ForgetfulFiles,
     lives: u64,
     stream: Stream,
@@ -50,6 +51,7 @@ impl Streamer {
     pub(crate) fn new(stage: &Arc<Stage>, dice: Dice) -> Self {
         Self {
             stage: Arc::clone(stage),
+            durability: durability(&dice, LOG),
             disk: ForgetfulFiles::new(dice.seed()),
             dice,
             lives: 0,
@@ -82,7 +84,7 @@ impl Streamer {
             .threads(1)
             .inline_blobs([0, 250, 4_096][self.dice.below(3) as usize]);
         let pipeline = builder
-            .pipeline(options(&self.dice, LOG))
+            .pipeline(options(&self.dice, self.durability.clone()))
             .files(Arc::new(self.disk.clone()));
         match pipeline.start().await {
             Ok(pipeline) => Some(Life { client, pipeline }),
@@ -150,6 +152,11 @@ impl Streamer {
             true => {
                 self.stage.sim.count(Fault::Reboot);
                 self.disk.reboot();
+                if self.durability == Durability::Store {
+                    // Another host takes its place.
+                    self.stage.sim.count(Fault::LostHost);
+                    self.disk = ForgetfulFiles::new(self.dice.seed());
+                }
             }
             false => self.disk.restart(),
         }
@@ -234,6 +241,10 @@ impl Streamer {
         let Ok(files) = aside::list(&self.disk, &folder) else {
             return;
         };
+        if self.durability == Durability::Store && !files.is_empty() {
+            let what = "something was set aside, though nothing is on this host only";
+            self.stage.sim.violation("stream", what);
+        }
         for file in files {
             let Ok(bytes) = self.disk.read(&file.path, 0, usize::MAX) else {
                 continue;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use grotto_producer::pipeline::Durability;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -15,6 +16,7 @@ use crate::store::Client;
 #[derive(Debug)]
 pub(super) struct Crew {
     lease: Duration,
+    durability: Durability,
     said: Mutex<Said>,
     changed: Notify,
 }
@@ -34,9 +36,10 @@ struct Said {
 }
 
 impl Crew {
-    pub(super) fn new(lease: Duration) -> Arc<Self> {
+    pub(super) fn new(lease: Duration, durability: Durability) -> Arc<Self> {
         Arc::new(Self {
             lease,
+            durability,
             said: Mutex::default(),
             changed: Notify::new(),
         })
@@ -44,6 +47,10 @@ impl Crew {
 
     pub(super) fn lease(&self) -> Duration {
         self.lease
+    }
+
+    pub(super) fn durability(&self) -> Durability {
+        self.durability.clone()
     }
 
     /// A process of a host begins.

@@ -140,7 +140,7 @@ impl Host {
             true => format!("h{}", self.number),
             false => process.client.name().to_owned(),
         };
-        let mut options = options(&self.dice, LOG);
+        let mut options = options(&self.dice, self.crew.durability());
         options.heartbeat = Some(self.crew.lease() / 4);
         let builder = Producer::builder(RELAY, process.store.clone())
             .schema(schema)
