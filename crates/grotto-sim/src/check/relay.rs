@@ -331,28 +331,6 @@ impl Relay {
         }
     }
 
-    /// In one version there may be what several hosts acknowledged, and no model knows whose came first: the last change
-    /// of any of them may be what is left of a record.
-    fn allow_orders(&self, fresh: &[i64], expected: &mut Records, found: &Records) {
-        let mut last: BTreeMap<(i64, u64), Option<i64>> = BTreeMap::new();
-        for given in fresh
-            .iter()
-            .filter_map(|token| self.given.get(*token as usize - 1))
-        {
-            for (key, value) in &given.changes {
-                last.insert((*key, given.host), *value);
-            }
-        }
-        for ((key, _), value) in last {
-            if found.get(&key).copied() == value {
-                match value {
-                    Some(value) => _ = expected.insert(key, value),
-                    None => _ = expected.remove(&key),
-                }
-            }
-        }
-    }
-
     /// What a pipeline took in that had led is not published by a later one of its host if another host has led since.
     fn check_overtaken(&self, version: u64, token: i64) -> Result<(), String> {
         let epoch = self.log.get(&version).map_or(0, |entry| entry.epoch);
@@ -411,5 +389,6 @@ fn difference(expected: &Records, found: &Records) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
+mod orders;
 #[cfg(test)]
 mod tests;
