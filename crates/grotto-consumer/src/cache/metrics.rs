@@ -13,8 +13,8 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) struct CacheMetrics {
     pub(super) hits: Counter,
     pub(super) misses: Counter,
-    hit_bytes: Counter,
-    evictions: Counter,
+    pub(super) hit_bytes: Counter,
+    pub(super) evictions: Counter,
     bytes: Gauge,
     pub(super) failures: Family<Reason, Counter>,
 }

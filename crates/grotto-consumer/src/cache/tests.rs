@@ -96,13 +96,16 @@ fn a_blob_is_found_under_all_that_it_is_known_by_and_under_nothing_else() {
     for other in others {
         assert_eq!(cache.get(&other), None, "{other:?}");
     }
+    assert_eq!(cache.metrics.held(), 100);
     cache.refuse(&key(1));
+    assert_eq!(cache.metrics.held(), 0);
     assert_eq!(cache.get(&key(1)), None);
     assert_eq!(failures(&cache, "damaged"), 1);
     assert_eq!(
         (cache.metrics.hits.get(), cache.metrics.misses.get()),
         (1, 6)
     );
+    assert_eq!(cache.metrics.hit_bytes.get(), 100);
     assert!(kit.names().is_empty());
 }
 
@@ -119,13 +122,17 @@ fn what_was_not_used_for_longest_goes_first() {
     cache.put(&key(4), &blob(4));
     let left: Vec<u64> = (1..=4).filter(|n| cache.get(&key(*n)).is_some()).collect();
     assert_eq!(left, [1, 3, 4]);
-    assert_eq!(kit.names().len(), 3);
+    assert_eq!((kit.names().len(), cache.metrics.evictions.get()), (3, 1));
     // What is on disk tells the same to the next one.
     for number in [3, 1] {
         kit.clock.advance(HOUR);
         assert!(cache.get(&key(number)).is_some());
     }
     let next = kit.open(200).unwrap();
+    assert_eq!(
+        (next.metrics.held(), next.metrics.evictions.get()),
+        (200, 1)
+    );
     let left: Vec<u64> = (1..=4).filter(|n| next.get(&key(*n)).is_some()).collect();
     assert_eq!(left, [1, 3]);
 }

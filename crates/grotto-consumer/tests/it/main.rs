@@ -36,6 +36,7 @@ mod judged;
 mod kit;
 mod leases;
 mod leftovers;
+mod limits;
 mod listeners;
 mod local;
 #[cfg(unix)]
