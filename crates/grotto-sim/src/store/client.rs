@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::connection::refusal;
+use super::look::Look;
 use super::weather::Kind;
 use crate::check::check_reach;
 use crate::dice::Dice;
@@ -30,8 +31,7 @@ pub(crate) struct Client {
     status: Mutex<Status>,
     changed: Notify,
     observer: Mutex<Option<Observer>>,
-    /// When this process asked for the pin last; `None` if it saw less of the store since than was there.
-    looked: Mutex<Option<Duration>>,
+    pub(super) look: Mutex<Look>,
 }
 
 /// Called before every request.
@@ -67,24 +67,13 @@ impl Client {
             status: Mutex::default(),
             changed: Notify::new(),
             observer: Mutex::default(),
-            looked: Mutex::default(),
+            look: Mutex::default(),
         })
     }
 
     /// Has somebody look on before every request from now on.
     pub(crate) fn observe(&self, observer: impl Fn() + Send + Sync + 'static) {
         *self.observer.lock() = Some(Arc::new(observer));
-    }
-
-    /// When this process asked for the pin last; `None` if it saw less of the store since than was there.
-    pub(crate) fn looked(&self) -> Option<Duration> {
-        *self.looked.lock()
-    }
-
-    /// It sees less than is there, or what was there before.
-    pub(super) fn blur(&self) {
-        *self.looked.lock() = None;
-        self.sim.shelf.lock().blurs(&self.name);
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -185,9 +174,7 @@ impl Client {
     ) -> Result<(Option<Fault>, bool)> {
         let observer = self.observer.lock().clone();
         observer.inspect(|look| look());
-        if kind == Kind::Read && path.filename() == Some("pin.json") {
-            *self.looked.lock() = Some(self.sim.now());
-        }
+        self.request_begins(kind, path);
         self.step(self.dice.millis(1..15)).await;
         let dies = self.is_last_operation();
         if dies && self.dice.chance(500) {
@@ -202,6 +189,7 @@ impl Client {
             ) => {
                 self.suffer(fault, what, path);
                 self.step(self.dice.millis(1..15)).await;
+                self.request_ends(false);
                 Err(refusal(fault, path))
             }
             Some(Fault::Hang) => {
@@ -228,6 +216,7 @@ impl Client {
             Some(fault @ Fault::ErrorAfter) => {
                 self.suffer(fault, what, path);
                 self.step(self.dice.millis(1..15)).await;
+                self.request_ends(false);
                 Err(refusal(fault, path))
             }
             Some(fault @ Fault::LostAnswer) => {
@@ -237,10 +226,12 @@ impl Client {
             Some(fault @ Fault::LateAnswer) => {
                 self.suffer(fault, what, path);
                 self.step(self.dice.millis(500..8_000)).await;
+                self.request_ends(true);
                 Ok(())
             }
             _ => {
                 self.step(self.dice.millis(1..15)).await;
+                self.request_ends(true);
                 Ok(())
             }
         }

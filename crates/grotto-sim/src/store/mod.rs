@@ -6,6 +6,7 @@
 mod client;
 mod connection;
 mod frozen;
+mod look;
 mod view;
 mod weather;
 
@@ -18,6 +19,7 @@ use object_store::path::Path;
 pub(crate) use client::Client;
 pub(crate) use connection::Connection;
 pub(crate) use frozen::Frozen;
+pub(crate) use look::Looked;
 pub(crate) use weather::Weather;
 
 use crate::dice::Dice;

@@ -5,8 +5,25 @@
 use std::time::Duration;
 
 use grotto_format::log::Pointer;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Shelf;
+
+/// All consumers, in shares.
+const ALL: u16 = 10_000;
+
+/// The version that a pointer names for a consumer: by the words of the format, not by its code.
+fn version_for(pointer: &Pointer, consumer: Option<&str>) -> u64 {
+    let Some(rollout) = &pointer.rollout else {
+        return pointer.version;
+    };
+    let place = |name: &str| xxh3_64(format!("{}/{name}", rollout.nonce).as_bytes()) % 10_000;
+    let goes = consumer.is_some_and(|name| place(name) < u64::from(rollout.share));
+    match goes || rollout.share == ALL {
+        true => rollout.to,
+        false => pointer.version,
+    }
+}
 
 impl Shelf {
     pub(super) fn points(&mut self, name: &str, found: Option<Pointer>, now: Duration) {
@@ -64,7 +81,7 @@ impl Shelf {
         let Some(channel) = channel else { return true };
         let said = self.said(&format!("channel {channel}"), since);
         let mut said = said.into_iter().flatten();
-        said.any(|pointer| pointer.version_for(consumer) == version)
+        said.any(|pointer| version_for(pointer, consumer) == version)
     }
 
     /// Where a consumer has to be now; `None` where nobody says.
@@ -76,7 +93,7 @@ impl Shelf {
             None => Some(self.head()),
             Some(channel) => {
                 let pointer = self.pointer(&format!("channel {channel}"));
-                pointer.map(|pointer| pointer.version_for(consumer))
+                pointer.map(|pointer| version_for(pointer, consumer))
             }
         }
     }

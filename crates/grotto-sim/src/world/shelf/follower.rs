@@ -13,7 +13,7 @@ use crate::check::SHELF;
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::sim::Sim;
-use crate::store::Client;
+use crate::store::{Client, Looked};
 use crate::world::incidents::pause;
 use crate::world::road::records;
 use crate::world::stage::Stage;
@@ -145,18 +145,23 @@ impl Follower {
         let (sim, client) = (Arc::clone(&self.stage.sim), Arc::downgrade(client));
         let (name, known_as, channel) = (name.to_owned(), self.known_as(), self.channel);
         move |refresh| {
-            let Some(looked) = client.upgrade().and_then(|client| client.looked()) else {
-                return; // it saw less than was there
+            let Some(looked) = client.upgrade().map(|client| client.looked()) else {
+                return;
             };
             let version = refresh.to;
             sim.note(&name, format_args!("serves {version}, looked {looked:?}"));
-            let told = sim
-                .shelf
-                .lock()
-                .was_told(known_as.as_deref(), channel, version, looked);
+            let told = match looked {
+                Looked::Blurred => true,
+                Looked::Never => false,
+                Looked::At(since) => {
+                    let shelf = sim.shelf.lock();
+                    shelf.was_told(known_as.as_deref(), channel, version, since)
+                }
+            };
             if !told {
-                let what =
-                    format!("serves version {version}, which nobody told it to since {looked:?}");
+                let what = format!(
+                    "serves version {version}, which nobody told it to; it looked: {looked:?}"
+                );
                 sim.violation(&name, what);
             }
         }
