@@ -26,6 +26,8 @@ use host::{Host, LOG};
 
 /// How long it may take, past a lease, until somebody publishes who had to wait for it, or for faults to end.
 const SOON: Duration = Duration::from_secs(10);
+/// How long whoever was on its way to lead when faults ended may take: it may be paused, and requests hang.
+const COMES_IN: Duration = Duration::from_secs(40);
 /// How long it may take until somebody publishes who was asked to take over.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
@@ -79,8 +81,12 @@ impl Relay {
     async fn lead_in_turn(&self) -> Result<(), String> {
         let lease = self.crew.lease();
         let healed = self.stage.sim.now();
-        let first = self.somebody("faults ended", healed, None, lease + SOON);
-        let first = first.await?;
+        self.somebody("faults ended", healed, None, lease + SOON)
+            .await?;
+        // Whoever was on its way by then takes over from that one.
+        let settled = self.settled().await?;
+        let what = "nobody was on its way any more";
+        let first = self.somebody(what, settled, None, SOON).await?;
         // Whoever stands by has looked by then.
         tokio::time::sleep(lease).await;
         let handed = self.hand_over(first).await?;
@@ -93,6 +99,18 @@ impl Relay {
         self.somebody(what, killed, Some(second), lease + SOON)
             .await?;
         Ok(())
+    }
+
+    /// Waits until nobody is on its way to lead; when that was.
+    async fn settled(&self) -> Result<Duration, String> {
+        let until = self.stage.sim.now() + COMES_IN;
+        while let Some(host) = self.crew.coming() {
+            if self.stage.sim.now() > until {
+                return Err(format!("host {host} neither leads nor gives up"));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(self.stage.sim.now())
     }
 
     /// Has whoever leads hand over; when that was done.

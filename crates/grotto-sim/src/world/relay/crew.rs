@@ -31,6 +31,8 @@ struct Said {
     /// Who is to hand over.
     to_hand_over: Option<u64>,
     handed_over: Option<Result<Duration, String>>,
+    /// Hosts that are on their way to lead, and have published nothing since.
+    coming: BTreeSet<u64>,
     /// When each host was given what it published last.
     published: BTreeMap<u64, Duration>,
 }
@@ -89,9 +91,26 @@ impl Crew {
         self.said.lock().handed_over.take()
     }
 
+    /// A host is on its way to lead: it takes over from whoever leads by then.
+    pub(super) fn comes(&self, host: u64) {
+        self.said.lock().coming.insert(host);
+    }
+
+    /// It does not lead, or not any more.
+    pub(super) fn gave_up(&self, host: u64) {
+        self.said.lock().coming.remove(&host);
+    }
+
+    /// A host that is on its way to lead.
+    pub(super) fn coming(&self) -> Option<u64> {
+        self.said.lock().coming.first().copied()
+    }
+
     /// What a host was given at a time is published.
     pub(super) fn published(&self, host: u64, given: Duration) {
-        self.said.lock().published.insert(host, given);
+        let mut said = self.said.lock();
+        said.coming.remove(&host);
+        said.published.insert(host, given);
     }
 
     /// Hosts that published what they were given after a time.

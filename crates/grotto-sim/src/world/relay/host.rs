@@ -119,6 +119,7 @@ impl Host {
                 Some(pipeline) => self.lead(process, pipeline).await,
                 None => Next::StandBy,
             };
+            self.crew.gave_up(self.number);
             if let Next::End(crashes) = led {
                 return crashes;
             }
@@ -168,6 +169,7 @@ impl Host {
             if !at_once {
                 builder = builder.stand_by(standing, |_, _| {}).await?;
             }
+            self.crew.comes(self.number);
             sim.relay.lock().begins(self.number);
             builder.start().await
         };
