@@ -43,6 +43,8 @@ pub(crate) enum Trouble {
     LandsThenDenied,
     /// Refused, and so is reading.
     Down,
+    /// Whoever reads is told that there is nothing.
+    Missing,
 }
 
 impl Trouble {
@@ -244,6 +246,13 @@ impl ObjectStore for TroubledStore {
             && location.as_ref().contains(part)
         {
             return Err(trouble.error(location));
+        }
+        if let Some((Trouble::Missing, part)) = trouble
+            && location.as_ref().contains(part)
+        {
+            let path = location.to_string();
+            let source = "not now".into();
+            return Err(Error::NotFound { path, source });
         }
         self.inner.get_opts(location, options).await
     }

@@ -274,6 +274,32 @@ async fn listings_that_are_behind_lose_nothing() {
     }
 }
 
+/// As the newest it would leave its number to another entry.
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_is_listed_and_not_found_is_waited_for() {
+    for path in [
+        "wal/00000000000000000004.log",
+        "wal/00000000000000000002.log",
+    ] {
+        let store = TroubledStore::new();
+        let one = log(&store, 1);
+        one.take(1, 0).await.unwrap();
+        for id in 1..=3 {
+            append(&one, id).await.unwrap();
+        }
+        store.cause(Trouble::Missing, path);
+        let next = log(&store, 2);
+        let error = next.take(2, 0).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.message().contains(path), "{error}");
+        assert_eq!(slots(&store).await, [1, 2, 3, 4], "no fence behind a gap");
+        store.heal();
+        next.take(2, 0).await.unwrap();
+        assert_eq!(ids(&next).await, [1, 2, 3]);
+        assert_eq!(append(&next, 4).await.unwrap(), 4);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_listing_that_ends_before_what_is_committed_is_not_believed() {
     let store = TroubledStore::new();

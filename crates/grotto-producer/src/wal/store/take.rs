@@ -138,6 +138,9 @@ impl StoreLog {
                 .buffered(READS_AT_ONCE as usize);
             let found: Vec<(u64, Option<(Object, usize)>)> = found.try_collect().await?;
             for (slot, object) in found {
+                if object.is_none() && known.contains(&slot) {
+                    return Err(self.listed_and_gone(slot));
+                }
                 let object = object.map(|(object, bytes)| self.examine(slot, &object, bytes));
                 read.extend(object.transpose()?);
             }
@@ -189,6 +192,13 @@ impl StoreLog {
         index.doomed = left.map(|listed| listed.slot).collect();
         index.next_slot = listed.last().map_or(1, |newest| newest.slot + 1);
         Ok(())
+    }
+
+    /// It may have been removed since, or be there: without it the next entry would get the number of one that was
+    /// acknowledged.
+    fn listed_and_gone(&self, slot: u64) -> Error {
+        let name = self.slots.name(slot);
+        Error::unavailable(format!("{name}: a listing names it, and it is not found"))
     }
 
     fn too_old(&self, newest: &Slot, committed: u64) -> Error {
