@@ -20,7 +20,7 @@ use crate::target::Goal;
 use grotto_env::{FileSystem, MOST_THREADS, default_threads};
 use grotto_state::{HashSeed, HeapSeal, RecordType, SegmentOptions, State, TypeFilter};
 use grotto_store::plan::PlanWeights;
-use grotto_store::{ChannelId, Dataset, Store};
+use grotto_store::{Announcements, ChannelId, Dataset, Store};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +50,7 @@ pub struct ConsumerBuilder {
     listeners: Vec<Listener>,
     lease: LeaseSettings,
     pub(crate) channel: Option<String>,
+    pub(crate) push: Option<Announcements>,
 }
 
 impl fmt::Debug for ConsumerBuilder {
@@ -82,6 +83,7 @@ impl ConsumerBuilder {
             listeners: Vec::new(),
             lease: LeaseSettings::default(),
             channel: None,
+            push: None,
         }
     }
 
@@ -276,6 +278,14 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Looks for a version as soon as it is announced. Polling stays: as rare as for an idle dataset while versions are
+    /// announced, otherwise as without. A lost announcement costs [`max_backoff`](Self::max_backoff), a forged one a look.
+    #[must_use]
+    pub fn push(mut self, announcements: Announcements) -> Self {
+        self.push = Some(announcements);
+        self
+    }
+
     /// Starts serving and polls in the background. A state found in the state directory is served
     /// at once and caught up in the background; without one, the newest version is loaded first.
     ///
@@ -386,6 +396,10 @@ impl ConsumerBuilder {
         (shared.holding.guards, shared.holding.memory_limit) = (self.guards, self.memory_limit);
         shared.requirements = self.requirements;
         (shared.tellers.channel, shared.tellers.consumer) = (channel, self.lease.name);
+        if let Some(heard) = &self.push {
+            heard.serves(&shared.dataset_id(), shared.served().version());
+        }
+        shared.heard = self.push;
         let shared = Arc::new(shared);
         for listener in self.listeners {
             shared.listeners.add(listener);

@@ -3,6 +3,7 @@
 //! Owns: the gauges that are figures of its status, and their names. Never: asks the store. Reads are not counted:
 //! a count that all threads share would slow each of them, so whoever serves requests counts those.
 
+use crate::push::PushGauges;
 use crate::shared::Shared;
 use crate::status::{ConsumerStatus, Health};
 use grotto_store::BreakerState;
@@ -26,6 +27,7 @@ pub(crate) struct StatusGauges {
     on_heap: Gauge,
     attached: Gauge,
     errors_per_minute: Gauge,
+    push: PushGauges,
     populated: Family<OfType, Gauge>,
 }
 
@@ -52,6 +54,7 @@ impl StatusGauges {
         registry.register("attached_readers", help, self.attached.clone());
         let help = "Errors of the last 60 seconds";
         registry.register("recent_errors", help, self.errors_per_minute.clone());
+        self.push.register(registry);
         let help = "Live records by type, of at most 100 types";
         registry.register("populated_records", help, self.populated.clone());
     }
@@ -74,6 +77,7 @@ impl StatusGauges {
         self.attached.set(signed(status.attached_readers));
         self.errors_per_minute
             .set(signed(Some(status.errors_per_minute)));
+        self.push.set(status.push.as_ref());
     }
 }
 

@@ -79,22 +79,38 @@ impl Waits {
         self.last
     }
 
+    /// How long after news a dataset counts as active.
+    pub(crate) fn active_for(&self) -> Duration {
+        self.pace.active_for()
+    }
+
+    /// The shortest wait.
+    pub(crate) fn interval(&self) -> Duration {
+        self.pace.interval
+    }
+
+    /// The wait of whoever is told of news, after a look that went well: the longest one, in case that is not told.
+    pub(crate) fn relying(&mut self, random: &dyn Random) -> Duration {
+        self.last = self.doubled(u32::MAX, self.pace.longest_wait(), random);
+        self.last
+    }
+
     /// Looks in a row that failed.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
     pub(crate) fn after_news(&mut self, now: Duration) -> Duration {
-        self.woken(now);
         self.failures = 0;
-        self.last
+        self.woken(now)
     }
 
     /// Somebody says that there is news: what is looked for next is treated as if there was.
-    pub(crate) fn woken(&mut self, now: Duration) {
+    pub(crate) fn woken(&mut self, now: Duration) -> Duration {
         self.active_at = now;
         self.idle = 0;
         self.last = self.pace.interval;
+        self.last
     }
 
     pub(crate) fn after_nothing(&mut self, now: Duration, random: &dyn Random) -> Duration {

@@ -10,6 +10,7 @@
 
 pub(crate) use crate::pace::Pace;
 use crate::pace::Waits;
+use crate::push::{Hints, Look};
 use crate::shared::Shared;
 use crate::target::{Glance, Goal};
 use std::sync::Arc;
@@ -32,28 +33,30 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiv
     let clock = Arc::clone(&shared.env.clock);
     let mut looks = Looks::new(pace.check_interval);
     let mut waits = Waits::new(pace, clock.monotonic());
+    let mut hints = Hints::default();
     // The sender never sends: the channel changes when it is dropped.
     while stop.has_changed().is_ok() {
         let now = clock.monotonic();
         if let Some((interval, max_backoff)) = shared.vitals.new_pace.lock().take() {
             waits.change(interval, max_backoff, now);
         }
-        let goal = looks.next(now, waits.last());
+        let is_told = hints.take(&shared);
+        let goal = looks.next(now, waits.last(), is_told);
         let random = &*shared.env.random;
-        let wait = match shared.refresh(goal).await {
+        let (look, wait) = match shared.refresh(goal).await {
             Ok(Some(_)) => {
                 looks.succeeded(goal, now);
-                waits.after_news(clock.monotonic())
+                (Look::News, waits.after_news(clock.monotonic()))
             }
             // The next entry was not asked for yet.
             Ok(None) if !goal.sees_news() => {
                 // As of its end: where an answer takes longer than a glance is due, the next entry has its turn too.
                 looks.succeeded(goal, clock.monotonic());
-                Duration::ZERO
+                (Look::Elsewhere, Duration::ZERO)
             }
             Ok(None) => {
                 looks.succeeded(goal, now);
-                waits.after_nothing(now, random)
+                (Look::Nothing, waits.after_nothing(now, random))
             }
             Err(_) if shared.has_ended() => return,
             Err(error) => {
@@ -64,14 +67,16 @@ pub(crate) async fn run(shared: Arc<Shared>, pace: Pace, mut stop: watch::Receiv
                     let dataset = shared.dataset.name();
                     tracing::warn!(%error, kind = %error.kind(), dataset, failures, "refresh failed; serving on");
                 }
-                wait
+                (Look::Failed, wait)
             }
         };
+        let wait = hints.after(&shared, look, (&mut waits, wait), random);
         shared.vitals.note_wait(waits.last());
         tokio::select! {
             biased; // the same seed of a simulation must take the same branch
             _ = stop.changed() => return,
-            () = shared.vitals.wake.notified() => waits.woken(clock.monotonic()),
+            () = shared.vitals.wake.notified() => { waits.woken(clock.monotonic()); }
+            () = hints.wait(&shared) => {}
             () = shared.env.sleep(wait) => {}
         }
     }
@@ -100,19 +105,19 @@ impl Looks {
         }
     }
 
-    /// What is due, where looks are so far apart.
-    fn next(&self, now: Duration, wait: Duration) -> Goal {
+    /// What is due, where looks are so far apart. Whoever was told of news looks for that, as long as it can.
+    fn next(&self, now: Duration, wait: Duration, is_told: bool) -> Goal {
         let since = |at: Duration| now.saturating_sub(at);
         let Some(checked_at) = self.checked_at else {
             return Goal::Start;
         };
         let (rarely, age) = (wait >= LONG_WAIT, since(checked_at));
         let in_turn = self.polls.saturating_add(1) >= LISTING_TURNS && age >= LISTING_INTERVAL;
-        if (rarely && in_turn) || age >= self.check_interval {
+        if (rarely && in_turn && !is_told) || age >= self.check_interval {
             return Goal::Glance(Glance::List);
         }
         let interval = GLANCE_INTERVAL.max(wait.saturating_mul(GLANCE_WAITS));
-        if rarely || since(self.glanced_at) < interval {
+        if rarely || is_told || since(self.glanced_at) < interval {
             return Goal::Glance(Glance::Next);
         }
         Goal::Glance(match self.last {
@@ -146,7 +151,7 @@ mod tests {
         let mut looks = Looks::new(Duration::from_secs(30));
         let (mut turns, mut now) = (Vec::new(), Duration::ZERO);
         while now <= for_ {
-            let goal = looks.next(now, every);
+            let goal = looks.next(now, every, false);
             looks.succeeded(goal, now);
             if goal != Goal::Glance(Glance::Next) {
                 turns.push((now.as_millis(), goal));
@@ -188,19 +193,41 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_told_of_news_looks_for_it_but_not_for_ever_for_nothing_else() {
+        let mut looks = Looks::new(Duration::from_secs(30));
+        looks.succeeded(Goal::Start, Duration::ZERO);
+        let next = Goal::Glance(Glance::Next);
+        for ms in (0..30_000).step_by(500) {
+            for wait in [INTERVAL, Duration::from_secs(5)] {
+                let now = Duration::from_millis(ms);
+                assert_eq!(looks.next(now, wait, true), next, "{ms}");
+                looks.succeeded(next, now);
+            }
+        }
+        let now = Duration::from_secs(30);
+        assert_eq!(looks.next(now, INTERVAL, true), Goal::Glance(Glance::List));
+    }
+
+    #[test]
     fn a_look_that_failed_is_due_again() {
         let mut looks = Looks::new(Duration::from_secs(30));
-        assert_eq!(looks.next(Duration::ZERO, INTERVAL), Goal::Start);
-        assert_eq!(looks.next(Duration::from_secs(1), INTERVAL), Goal::Start);
+        assert_eq!(looks.next(Duration::ZERO, INTERVAL, false), Goal::Start);
+        assert_eq!(
+            looks.next(Duration::from_secs(1), INTERVAL, false),
+            Goal::Start
+        );
         looks.succeeded(Goal::Start, Duration::from_secs(1));
         let own = Goal::Glance(Glance::Own);
-        assert_eq!(looks.next(Duration::from_secs(2), INTERVAL), own);
-        assert_eq!(looks.next(Duration::from_secs(3), INTERVAL), own);
+        assert_eq!(looks.next(Duration::from_secs(2), INTERVAL, false), own);
+        assert_eq!(looks.next(Duration::from_secs(3), INTERVAL, false), own);
         let list = Goal::Glance(Glance::List);
         for seconds in [31, 32] {
-            assert_eq!(looks.next(Duration::from_secs(seconds), INTERVAL), list);
+            assert_eq!(
+                looks.next(Duration::from_secs(seconds), INTERVAL, false),
+                list
+            );
         }
         looks.succeeded(list, Duration::from_secs(32));
-        assert_ne!(looks.next(Duration::from_secs(33), INTERVAL), list);
+        assert_ne!(looks.next(Duration::from_secs(33), INTERVAL, false), list);
     }
 }

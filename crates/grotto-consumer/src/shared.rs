@@ -19,7 +19,7 @@ use grotto_env::{Env, default_threads};
 use grotto_state::State;
 use grotto_store::follow::Suspects;
 use grotto_store::plan::PlanWeights;
-use grotto_store::{Dataset, EntryMark};
+use grotto_store::{Announcements, Dataset, EntryMark};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) requirements: Vec<Requirement>,
     pub(crate) metrics: Metrics,
     pub(crate) vitals: Vitals,
+    /// What it is told of versions; nothing of one that only polls.
+    pub(crate) heard: Option<Announcements>,
     pub(crate) tolerance: Tolerance,
     /// Versions that are not served although they are there.
     pub(crate) holding: Holding,
@@ -136,6 +138,7 @@ impl Shared {
         metrics.served(state.version(), state.total());
         Self {
             vitals: Vitals::default(),
+            heard: None,
             tolerance: Tolerance::default(),
             holding: Holding::default(),
             tellers: Tellers::default(),
@@ -221,6 +224,9 @@ impl Shared {
         // At once: nobody is to see it served and held.
         self.let_go();
         self.distrusted.store(false, Ordering::Relaxed);
+        if let Some(heard) = &self.heard {
+            heard.serves(dataset_id, state.version());
+        }
         self.versions.send_replace(state.version());
         self.metrics.served(state.version(), state.total());
         Ok(())

@@ -7,7 +7,7 @@ use crate::shared::Shared;
 use crate::target::was_written;
 use crate::told::Told;
 use grotto_state::State;
-use grotto_store::BreakerState;
+use grotto_store::{Announcements, BreakerState, HeardCounts, PushLink};
 use std::fmt;
 use std::time::Duration;
 
@@ -53,6 +53,28 @@ pub struct HeldVersion {
     pub memory: bool,
 }
 
+/// How a consumer is told of versions. Nothing of it makes a consumer less healthy: it looks by itself as well.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PushStatus {
+    /// Whether what is announced is heard.
+    pub link: PushLink,
+    /// Whether polling is rare because announcements come.
+    pub is_relied_on: bool,
+    /// What was heard since the start.
+    pub counts: HeardCounts,
+}
+
+impl PushStatus {
+    fn of(heard: &Announcements) -> Self {
+        Self {
+            link: heard.link(),
+            is_relied_on: heard.is_relied_on(),
+            counts: heard.counts(),
+        }
+    }
+}
+
 /// How a consumer is, as of one moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -80,6 +102,8 @@ pub struct ConsumerStatus {
     pub held: Option<HeldVersion>,
     /// The wait between two looks at the log now; zero for a consumer that does not poll.
     pub poll_wait: Duration,
+    /// How it is told of versions; `None` for one that only polls.
+    pub push: Option<PushStatus>,
     /// What the circuit breaker of the store does with the next request.
     pub breaker: BreakerState,
     /// Refreshes since the start that led to another state.
@@ -137,6 +161,7 @@ impl Shared {
             told: self.tellers.told(),
             held: self.holding.held(),
             poll_wait: self.vitals.wait(),
+            push: self.heard.as_ref().map(PushStatus::of),
             breaker: self.dataset.store().breaker(),
             refreshes: self.vitals.refreshes(),
             errors_per_minute: self.vitals.errors_per_minute(now),

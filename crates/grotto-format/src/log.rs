@@ -1,5 +1,6 @@
 //! The small JSON documents of a dataset: log entries, snapshot announcements, rows of
-//! the collected range, the leader hint, accepted versions, pins and channels, and the leases of consumers.
+//! the collected range, the leader hint, accepted versions, pins and channels, the leases of consumers, and
+//! announcements.
 //!
 //! Owns: their fields, their limits, and the checksum that seals each of them. Never: IO, or a
 //! decision about what an entry means. Spec: `docs/format/spec.md`, section "Commit log".
@@ -11,6 +12,7 @@
 //! **Invariant**: versions between [`Link::since`] and [`Link::from`], and between
 //! [`LogEntry::state_version`] and [`LogEntry::version`], share one state: only fences lie there.
 
+mod announcement;
 mod blobs;
 mod check;
 mod control;
@@ -22,6 +24,7 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 
+pub use announcement::{Announcement, MAX_ANNOUNCEMENT_BYTES};
 pub use blobs::{
     BlobKind, BlobRef, EntryBlobs, InlineBlobs, SnapshotRef, StepNonce, Stored, StoredBlobs,
 };

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 use grotto_env::{MOST_THREADS, default_threads};
 use grotto_format::Schema;
 use grotto_state::{Declarations, RecordType, SegmentOptions, WriteState};
-use grotto_store::{Dataset, ErrorKind, LogEntry, Store, Vacancy, WriterOptions};
+use grotto_store::{Announcer, Dataset, ErrorKind, LogEntry, Store, Vacancy, WriterOptions};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     /// Longest wait of a shutdown.
     pub(crate) patience: Duration,
     pub(crate) validators: Vec<Arc<dyn Validator>>,
+    /// Are told of every version.
+    pub(crate) announcers: Vec<Arc<dyn Announcer>>,
 }
 
 impl Settings {
@@ -100,6 +102,7 @@ impl ProducerBuilder {
                 threads: default_threads(),
                 patience: Duration::from_secs(30),
                 validators: Vec::new(),
+                announcers: Vec::new(),
             },
         }
     }
@@ -210,6 +213,15 @@ impl ProducerBuilder {
         self
     }
 
+    /// Tells consumers of every version that is committed, and of the newest one when opened, so that they look at
+    /// once instead of at the end of their wait. Nothing waits for it: a version that is not announced is found by
+    /// polling.
+    #[must_use]
+    pub fn announcer(mut self, announcer: impl Announcer + 'static) -> Self {
+        self.settings.announcers.push(Arc::new(announcer));
+        self
+    }
+
     /// Threads for work that takes the processor: restoring, taking records in, encoding. 1 to 256; one per
     /// processor, at most 8, unless set.
     #[must_use]
@@ -299,6 +311,8 @@ impl ProducerBuilder {
             settled: Vec::new(),
             starts_over,
         };
+        // The fence, or what a predecessor committed and had no time to tell of.
+        shared.announce();
         Ok(Producer::assemble(shared, core))
     }
 }

@@ -1,11 +1,14 @@
 //! What a producer does after a commit that nobody needs to wait for.
 //!
-//! Owns: the writer's hint, and sweeping what crashed writers left in a local folder. Never: holds up a
+//! Owns: the writer's hint, announcing the version, and sweeping what crashed writers left in a local folder. Never: holds up a
 //! cycle or its acknowledgement, or fails one.
 
 use crate::producer::Shared;
 use grotto_env::Env;
+use grotto_error::panic_text;
+use grotto_store::Announcement;
 use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -44,6 +47,22 @@ impl Chores {
 }
 
 impl Shared {
+    /// Tells of the newest version of the log, if there is one.
+    pub(crate) fn announce(&self) {
+        let announcers = &self.settings.announcers;
+        let Some(head) = self.writer.head().filter(|_| !announcers.is_empty()) else {
+            return;
+        };
+        let told = Announcement::new(&self.name, head.dataset_id, head.version);
+        for announcer in announcers {
+            let announced = catch_unwind(AssertUnwindSafe(|| announcer.announce(&told)));
+            if let Err(panic) = announced {
+                let (dataset, panic) = (&self.name, panic_text(&*panic));
+                tracing::error!(dataset, panic, "announcing a version panicked");
+            }
+        }
+    }
+
     /// Starts what is to be done after a commit, unless it is under way.
     pub(crate) fn start_chores(self: &Arc<Self>) {
         self.give_sign();

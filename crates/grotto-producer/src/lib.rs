@@ -60,6 +60,7 @@ pub use csv::{CsvRow, CsvText};
 pub use cycle::{FullCycle, IncrementalCycle};
 pub use grotto_error::{AnyError, Error, ErrorKind, Result};
 pub use grotto_state::Mode;
+pub use grotto_store::{Announcement, Announcer};
 pub use metrics::Metrics;
 pub use ndjson::{NdjsonInput, Progress};
 pub use open::OpenCycle;

@@ -233,6 +233,7 @@ impl Producer {
             mut published,
             uploaded,
         } = pending;
+        self.shared.announce();
         let moved = encoded.is_some();
         if let Some(encoded) = encoded {
             core.starts_over = false;

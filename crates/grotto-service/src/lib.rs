@@ -13,6 +13,7 @@ mod metrics;
 mod operators;
 mod process;
 pub mod producer;
+mod push;
 mod readiness;
 pub mod sidecar;
 mod sources;

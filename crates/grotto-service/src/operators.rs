@@ -67,6 +67,8 @@ pub(crate) struct DatasetCondition {
     pub(crate) dataset: String,
     pub(crate) condition: String,
     pub(crate) reasons: Vec<String>,
+    /// What is good to know, and no reason to worry.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Does work that waits for the system or a file, beside the threads that answer.
@@ -98,7 +100,11 @@ pub(crate) async fn ready<D: Operated>(
     };
     let mut told = json!({ "status": found.readiness.word() });
     if is_trusted {
-        let one = |one: DatasetCondition| json!({ "dataset": one.dataset, "condition": one.condition, "reasons": one.reasons });
+        let one = |one: DatasetCondition| {
+            json!({
+                "dataset": one.dataset, "condition": one.condition, "reasons": one.reasons, "notes": one.notes,
+            })
+        };
         let datasets: Vec<Value> = found.datasets.into_iter().map(one).collect();
         told["datasets"] = datasets.into();
     }

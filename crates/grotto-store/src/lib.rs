@@ -47,6 +47,7 @@ mod options;
 mod outline;
 pub mod plan;
 mod pointer;
+mod push;
 mod retry;
 mod route;
 mod source;
@@ -66,9 +67,9 @@ pub use dataset::{Dataset, Next};
 pub use error::{Error, ErrorKind, Result};
 pub use folder::{FolderSync, SystemSync};
 pub use grotto_format::log::{
-    AcceptedVersion, BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind, InlineBlobs,
-    LeaderHint, Lease, LeaseTold, Link, Links, LogEntry, Pointer, RecordChanges, SnapshotEntry,
-    SnapshotRef, StepNonce, Stored, StoredBlobs, ToldBy, TypeSummary,
+    AcceptedVersion, Announcement, BlobKind, BlobRef, CollectedRow, EntryBlobs, EntryKind,
+    InlineBlobs, LeaderHint, Lease, LeaseTold, Link, Links, LogEntry, Pointer, RecordChanges,
+    SnapshotEntry, SnapshotRef, StepNonce, Stored, StoredBlobs, ToldBy, TypeSummary,
 };
 pub use head::EntryMark;
 pub use layout::{ChannelId, ConsumerId};
@@ -78,6 +79,7 @@ pub use object::Store;
 pub use options::{Parts, Ranges, StoreOptions};
 pub use outline::Outline;
 pub use pointer::{FoundPointer, Note, PointerName};
+pub use push::{Announcements, Announcer, Feed, HeardCounts, Hint, PushLink, announcements};
 pub use retry::RetryPolicy;
 pub use source::Source;
 pub use standby::{Standby, StandbyOptions, Turn, Vacancy};

@@ -87,6 +87,7 @@
 //! | [`producer`] | cycles, validators, NDJSON and CSV in, snapshots |
 //! | [`consumer`] | refreshes and what they changed, listeners, subscriptions, pinned versions, state directories, attached readers; [`blocking`](consumer::blocking) |
 //! | [`store`] | where versions are, the log, fencing |
+//! | [`push`] | versions announced through Redis or NATS |
 //! | [`State`], [`Typed`], [`RecordRef`], [`OwnedRef`] | reading, with types and without |
 //! | [`Error`], [`ErrorKind`] | the one error, and what to do about it |
 //! | [`schema`], [`Declarations`] | schemas as text, and from structs |
@@ -103,6 +104,7 @@ pub use grotto_consumer as consumer;
 pub use grotto_derive::Record;
 pub use grotto_error::{AnyError, Error, ErrorKind, Result};
 pub use grotto_producer as producer;
+pub use grotto_push as push;
 pub use grotto_store as store;
 
 pub use grotto_consumer::{Attached, Consumer};

@@ -113,7 +113,7 @@ fn a_bad_file_is_refused_with_file_and_line_by_every_command() {
     bench.write("c.yaml", "consumer:\n  dataset: items\n  poll: 1s\n");
     let expected = "error: c.yaml: line 3, column 3: consumer: unknown key `poll`, expected one of `dataset`, `store`, \
                     `fallback_store`, `state_dir`, `state_mode`, `state_group`, `channel`, `types`, `poll_interval`, `max_backoff`, `health_check_interval`, \
-                    `max_errors_per_minute`, `memory_limit`, `guards`, `blob_cache`, `lease`, `lease_interval`, `graceful_shutdown_timeout`, `id`, `monitoring`, `listeners`, `limits`, \
+                    `max_errors_per_minute`, `memory_limit`, `guards`, `blob_cache`, `push`, `lease`, `lease_interval`, `graceful_shutdown_timeout`, `id`, `monitoring`, `listeners`, `limits`, \
                     `security`, `datasets`\n";
     assert_eq!(bench.run("config check c.yaml").refused(2), expected);
     assert_eq!(bench.run("get --config c.yaml Item 1").refused(2), expected);

@@ -30,6 +30,11 @@ mod pinning;
 mod places;
 #[cfg(unix)]
 mod profiles;
+#[cfg(unix)]
+mod push;
+#[cfg(unix)]
+#[path = "../../../grotto-push/tests/it/servers.rs"]
+mod push_servers;
 mod readme;
 mod refusals;
 mod rollouts;

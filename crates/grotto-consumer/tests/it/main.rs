@@ -44,6 +44,7 @@ mod meanwhile;
 mod moves;
 mod nothing;
 mod polling;
+mod push;
 mod status;
 mod subscribe;
 mod takeover;

@@ -7,7 +7,7 @@ mod follow;
 
 use super::environment::Environment;
 use super::rules::Broken;
-use super::{DatasetSettings, ProducerSettings, Security, Settings, read_token};
+use super::{DatasetSettings, ProducerSettings, PushSettings, Security, Settings, read_token};
 use crate::config::{MAX_BYTES, read_text};
 use grotto::store::{Dataset, Store, StoreUrl};
 use grotto::{Error, Result, Schema};
@@ -98,6 +98,7 @@ fn look_at_dataset(
         look_at_types(at, dataset, &schema)?;
     }
     look_at_store(at, dataset.store.as_ref())?;
+    look_at_push(at, &dataset.push, dataset.dataset.as_deref())?;
     usable(&format!("{at}.wal.dir"), &dataset.wal.dir)?;
     usable(&format!("{at}.dead_letter.dir"), &dataset.dead_letter.dir)?;
     match &dataset.sources.folder {
@@ -113,6 +114,23 @@ fn look_at_store(at: &str, store: Option<&StoreUrl>) -> Result<(), Broken> {
         Some(StoreUrl::Local(folder)) => usable(&key, folder),
         Some(bucket) => look_at_bucket(key, bucket),
         None => Ok(()),
+    }
+}
+
+/// Whether versions can be announced: nobody is asked here.
+fn look_at_push(at: &str, push: &PushSettings, dataset: Option<&str>) -> Result<(), Broken> {
+    let wrong = |key: &str, error: &Error| Broken::new(format!("{at}.push.{key}"), error.message());
+    let key = match &push.password_file {
+        Some(path) if !path.is_file() => "password_file",
+        _ => "url",
+    };
+    let server = push.server().map_err(|error| wrong(key, &error))?;
+    match (server, dataset) {
+        (Some(_), Some(dataset)) => push
+            .channel_of(dataset)
+            .map(|_| ())
+            .map_err(|error| wrong("channel", &error)),
+        _ => Ok(()),
     }
 }
 

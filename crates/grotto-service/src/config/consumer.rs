@@ -3,6 +3,7 @@
 //! Owns: names and defaults. Never: acts on one. A key is in here only if this build acts on it.
 
 use super::daemon::LogLevel;
+use super::push::PushSettings;
 use super::section::{Key, Section, Shown, section};
 use super::value::{self, Size};
 use grotto::StoreUrl;
@@ -203,6 +204,8 @@ macro_rules! dataset {
             pub guards: GuardSettings,
             /// Blobs that were fetched, for the next start and for others of this host.
             pub blob_cache: BlobCacheSettings,
+            /// Who announces versions.
+            pub push: PushSettings,
             /// Whether it is told in the store who serves which version, for `grotto status`.
             #[serde(deserialize_with = "value::flag")]
             pub lease: bool,
@@ -233,6 +236,7 @@ macro_rules! dataset {
                     memory_limit: Size(512_000_000),
                     guards: GuardSettings::default(),
                     blob_cache: BlobCacheSettings::default(),
+                    push: PushSettings::default(),
                     lease: true,
                     lease_interval: Duration::from_secs(10),
                     graceful_shutdown_timeout: Duration::from_secs(30),
@@ -269,6 +273,7 @@ macro_rules! dataset {
                 }));
                 self.guards.keys(&format!("{at}.guards"), keys);
                 self.blob_cache.keys(&format!("{at}.blob_cache"), keys);
+                self.push.keys(&format!("{at}.push"), keys);
                 $(self.$own.keys(&format!("{at}.{}", stringify!($own)), keys);)*
             }
         }

@@ -15,6 +15,7 @@ mod folders;
 mod group;
 mod locate;
 mod producer;
+mod push;
 mod reload;
 mod resolve;
 mod rules;
@@ -40,6 +41,7 @@ pub use producer::{
     Batching, DatasetSettings, DeadLetter, Durability, Leadership, LeadershipRole, LoadShedding,
     Performance, RateLimit, Reliability, Retention, Shedding, Sources, Stdin, Validation, Wal,
 };
+pub use push::PushSettings;
 pub use reload::{Change, changes};
 pub use section::Key;
 pub(crate) use section::duration_text;

@@ -2,6 +2,7 @@
 //!
 //! Owns: names and defaults. Never: acts on one. A key is in here only if this build acts on it.
 
+use super::push::PushSettings;
 use super::section::{Key, Section, Shown, section, shown_word};
 use super::value::{self, Size, Word};
 use grotto::StoreUrl;
@@ -311,6 +312,8 @@ macro_rules! dataset {
             pub leadership: Leadership,
             /// What is removed from the store.
             pub retention: Retention,
+            /// Where versions are announced.
+            pub push: PushSettings,
             /// Where records come from beside HTTP.
             pub sources: Sources,
             $($(#[$key_doc])* pub $own: $type,)*
@@ -338,6 +341,7 @@ macro_rules! dataset {
                 self.validation.keys(&format!("{at}.validation"), keys);
                 self.leadership.keys(&format!("{at}.leadership"), keys);
                 self.retention.keys(&format!("{at}.retention"), keys);
+                self.push.keys(&format!("{at}.push"), keys);
                 self.sources.keys(&format!("{at}.sources"), keys);
                 $(self.$own.keys(&format!("{at}.{}", stringify!($own)), keys);)*
             }

@@ -50,7 +50,12 @@ pub(super) fn resolve(
     let file: Option<File> = read(document.clone())?;
     let File { producer, consumer } = file.unwrap_or_default();
     let access = Access::from_vars(environment);
-    let place = Place { folder, access };
+    let push = grotto::push::Access::from_vars(environment);
+    let place = Place {
+        folder,
+        access,
+        push,
+    };
     let producer = producer.map(|section| complete_producer(section, &document, &place));
     let consumer = consumer.map(|section| complete_consumer(section, &document, &place));
     Ok(Settings {
@@ -91,6 +96,7 @@ fn complete_consumer(
         join(&mut settings.blob_cache.folder, place.folder);
         place.store(&mut settings.store);
         place.store(&mut settings.fallback_store);
+        settings.push.complete(&place.push, place.folder);
     };
     let (common, listed) = datasets("consumer", document, one)?;
     let (mut security, mut listeners) = (section.security, section.listeners);
@@ -152,6 +158,8 @@ struct Place<'a> {
     folder: &'a Path,
     /// What lets its process into buckets.
     access: Access,
+    /// What lets it into servers of announcements.
+    push: grotto::push::Access,
 }
 
 impl Place<'_> {
@@ -162,6 +170,7 @@ impl Place<'_> {
         join(&mut settings.schema, self.folder);
         join(&mut settings.sources.folder, self.folder);
         settings.wal.dir = self.folder.join(&settings.wal.dir);
+        settings.push.complete(&self.push, self.folder);
         settings.dead_letter.dir = self.folder.join(&settings.dead_letter.dir);
     }
 

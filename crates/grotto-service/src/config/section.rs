@@ -86,6 +86,18 @@ impl Shown for grotto::StoreUrl {
     }
 }
 
+impl Shown for grotto::push::PushUrl {
+    fn shown(&self) -> Value {
+        self.to_string().into()
+    }
+}
+
+impl Shown for grotto::push::Channel {
+    fn shown(&self) -> Value {
+        self.as_str().into()
+    }
+}
+
 impl Shown for Duration {
     fn shown(&self) -> Value {
         duration_text(*self).into()

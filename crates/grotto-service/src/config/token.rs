@@ -58,13 +58,29 @@ pub fn read_token(path: &Path) -> Result<Token> {
     Ok(Token(token.to_owned()))
 }
 
+/// Reads the password in the first line of a file that is for its owner alone.
+///
+/// # Errors
+/// `Invalid` when the file cannot be read, others may read it, or its first line is empty.
+pub(super) fn read_password(path: &Path) -> Result<String> {
+    let text = read_text(path, "password file", LONGEST)?;
+    check_private(path)?;
+    match text.lines().next().unwrap_or_default().trim() {
+        "" => Err(Error::invalid(format!(
+            "password file {}: expected a password in the first line, found none",
+            path.display()
+        ))),
+        password => Ok(password.to_owned()),
+    }
+}
+
 #[cfg(unix)]
 fn check_private(path: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
-    let found = std::fs::metadata(path).map_err(|e| Error::io("read token file", path, e))?;
+    let found = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
     if found.is_file() && !is_private(found.mode(), found.uid(), found.gid()) {
         return Err(Error::invalid(format!(
-            "token file {}: expected a file for its owner alone, found mode {:03o}; `chmod 600` it",
+            "{}: expected a file for its owner alone, found mode {:03o}; `chmod 600` it",
             path.display(),
             found.mode() & 0o777
         )));

@@ -6,6 +6,7 @@
 use super::consumer::Mode;
 use bytesize::ByteSize;
 use grotto::consumer::is_state_mode;
+use grotto::push::{Channel, PushUrl};
 use grotto::store::{ChannelId, MAX_INLINE_BYTES, StoreUrl};
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,6 +177,20 @@ pub(super) fn store_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<St
     value.deserialize_str(Text("a folder or url", |text| {
         let url = StoreUrl::parse(text);
         url.map(Some).map_err(|e| e.message().to_owned())
+    }))
+}
+
+pub(super) fn push_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<PushUrl>, D::Error> {
+    value.deserialize_str(Text("an address", |text| {
+        let url = PushUrl::parse(text);
+        url.map(Some).map_err(|e| e.message().to_owned())
+    }))
+}
+
+pub(super) fn channel<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Channel>, D::Error> {
+    value.deserialize_any(Plain("the name of a channel", |text: &str| {
+        let channel = Channel::parse(text);
+        channel.map(Some).map_err(|e| e.message().to_owned())
     }))
 }
 

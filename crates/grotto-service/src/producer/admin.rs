@@ -10,6 +10,7 @@ use crate::http::answer::{Answer, Refusal, done};
 use crate::http::body::{self, BodyLimits};
 use crate::http::encoding::Packing;
 use crate::operators::told;
+use crate::push::told as told_of;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
@@ -47,8 +48,11 @@ pub(crate) async fn status(State(daemon): State<Arc<Daemon>>, path: Named) -> An
         told.insert("leader".to_owned(), leader.into());
     }
     told.insert("set_aside_files".to_owned(), kept.set_aside()?.into());
+    told.insert("notes".to_owned(), view.notes.into());
     if let Some(pipeline) = kept.pipeline() {
         told.extend(figures(&pipeline.status()));
+        let link = kept.announcer().map(|announcer| announcer.link());
+        told.insert("push".to_owned(), link.as_ref().map(told_of).into());
         if let Some(letters) = pipeline.dead_letters() {
             told.insert("dead_letters".to_owned(), letters.count().into());
         }

@@ -14,6 +14,7 @@ use crate::live::{Live, tell_changes};
 use crate::logs::LogControl;
 use crate::metrics::{Format, family, merge, of_process};
 use crate::operators::{Condition, DatasetCondition, Operated};
+use crate::push::Pushes;
 use axum::http::StatusCode;
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
@@ -37,6 +38,8 @@ pub(crate) struct Daemon {
     pub(crate) guard: Arc<Guard>,
     pub(crate) memory: Memory,
     pub(crate) log: LogControl,
+    /// Where versions are announced.
+    pub(crate) pushes: Arc<Pushes>,
     /// Monotonic time of the start.
     pub(crate) begun: Duration,
 }
@@ -190,6 +193,7 @@ impl Operated for Daemon {
             dataset: view.dataset,
             condition: view.condition.to_string(),
             reasons: view.reasons,
+            notes: view.notes,
         };
         Condition {
             readiness,
@@ -201,6 +205,8 @@ impl Operated for Daemon {
         let detailed = self.settings()?.monitoring.enable_detailed_metrics;
         let metrics_text = |pipeline: Pipeline| pipeline.metrics_text();
         let mut texts: Vec<String> = self.pipelines().map(metrics_text).collect();
+        let announcers = self.datasets.values().filter_map(Kept::announcer);
+        texts.extend(announcers.map(|announcer| announcer.metrics_text()));
         texts.push(self.leadership_text());
         let uptime = self.env.clock.monotonic() - self.begun;
         texts.push(of_process(

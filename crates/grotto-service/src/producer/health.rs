@@ -13,6 +13,8 @@ pub(crate) struct View {
     /// Whether records are taken in now.
     pub(crate) takes_in: bool,
     pub(crate) reasons: Vec<String>,
+    /// What is good to know, and no reason to worry.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Decides. A daemon whose store is down goes on taking records in, so that it is not to be taken out of service. One
@@ -44,6 +46,7 @@ mod tests {
                     Condition::Failed | Condition::Draining | Condition::Ended
                 ),
                 reasons: reasons.iter().map(ToString::to_string).collect(),
+                notes: vec!["not announced".to_owned()],
             })
             .collect();
         judge(&views)
@@ -90,6 +93,7 @@ mod tests {
             condition: C::Degraded,
             takes_in: false,
             reasons: vec!["the write-ahead log is full".to_owned()],
+            notes: Vec::new(),
         };
         assert_eq!(judge(&[full]), Readiness::NotReady);
     }

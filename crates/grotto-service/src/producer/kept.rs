@@ -5,11 +5,14 @@
 
 use super::health::View;
 use super::lines::only_type;
+use super::open;
 use super::trouble::Troubles;
 use crate::config::{DatasetSettings, Durability, LeadershipRole};
+use crate::push::note;
 use grotto::engine::env::SystemFiles;
 use grotto::producer::aside;
 use grotto::producer::pipeline::{Condition, Pipeline};
+use grotto::push::PushAnnouncer;
 use grotto::store::{Standby, Turn};
 use grotto::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
@@ -55,6 +58,7 @@ enum Stage {
 #[derive(Debug)]
 struct Opened {
     pipeline: Pipeline,
+    announcer: Option<PushAnnouncer>,
     /// The only type that lines may be of.
     only_type: Option<String>,
 }
@@ -93,19 +97,27 @@ impl Kept {
         }
     }
 
-    pub(crate) fn new(name: &str, settings: &DatasetSettings, pipeline: Result<Pipeline>) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        settings: &DatasetSettings,
+        opened: Result<open::Opened>,
+    ) -> Self {
         let kept = Self::standby(name, settings);
-        kept.opened(pipeline);
+        kept.opened(opened);
         kept
     }
 
     /// Notes how opening it went.
-    pub(crate) fn opened(&self, pipeline: Result<Pipeline>) {
-        *self.stage.lock() = match pipeline {
-            Ok(pipeline) => {
+    pub(crate) fn opened(&self, opened: Result<open::Opened>) {
+        *self.stage.lock() = match opened {
+            Ok(open::Opened {
+                pipeline,
+                announcer,
+            }) => {
                 let only_type = only_type(pipeline.schema());
                 Stage::Opened(Arc::new(Opened {
                     pipeline,
+                    announcer,
                     only_type,
                 }))
             }
@@ -145,6 +157,11 @@ impl Kept {
     /// The pipeline, once it has started.
     pub(crate) fn pipeline(&self) -> Option<Pipeline> {
         self.open().map(|opened| opened.pipeline.clone())
+    }
+
+    /// What tells of its versions, where anything does.
+    pub(crate) fn announcer(&self) -> Option<PushAnnouncer> {
+        self.open()?.announcer.clone()
     }
 
     /// Why there is no pipeline.
@@ -200,11 +217,13 @@ impl Kept {
             )),
             Err(error) => Some(error.message().to_owned()),
         });
+        let link = self.announcer().map(|announcer| announcer.link());
         View {
             dataset: self.name.clone(),
             condition,
             takes_in,
             reasons,
+            notes: link.as_ref().and_then(note).into_iter().collect(),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::http::server::{self, Limits};
 use crate::live::{Live, Origin};
 use crate::logs::LogControl;
 use crate::operators::{self, LAST_ANSWERS, OnListen};
+use crate::push::Pushes;
 use crate::supervise::{self, Signals};
 use grotto::engine::env::Env;
 use grotto::producer::pipeline::Pipeline;
@@ -151,7 +152,8 @@ async fn assemble(
 ) -> Result<Arc<Daemon>> {
     let token = settings.security.token_file.as_deref();
     let token = token.map(read_token).transpose()?;
-    let datasets = open_all(settings, writer).await?;
+    let pushes = Arc::new(Pushes::default());
+    let datasets = open_all(settings, writer, &pushes).await?;
     if datasets.values().all(|kept| kept.failure().is_some()) {
         let first = datasets.into_values().find_map(|kept| kept.failure());
         return Err(first.unwrap_or_else(|| Error::invalid("expected a dataset, found none")));
@@ -170,11 +172,16 @@ async fn assemble(
         datasets,
         live,
         log,
+        pushes,
     }))
 }
 
 /// Opens datasets beside each other: one whose log is long keeps no other one waiting.
-async fn open_all(settings: &ProducerSettings, writer: &str) -> Result<BTreeMap<String, Kept>> {
+async fn open_all(
+    settings: &ProducerSettings,
+    writer: &str,
+    pushes: &Arc<Pushes>,
+) -> Result<BTreeMap<String, Kept>> {
     let (mut opening, mut datasets) = (JoinSet::new(), BTreeMap::new());
     for dataset in settings.datasets() {
         let (name, dataset, writer) = (
@@ -186,9 +193,10 @@ async fn open_all(settings: &ProducerSettings, writer: &str) -> Result<BTreeMap<
             datasets.insert(name.clone(), Kept::standby(&name, &dataset));
             continue;
         }
+        let pushes = Arc::clone(pushes);
         opening.spawn(async move {
-            let pipeline = open(&dataset, &writer).await;
-            (Kept::new(&name, &dataset, pipeline), name)
+            let opened = open(&dataset, &writer, &pushes).await;
+            (Kept::new(&name, &dataset, opened), name)
         });
     }
     while let Some(opened) = opening.join_next().await {

@@ -3,12 +3,14 @@
 //! Owns: which setting becomes which option of the library. Never: keeps a pipeline.
 
 use crate::config::{DatasetSettings, Durability, Shedding, read_schema};
+use crate::push::Pushes;
 use grotto::producer::dead_letter::DeadLetterOptions;
 use grotto::producer::pipeline::{
     self, Adjustments, Batching, Pipeline, PipelineBuilder, PipelineOptions, RateLimit, Waiting,
 };
 use grotto::producer::wal::WalOptions;
 use grotto::producer::{MinimumCount, ProducerBuilder, RecordCountDrift};
+use grotto::push::PushAnnouncer;
 use grotto::store::{BreakerOptions, RetryPolicy, Standby, StandbyOptions, StoreOptions, Turn};
 use grotto::{Error, Producer, Result, Store};
 use std::num::NonZeroU32;
@@ -21,12 +23,28 @@ const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// zstd level of blobs that are compressed.
 const LEVEL: i32 = 3;
 
+/// A dataset that was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) pipeline: Pipeline,
+    /// Tells of its versions.
+    pub(crate) announcer: Option<PushAnnouncer>,
+}
+
 /// Starts the pipeline of a dataset.
 ///
 /// # Errors
 /// `Invalid` when the settings name no dataset or schema, and those of the pipeline's start.
-pub(crate) async fn open(settings: &DatasetSettings, writer: &str) -> Result<Pipeline> {
-    prepare(settings, writer)?.start().await
+pub(crate) async fn open(
+    settings: &DatasetSettings,
+    writer: &str,
+    pushes: &Pushes,
+) -> Result<Opened> {
+    let prepared = prepare(settings, writer, pushes)?;
+    Ok(Opened {
+        pipeline: prepared.builder.start().await?,
+        announcer: prepared.announcer,
+    })
 }
 
 /// Starts the pipeline of a dataset once nobody else publishes it; `on_look` is told what each look at the store came
@@ -37,18 +55,29 @@ pub(crate) async fn open(settings: &DatasetSettings, writer: &str) -> Result<Pip
 pub(crate) async fn stand_by(
     settings: &DatasetSettings,
     writer: &str,
+    pushes: &Pushes,
     on_look: impl FnMut(&Standby, &Result<Turn>),
-) -> Result<Pipeline> {
+) -> Result<Opened> {
     let leadership = &settings.leadership;
     let options = StandbyOptions {
         lease: leadership.lease,
         look_every: MOST_BETWEEN_LOOKS.min(leadership.heartbeat),
     };
-    let prepared = prepare(settings, writer)?;
-    prepared.stand_by(options, on_look).await?.start().await
+    let prepared = prepare(settings, writer, pushes)?;
+    let builder = prepared.builder.stand_by(options, on_look).await?;
+    Ok(Opened {
+        pipeline: builder.start().await?,
+        announcer: prepared.announcer,
+    })
 }
 
-fn prepare(settings: &DatasetSettings, writer: &str) -> Result<PipelineBuilder> {
+/// A dataset that is about to be opened.
+struct Prepared {
+    builder: PipelineBuilder,
+    announcer: Option<PushAnnouncer>,
+}
+
+fn prepare(settings: &DatasetSettings, writer: &str, pushes: &Pushes) -> Result<Prepared> {
     let name = name(settings)?;
     let missing = |key: &str| {
         Error::invalid(format!(
@@ -67,6 +96,7 @@ fn prepare(settings: &DatasetSettings, writer: &str) -> Result<PipelineBuilder> 
         // The disk that it has anyway: a large snapshot would not fit in memory beside the state.
         store = store.with_spool(&settings.wal.dir);
     }
+    let env = store.env().clone();
     let builder = Producer::builder(name, store)
         .schema(schema)
         .writer_id(writer);
@@ -74,9 +104,16 @@ fn prepare(settings: &DatasetSettings, writer: &str) -> Result<PipelineBuilder> 
         max_bytes: settings.dead_letter.max_size.0,
         ..DeadLetterOptions::default()
     };
-    Ok(configure(builder, settings)
+    let announced = pushes.open(&settings.push, name, &env)?;
+    let announcer = announced.map(|(push, channel)| push.announcer(&channel, name));
+    let builder = match &announcer {
+        Some(announcer) => builder.announcer(announcer.clone()),
+        None => builder,
+    };
+    let builder = configure(builder, settings)
         .pipeline(options(settings, name))
-        .dead_letters(settings.dead_letter.dir.join(name), letters))
+        .dead_letters(settings.dead_letter.dir.join(name), letters);
+    Ok(Prepared { builder, announcer })
 }
 
 /// The name of the dataset.

@@ -5,11 +5,10 @@
 
 use super::daemon::Daemon;
 use super::kept::{Kept, Next};
-use super::open::{adjustments, open, stand_by};
+use super::open::{Opened, adjustments, open, stand_by};
 use super::telling::{OnPublish, tell_versions};
 use crate::config::LeadershipRole;
 use crate::sources;
-use grotto::producer::pipeline::Pipeline;
 use grotto::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,16 +129,17 @@ impl Company {
             let mut stopped = self.stopped.clone();
             let tried = async {
                 daemon.env.sleep(wait).await;
+                let pushes = &daemon.pushes;
                 match is_standby || kept.role == LeadershipRole::Standby {
                     true => {
                         kept.stands_by();
                         let on_look = |standby: &_, turn: &_| kept.looked(standby, turn);
-                        stand_by(&settings, &self.writer, on_look).await
+                        stand_by(&settings, &self.writer, pushes, on_look).await
                     }
-                    false => open(&settings, &self.writer).await,
+                    false => open(&settings, &self.writer, pushes).await,
                 }
             };
-            let tried: Result<Pipeline> = tokio::select! {
+            let tried: Result<Opened> = tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => return Ok(false),
                 tried = tried => tried,

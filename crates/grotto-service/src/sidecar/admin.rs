@@ -11,6 +11,7 @@ use crate::http::answer::{Answer, Refusal, done, json_answer};
 use crate::logs::whole_ms;
 use crate::operators::aside;
 use crate::process::resources;
+use crate::push::told as told_of;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use grotto::consumer::BreakerState;
@@ -85,6 +86,7 @@ fn figures(followed: &Followed, look: &Moment) -> Map<String, Value> {
     tell("dataset", look.view.dataset.clone().into());
     tell("condition", look.view.condition.word().into());
     tell("reasons", look.view.reasons.clone().into());
+    tell("notes", look.view.notes.clone().into());
     let Some(state) = &look.state else {
         return told;
     };
@@ -113,6 +115,8 @@ fn figures(followed: &Followed, look: &Moment) -> Map<String, Value> {
     tell("staleness_ms", whole_ms(status.staleness).into());
     tell("committed_ms", status.committed_ms.into());
     tell("poll_wait_ms", whole_ms(status.poll_wait).into());
+    let push = status.push.as_ref().map(|push| told_of(&push.link));
+    tell("push", push.into());
     tell("refreshes", status.refreshes.into());
     tell("errors_per_minute", status.errors_per_minute.into());
     tell("breaker", breaker(status.breaker).into());

@@ -202,6 +202,7 @@ impl Operated for Daemon {
             dataset: view.dataset,
             condition: view.condition.word().to_owned(),
             reasons: view.reasons,
+            notes: view.notes,
         };
         Condition {
             readiness,

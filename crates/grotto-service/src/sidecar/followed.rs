@@ -6,6 +6,7 @@
 use super::health::{Condition, View};
 use super::held::HeldStates;
 use crate::config::{FollowSettings, group_number};
+use crate::push::{Pushes, note};
 use grotto::consumer::{ConsumerBuilder, ConsumerStatus, Refresh};
 use grotto::engine::env::Env;
 use grotto::{Attached, Consumer, Result, State, Store, StoreUrl};
@@ -24,13 +25,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Is told of every version that is served from now on.
 pub type OnVersion = Arc<dyn Fn(&str, &Refresh) + Send + Sync>;
 
-/// The stores of all datasets: one client, with one pool of connections and one breaker, for each address.
+/// The stores of all datasets: one client, with one pool of connections and one breaker, for each address. And the servers
+/// of announcements.
 #[derive(Debug, Default)]
-pub(crate) struct Stores(Mutex<BTreeMap<String, Store>>);
+pub(crate) struct Stores {
+    opened: Mutex<BTreeMap<String, Store>>,
+    pushes: Pushes,
+}
 
 impl Stores {
     fn open(&self, url: &StoreUrl) -> Result<Store> {
-        let mut opened = self.0.lock();
+        let mut opened = self.opened.lock();
         if let Some(store) = opened.get(&url.to_string()) {
             return Ok(store.clone());
         }
@@ -177,6 +182,11 @@ impl Followed {
             false => builder.types(settings.types.iter().cloned()),
         };
         let builder = self.place(builder)?;
+        let announced = stores.pushes.open(&settings.push, &self.name, &self.env)?;
+        let builder = match announced {
+            Some((push, channel)) => builder.push(push.listen(&channel, &self.name)),
+            None => builder,
+        };
         let followed = Arc::downgrade(self);
         let builder = builder.on_refresh(move |refresh| {
             let Some(followed) = followed.upgrade() else {
@@ -296,6 +306,8 @@ impl Followed {
         };
         let status = consumer.zip(state.as_ref());
         let status = status.map(|(consumer, state)| consumer.status_of(state));
+        let push = status.as_ref().and_then(|status| status.push.as_ref());
+        let notes = push.and_then(|push| note(&push.link)).into_iter().collect();
         let (condition, reasons) = match &status {
             Some(status) => (Condition::of(status.health), status.reasons.clone()),
             None if state.is_some() => {
@@ -309,6 +321,7 @@ impl Followed {
             dataset: self.name.clone(),
             condition,
             reasons,
+            notes,
         };
         Moment {
             view,

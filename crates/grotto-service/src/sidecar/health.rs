@@ -41,6 +41,8 @@ pub(crate) struct View {
     pub(crate) dataset: String,
     pub(crate) condition: Condition,
     pub(crate) reasons: Vec<String>,
+    /// What is good to know, and no reason to worry.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Decides. A sidecar whose store is down goes on serving, so that it is not to be taken out of service.
@@ -67,6 +69,7 @@ mod tests {
             dataset: "d".to_owned(),
             condition: *condition,
             reasons: Vec::new(),
+            notes: vec!["not announced".to_owned()],
         };
         judge(&conditions.iter().map(view).collect::<Vec<_>>())
     }

@@ -51,6 +51,10 @@ pub(super) const LAYERS: &[(&str, Allowed)] = &[
             "grotto-store",
         ]),
     ),
+    (
+        "grotto-push",
+        Allowed::Only(&["grotto-env", "grotto-error", "grotto-store"]),
+    ),
     ("grotto-derive", Allowed::Only(&[])),
     (
         "grotto",
@@ -61,6 +65,7 @@ pub(super) const LAYERS: &[(&str, Allowed)] = &[
             "grotto-error",
             "grotto-format",
             "grotto-producer",
+            "grotto-push",
             "grotto-state",
             "grotto-store",
         ]),

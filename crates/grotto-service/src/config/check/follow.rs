@@ -3,7 +3,9 @@
 //! Owns: looking at its names, folders, token and port. Never: refuses a folder that cannot be written to: commands that
 //! only read it take the same section.
 
-use super::{Broken, look_at_bucket, look_at_name, look_at_port, look_at_token, unusable};
+use super::{
+    Broken, look_at_bucket, look_at_name, look_at_port, look_at_push, look_at_token, unusable,
+};
 use crate::config::ConsumerSettings;
 use grotto::StoreUrl;
 
@@ -24,6 +26,7 @@ pub(super) fn look_at(consumer: &ConsumerSettings, notes: &mut Vec<String>) -> R
                 look_at_bucket(format!("{at}.{key}"), bucket)?;
             }
         }
+        look_at_push(&at, &dataset.push, dataset.dataset.as_deref())?;
         if let Some(why) = dataset.state_dir.as_deref().and_then(unusable) {
             notes.push(format!("`grotto sidecar` cannot use {at}.state_dir: {why}"));
         }

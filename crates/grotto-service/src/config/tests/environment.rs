@@ -124,7 +124,7 @@ producer:
     check_refused(
         "producer:\n  datasets:\n    - dataset: a\n      batchign: {}\n",
         "line 4, column 7: producer.datasets[0]: unknown key `batchign`, expected one of `dataset`, `schema`, `store`, \
-         `batching`, `performance`, `reliability`, `wal`, `dead_letter`, `load_shedding`, `rate_limit`, `validation`, `leadership`, `retention`, \
+         `batching`, `performance`, `reliability`, `wal`, `dead_letter`, `load_shedding`, `rate_limit`, `validation`, `leadership`, `retention`, `push`, \
          `sources`",
     );
 }

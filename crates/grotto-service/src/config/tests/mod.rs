@@ -111,7 +111,7 @@ fn a_file_of_comments_sets_nothing() {
 fn unknown_keys_are_refused_with_the_line() {
     check_refused(
         "producer:\n  dataset: a\n  dataste: b\n",
-        "line 3, column 3: producer: unknown key `dataste`, expected one of `dataset`, `schema`, `store`, `batching`, `performance`, `reliability`, `wal`, `dead_letter`, `load_shedding`, `rate_limit`, `validation`, `leadership`, `retention`, `sources`, `monitoring`, `listeners`, `security`, `datasets`",
+        "line 3, column 3: producer: unknown key `dataste`, expected one of `dataset`, `schema`, `store`, `batching`, `performance`, `reliability`, `wal`, `dead_letter`, `load_shedding`, `rate_limit`, `validation`, `leadership`, `retention`, `push`, `sources`, `monitoring`, `listeners`, `security`, `datasets`",
     );
     check_refused(
         "prodcer: {}\n",

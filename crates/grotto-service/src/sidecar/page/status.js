@@ -42,7 +42,7 @@ function row(dataset) {
   cell(dataset.dataset);
   const condition = cell(dataset.condition);
   condition.className = dataset.condition;
-  for (const reason of dataset.reasons) {
+  for (const reason of [...dataset.reasons, ...dataset.notes]) {
     const line = document.createElement("span");
     line.className = "reason";
     line.textContent = reason;
