@@ -278,14 +278,6 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Looks for a version as soon as it is announced. Polling stays: as rare as for an idle dataset while versions are
-    /// announced, otherwise as without. A lost announcement costs [`max_backoff`](Self::max_backoff), a forged one a look.
-    #[must_use]
-    pub fn push(mut self, announcements: Announcements) -> Self {
-        self.push = Some(announcements);
-        self
-    }
-
     /// Starts serving and polls in the background. A state found in the state directory is served
     /// at once and caught up in the background; without one, the newest version is loaded first.
     ///
@@ -396,10 +388,7 @@ impl ConsumerBuilder {
         (shared.holding.guards, shared.holding.memory_limit) = (self.guards, self.memory_limit);
         shared.requirements = self.requirements;
         (shared.tellers.channel, shared.tellers.consumer) = (channel, self.lease.name);
-        if let Some(heard) = &self.push {
-            heard.serves(&shared.dataset_id(), shared.served().version());
-        }
-        shared.heard = self.push;
+        shared.listen_to(self.push);
         let shared = Arc::new(shared);
         for listener in self.listeners {
             shared.listeners.add(listener);

@@ -10,6 +10,7 @@ mod gauges;
 
 pub(crate) use gauges::PushGauges;
 
+use crate::builder::ConsumerBuilder;
 use crate::pace::Waits;
 use crate::shared::Shared;
 use grotto_env::Random;
@@ -18,6 +19,31 @@ use std::time::Duration;
 
 /// How long announcements are ignored at most after one for which there was nothing.
 const LONGEST_CLOSED: Duration = Duration::from_secs(1);
+
+impl ConsumerBuilder {
+    /// Looks for a version as soon as it is announced. Polling stays: as rare as for an idle dataset while versions are
+    /// announced, otherwise as without. A lost announcement costs [`max_backoff`](Self::max_backoff), a forged one a look.
+    #[must_use]
+    pub fn push(mut self, announcements: Announcements) -> Self {
+        self.push = Some(announcements);
+        self
+    }
+}
+
+impl Shared {
+    /// Is told of versions from now on.
+    pub(crate) fn listen_to(&mut self, announcements: Option<Announcements>) {
+        if let Some(heard) = &announcements {
+            heard.serves(&self.dataset_id(), self.served().version());
+        }
+        self.heard = announcements;
+    }
+
+    /// Whether somebody chose the version that is served, so that what is newest is no matter.
+    fn stays(&self) -> bool {
+        self.tellers.told().is_some() || self.pinned().flatten().is_some()
+    }
+}
 
 /// How the last look went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,16 +100,15 @@ impl Hints {
             // Who announced news told the truth: nobody waits for the next one.
             Look::News | Look::Nothing | Look::Elsewhere => {}
         }
-        let served = shared.served().version();
         match hint {
+            Some(hint) if is_settled(shared, hint) => self.doubted_until = now,
             // The link went up or down, or what was announced is not to be seen yet: it is looked for as if there was news.
-            Some(hint) if hint.version == 0 || served < hint.version => {
+            Some(_) => {
                 self.doubted_until = now + waits.active_for();
                 if look != Look::Failed {
                     return waits.woken(now);
                 }
             }
-            Some(_) => self.doubted_until = now,
             None => {}
         }
         match look != Look::Failed && now >= self.doubted_until && heard.is_relied_on() {
@@ -105,4 +130,10 @@ impl Hints {
             shared.env.sleep(closed).await;
         }
     }
+}
+
+/// Whether nothing more is to be looked for: what was announced is served, or seen and not to be served.
+fn is_settled(shared: &Shared, hint: Hint) -> bool {
+    let seen = shared.served().version().max(shared.vitals.newest());
+    hint.version > 0 && (hint.version <= seen || shared.stays())
 }
