@@ -41,7 +41,7 @@ impl Shared {
 
     /// Whether somebody chose the version that is served, so that what is newest is no matter.
     fn stays(&self) -> bool {
-        self.tellers.told().is_some() || self.pinned().flatten().is_some()
+        self.tellers.told().is_some() || self.pin_now().flatten().is_some()
     }
 }
 
