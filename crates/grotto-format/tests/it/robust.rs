@@ -5,7 +5,7 @@
 
 use grotto_format::batch::{Column, ColumnKind, MAX_CHUNK_ROWS, decode_ordinals};
 use grotto_format::blob::{Blob, BlobHeader, BlobKind, BlobWriter, SectionKind, TypeInfo};
-use grotto_format::log::{CollectedRow, LeaderHint, Lease, LogEntry, Pointer, SnapshotEntry};
+use grotto_format::log::{Announcement, CollectedRow, LeaderHint, Lease, LogEntry, Pointer, SnapshotEntry};
 use grotto_format::{FlatBuilder, Schema, checksum, flat, json};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -122,6 +122,7 @@ fn read_documents(bytes: &[u8]) {
     let _ = LeaderHint::decode(bytes);
     let _ = Lease::decode(bytes);
     let _ = Pointer::decode(bytes);
+    let _ = Announcement::decode(bytes);
 }
 
 /// Puts a right checksum into the last member of a document.
@@ -171,7 +172,13 @@ proptest! {
 
     #[test]
     fn a_changed_document_with_a_right_checksum_is_a_document_or_refused(edits in edits()) {
-        for name in ["log-commit.json", "lease.json", "lease-told.json", "rollout.json"] {
+        for name in [
+            "log-commit.json",
+            "lease.json",
+            "lease-told.json",
+            "rollout.json",
+            "announcement.json",
+        ] {
             let mut document = sample(name);
             change(&mut document, &edits);
             read_documents(&with_seal(&document));

@@ -99,6 +99,7 @@ fn limits_and_seeds_are_those_of_the_code() {
         ("ENTRY_RESERVE", log::ENTRY_RESERVE as u64),
         ("MAX_CONTROL_BYTES", log::MAX_CONTROL_BYTES as u64),
         ("MAX_LEASE_BYTES", log::MAX_LEASE_BYTES as u64),
+        ("MAX_ANNOUNCEMENT_BYTES", log::MAX_ANNOUNCEMENT_BYTES as u64),
         ("MAX_PLAIN_NAME", log::MAX_PLAIN_NAME as u64),
         ("MAX_WORD", log::MAX_WORD as u64),
         ("MAX_REASONS", log::MAX_REASONS as u64),

@@ -4,6 +4,7 @@
 //! Owns: making them once (`GROTTO_BLESS=1` writes what is missing and overwrites nothing). The
 //! blobs are made by the tests of `grotto-state`.
 
+mod announcements;
 mod blobs;
 mod columns;
 mod documents;

@@ -2,7 +2,9 @@
 #![no_main]
 
 use grotto_format::checksum;
-use grotto_format::log::{CollectedRow, LeaderHint, Lease, LogEntry, Pointer, SnapshotEntry};
+use grotto_format::log::{
+    Announcement, CollectedRow, LeaderHint, Lease, LogEntry, Pointer, SnapshotEntry,
+};
 
 fn read(bytes: &[u8]) {
     let _ = LogEntry::decode(bytes);
@@ -11,6 +13,7 @@ fn read(bytes: &[u8]) {
     let _ = LeaderHint::decode(bytes);
     let _ = Lease::decode(bytes);
     let _ = Pointer::decode(bytes);
+    let _ = Announcement::decode(bytes);
 }
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {

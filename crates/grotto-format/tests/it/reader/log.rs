@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const MAX_ENTRY_BYTES: usize = 1 << 20;
 const MAX_CONTROL_BYTES: usize = 1 << 16;
 const MAX_LEASE_BYTES: usize = 1 << 14;
+const MAX_ANNOUNCEMENT_BYTES: usize = 1 << 10;
 const MAX_EXPIRY_S: u64 = 86_400;
 const MAX_LINKS: usize = 64;
 const MAX_VERSION: u64 = (1 << 53) - 1;
@@ -399,6 +400,18 @@ impl Control {
         let numbers = ["version", "epoch", "time_ms"];
         Self::open(bytes, &numbers, &["dataset", "writer"]).1
     }
+}
+
+/// What is told of a version: dataset, its identity, the version.
+pub(crate) fn announcement(bytes: &[u8]) -> (String, String, u64) {
+    let json = open(bytes, MAX_ANNOUNCEMENT_BYTES);
+    let text = |name: &str| json.get(name).text().to_owned();
+    let (dataset, dataset_id) = (text("dataset"), text("dataset_id"));
+    let version = json.get("version").number();
+    assert!(is_name(&dataset), "{dataset}");
+    assert!((1..=128).contains(&dataset_id.len()), "{dataset_id}");
+    assert!((1..=MAX_VERSION).contains(&version), "{version}");
+    (dataset, dataset_id, version)
 }
 
 /// What a consumer tells of itself.
