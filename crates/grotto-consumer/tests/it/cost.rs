@@ -4,6 +4,7 @@ use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, VirtualClock};
 use grotto_consumer::{Consumer, ConsumerBuilder};
 use grotto_env::{Env, SeededRandom};
+use grotto_store::{Announcement, announcements};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,15 +27,18 @@ struct Case {
     every: u32,
     /// Seconds that are counted.
     counted: u32,
+    /// Whether versions are announced.
+    pushed: bool,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 12] = [
     Case {
         dataset: "no news",
         settings: "as they are",
         set: |builder| builder,
         every: 0,
         counted: HOUR,
+        pushed: false,
     },
     Case {
         dataset: "no news",
@@ -42,6 +46,7 @@ const CASES: [Case; 8] = [
         set: |builder| builder.max_backoff(60 * SECOND),
         every: 0,
         counted: HOUR,
+        pushed: false,
     },
     Case {
         dataset: "no news",
@@ -53,6 +58,7 @@ const CASES: [Case; 8] = [
         },
         every: 0,
         counted: HOUR,
+        pushed: false,
     },
     Case {
         dataset: "no news",
@@ -60,6 +66,7 @@ const CASES: [Case; 8] = [
         set: |builder| builder.lease("web-1"),
         every: 0,
         counted: HOUR,
+        pushed: false,
     },
     Case {
         dataset: "a version a minute",
@@ -67,6 +74,7 @@ const CASES: [Case; 8] = [
         set: |builder| builder,
         every: 60,
         counted: HOUR / 6,
+        pushed: false,
     },
     Case {
         dataset: "a version a minute",
@@ -74,6 +82,7 @@ const CASES: [Case; 8] = [
         set: |builder| builder.poll_interval(SECOND),
         every: 60,
         counted: HOUR / 6,
+        pushed: false,
     },
     Case {
         dataset: "a version a minute",
@@ -81,6 +90,7 @@ const CASES: [Case; 8] = [
         set: |builder| builder.poll_interval(10 * SECOND).max_backoff(60 * SECOND),
         every: 60,
         counted: HOUR / 6,
+        pushed: false,
     },
     Case {
         dataset: "a version a second",
@@ -88,6 +98,39 @@ const CASES: [Case; 8] = [
         set: |builder| builder,
         every: 1,
         counted: HOUR / 60,
+        pushed: false,
+    },
+    Case {
+        dataset: "no news",
+        settings: "with push",
+        set: |builder| builder,
+        every: 0,
+        counted: HOUR,
+        pushed: true,
+    },
+    Case {
+        dataset: "a version a minute",
+        settings: "with push",
+        set: |builder| builder,
+        every: 60,
+        counted: HOUR / 6,
+        pushed: true,
+    },
+    Case {
+        dataset: "a version a minute",
+        settings: "with push, `max_backoff: 60s`",
+        set: |builder| builder.max_backoff(60 * SECOND),
+        every: 60,
+        counted: HOUR / 6,
+        pushed: true,
+    },
+    Case {
+        dataset: "a version a second",
+        settings: "with push",
+        set: |builder| builder,
+        every: 1,
+        counted: HOUR / 60,
+        pushed: true,
     },
 ];
 
@@ -118,6 +161,12 @@ async fn count(case: &Case) -> Counts {
         ..VirtualClock::env()
     };
     let builder = Consumer::builder(DATASET, store.store().with_env(env));
+    let (feed, heard) = announcements(DATASET);
+    let builder = match case.pushed {
+        true => builder.push(heard),
+        false => builder,
+    };
+    feed.up();
     let consumer = (case.set)(builder).start().await.unwrap();
     let mut left = 120 + case.counted;
     let step = if case.every == 0 { 60 } else { case.every };
@@ -126,7 +175,9 @@ async fn count(case: &Case) -> Counts {
             store.take_asked();
         }
         if case.every > 0 {
-            publisher.publish(7).await;
+            let entry = publisher.publish(7).await;
+            let told = Announcement::new(DATASET, entry.dataset_id, entry.version);
+            feed.message(&told.encode().unwrap());
         }
         tokio::time::sleep(step * SECOND).await;
         left -= step;

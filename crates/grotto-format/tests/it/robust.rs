@@ -5,7 +5,9 @@
 
 use grotto_format::batch::{Column, ColumnKind, MAX_CHUNK_ROWS, decode_ordinals};
 use grotto_format::blob::{Blob, BlobHeader, BlobKind, BlobWriter, SectionKind, TypeInfo};
-use grotto_format::log::{Announcement, CollectedRow, LeaderHint, Lease, LogEntry, Pointer, SnapshotEntry};
+use grotto_format::log::{
+    Announcement, CollectedRow, LeaderHint, Lease, LogEntry, Pointer, SnapshotEntry,
+};
 use grotto_format::{FlatBuilder, Schema, checksum, flat, json};
 use proptest::prelude::*;
 use proptest::sample::Index;
