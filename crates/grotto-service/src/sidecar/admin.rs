@@ -115,7 +115,11 @@ fn figures(followed: &Followed, look: &Moment) -> Map<String, Value> {
     tell("staleness_ms", whole_ms(status.staleness).into());
     tell("committed_ms", status.committed_ms.into());
     tell("poll_wait_ms", whole_ms(status.poll_wait).into());
-    let push = status.push.as_ref().map(|push| told_of(&push.link));
+    let push = status.push.as_ref().map(|push| {
+        let mut told = told_of(&push.link);
+        told["relied_on"] = push.is_relied_on.into();
+        told
+    });
     tell("push", push.into());
     tell("refreshes", status.refreshes.into());
     tell("errors_per_minute", status.errors_per_minute.into());
