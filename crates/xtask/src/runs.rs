@@ -22,6 +22,16 @@ const RUNS: &[(&str, &[(&str, &str)])] = &[
     ("holders", &[("HELD", "500"), ("STILL_S", "120")]),
     ("failover", &[("ROUNDS", "30")]),
     ("hosts", &[("CUTS", "10")]),
+    (
+        "push",
+        &[
+            ("ITEMS", "20000"),
+            ("VERSIONS", "300"),
+            ("INTERVAL_MS", "300"),
+            ("RARE_VERSIONS", "20"),
+            ("RARE_MS", "12000"),
+        ],
+    ),
     ("places", &[]),
     ("stores", &[]),
     ("bucket", &[]),

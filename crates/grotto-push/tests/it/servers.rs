@@ -46,7 +46,7 @@ pub(crate) struct PushServer {
 }
 
 impl PushServer {
-    /// Starts one; `None` where there is none to start.
+    /// Starts one with options, in which `PORT` is its port; `None` where there is none to start.
     pub(crate) fn start(kind: Kind, options: &[&str]) -> Option<Self> {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
@@ -92,9 +92,14 @@ impl PushServer {
         if !Path::new(SERVERS).exists() {
             return Err(format!("{SERVERS} is not there"));
         }
+        let port = self.port.to_string();
         let mut process = Command::new(SERVERS)
-            .args(["run", self.kind.name(), &self.port.to_string()])
-            .args(&self.options)
+            .args(["run", self.kind.name(), &port])
+            .args(
+                { &self.options }
+                    .iter()
+                    .map(|one| one.replace("PORT", &port)),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -16,6 +16,7 @@ mod net;
 mod places;
 mod pool;
 mod process;
+mod push;
 mod readers;
 mod refreshes;
 mod stores;
