@@ -3,9 +3,10 @@
 
 use crate::faults::{Fault, FaultStore};
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
+use crate::told::{point, remove};
 use grotto_consumer::{Consumer, Health, PushLink};
 use grotto_env::{Env, SeededRandom};
-use grotto_store::{Announcement, Feed, LogEntry, announcements};
+use grotto_store::{Announcement, Feed, LogEntry, PointerName, announcements};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -295,4 +296,49 @@ async fn announcements_of_other_datasets_and_rubbish_are_counted_and_ask_nothing
     assert!(flooded <= asked + 1, "{flooded}, {asked} without");
     let counts = scene.consumer.status().push.unwrap().counts;
     assert_eq!((counts.other, counts.unreadable), (100, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_is_not_served_for_being_announced_where_a_pin_names_another_one() {
+    let kit = Kit::new();
+    let mut scene = Scene::announced(&kit).await;
+    let pinned = scene.announce().await;
+    pass(SECOND).await;
+    // The consumer has not looked since: only the announcement has it look.
+    point(&kit, &PointerName::Pin, pinned).await;
+    for _ in 0..20 {
+        let entry = scene.publisher.publish(3).await;
+        scene.feed.message(&told(&entry));
+        pass(3 * SECOND).await;
+        assert_eq!(scene.consumer.version(), pinned);
+    }
+    assert_eq!(scene.consumer.status().health, Health::Ready);
+    // One who stays is asked for nothing but the pin: no version that it may not serve makes it look sooner again.
+    scene.store.take_asked();
+    for _ in 0..20 {
+        let entry = scene.publisher.publish(3).await;
+        scene.feed.message(&told(&entry));
+        pass(3 * SECOND).await;
+    }
+    let asked = scene.store.take_asked();
+    assert!(asked.len() <= 2 * (20 + 15), "{}: {asked:?}", asked.len());
+    remove(&kit, &PointerName::Pin).await;
+    scene.announce().await;
+    assert_same(&scene.consumer.state(), &scene.publisher.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announcement_leads_nobody_past_the_pin_of_its_program() {
+    let kit = Kit::new();
+    let mut scene = Scene::announced(&kit).await;
+    let pinned = scene.consumer.version();
+    scene.consumer.refresh_to(pinned).await.unwrap();
+    for _ in 0..5 {
+        let entry = scene.publisher.publish(3).await;
+        scene.feed.message(&told(&entry));
+        pass(SECOND).await;
+        assert_eq!(scene.consumer.version(), pinned);
+    }
+    scene.consumer.follow().await.unwrap();
+    assert_same(&scene.consumer.state(), &scene.publisher.state());
 }
