@@ -35,7 +35,6 @@ pub(crate) fn cities(version: u64) -> Announcement {
 }
 
 /// Waits until something is as it should be.
-#[track_caller]
 pub(crate) async fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begun = tokio::time::Instant::now();
     loop {
