@@ -15,7 +15,7 @@ section! {
         /// Redis or NATS server; versions are found by polling alone unless set.
         url: Option<PushUrl> = None, "value::push_url";
         /// Channel or subject; `grotto.` and the name of the dataset unless set.
-        channel: Option<Channel> = None, "value::channel";
+        channel: Option<Channel> = None, "value::push_channel";
         /// User of the server.
         user: Option<String> = None, "value::name";
         /// File with the password in its first line, for its owner alone.

@@ -187,7 +187,9 @@ pub(super) fn push_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Pus
     }))
 }
 
-pub(super) fn channel<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Channel>, D::Error> {
+pub(super) fn push_channel<'de, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<Channel>, D::Error> {
     value.deserialize_any(Plain("the name of a channel", |text: &str| {
         let channel = Channel::parse(text);
         channel.map(Some).map_err(|e| e.message().to_owned())

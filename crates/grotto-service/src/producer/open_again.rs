@@ -9,6 +9,7 @@ use super::open::{Opened, adjustments, open, stand_by};
 use super::telling::{OnPublish, tell_versions};
 use crate::config::LeadershipRole;
 use crate::sources;
+use grotto::producer::pipeline::Pipeline;
 use grotto::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::time::Duration;
