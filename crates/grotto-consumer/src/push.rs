@@ -39,6 +39,13 @@ impl Shared {
         self.heard = announcements;
     }
 
+    /// No announcement of this version is a reason to look from now on.
+    pub(crate) fn note_served(&self, dataset_id: &str, version: u64) {
+        if let Some(heard) = &self.heard {
+            heard.serves(dataset_id, version);
+        }
+    }
+
     /// Whether somebody chose the version that is served, so that what is newest is no matter.
     fn stays(&self) -> bool {
         self.tellers.told().is_some() || self.pin_now().flatten().is_some()

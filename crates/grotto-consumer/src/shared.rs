@@ -224,9 +224,7 @@ impl Shared {
         // At once: nobody is to see it served and held.
         self.let_go();
         self.distrusted.store(false, Ordering::Relaxed);
-        if let Some(heard) = &self.heard {
-            heard.serves(dataset_id, state.version());
-        }
+        self.note_served(dataset_id, state.version());
         self.versions.send_replace(state.version());
         self.metrics.served(state.version(), state.total());
         Ok(())

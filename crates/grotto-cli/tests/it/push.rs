@@ -5,6 +5,7 @@ use crate::daemon::kit::{Daemon, PATIENCE, configure as configure_producer, reco
 use crate::kit::{Bench, repository};
 use crate::push_servers::{Kind, PushServer};
 use crate::readme::{blocks, check_console, shell};
+use crate::runs::pause;
 use crate::sidecar::kit::{RECORDS, served, start, start_with};
 use grotto::engine::env::Env;
 use grotto::push::{Channel, Push, PushOptions, PushUrl};
@@ -12,7 +13,7 @@ use grotto::store::{Announcement, Announcer as _};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Between two looks at what has to come.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -35,14 +36,18 @@ fn configure(bench: &Bench, url: &str, pace: &str) {
 /// What is told at a path, once it is as it should be.
 #[track_caller]
 fn until(daemon: &Daemon, path: &str, right: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
+    let clock = Env::system().clock;
+    let begun = clock.monotonic();
     loop {
         let told = daemon.get(path).ok();
         if right(&told) {
             return told;
         }
-        assert!(begun.elapsed() < PATIENCE, "it does not come: {told}");
-        std::thread::sleep(PAUSE);
+        assert!(
+            clock.monotonic() - begun < PATIENCE,
+            "it does not come: {told}"
+        );
+        pause(PAUSE);
     }
 }
 
@@ -147,7 +152,7 @@ async fn forge(url: &str, told: Announcement) {
     announcer.announce(&told);
     let sent = "announcements_sent_total{dataset=\"items\"} 1\n";
     while !announcer.metrics_text().contains(sent) {
-        tokio::time::sleep(PAUSE).await;
+        Env::system().sleep(PAUSE).await;
     }
 }
 
@@ -273,10 +278,9 @@ fn who_wants_tls_does_not_go_on_without() {
         let producer = Daemon::start(&bench);
         let told = linked(&producer, STATUS, "down");
         let reason = told["push"]["reason"].as_str().unwrap();
-        assert!(
-            reason.contains("TLS") || reason.contains("secure"),
-            "{reason}"
-        );
+        // Redis takes what begins TLS for the beginning of a command, and waits for the rest.
+        let silent = reason.contains("did not answer");
+        assert!(silent || reason.contains("offers no TLS"), "{reason}");
     }
 }
 

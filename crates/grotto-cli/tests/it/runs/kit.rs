@@ -119,7 +119,7 @@ fn until_or<T>(mut ask: impl FnMut() -> Result<T, String>) -> T {
 }
 
 /// Leaves the processor to others for a while.
-pub(super) fn pause(wait: Duration) {
+pub(crate) fn pause(wait: Duration) {
     let (_nobody, nothing) = std::sync::mpsc::channel::<()>();
     // Nothing comes.
     let _ = nothing.recv_timeout(wait);

@@ -21,6 +21,7 @@ mod readers;
 mod refreshes;
 mod stores;
 
+pub(crate) use kit::pause;
 use std::fmt::Display;
 use std::io::Write as _;
 

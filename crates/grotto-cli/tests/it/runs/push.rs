@@ -28,9 +28,10 @@ struct Times {
 }
 
 impl Times {
-    fn new() -> Self {
+    /// By a clock that all figures share.
+    fn by(clock: &Arc<dyn Clock>) -> Self {
         Self {
-            clock: Env::system().clock,
+            clock: Arc::clone(clock),
             at: Arc::default(),
         }
     }
@@ -67,13 +68,13 @@ struct Follower {
 }
 
 impl Follower {
-    async fn new(how: &'static str, store: &StoreUrl, push: Option<&Push>) -> Self {
+    async fn new(how: &'static str, store: &StoreUrl, push: Option<&Push>, like: &Times) -> Self {
         let builder = Consumer::builder(DATASET, Store::open(store).unwrap());
         let builder = match push {
             Some(push) => builder.push(push.listen(&channel(), DATASET)),
             None => builder,
         };
-        let served = Times::new();
+        let served = Times::by(&like.clock);
         let times = served.clone();
         let noted = builder.on_refresh(move |refresh| times.note(refresh.to));
         Self {
@@ -86,7 +87,7 @@ impl Follower {
 
     async fn hears(&self) {
         while self.consumer.status().push.unwrap().link != PushLink::Up {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            Env::system().sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -122,7 +123,7 @@ struct Race {
 impl Race {
     async fn new(folder: PathBuf, servers: &[PushServer]) -> Self {
         let store = StoreUrl::Local(folder);
-        let committed = Times::new();
+        let committed = Times::by(&Env::system().clock);
         let push = |server: &PushServer| {
             let url = PushUrl::parse(&server.url()).unwrap();
             Push::new(url, PushOptions::default(), Env::system()).unwrap()
@@ -143,10 +144,10 @@ impl Race {
             items: number("ITEMS", 500),
         };
         race.publish(0, race.items).await;
-        let polling = Follower::new("polling", &store, None).await;
+        let polling = Follower::new("polling", &store, None, &race.committed).await;
         race.followers.push(polling);
         for (how, push) in ["Redis", "NATS"].into_iter().zip(&pushes) {
-            let follower = Follower::new(how, &store, Some(push)).await;
+            let follower = Follower::new(how, &store, Some(push), &race.committed).await;
             follower.hears().await;
             race.followers.push(follower);
         }
@@ -169,7 +170,7 @@ impl Race {
             // Not in step with whoever polls.
             let share = round.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
             let apart = apart.mul_f64(0.5 + share as f64 / f64::from(u32::MAX));
-            tokio::time::sleep(apart).await;
+            Env::system().sleep(apart).await;
             let edition = self.producer.version() + 1;
             let version = self.publish(edition, 10).await;
             let began = self.committed.of(version);
@@ -179,7 +180,7 @@ impl Race {
             }
             for follower in &mut self.followers {
                 while !follower.served.at.lock().unwrap().contains_key(&version) {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    Env::system().sleep(Duration::from_millis(1)).await;
                 }
                 follower.took.push(follower.served.of(version) - began);
             }
