@@ -30,9 +30,9 @@ mod pinning;
 mod places;
 #[cfg(unix)]
 mod profiles;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod push;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[path = "../../../grotto-push/tests/it/servers.rs"]
 mod push_servers;
 mod readme;
