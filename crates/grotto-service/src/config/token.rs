@@ -46,7 +46,7 @@ pub fn read_token_text(path: &Path) -> Result<String> {
 /// `Invalid` when the file cannot be read, others may read it, or it is no token.
 pub fn read_token(path: &Path) -> Result<Token> {
     let text = read_text(path, "token file", LONGEST)?;
-    check_private(path)?;
+    check_private("token file", path)?;
     let token = text.lines().next().unwrap_or_default().trim();
     let plain = token.bytes().all(|byte| byte.is_ascii_graphic());
     if token.len() < SHORTEST || !plain {
@@ -64,7 +64,7 @@ pub fn read_token(path: &Path) -> Result<Token> {
 /// `Invalid` when the file cannot be read, others may read it, or its first line is empty.
 pub(super) fn read_password(path: &Path) -> Result<String> {
     let text = read_text(path, "password file", LONGEST)?;
-    check_private(path)?;
+    check_private("password file", path)?;
     match text.lines().next().unwrap_or_default().trim() {
         "" => Err(Error::invalid(format!(
             "password file {}: expected a password in the first line, found none",
@@ -75,12 +75,12 @@ pub(super) fn read_password(path: &Path) -> Result<String> {
 }
 
 #[cfg(unix)]
-fn check_private(path: &Path) -> Result<()> {
+fn check_private(what: &str, path: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
-    let found = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+    let found = std::fs::metadata(path).map_err(|e| Error::io(&format!("read {what}"), path, e))?;
     if found.is_file() && !is_private(found.mode(), found.uid(), found.gid()) {
         return Err(Error::invalid(format!(
-            "{}: expected a file for its owner alone, found mode {:03o}; `chmod 600` it",
+            "{what} {}: expected a file for its owner alone, found mode {:03o}; `chmod 600` it",
             path.display(),
             found.mode() & 0o777
         )));
@@ -97,7 +97,7 @@ fn is_private(mode: u32, owner: u32, group: u32) -> bool {
 }
 
 #[cfg(not(unix))]
-fn check_private(_: &Path) -> Result<()> {
+fn check_private(_: &str, _: &Path) -> Result<()> {
     Ok(())
 }
 
