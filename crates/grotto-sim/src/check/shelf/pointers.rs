@@ -84,17 +84,21 @@ impl Shelf {
         said.any(|pointer| version_for(pointer, consumer) == version)
     }
 
-    /// Where a consumer has to be now; `None` where nobody says.
+    /// Where a consumer has to be now; `None` where nobody says, or who says it came too late: a put that lands after
+    /// it was given up may name what was collected meanwhile.
     pub(crate) fn target(&self, consumer: Option<&str>, channel: Option<&str>) -> Option<u64> {
-        if let Some(pin) = self.pointer("pin") {
-            return Some(pin.version);
+        let named = |name: &str| {
+            let pointer = self.pointer(name)?;
+            let version = version_for(pointer, consumer);
+            let is_gone = version <= self.collected && self.set.get(name) != Some(pointer);
+            Some((!is_gone).then_some(version))
+        };
+        if let Some(pinned) = named("pin") {
+            return pinned;
         }
         match channel {
             None => Some(self.head()),
-            Some(channel) => {
-                let pointer = self.pointer(&format!("channel {channel}"));
-                pointer.map(|pointer| version_for(pointer, consumer))
-            }
+            Some(channel) => named(&format!("channel {channel}")).flatten(),
         }
     }
 }

@@ -105,6 +105,10 @@ fn a_consumer_may_be_where_it_was_told_to_be_at_some_time_since_it_looked() {
     assert!(!told(&shelf, 2, at(9)) && told(&shelf, 3, at(9)));
     assert!(!shelf.was_told(None, None, 7, at(9)));
     assert_eq!(shelf.target(None, Some("a")), Some(3));
+    shelf.collected = 3;
+    assert_eq!(shelf.target(None, None), None, "it came too late");
+    shelf.was_set("pin", pointer(3));
+    assert_eq!(shelf.target(None, None), Some(3));
 }
 
 #[test]

@@ -60,17 +60,20 @@ impl Scribe {
     /// # Errors
     /// When that cannot be done.
     pub(super) async fn publish_surely(&mut self) -> Result<(), String> {
+        let mut told = "nothing can be published after faults ended".to_owned();
         for _ in 0..30 {
             if self.publish().await
                 && let Some((_, producer)) = &self.life
             {
-                let snapshot = producer.snapshot().await;
-                let told = |error| format!("no snapshot after faults ended: {error}");
-                return snapshot.map(|_| ()).map_err(told);
+                match producer.snapshot().await {
+                    Ok(_) => return Ok(()),
+                    // What hung before faults ended may still be waited for.
+                    Err(error) => told = format!("no snapshot after faults ended: {error}"),
+                }
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        Err("nothing can be published after faults ended".to_owned())
+        Err(told)
     }
 
     /// Publishes a version, or tries to.
