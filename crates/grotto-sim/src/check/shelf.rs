@@ -58,6 +58,8 @@ pub(crate) struct Shelf {
     /// The same by the nonce of the entry.
     asked: BTreeMap<String, Records>,
     versions: BTreeMap<u64, Stored>,
+    /// What versions held that a crash of the store's host took away, and somebody may serve.
+    lost: BTreeMap<u64, Vec<Records>>,
     /// Versions that were said to be published.
     published: BTreeSet<u64>,
     /// Names of the snapshots' blobs that are announced, by version.
@@ -225,7 +227,10 @@ impl Shelf {
         if boundary >= self.head() {
             return Err(format!("version {boundary} is the newest, and collected"));
         }
-        match self.needing(who, boundary, now) {
+        let needs = self.needing(who, boundary, now);
+        // Whoever saw less than was there may have passed what is named.
+        self.forget_set(|version| version <= boundary);
+        match needs {
             Some(needs) => Err(format!("versions up to {boundary} are collected; {needs}")),
             None => Ok(()),
         }
@@ -300,7 +305,10 @@ impl Shelf {
         match folder {
             "snapshots" => _ = self.announced.remove(&version),
             "log" => {
-                self.versions.split_off(&version);
+                for (version, stored) in self.versions.split_off(&version) {
+                    self.lost.entry(version).or_default().push(stored.records);
+                }
+                self.forget_set(|named| named >= version);
                 if self.published.range(version..).next().is_some() {
                     return Err(format!("version {version} was published, and is lost"));
                 }
@@ -332,7 +340,10 @@ impl Shelf {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn check(&self, version: u64, found: &Records) -> Result<(), String> {
+        let mut lost = self.lost.get(&version).into_iter().flatten();
+        let was_lost = lost.any(|lost| lost == found);
         match self.versions.get(&version) {
+            _ if was_lost => Ok(()),
             None if version == 0 && found.is_empty() => Ok(()),
             None => Err(format!("serves version {version}, which never was")),
             Some(stored) if stored.records == *found => Ok(()),

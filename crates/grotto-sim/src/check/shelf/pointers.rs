@@ -44,6 +44,12 @@ impl Shelf {
         }
     }
 
+    /// Nobody relies any more on pointers that name some versions.
+    pub(super) fn forget_set(&mut self, is_gone: impl Fn(u64) -> bool) {
+        self.set
+            .retain(|_, pointer| !pointer.versions().any(&is_gone));
+    }
+
     /// What a pointer says now.
     pub(crate) fn pointer(&self, name: &str) -> Option<&Pointer> {
         self.pointers.get(name)?.last()?.1.as_ref()

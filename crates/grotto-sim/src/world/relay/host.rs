@@ -115,6 +115,9 @@ impl Host {
         let mut at_once = self.stage.is_raining() && self.dice.chance(120);
         while !self.crew.is_over() && !self.is_gone(process) {
             self.find_aside(process);
+            if self.is_gone(process) {
+                return false; // its disk died of that
+            }
             let led = match self.come_to_lead(process, at_once).await {
                 Some(pipeline) => self.lead(process, pipeline).await,
                 None => Next::StandBy,
@@ -194,6 +197,7 @@ impl Host {
 
     /// Is given something, and suffers, until it does not lead any more.
     async fn lead(&mut self, process: &Process, pipeline: Pipeline) -> Next {
+        self.refusals = 0;
         loop {
             tokio::time::sleep(self.dice.millis(50..1_500)).await;
             self.hear();
