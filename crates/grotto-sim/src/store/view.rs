@@ -64,7 +64,8 @@ impl Client {
         let mut found = objects.list(&format!("{prefix}/"));
         if fate == Some(Fault::StaleList) {
             let all = found.len();
-            found.retain(|(path, _)| !objects.is_recent(path, now));
+            // What was there before the last change is listed all the same.
+            found.retain(|(path, _)| objects.get_stale(path, now).is_some());
             if found.len() < all {
                 self.suffer(Fault::StaleList, "list", prefix);
                 self.blur();
