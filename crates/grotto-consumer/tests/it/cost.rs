@@ -168,6 +168,8 @@ async fn count(case: &Case) -> Counts {
     };
     feed.up();
     let consumer = (case.set)(builder).start().await.unwrap();
+    // Nothing happens at the moment of anything else, so that no order of threads decides what is counted.
+    tokio::time::sleep(SECOND.mul_f64(0.37)).await;
     let mut left = 120 + case.counted;
     let step = if case.every == 0 { 60 } else { case.every };
     while left > 0 {
