@@ -97,7 +97,13 @@ pub(crate) fn through(files: &dyn AppendFiles, folder: &Path, wal: &str) -> Resu
         .iter()
         .filter_map(|name| parse(name, LINES).or_else(|| parse(name, DONE)));
     let of_log = parsed.filter(|(id, _, _)| id == wal);
-    Ok(of_log.map(|(_, _, last)| last).max().unwrap_or(0))
+    let Some(last) = of_log.map(|(_, _, last)| last).max() else {
+        return Ok(0);
+    };
+    // A name whose sync failed can be seen and may get lost with the host, and what it has would be passed over.
+    let synced = files.sync_folder(folder);
+    synced.map_err(|error| Error::io("sync", folder, error))?;
+    Ok(last)
 }
 
 /// Forgets what was dealt with and is behind what a version says of the log.
@@ -158,6 +164,49 @@ fn sync_parent(files: &dyn AppendFiles, path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wal::{Wal, WalChange, WalEntry, WalOptions};
+    use grotto_env::{FileOperation, ForgetfulFiles};
+    use grotto_format::Schema;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    fn log_of_one(files: &ForgetfulFiles, schema: &Schema) -> Wal {
+        let nonce = || "0123456789abcdef0123456789abcdef".to_owned();
+        let folder = Path::new("/log");
+        let files = Arc::new(files.clone());
+        let (wal, _) = Wal::open(files, folder, schema, WalOptions::default(), nonce).unwrap();
+        let entry = WalEntry {
+            key: None,
+            atomic: false,
+            source: "test".to_owned(),
+            positions: BTreeMap::new(),
+            time_ms: 1,
+            changes: Vec::<WalChange>::new(),
+        };
+        wal.append(&[Arc::new(entry)]).unwrap();
+        wal
+    }
+
+    #[test]
+    fn what_counts_as_set_aside_outlives_the_host() {
+        let schema = Schema::parse("City @PrimaryKey(id) { long id; }").unwrap();
+        let folder = Path::new("/log.set-aside");
+        for seed in 0..20 {
+            let files = ForgetfulFiles::new(seed);
+            let wal = log_of_one(&files, &schema);
+            files.create_folder(folder).unwrap();
+            // The name is there, and its sync fails.
+            files.fail_next(FileOperation::SyncFolder, 0);
+            write(&files, folder, &wal, &schema, 1..=1).unwrap_err();
+            let counted = through(&files, folder, wal.id()).unwrap();
+            files.reboot();
+            let left = through(&files, folder, wal.id()).unwrap();
+            assert_eq!(
+                left, counted,
+                "seed {seed}: what the fence passed over is gone"
+            );
+        }
+    }
 
     #[test]
     fn only_names_of_this_folder_count() {
