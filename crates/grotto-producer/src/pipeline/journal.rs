@@ -217,7 +217,8 @@ impl Inner {
     ) -> Result<()> {
         let epoch = producer.shared.writer.epoch();
         let epoch = epoch.ok_or_else(|| Error::internal("a producer leads without an epoch"))?;
-        let taken = log.take(epoch, committed).await;
+        let leads = producer.shared.writer.check_newest();
+        let taken = log.take(epoch, committed, leads).await;
         taken.map_err(|error| error.at("taking over the write-ahead log in the store"))
     }
 

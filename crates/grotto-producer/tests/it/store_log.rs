@@ -62,6 +62,11 @@ fn entry(id: u64) -> Arc<WalEntry> {
     })
 }
 
+/// The commit log is as it was fenced.
+async fn nobody_wrote() -> Result<()> {
+    Ok(())
+}
+
 async fn append(log: &StoreLog, id: u64) -> Result<u64> {
     log.append(&[entry(id)]).await
 }
@@ -90,12 +95,12 @@ async fn slots(store: &TroubledStore) -> Vec<u64> {
 async fn who_takes_over_has_all_entries_and_their_keys() {
     let store = TroubledStore::new();
     let one = log(&store, 1);
-    one.take(1, 0).await.unwrap();
+    one.take(1, 0, nobody_wrote()).await.unwrap();
     assert_eq!(append(&one, 10).await.unwrap(), 1);
     assert_eq!(one.append(&[entry(11), entry(12)]).await.unwrap(), 2);
     assert_eq!(ids(&one).await, [10, 11, 12]);
     let two = log(&store, 2);
-    two.take(2, 1).await.unwrap();
+    two.take(2, 1, nobody_wrote()).await.unwrap();
     assert_eq!(two.last(), 3);
     assert_eq!(ids(&two).await, [11, 12], "the first is in a version");
     assert_eq!(two.known_key("key 10"), Some(1), "it was acknowledged");
@@ -112,7 +117,7 @@ async fn nothing_is_appended_before_the_log_is_taken_over() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(log.failed().unwrap().contains("not taken over yet"));
     assert!(slots(&store).await.is_empty());
-    log.take(1, 0).await.unwrap();
+    log.take(1, 0, nobody_wrote()).await.unwrap();
     assert_eq!(log.failed(), None);
     assert_eq!(append(&log, 1).await.unwrap(), 1);
 }
@@ -122,14 +127,14 @@ async fn nothing_is_appended_before_the_log_is_taken_over() {
 async fn a_writer_that_slept_through_everything_appends_nothing() {
     let store = TroubledStore::new();
     let old = log(&store, 1);
-    old.take(1, 0).await.unwrap();
+    old.take(1, 0, nobody_wrote()).await.unwrap();
     append(&old, 1).await.unwrap();
     let mut epoch = 1;
     let mut last = 1;
     for _ in 0..3 {
         epoch += 1;
         let next = log(&store, epoch);
-        next.take(epoch, last).await.unwrap();
+        next.take(epoch, last, nobody_wrote()).await.unwrap();
         for id in 0..4 {
             last = append(&next, id).await.unwrap();
         }
@@ -145,7 +150,7 @@ async fn a_writer_that_slept_through_everything_appends_nothing() {
     let error = append(&old, 3).await.unwrap_err();
     assert!(error.message().contains("epoch 2"), "it stays so: {error}");
     let newest = log(&store, 9);
-    newest.take(9, last).await.unwrap();
+    newest.take(9, last, nobody_wrote()).await.unwrap();
     assert!(ids(&newest).await.is_empty());
 }
 
@@ -153,11 +158,11 @@ async fn a_writer_that_slept_through_everything_appends_nothing() {
 async fn a_writer_of_before_does_not_take_the_log_back() {
     let store = TroubledStore::new();
     let (old, new) = (log(&store, 1), log(&store, 2));
-    new.take(5, 0).await.unwrap();
+    new.take(5, 0, nobody_wrote()).await.unwrap();
     append(&new, 1).await.unwrap();
     for hidden in [Vec::new(), vec![slot(1), slot(2)], vec![slot(2)]] {
         store.hide(&hidden);
-        let error = old.take(4, 0).await.unwrap_err();
+        let error = old.take(4, 0, nobody_wrote()).await.unwrap_err();
         let expected = match hidden.len() {
             2 => ErrorKind::Unavailable,
             _ => ErrorKind::Fenced,
@@ -172,17 +177,17 @@ async fn a_writer_of_before_does_not_take_the_log_back() {
 async fn what_comes_while_the_log_is_taken_over_is_judged_like_the_rest() {
     let store = TroubledStore::new();
     let (old, new, late) = (log(&store, 1), log(&store, 2), log(&store, 3));
-    old.take(1, 0).await.unwrap();
-    new.take(5, 0).await.unwrap();
+    old.take(1, 0, nobody_wrote()).await.unwrap();
+    new.take(5, 0, nobody_wrote()).await.unwrap();
     // Its listing was made before.
     store.hide(&[slot(2)]);
-    let error = late.take(4, 0).await.unwrap_err();
+    let error = late.take(4, 0, nobody_wrote()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
     // The fence of another row, which begins elsewhere.
     let other = TroubledStore::new();
-    log(&other, 9).take(1, 70).await.unwrap();
+    log(&other, 9).take(1, 70, nobody_wrote()).await.unwrap();
     store.plant(&slot(2), other.bytes(&slot(1)).await).await;
-    let error = log(&store, 4).take(6, 0).await.unwrap_err();
+    let error = log(&store, 4).take(6, 0, nobody_wrote()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert!(
         error.message().contains("expected entry 1, found 71"),
@@ -198,7 +203,7 @@ async fn an_append_without_an_answer_is_settled_before_the_next() {
     ] {
         let store = TroubledStore::new();
         let log = log(&store, 1);
-        log.take(1, 0).await.unwrap();
+        log.take(1, 0, nobody_wrote()).await.unwrap();
         store.cause(trouble, "/wal/");
         let error = append(&log, 1).await.unwrap_err();
         assert!(error.kind() != ErrorKind::Fenced, "{place}: {error}");
@@ -216,7 +221,7 @@ async fn an_append_without_an_answer_is_settled_before_the_next() {
 async fn who_reads_damage_in_its_place_is_not_fenced_by_it() {
     let store = TroubledStore::new();
     let log = log(&store, 1);
-    log.take(1, 0).await.unwrap();
+    log.take(1, 0, nobody_wrote()).await.unwrap();
     store.plant(&slot(2), b"no slot".to_vec()).await;
     let error = append(&log, 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
@@ -230,7 +235,7 @@ async fn who_reads_damage_in_its_place_is_not_fenced_by_it() {
 async fn an_answer_that_is_lost_is_looked_for() {
     let store = TroubledStore::new();
     let log = log(&store, 1);
-    log.take(1, 0).await.unwrap();
+    log.take(1, 0, nobody_wrote()).await.unwrap();
     store.cause(Trouble::LandsAndHangs, "/wal/");
     assert_eq!(append(&log, 1).await.unwrap(), 1);
     assert_eq!(ids(&log).await, [1]);
@@ -240,11 +245,11 @@ async fn an_answer_that_is_lost_is_looked_for() {
 async fn an_append_without_an_answer_and_a_fence_in_its_place_is_none() {
     let store = TroubledStore::new();
     let (old, new) = (log(&store, 1), log(&store, 2));
-    old.take(1, 0).await.unwrap();
+    old.take(1, 0, nobody_wrote()).await.unwrap();
     store.cause(Trouble::Hangs, "/wal/");
     append(&old, 1).await.unwrap_err();
     store.heal();
-    new.take(2, 0).await.unwrap();
+    new.take(2, 0, nobody_wrote()).await.unwrap();
     assert_eq!(old.settle().await.unwrap_err().kind(), ErrorKind::Fenced);
     assert!(ids(&new).await.is_empty());
     assert_eq!(append(&new, 2).await.unwrap(), 1);
@@ -254,7 +259,7 @@ async fn an_append_without_an_answer_and_a_fence_in_its_place_is_none() {
 async fn listings_that_are_behind_lose_nothing() {
     let store = TroubledStore::new();
     let one = log(&store, 1);
-    one.take(1, 0).await.unwrap();
+    one.take(1, 0, nobody_wrote()).await.unwrap();
     for id in 1..=40 {
         append(&one, id).await.unwrap();
     }
@@ -268,7 +273,7 @@ async fn listings_that_are_behind_lose_nothing() {
     for (turn, hidden) in hidden.iter().enumerate() {
         store.hide(hidden);
         let next = log(&store, 10);
-        next.take(2 + turn as u64, 0).await.unwrap();
+        next.take(2 + turn as u64, 0, nobody_wrote()).await.unwrap();
         assert_eq!(ids(&next).await, all);
         assert_eq!(next.last(), 40);
     }
@@ -283,18 +288,18 @@ async fn a_slot_that_is_listed_and_not_found_is_waited_for() {
     ] {
         let store = TroubledStore::new();
         let one = log(&store, 1);
-        one.take(1, 0).await.unwrap();
+        one.take(1, 0, nobody_wrote()).await.unwrap();
         for id in 1..=3 {
             append(&one, id).await.unwrap();
         }
         store.cause(Trouble::Missing, path);
         let next = log(&store, 2);
-        let error = next.take(2, 0).await.unwrap_err();
+        let error = next.take(2, 0, nobody_wrote()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.message().contains(path), "{error}");
         assert_eq!(slots(&store).await, [1, 2, 3, 4], "no fence behind a gap");
         store.heal();
-        next.take(2, 0).await.unwrap();
+        next.take(2, 0, nobody_wrote()).await.unwrap();
         assert_eq!(ids(&next).await, [1, 2, 3]);
         assert_eq!(append(&next, 4).await.unwrap(), 4);
     }
@@ -304,7 +309,7 @@ async fn a_slot_that_is_listed_and_not_found_is_waited_for() {
 async fn a_listing_that_ends_before_what_is_committed_is_not_believed() {
     let store = TroubledStore::new();
     let one = log(&store, 1);
-    one.take(1, 0).await.unwrap();
+    one.take(1, 0, nobody_wrote()).await.unwrap();
     for id in 1..=10 {
         append(&one, id).await.unwrap();
     }
@@ -314,7 +319,7 @@ async fn a_listing_that_ends_before_what_is_committed_is_not_believed() {
     for hidden in [vec![slot(10), slot(11)], vec![slot(1), slot(10), slot(11)]] {
         store.hide(&hidden);
         let next = log(&store, 2);
-        let error = next.take(2, 8).await.unwrap_err();
+        let error = next.take(2, 8, nobody_wrote()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.message().contains("behind"), "{error}");
         assert_eq!(
@@ -325,7 +330,7 @@ async fn a_listing_that_ends_before_what_is_committed_is_not_believed() {
     }
     store.hide(&[]);
     let next = log(&store, 2);
-    next.take(2, 8).await.unwrap();
+    next.take(2, 8, nobody_wrote()).await.unwrap();
     assert_eq!(ids(&next).await, [9, 10]);
 }
 
@@ -333,7 +338,7 @@ async fn a_listing_that_ends_before_what_is_committed_is_not_believed() {
 async fn a_log_that_is_new_goes_on_behind_what_is_committed() {
     let store = TroubledStore::new();
     let log = log(&store, 1);
-    log.take(7, 500).await.unwrap();
+    log.take(7, 500, nobody_wrote()).await.unwrap();
     assert_eq!(append(&log, 1).await.unwrap(), 501);
 }
 
@@ -341,13 +346,13 @@ async fn a_log_that_is_new_goes_on_behind_what_is_committed() {
 async fn what_is_missing_or_damaged_is_told_with_its_name() {
     let store = TroubledStore::new();
     let one = log(&store, 1);
-    one.take(1, 0).await.unwrap();
+    one.take(1, 0, nobody_wrote()).await.unwrap();
     for id in 1..=5 {
         append(&one, id).await.unwrap();
     }
     let bytes = store.bytes(&slot(3)).await;
     store.remove(&slot(3)).await;
-    let error = log(&store, 2).take(2, 0).await.unwrap_err();
+    let error = log(&store, 2).take(2, 0, nobody_wrote()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert!(
         error.message().contains("expected entry 2, found 3"),
@@ -356,20 +361,20 @@ async fn what_is_missing_or_damaged_is_told_with_its_name() {
     let error = one.read_up_to(2, 10, 10).await.unwrap_err();
     assert!(error.message().contains(&slot(3)), "{error}");
     // What is committed may be gone.
-    log(&store, 3).take(2, 2).await.unwrap();
+    log(&store, 3).take(2, 2, nobody_wrote()).await.unwrap();
     for (at, byte) in bytes.iter().enumerate() {
         for damaged in [byte ^ 1, byte ^ 0x80] {
             let mut bytes = bytes.clone();
             bytes[at] = damaged;
             store.plant(&slot(3), bytes).await;
-            let error = log(&store, 4).take(3, 0).await.unwrap_err();
+            let error = log(&store, 4).take(3, 0, nobody_wrote()).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}: {error}");
             assert!(error.message().contains(&slot(3)), "{error}");
         }
     }
     for length in 0..bytes.len() {
         store.plant(&slot(3), bytes[..length].to_vec()).await;
-        let error = log(&store, 4).take(3, 0).await.unwrap_err();
+        let error = log(&store, 4).take(3, 0, nobody_wrote()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{length} bytes: {error}");
     }
 }
@@ -378,7 +383,7 @@ async fn what_is_missing_or_damaged_is_told_with_its_name() {
 async fn a_slot_of_another_dataset_is_refused() {
     let store = TroubledStore::new();
     let one = log(&store, 1);
-    one.take(1, 0).await.unwrap();
+    one.take(1, 0, nobody_wrote()).await.unwrap();
     let bytes = store.bytes(&slot(1)).await;
     store
         .plant("towns/wal/00000000000000000001.log", bytes)
@@ -386,7 +391,7 @@ async fn a_slot_of_another_dataset_is_refused() {
     let towns = Dataset::open(store.store(), "towns").unwrap();
     let schema = Arc::new(Schema::parse(SCHEMA).unwrap());
     let log = StoreLog::new(&towns, &schema, options());
-    let error = log.take(2, 0).await.unwrap_err();
+    let error = log.take(2, 0, nobody_wrote()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(
         error.message().contains("expected dataset \"towns\""),
@@ -402,7 +407,7 @@ async fn published_slots_go_but_for_fences_and_the_newest() {
         ..options()
     };
     let one = log_with(&store, 1, SCHEMA, kept.clone());
-    one.take(1, 0).await.unwrap();
+    one.take(1, 0, nobody_wrote()).await.unwrap();
     for id in 1..=10 {
         append(&one, id).await.unwrap();
     }
@@ -414,7 +419,7 @@ async fn published_slots_go_but_for_fences_and_the_newest() {
     assert_eq!(slots(&store).await, [1, 9, 10, 11]);
     assert_eq!(one.bytes(), 0);
     let two = log_with(&store, 2, SCHEMA, kept);
-    two.take(2, 10).await.unwrap();
+    two.take(2, 10, nobody_wrote()).await.unwrap();
     assert_eq!(two.known_key("key 8"), Some(8));
     assert_eq!(two.known_key("key 7"), None, "its slot is gone");
 }
@@ -423,12 +428,12 @@ async fn published_slots_go_but_for_fences_and_the_newest() {
 async fn what_a_dead_writer_left_is_removed_by_the_next() {
     let store = TroubledStore::new();
     let one = log(&store, 1);
-    one.take(1, 0).await.unwrap();
+    one.take(1, 0, nobody_wrote()).await.unwrap();
     for id in 1..=100 {
         append(&one, id).await.unwrap();
     }
     let two = log(&store, 2);
-    two.take(2, 100).await.unwrap();
+    two.take(2, 100, nobody_wrote()).await.unwrap();
     for _ in 0..3 {
         two.release(100).await.unwrap();
     }
@@ -439,7 +444,7 @@ async fn what_a_dead_writer_left_is_removed_by_the_next() {
 async fn what_could_not_be_removed_is_removed_later() {
     let store = TroubledStore::new();
     let log = log(&store, 1);
-    log.take(1, 0).await.unwrap();
+    log.take(1, 0, nobody_wrote()).await.unwrap();
     for id in 1..=3 {
         append(&log, id).await.unwrap();
     }
@@ -468,7 +473,7 @@ impl Confirm for Confirmed {
 async fn what_is_built_on_is_there_for_good() {
     let store = TroubledStore::new();
     let one = log(&store, 1);
-    one.take(1, 0).await.unwrap();
+    one.take(1, 0, nobody_wrote()).await.unwrap();
     append(&one, 1).await.unwrap();
     let confirmed = Arc::new(Confirmed::default());
     let folder = store.store().with_confirm(confirmed.clone());
@@ -476,7 +481,7 @@ async fn what_is_built_on_is_there_for_good() {
     let cities = Dataset::open(folder, "cities").unwrap();
     store.hide(&[slot(2)]);
     let two = StoreLog::new(&cities, &schema, options());
-    two.take(2, 0).await.unwrap();
+    two.take(2, 0, nobody_wrote()).await.unwrap();
     let asked = std::mem::take(&mut *confirmed.0.lock());
     assert_eq!(asked, [slot(1), slot(2)], "listed, and found on the way");
 }
@@ -489,7 +494,7 @@ async fn a_full_log_takes_nothing_until_something_is_published() {
         ..options()
     };
     let log = log_with(&store, 1, SCHEMA, small);
-    log.take(1, 0).await.unwrap();
+    log.take(1, 0, nobody_wrote()).await.unwrap();
     let mut id = 0;
     let error = loop {
         id += 1;
@@ -510,7 +515,7 @@ async fn a_full_log_takes_nothing_until_something_is_published() {
 async fn entries_are_read_in_parts_and_under_the_schema_in_use() {
     let store = TroubledStore::new();
     let one = log(&store, 1);
-    one.take(1, 0).await.unwrap();
+    one.take(1, 0, nobody_wrote()).await.unwrap();
     one.append(&[entry(1), entry(2), entry(3)]).await.unwrap();
     append(&one, 4).await.unwrap();
     let some = one.read_up_to(2, usize::MAX, 2).await.unwrap();
@@ -522,7 +527,7 @@ async fn entries_are_read_in_parts_and_under_the_schema_in_use() {
     assert_eq!(some.len(), 1, "one at least");
     let other = "Town @PrimaryKey(id) { long id; }";
     let two = log_with(&store, 2, other, options());
-    two.take(2, 0).await.unwrap();
+    two.take(2, 0, nobody_wrote()).await.unwrap();
     let read = two.read_up_to(1, usize::MAX, usize::MAX).await.unwrap();
     assert_eq!(read.len(), 4);
     for read in read {

@@ -210,6 +210,23 @@ impl Writer {
         }
     }
 
+    /// Looks whether anybody has written since this writer fenced, or claimed its epoch; for one that has committed
+    /// nothing since.
+    ///
+    /// # Errors
+    /// As [`look_out`](Self::look_out).
+    pub async fn check_newest(&self) -> Result<()> {
+        self.reign()?;
+        let next = self.dataset.read_entry(self.next_version()).await?;
+        match next {
+            None => Ok(()),
+            Some(next) => Err(self.end(format!(
+                "writer {:?} of epoch {} wrote version {} since this one took over",
+                next.writer, next.epoch, next.version
+            ))),
+        }
+    }
+
     /// Says in the hint that this writer has ended, so that whoever stands by takes over at once.
     ///
     /// # Errors

@@ -10,6 +10,8 @@
 //! **Invariants**
 //! - Who leads takes the log over by a fence in the slot after the newest one, after it has fenced the commit log. The
 //!   slot that a writer from before creates next is that fence, whatever it slept through: fences are never removed.
+//! - Who has put its fence there and finds the commit log as it had fenced it has the log: until then the slot of the fence
+//!   may be one that others have used and removed.
 //! - An entry is acknowledged, known by its key and read only after its slot is known to be ours.
 //! - An attempt whose outcome is unknown is settled before anything else is attempted, with its own bytes.
 //! - A slot with entries is removed after a version names the number of its last entry, and some more slots follow.

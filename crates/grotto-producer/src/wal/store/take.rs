@@ -27,12 +27,18 @@ struct Read {
 impl StoreLog {
     /// Takes the log over for a writer that leads since `epoch`, where a version has entries up to `committed`. What the
     /// log holds behind it is to be published by this writer. A log that this process has already goes on under
-    /// the new epoch.
+    /// the new epoch. `leads` says, after the fence is there, whether nobody has written to the commit log since: the
+    /// slot of the fence may have been used, published and removed between the listing and the fence.
     ///
     /// # Errors
-    /// `Fenced` when a later writer has it; `Corrupt` when a slot is damaged or entries are missing; `Unavailable` when
+    /// That of `leads`; `Fenced` when a later writer has it; `Corrupt` when a slot is damaged or entries are missing; `Unavailable` when
     /// the store does not answer, or the log ends before what is committed.
-    pub async fn take(&self, epoch: u64, committed: u64) -> Result<()> {
+    pub async fn take(
+        &self,
+        epoch: u64,
+        committed: u64,
+        leads: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
         let mut turn = self.turn.lock().await;
         if self.is_held() {
             self.index.lock().epoch = Some(epoch);
@@ -52,11 +58,14 @@ impl StoreLog {
             self.slots.confirm(newest.slot).await?;
         }
         *self.index.lock() = index;
-        self.take_from(epoch).await
+        self.fence_end(epoch).await?;
+        leads.await?;
+        self.index.lock().epoch = Some(epoch);
+        Ok(())
     }
 
     /// Puts a fence at the end, behind whatever is there by now.
-    async fn take_from(&self, epoch: u64) -> Result<()> {
+    async fn fence_end(&self, epoch: u64) -> Result<()> {
         loop {
             let (slot, bytes) = self.fence(epoch);
             match self.slots.create(slot, &bytes).await? {
@@ -64,7 +73,6 @@ impl StoreLog {
                     let fence = self.decode(slot, &bytes)?;
                     let mut index = self.index.lock();
                     index.push(Slot::of(slot, &fence, bytes.len()), &[]);
-                    index.epoch = Some(epoch);
                     return Ok(());
                 }
                 SlotOwner::Other(bytes) => {

@@ -147,6 +147,42 @@ async fn a_leader_that_was_fenced_acknowledges_nothing() {
     );
 }
 
+/// It listed the log, slept, and finds the slot free that others have used and removed since.
+#[tokio::test(start_paused = true)]
+async fn whoever_slept_while_it_took_the_log_over_acknowledges_nothing() {
+    let store = TroubledStore::new();
+    let deaf = PipelineOptions {
+        heartbeat: None,
+        wal: WalOptions {
+            kept_slots: 0,
+            ..WalOptions::default()
+        },
+        ..in_store()
+    };
+    let old = builder(&store, 1, deaf.clone()).start().await.unwrap();
+    put(&old, 1, "x").await.published().await.unwrap();
+    let third = "wal/00000000000000000003";
+    store.cause(Trouble::Waits, third);
+    let sleeper = builder(&store, 2, deaf.clone()).start().await.unwrap();
+    store.met.acquire().await.unwrap().forget();
+    store.heal();
+    // What was fenced in the log of versions acknowledges all the same; who comes next publishes that.
+    for id in 2..=4 {
+        put(&old, id, "x").await;
+    }
+    let next = builder(&store, 3, deaf).start().await.unwrap();
+    next.flush().await.unwrap();
+    put(&next, 5, "x").await.published().await.unwrap();
+    let there = store.paths("cities/wal").await;
+    assert!(!there.iter().any(|path| path.contains(third)), "{there:?}");
+    store.go_on.add_permits(1);
+    let mut late = sleeper.submit(city(&sleeper, 6, "lost")).await.unwrap();
+    let told = late.durable().await;
+    assert_eq!(told.unwrap_err().kind(), ErrorKind::Fenced);
+    put(&next, 7, "x").await.published().await.unwrap();
+    assert_eq!(published(&store).await, of([1, 2, 3, 4, 5, 7]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_has_the_log_has_fenced_the_others() {
     let store = TroubledStore::new();
