@@ -152,7 +152,11 @@ impl Witness {
         if before.as_ref().is_some_and(known) || state.schema().types().is_empty() {
             return;
         }
-        let Some(now) = self.served_at(state, before.as_ref().map_or(0, |(b, _)| b.at.0)) else {
+        let since = before.as_ref().map_or((0, 0), |(before, _)| before.at);
+        // An older version looks like the one of a later beginning where both have the same records of what is kept: only
+        // somebody who pins it has a reader go back.
+        let goes_back = version < since.1 && *self.pinned.lock() != Some(version);
+        let Some(now) = self.served_at(state, since.0 + u64::from(goes_back)) else {
             return; // told by whoever compares it with the model
         };
         let told = (format!("r{}", self.number), version);
