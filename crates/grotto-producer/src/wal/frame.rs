@@ -237,16 +237,17 @@ pub(super) fn frame_header(bytes: &[u8]) -> Option<([u8; 4], u32)> {
     Some((fields.array()?, u32::from_le_bytes(fields.array()?)))
 }
 
-struct Fields<'a>(&'a [u8]);
+/// Reads what stands one after the other.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 }

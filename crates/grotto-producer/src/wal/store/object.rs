@@ -11,7 +11,7 @@ use grotto_format::schema::MAX_TEXT;
 
 use crate::wal::WalEntry;
 use crate::wal::codec;
-use crate::wal::frame::{FRAME_HEADER, MAX_FRAME, frame_crc, frame_header, push_frame};
+use crate::wal::frame::{FRAME_HEADER, Fields, MAX_FRAME, frame_crc, frame_header, push_frame};
 use crate::wal::scan::MAX_NUMBER;
 use crate::{Error, Result};
 
@@ -123,10 +123,10 @@ impl Object {
     /// Checks a slot of a dataset, but not what is in its entries.
     pub(super) fn decode(bytes: &Bytes, dataset: &str) -> Result<Self, Bad> {
         let mut fields = Fields(bytes);
-        if fields.array()? != MAGIC {
+        if fields.array() != Some(MAGIC) {
             return Err("expected a slot of a write-ahead log".to_owned());
         }
-        let format = fields.u32()?;
+        let format = u32(&mut fields)?;
         if format != FORMAT {
             return Err(format!("expected format {FORMAT}, found {format}"));
         }
@@ -135,16 +135,16 @@ impl Object {
         if crc32fast::hash(checked).to_le_bytes() != crc {
             return Err("expected the checksum of the slot".to_owned());
         }
-        let kind = match fields.u32()? {
+        let kind = match u32(&mut fields)? {
             1 => Kind::Fence,
             2 => Kind::Entries,
             other => return Err(format!("expected a slot of kind 1 or 2, found {other}")),
         };
-        let epoch = fields.u64()?;
-        let nonce = fields.text(NONCE)?;
-        let (first, count) = (fields.u64()?, fields.u32()?);
-        let (name, schema) = (fields.u32()? as usize, fields.u32()? as usize);
-        let name = fields.text(name)?;
+        let epoch = u64(&mut fields)?;
+        let nonce = text(&mut fields, NONCE)?;
+        let (first, count) = (u64(&mut fields)?, u32(&mut fields)?);
+        let (name, schema) = (u32(&mut fields)? as usize, u32(&mut fields)? as usize);
+        let name = text(&mut fields, name)?;
         if name != dataset {
             return Err(format!("expected dataset {dataset:?}, found {name:?}"));
         }
@@ -153,7 +153,7 @@ impl Object {
                 "expected a schema of at most {MAX_TEXT} bytes, found {schema}"
             ));
         }
-        let schema = fields.text(schema)?;
+        let schema = text(&mut fields, schema)?;
         let start = bytes.len() - fields.0.len();
         if start > body {
             return Err(ended());
@@ -260,29 +260,16 @@ fn take_frame<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Bad> {
     Ok(payload)
 }
 
-struct Fields<'a>(&'a [u8]);
+fn u32(fields: &mut Fields<'_>) -> Result<u32, Bad> {
+    fields.array().map(u32::from_le_bytes).ok_or_else(ended)
+}
 
-impl<'a> Fields<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Bad> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(ended)?;
-        self.0 = rest;
-        Ok(taken)
-    }
+fn u64(fields: &mut Fields<'_>) -> Result<u64, Bad> {
+    fields.array().map(u64::from_le_bytes).ok_or_else(ended)
+}
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Bad> {
-        self.take(N)?.try_into().map_err(|_| ended())
-    }
-
-    fn u32(&mut self) -> Result<u32, Bad> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, Bad> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn text(&mut self, length: usize) -> Result<String, Bad> {
-        let text = String::from_utf8(self.take(length)?.to_vec());
-        text.map_err(|_| "expected text in UTF-8".to_owned())
-    }
+fn text(fields: &mut Fields<'_>, length: usize) -> Result<String, Bad> {
+    let bytes = fields.take(length).ok_or_else(ended)?;
+    let text = String::from_utf8(bytes.to_vec());
+    text.map_err(|_| "expected text in UTF-8".to_owned())
 }

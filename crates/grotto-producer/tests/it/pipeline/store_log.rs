@@ -48,6 +48,15 @@ async fn stand_by(store: &Arc<TroubledStore>, host: u64) -> Pipeline {
     waiting.await.unwrap().start().await.unwrap()
 }
 
+/// A host acknowledges a city, cannot publish it, and is gone.
+async fn die_before_publishing(store: &Arc<TroubledStore>) {
+    let leader = start(store, 1).await;
+    store.cause(Trouble::Fails, "/delta/");
+    put(&leader, 1, "x").await;
+    drop(leader);
+    store.heal();
+}
+
 /// Submits a city under a key.
 async fn put_once(pipeline: &Pipeline, id: i64, key: &str) -> grotto_producer::Ack {
     let mut batch = city(pipeline, id, "x");
@@ -232,11 +241,7 @@ async fn submissions_wait_for_the_log_and_are_refused_while_the_store_is_down() 
 #[tokio::test(start_paused = true)]
 async fn a_flush_waits_until_it_is_known_what_is_in_the_log() {
     let store = TroubledStore::new();
-    let leader = start(&store, 1).await;
-    store.cause(Trouble::Fails, "/delta/");
-    put(&leader, 1, "x").await;
-    drop(leader);
-    store.heal();
+    die_before_publishing(&store).await;
     let next = builder(&store, 2, in_store()).start().await.unwrap();
     next.flush().await.unwrap();
     assert_eq!(published(&store).await, of([1]));
@@ -271,11 +276,7 @@ async fn more_than_memory_holds_is_read_back_in_order() {
 #[tokio::test(start_paused = true)]
 async fn a_damaged_slot_is_told_of_and_asked_for_until_it_is_whole() {
     let store = TroubledStore::new();
-    let leader = start(&store, 1).await;
-    store.cause(Trouble::Fails, "/delta/");
-    put(&leader, 1, "x").await;
-    drop(leader);
-    store.heal();
+    die_before_publishing(&store).await;
     let name = "cities/wal/00000000000000000002.log";
     let whole = store.bytes(name).await;
     store.plant(name, whole[1..].to_vec()).await;
