@@ -186,12 +186,18 @@ impl Reader {
             self.note("refresh", &error.to_string());
         }
         for at in 0..self.watchers.len() {
-            let began = self.stage.sim.now();
+            let mut began = self.stage.sim.now();
+            let mut serving = self.served_now();
             loop {
                 let problem = self.problem_of(at).await;
                 let Some((problem, soon)) = problem else {
                     break;
                 };
+                // What the reader goes to meanwhile has a time of its own to be seen.
+                let now_serving = self.served_now();
+                if now_serving != serving {
+                    (serving, began) = (now_serving, self.stage.sim.now());
+                }
                 if self.stage.sim.now() >= began + soon {
                     let name = self.watchers[at].name.clone();
                     let what = format!("{problem}, long after faults ended");
@@ -202,6 +208,12 @@ impl Reader {
             }
         }
         self.check_attached();
+    }
+
+    /// What the reader serves itself.
+    fn served_now(&self) -> Option<(u64, u64)> {
+        let state = self.life.as_ref()?.consumer.state();
+        Some((state.version(), state.checksum()))
     }
 
     /// Why an attached process does not serve what it should, and how long that may be so.
