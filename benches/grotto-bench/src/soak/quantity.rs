@@ -66,12 +66,17 @@ macro_rules! quantities {
 
 use Limit::{Growth, Loss, Segments, Shown};
 
+/// What index bytes a record may differ by without anything being wrong: hashes are seeded anew for
+/// every dataset, so how many pages overflow is chance. With 4,000 records a run went from 6.36 at
+/// cycle 30 to 6.71 at cycle 90; another stayed between 6.62 and 6.74 from cycle 100 to 1,500.
+const INDEX_CHANCE: f64 = 0.25;
+
 quantities! {
     BytesPerRecord "bytes_per_record" "B" Growth(1.35, 0.0), Growth(1.05, 0.0);
     Fill "fill" "" Loss(0.85), Loss(0.97);
     LiveShare "live_share" "" Loss(0.85), Loss(0.95);
     BlockBytes "block_bytes_per_record" "B" Growth(1.25, 0.0), Growth(1.05, 0.0);
-    IndexBytes "index_bytes_per_record" "B" Growth(1.1, 0.0), Growth(1.05, 0.0);
+    IndexBytes "index_bytes_per_record" "B" Growth(1.1, INDEX_CHANCE), Growth(1.05, INDEX_CHANCE);
     Layouts "layouts" "" Growth(1.5, 8.0), Growth(1.1, 8.0);
     LayoutsUsed "layouts_used" "" Growth(1.25, 4.0), Growth(1.25, 4.0);
     Segments "segments" "" Segments(0.0), Growth(1.1, 4.0);
