@@ -57,10 +57,15 @@ impl Shared {
         let mut run = Run::new(self, goal, served, admitted);
         let mut outcome = run.drive().await;
         // Each time past the target before: that ends.
-        while let Err(error) = &outcome
-            && let Some(around) = self.around((asked, goal), error, &run).await
-        {
-            run.turn_to(around);
+        while let Err(error) = &outcome {
+            match self.around((asked, goal), error, &run).await {
+                Ok(Some(around)) => run.turn_to(around),
+                Ok(None) => break,
+                Err(held) => {
+                    outcome = outcome.map_err(|error| error.and(&held));
+                    break;
+                }
+            }
             outcome = run.drive().await;
         }
         let error = outcome.as_ref().err();

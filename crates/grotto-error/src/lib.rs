@@ -81,6 +81,13 @@ impl Error {
         self
     }
 
+    /// The same error, that goes on with what another one says.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.message = format!("{}; {}", self.message, other.message);
+        self
+    }
+
     /// The same error, seen by somebody who has to do something else about it.
     #[must_use]
     pub fn of_kind(mut self, kind: ErrorKind) -> Self {

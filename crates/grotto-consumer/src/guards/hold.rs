@@ -235,7 +235,12 @@ impl Shared {
     /// # Errors
     /// `Invalid`: what is held, and why.
     pub(crate) fn hold(&self, asked: Goal, target: &LogEntry, refusal: Refusal) -> Result<()> {
-        let (dataset, served) = (self.dataset.name(), self.served().version());
+        let (dataset, served) = (self.dataset.name(), self.served());
+        // Who starts with what is of no use serves nothing.
+        let stays = match asked == Goal::Start && !self.is_sound(&served) {
+            true => String::new(),
+            false => format!(" and version {} stays served", served.version()),
+        };
         let known = self.holding.known(target);
         let told = match &known {
             Some(held) if held.used.is_some() == refusal.memory => held.told.clone(),
@@ -250,9 +255,8 @@ impl Shared {
             false => "if it is right, release it with `grotto accept`",
         };
         let (version, reason) = (told.version, &told.reason);
-        let message = format!(
-            "dataset {dataset}: version {version} is held and version {served} stays served: {reason}; {mend}"
-        );
+        let message =
+            format!("dataset {dataset}: version {version} is held{stays}: {reason}; {mend}");
         *self.holding.held.lock() = Some(Held {
             told: told.clone(),
             dataset_id: target.dataset_id.clone(),

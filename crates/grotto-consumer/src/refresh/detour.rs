@@ -12,31 +12,41 @@ use grotto_state::State;
 use grotto_store::LogEntry;
 
 impl Shared {
-    /// Where a refresh may go instead that did not get to its target. A version that is held, or cannot be judged, is no
-    /// way around: the error of the way is told.
+    /// Where a refresh may go instead that did not get to its target. A version that cannot be judged is no way around:
+    /// the error of the way is told.
+    ///
+    /// # Errors
+    /// When that would be a version that is held: `Invalid`. With the error of the way it says what a person can do.
     pub(super) async fn around(
         &self,
         (asked, goal): (Goal, Goal),
         error: &Error,
         run: &Run<'_>,
-    ) -> Option<Admitted> {
+    ) -> Result<Option<Admitted>> {
         let target = &run.target;
         let Some(refusal) = run.refusal_in(error) else {
-            let head = self.past_blocked(goal, error, target).await?;
+            let Some(head) = self.past_blocked(goal, error, target).await else {
+                return Ok(None);
+            };
             let (served, blocked) = (self.served(), Some(target.version));
             let admitted = self.admit(asked, goal, &served, head, blocked).await;
-            return admitted.ok().flatten();
+            return match admitted {
+                Err(error) if error.kind() != ErrorKind::Invalid => Ok(None),
+                admitted => admitted,
+            };
         };
         // Past a limit that only its blobs told of.
         if !refusal.memory
             && !run.watch.accepts()
             && let Some(accepted) = self.admit_accepted(goal, target, refusal.version).await
         {
-            return Some(accepted);
+            return Ok(Some(accepted));
         }
-        let head = self.head_past(goal, target).await?;
-        self.admit_instead((asked, goal), head, target.version)
-            .await
+        let Some(head) = self.head_past(goal, target).await else {
+            return Ok(None);
+        };
+        let instead = self.admit_instead((asked, goal), head, target.version);
+        Ok(instead.await)
     }
 
     /// Where a refresh may go. Entries are read one by one up to one that is lost or damaged: where that one is held,

@@ -88,6 +88,17 @@ async fn another_state_under_the_served_number_is_served_once_it_is_accepted() {
 }
 
 #[tokio::test]
+async fn who_starts_with_what_the_log_has_no_more_is_not_told_that_it_stays_served() {
+    let kit = Kit::new();
+    let (consumer, version) = written_anew(&kit).await;
+    consumer.shutdown().await;
+    let error = builder(&kit).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    let told = format!("dataset {DATASET}: version {version} is held: 5 records");
+    assert!(error.message().starts_with(&told), "{error}");
+}
+
+#[tokio::test]
 async fn bytes_of_what_deltas_build_from_nothing_are_compared_with_what_is_served() {
     let kit = Kit::new();
     published(&kit, &[100]).await;

@@ -100,6 +100,8 @@ async fn a_jump_is_held_and_released_where_nothing_leads_to_the_version_before_i
     std::fs::remove_file(kit.file(&publisher.delta_of(lost))).unwrap();
     let error = consumer.refresh().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
+    let told = format!("version {jump} is held");
+    assert!(error.message().contains(&told), "{error}");
     assert_same(&consumer.state(), &before);
     assert_eq!(held(&consumer), Some(jump));
     accept(&kit, jump).await;
