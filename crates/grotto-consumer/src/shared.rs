@@ -83,7 +83,7 @@ pub(crate) struct Keeper {
 /// When the served state was known to be the newest or the pinned one, by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 struct Freshness {
-    /// When a look found nothing newer.
+    /// When a look began that found nothing newer.
     seen_at: Duration,
     /// When that was certain: a look for the next entry alone also finds nothing in a store that was
     /// emptied.
@@ -104,13 +104,14 @@ impl Freshness {
         now.saturating_sub(at).saturating_add(self.age)
     }
 
-    fn account(&mut self, now: Duration, succeeded: bool, certain: bool) {
+    /// Of a look that began then.
+    fn account(&mut self, began: Duration, succeeded: bool, certain: bool) {
         self.failed = !succeeded;
         if succeeded {
-            self.seen_at = now;
+            self.seen_at = began;
         }
         if succeeded && certain {
-            (self.certain_at, self.age) = (now, Duration::ZERO);
+            (self.certain_at, self.age) = (began, Duration::ZERO);
         }
     }
 }
@@ -344,16 +345,20 @@ impl Shared {
         self.vitals.note_error(self.env.clock.monotonic());
     }
 
-    /// Takes note of how a refresh ended, and whether it is certain what it found.
-    pub(crate) fn account(&self, outcome: &Result<Option<Refresh>>, certain: bool) {
-        let now = self.env.clock.monotonic();
+    /// Takes note of how a refresh ended, and whether it is certain what it found. `began` is when it did, by the
+    /// monotonic clock and by the wall clock, in milliseconds.
+    pub(crate) fn account(
+        &self,
+        outcome: &Result<Option<Refresh>>,
+        (began, began_ms): (Duration, u64),
+        certain: bool,
+    ) {
         // Nothing there is not news: the name may be mistyped, or the store another one.
         let there = was_written(&self.served());
         let succeeded = outcome.is_ok() && there && !self.holding.is_holding();
-        self.freshness.lock().account(now, succeeded, certain);
+        self.freshness.lock().account(began, succeeded, certain);
         if succeeded && certain {
-            let wall_ms = self.env.clock.wall_ms();
-            self.keeper().place.note_fresh(now, wall_ms);
+            self.keeper().place.note_fresh(began, began_ms);
         }
         match outcome {
             Ok(Some(_)) => self.vitals.note_refresh(),

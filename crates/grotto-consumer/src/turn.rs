@@ -50,7 +50,9 @@ impl Shared {
             (Goal::Newest | Goal::Glance(_) | Goal::Start, Some(version)) => Goal::Pin(version),
             _ => goal,
         };
-        let mut certain = false;
+        let (clock, mut certain) = (&self.env.clock, false);
+        // What is found was so when it was looked for: answers may come late, and a way be long.
+        let began = (clock.monotonic(), clock.wall_ms());
         let outcome = self.move_to(goal, effective, &mut certain).await;
         if outcome.is_ok() {
             match goal {
@@ -63,7 +65,7 @@ impl Shared {
                 | Goal::Told { .. } => {}
             }
         }
-        self.account(&outcome, certain);
+        self.account(&outcome, began, certain);
         if let Err(error) = &outcome {
             self.listeners.enqueue(Event::Failed(error.clone()));
         }

@@ -136,3 +136,26 @@ async fn a_pinned_consumer_looks_at_files_as_rarely_as_one_that_follows() {
         consumer.shutdown().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_took_long_to_arrive_is_as_old_as_the_look_for_it() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let folder = LocalFileSystem::new_with_prefix(kit.folder.path().join("store")).unwrap();
+    let slow = FaultStore::around(Arc::new(folder), 5 * SECOND);
+    let builder = Consumer::builder(DATASET, slow.store().with_env(VirtualClock::env()));
+    let consumer = builder.state_dir(kit.state_dir()).open().await.unwrap();
+    publisher.publish(1).await;
+    tokio::time::sleep(60 * SECOND).await;
+    // For a look that brings a version, and for one that finds nothing newer.
+    for news in [true, false] {
+        let before = tokio::time::Instant::now();
+        assert_eq!(consumer.refresh().await.unwrap().is_some(), news);
+        let took = before.elapsed();
+        assert!(took >= 5 * SECOND, "{took:?}");
+        assert_eq!(consumer.staleness(), took);
+        assert_same(&consumer.state(), &publisher.state());
+    }
+    consumer.shutdown().await;
+}
