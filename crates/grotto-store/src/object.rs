@@ -2,13 +2,14 @@
 //!
 //! Owns: time limits, the mapping of the backend's answers. Never: knows a dataset's layout.
 
+mod deadlines;
 mod listing;
 mod open;
 mod parts;
 
 use crate::breaker::{BreakerState, CircuitBreaker};
 use crate::confirm::Confirm;
-use crate::error::{Error, Place, Result, from_store, is_without_bucket};
+use crate::error::{Error, Place, Result, is_without_bucket};
 use crate::fallback::Fallback;
 use crate::options::StoreOptions;
 use bytes::Bytes;
@@ -227,17 +228,21 @@ impl Store {
     ) -> Result<Option<Bytes>> {
         let fetch = async {
             let options = GetOptions::default().with_range(range);
-            let found = match self.objects.get_opts(path, options).await {
-                Err(error) if is_absent(&error) => return Ok(None),
-                other => other?,
+            // Its length comes first: a small object may not take as long as the largest one.
+            let asked = self.objects.get_opts(path, options);
+            let found = match self.within(0, asked).await? {
+                Err(error) if is_absent(&error) => return Ok(Ok(None)),
+                Err(error) => return Ok(Err(error)),
+                Ok(found) => found,
             };
             let length = found.range.end.saturating_sub(found.range.start);
             if length > limit {
-                return Ok(Some(Err(length)));
+                return Ok(Ok(Some(Err(length))));
             }
-            found.bytes().await.map(|bytes| Some(Ok(bytes)))
+            let bytes = self.within(length, found.bytes()).await?;
+            Ok(bytes.map(|bytes| Some(Ok(bytes))))
         };
-        match self.limited("read", path.as_ref(), limit, fetch).await? {
+        match self.guarded("read", path.as_ref(), fetch).await? {
             Some(Ok(bytes)) => Ok(Some(bytes)),
             Some(Err(length)) => Err(Error::corrupt(format!(
                 "{path} is {length} bytes, expected at most {limit}"
@@ -343,38 +348,6 @@ impl Store {
         Fut: Future<Output = Result<T>>,
     {
         self.options.writes.run(&self.env, operation).await
-    }
-
-    /// Runs one operation under its deadline, which grows with the bytes it may move, if the breaker
-    /// lets it pass.
-    async fn limited<T>(
-        &self,
-        action: &str,
-        path: &str,
-        bytes: u64,
-        operation: impl Future<Output = Result<T, ObjectError>>,
-    ) -> Result<T> {
-        if let Some(breaker) = &self.breaker {
-            breaker.try_pass().map_err(|e| {
-                Error::new(e.kind(), format!("cannot {action} {path}: {}", e.message()))
-            })?;
-        }
-        let deadline = self.options.deadline_for(bytes);
-        let answer = match self.env.within(deadline, operation).await {
-            Ok(answer) => answer.map_err(|e| from_store(action, path, self.place(), e)),
-            Err(_) => {
-                let store = self.bucket.as_deref().map(|bucket| format!(" in {bucket}"));
-                Err(Error::unavailable(format!(
-                    "cannot {action} {path}{}: no answer within {} s",
-                    store.unwrap_or_default(),
-                    deadline.as_secs()
-                )))
-            }
-        };
-        if let Some(breaker) = &self.breaker {
-            breaker.record(&answer);
-        }
-        answer
     }
 }
 

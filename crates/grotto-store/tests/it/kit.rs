@@ -117,12 +117,22 @@ pub(crate) enum Fault {
     PutExistsOfNothing,
     /// A get fails.
     GetFails,
+    /// A get is never answered.
+    GetHangs,
     /// A get returns the object with one bit flipped.
     GetFlipsABit,
     /// A get of an object that is there finds none.
     GetFindsNothing,
     /// A listing fails.
     ListFails,
+}
+
+/// Whether it befalls gets.
+fn fault_of_get(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::GetFails | Fault::GetHangs | Fault::GetFlipsABit | Fault::GetFindsNothing
+    )
 }
 
 /// How a store treats create-if-absent.
@@ -341,12 +351,7 @@ impl ObjectStore for FaultStore {
         self.puts.lock().push(location.to_string());
         self.let_rival_in(location, &payload).await;
         let answer_collision = self.honour(location, &mut options).await?;
-        let is_put = |fault| {
-            !matches!(
-                fault,
-                Fault::GetFails | Fault::GetFlipsABit | Fault::GetFindsNothing | Fault::ListFails
-            )
-        };
+        let is_put = |fault| !fault_of_get(fault) && fault != Fault::ListFails;
         let fault = self.take(location, is_put);
         match fault {
             Some(Fault::PutFails) => {
@@ -378,15 +383,10 @@ impl ObjectStore for FaultStore {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.gets.lock().push(location.to_string());
-        let is_get = |fault| {
-            matches!(
-                fault,
-                Fault::GetFails | Fault::GetFlipsABit | Fault::GetFindsNothing
-            )
-        };
-        let fault = self.take(location, is_get);
+        let fault = self.take(location, fault_of_get);
         match fault {
             Some(Fault::GetFails) => return Err(outage()),
+            Some(Fault::GetHangs) => return std::future::pending().await,
             Some(Fault::GetFindsNothing) => return Err(nothing(location)),
             _ => {}
         }

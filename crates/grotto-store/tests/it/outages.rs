@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use grotto_store::{Dataset, ErrorKind, Result, Writer, WriterOptions};
+use bytes::Bytes;
+use grotto_store::{Dataset, ErrorKind, Result, StoreOptions, Writer, WriterOptions};
 
 use crate::kit::{Fault, FaultStore, acquire, commit, damage, faulty, framed, named};
 
@@ -33,6 +34,24 @@ async fn prepare_past_damage(dataset: &Dataset) -> Result<Writer> {
         ..named("new")
     };
     Ok(Writer::prepare(dataset.clone(), options).await?.0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_an_answer_waits_no_longer_where_the_object_might_be_large() {
+    let (faults, dataset, _) = log_to(2).await;
+    let slots = dataset.wal_slots();
+    slots
+        .create(1, &Bytes::from_static(b"small"))
+        .await
+        .unwrap();
+    faults.script(Fault::GetHangs, "wal/00000000000000000001");
+    let before = tokio::time::Instant::now();
+    let found = slots.read(1).await.unwrap();
+    assert_eq!(found, Some(Bytes::from_static(b"small")));
+    let (waited, deadline) = (before.elapsed(), StoreOptions::default().deadline);
+    // Then it was asked for again.
+    assert!(waited >= deadline && waited < 2 * deadline, "{waited:?}");
+    assert!(faults.script_is_used_up());
 }
 
 #[tokio::test(start_paused = true)]
