@@ -27,7 +27,7 @@ usage: cargo xtask <chore>
        cargo xtask soak [options, see --help]
        cargo xtask fuzz [--seconds N] [target ...]
        cargo xtask mutants state|protocol [--shard K/N] [--re NAME] [--lib]
-       cargo xtask runs [readers|kills|holders|places|stores|bucket|refreshes] [NAME=NUMBER ...]
+       cargo xtask runs [RUN ...] [NAME=NUMBER ...]
        cargo xtask sim [--seeds N | --seconds N | --seed S --trace]
 
   lint   formatting, then clippy on every target; any warning fails
@@ -39,9 +39,11 @@ usage: cargo xtask <chore>
   fuzz   every fuzz target for a minute (needs cargo-fuzz)
   mutants  small changes that a test has to notice: a set, or a part of it (needs
          cargo-mutants; hours for a whole set, so not in the continuous integration)
-  runs   sidecars and readers in processes of their own: a thousand readers, 50 kills, 500
-         versions held, state directories and stores that fail, 20,000 refreshes (half an
-         hour for all; the tests do each of them for a short time)
+  runs   producers, sidecars and readers in processes of their own, of which the tests do
+         each for a short time (an hour for all): readers (a thousand), kills (50),
+         holders (500 versions held), failover (30 rounds), hosts (three in network
+         namespaces), push, places (state directories that fail), stores and bucket
+         (stores that do), refreshes (20,000)
   sim    faults of every kind, by seeds that repeat; 200 of them unless said
   ci     everything the continuous integration runs (.ci/run)
 ";
