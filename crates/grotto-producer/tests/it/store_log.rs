@@ -1,6 +1,7 @@
 //! The write-ahead log in the store by itself: who may append, and what is read back.
 
 mod faults;
+mod size;
 
 use crate::kit::{SCHEMA, TroubledStore};
 use grotto_env::Env;
