@@ -99,28 +99,32 @@ impl Hints {
             return wait;
         };
         let (now, hint) = (shared.env.clock.monotonic(), self.hint.take());
-        match look {
-            Look::Nothing if hint.is_some() => {
-                self.closed_until = now + waits.interval().min(LONGEST_CLOSED);
-            }
-            Look::Failed => self.closed_until = now + wait,
+        let closed = match look {
+            Look::Nothing if hint.is_some() => waits.interval().min(LONGEST_CLOSED),
+            Look::Failed => wait,
             // Who announced news told the truth: nobody waits for the next one.
-            Look::News | Look::Nothing | Look::Elsewhere => {}
-        }
+            Look::News | Look::Nothing | Look::Elsewhere => Duration::ZERO,
+        };
+        self.closed_until = self.closed_until.max(now + closed);
+        // A look out of turn for which there was nothing takes the turn of the next poll.
+        let least = match look {
+            Look::Nothing => closed * 2,
+            _ => Duration::ZERO,
+        };
         match hint {
             Some(hint) if is_settled(shared, hint) => self.doubted_until = now,
             // The link went up or down, or what was announced is not to be seen yet: it is looked for as if there was news.
             Some(_) => {
                 self.doubted_until = now + waits.active_for();
                 if look != Look::Failed {
-                    return waits.woken(now);
+                    return waits.woken(now).max(least);
                 }
             }
             None => {}
         }
         match look != Look::Failed && now >= self.doubted_until && heard.is_relied_on() {
             true => waits.relying(random),
-            false => wait,
+            false => wait.max(least),
         }
     }
 

@@ -204,6 +204,32 @@ async fn a_flood_of_forged_announcements_asks_no_more_than_polling_does_and_dela
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_forges_right_behind_a_look_has_nobody_look_more_often() {
+    for every in [1, 2, 3] {
+        let kit = Kit::new();
+        let scene = Scene::announced(&kit).await;
+        scene.feed.message(&forged(&scene, 1));
+        pass(SECOND).await;
+        scene.store.take_asked();
+        let mut looks = 0;
+        for _ in 0..10_000 {
+            pass(MILLI).await;
+            let asked = scene.store.take_asked();
+            let new = asked.iter().filter(|path| path.contains("log/")).count();
+            looks += new;
+            if new > 0 && looks % every == 0 {
+                scene.feed.message(&forged(&scene, 1));
+            }
+        }
+        // As in a flood.
+        assert!(
+            (45..=125).contains(&looks),
+            "{looks} looks in 10 s, forged behind one of {every}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_fails_is_asked_no_more_often_for_all_that_is_announced() {
     let mut counts = Vec::new();
     for is_flooded in [false, true] {
