@@ -91,6 +91,11 @@ faults! {
     Surge: "version that grows or shrinks a lot",
     Held: "version held back by a reader",
     Accepted: "version accepted by somebody",
+    LostAnnouncement: "announcement lost",
+    DoubledAnnouncement: "announcement that comes twice",
+    LateAnnouncement: "announcement overtaken by later ones",
+    ForgedAnnouncement: "announcement forged",
+    CutHerald: "connection to the announcements broken",
 }
 
 impl fmt::Display for Fault {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use grotto_env::{Clock, RuntimeClock};
+use grotto_format::log::LogEntry;
 use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -66,6 +67,10 @@ pub(crate) struct Sim {
     pub(crate) shelf: Mutex<Shelf>,
     /// Blobs, and what they were put for.
     pub(crate) leftovers: Mutex<Leftovers>,
+    /// Identities of datasets, and versions of which an entry of the log ever was.
+    committed: Mutex<BTreeSet<(String, u64)>>,
+    /// Told of looks that find no next version.
+    pub(crate) missed: Notify,
     /// Versions that were served, with the names of the readers.
     pub(crate) served: Mutex<BTreeSet<(String, u64)>>,
     /// Puts that have yet to land.
@@ -95,6 +100,8 @@ impl Sim {
             relay: Mutex::default(),
             shelf: Mutex::default(),
             leftovers: Mutex::default(),
+            committed: Mutex::default(),
+            missed: Notify::new(),
             served: Mutex::default(),
             under_way: Mutex::default(),
             looks: Mutex::default(),
@@ -158,6 +165,9 @@ impl Sim {
             .objects
             .lock()
             .put(path, bytes.clone(), create, self.now());
+        if landed {
+            self.note_committed(path, &bytes);
+        }
         if landed && is_lease(path) {
             check_lease(self, who, &bytes);
         }
@@ -184,6 +194,21 @@ impl Sim {
             self.violation(who, reason);
         }
         landed
+    }
+
+    fn note_committed(&self, path: &Path, bytes: &Bytes) {
+        if logged(path).is_some()
+            && let Ok(entry) = LogEntry::decode(bytes)
+        {
+            let mut committed = self.committed.lock();
+            committed.insert((entry.dataset_id, entry.version));
+        }
+    }
+
+    /// Whether there ever was an entry of a version of a dataset in its log.
+    pub(crate) fn was_committed(&self, dataset_id: &str, version: u64) -> bool {
+        let committed = self.committed.lock();
+        committed.contains(&(dataset_id.to_owned(), version))
     }
 
     /// Somebody removes an object.
@@ -231,6 +256,12 @@ pub(crate) fn is_acceptance(path: &Path) -> bool {
 /// Whether an object is an entry of the log.
 pub(crate) fn is_entry(path: &Path) -> bool {
     path.as_ref().starts_with(&format!("{DATASET}/log/"))
+}
+
+/// The version of which an object is the entry in the log of whichever dataset.
+pub(crate) fn logged(path: &Path) -> Option<u64> {
+    let (dataset, _) = path.as_ref().split_once('/')?;
+    entry_of(dataset, path)
 }
 
 /// The version of which an object is the entry in the log of a dataset.

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::connection::refusal;
 use super::look::Look;
 use super::weather::Kind;
-use crate::check::check_reach;
+use crate::check::{Pace, check_reach};
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::sim::{Sim, is_entry};
@@ -32,6 +32,8 @@ pub(crate) struct Client {
     changed: Notify,
     observer: Mutex<Option<Observer>>,
     pub(super) look: Mutex<Look>,
+    /// Of one that polls.
+    pub(super) pace: Mutex<Option<Pace>>,
 }
 
 /// Called before every request.
@@ -68,6 +70,7 @@ impl Client {
             changed: Notify::new(),
             observer: Mutex::default(),
             look: Mutex::default(),
+            pace: Mutex::default(),
         })
     }
 

@@ -86,6 +86,7 @@ impl ObjectStore for Connection {
         let client = &self.0;
         let (fate, dies) = client.go(Kind::Read, "get", location).await?;
         let found = client.look(fate, location);
+        client.asked(location, found.is_some());
         let length = found.as_ref().map_or(0, |bytes| bytes.len() as u64);
         client.note("get", location, &format!("{length} bytes"));
         client.come_back(fate, dies, "get", location).await?;

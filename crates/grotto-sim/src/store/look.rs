@@ -1,6 +1,7 @@
 //! What a process looked at last: which requests belong to one look for news.
 //!
-//! Owns: when the pin was asked for in the look that goes on. Never: changes an answer.
+//! Owns: when the pin was asked for in the look that goes on, and which looks found no next version. Never: changes an
+//! answer.
 
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use object_store::path::Path;
 
 use super::client::Client;
 use super::weather::Kind;
+use crate::check::Pace;
+use crate::sim::logged;
 
 /// Requests of one look follow each other within this, and looks do not.
 const BETWEEN: Duration = Duration::from_millis(230);
@@ -43,6 +46,31 @@ impl Client {
             _ if look.blurred => Looked::Blurred,
             Some(at) if !look.blind => Looked::At(at),
             _ => Looked::Never,
+        }
+    }
+
+    /// It looks for versions that are not there no more often than one that polls so often.
+    pub(crate) fn keep_pace(&self, interval: Duration) {
+        *self.pace.lock() = Some(Pace::new(interval));
+    }
+
+    /// It asked for an object, and found it or not.
+    pub(super) fn asked(&self, path: &Path, found: bool) {
+        let mut pace = self.pace.lock();
+        let (Some(pace), Some(version)) = (pace.as_mut(), logged(path)) else {
+            return;
+        };
+        let now = self.sim.now();
+        if found {
+            return pace.found(version, now);
+        }
+        // One that does not see what is there is not in question.
+        if self.is_blind() || self.sim.objects.lock().get(path).is_some() {
+            return;
+        }
+        self.sim.missed.notify_one();
+        if let Err(what) = pace.nothing(now) {
+            self.sim.violation(&self.name, what);
         }
     }
 

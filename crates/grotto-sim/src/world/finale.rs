@@ -8,7 +8,7 @@ use std::time::Duration;
 use grotto_format::log::LogEntry;
 use object_store::path::Path;
 
-use super::reader::Reader;
+use super::reader::{Reader, prove_announcements};
 use super::settle::settle;
 use super::stage::Stage;
 use super::writer::Writer;
@@ -39,6 +39,7 @@ pub(crate) async fn demand_progress(
         reader.await_copy().await;
     }
     watch_room(stage, dice, &mut last, &mut readers).await;
+    prove_announcements(stage, &mut last, &readers).await;
     if let Some(reader) = readers.first_mut() {
         verify_versions(stage, reader).await;
     }

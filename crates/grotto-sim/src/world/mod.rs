@@ -3,6 +3,7 @@
 //! Owns: the three acts and who plays in them. Never: checks anything itself.
 
 mod finale;
+mod herald;
 mod incidents;
 mod operator;
 mod reader;
@@ -83,6 +84,7 @@ async fn play(seed: u64, whole_trace: bool) -> Run {
     let library = others
         .chance(300)
         .then(|| Library::begin(&stage, others.split()));
+    stage.begin_herald(seed);
     incidents::rain(&stage, &dice).await;
     stage.heal().await;
     if let Some(relay) = relay {

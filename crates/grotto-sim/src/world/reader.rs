@@ -2,6 +2,7 @@
 //!
 //! Owns: what consumers are asked, and what is checked of what they serve. Never: writes.
 
+mod announced;
 mod attached;
 mod lease;
 mod past;
@@ -33,6 +34,7 @@ use attached::Watcher;
 use subscriber::Subscriber;
 use witness::{Caution, Witness};
 
+pub(crate) use announced::prove as prove_announcements;
 pub(crate) use witness::Hold;
 
 /// Segments are merged and emptied in states of a few kilobytes too.
@@ -44,6 +46,9 @@ const TINY: SegmentOptions = SegmentOptions {
     merge_at: 3,
     large_segments: 2_048,
 };
+
+/// Time between two looks where versions come.
+const INTERVAL: Duration = Duration::from_millis(400);
 
 /// Types that readers keep who do not keep all.
 const FILTERS: [&[&str]; 3] = [&["City"], &["Road"], &["City", "Road"]];
@@ -191,6 +196,8 @@ impl Reader {
             builder = builder.lease(name).lease_interval(lease::INTERVAL);
         }
         let opened = if self.polls {
+            let stage = &self.stage;
+            let builder = stage.listening(builder, &client, DATASET, INTERVAL);
             builder.start().await
         } else {
             builder.open().await
@@ -253,7 +260,7 @@ impl Reader {
     fn builder_of(&self, name: &str, types: Option<&[&str]>) -> (Arc<Client>, ConsumerBuilder) {
         let (client, store) = self.stage.connect(name, &self.dice);
         let builder = Consumer::builder(DATASET, store)
-            .poll_interval(Duration::from_millis(400))
+            .poll_interval(INTERVAL)
             .scrub_interval(Duration::from_secs(5))
             .segments(self.segments);
         match types {

@@ -3,16 +3,17 @@
 //! Owns: the connections of everybody. Never: acts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use grotto_consumer::Position;
+use grotto_consumer::{ConsumerBuilder, Position};
 use grotto_env::{Env, Work};
 use grotto_store::{BreakerOptions, Store, StoreOptions};
 use object_store::ObjectStore;
 use parking_lot::Mutex;
 
+use super::herald::{Herald, Voice};
 use crate::check::{Content, check_reach};
 use crate::clock::HostClock;
 use crate::dice::Dice;
@@ -38,6 +39,8 @@ pub(crate) struct Stage {
     pub(crate) moving: Mutex<Vec<Moving>>,
     /// Clocks of writers' hosts.
     clocks: Mutex<Vec<Arc<HostClock>>>,
+    /// Through whom versions are announced, in some seeds.
+    herald: OnceLock<Arc<Herald>>,
 }
 
 impl Stage {
@@ -49,6 +52,7 @@ impl Stage {
             held: Mutex::default(),
             moving: Mutex::default(),
             clocks: Mutex::default(),
+            herald: OnceLock::new(),
         })
     }
 
@@ -65,6 +69,42 @@ impl Stage {
             .with_options(options());
         self.clients.lock().push(Arc::clone(&client));
         (client, store)
+    }
+
+    /// From now on versions are announced, if the seed says so.
+    pub(crate) fn begin_herald(&self, seed: u64) {
+        if let Some(herald) = Herald::begin(&self.sim, seed) {
+            self.herald.get_or_init(|| herald);
+        }
+    }
+
+    pub(crate) fn herald(&self) -> Option<&Arc<Herald>> {
+        self.herald.get()
+    }
+
+    /// What a process of this name announces versions with.
+    pub(crate) fn voice(&self, name: &str) -> Voice {
+        Voice {
+            sim: Arc::clone(&self.sim),
+            herald: self.herald.get().cloned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Has a consumer that polls hear announcements, perhaps, and look no more often for them than it would poll.
+    pub(crate) fn listening(
+        &self,
+        builder: ConsumerBuilder,
+        client: &Client,
+        dataset: &str,
+        interval: Duration,
+    ) -> ConsumerBuilder {
+        client.keep_pace(interval);
+        let herald = self.herald.get();
+        match herald.and_then(|herald| herald.listen(client.name(), dataset)) {
+            Some(heard) => builder.push(heard),
+            None => builder,
+        }
     }
 
     /// Chance of its own, and the time of all.

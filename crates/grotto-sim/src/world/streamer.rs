@@ -82,7 +82,8 @@ impl Streamer {
             .writer_id(&name)
             .snapshot_every(self.dice.below(6))
             .threads(1)
-            .inline_blobs([0, 250, 4_096][self.dice.below(3) as usize]);
+            .inline_blobs([0, 250, 4_096][self.dice.below(3) as usize])
+            .announcer(self.stage.voice(&name));
         let pipeline = builder
             .pipeline(options(&self.dice, self.durability.clone()))
             .files(Arc::new(self.disk.clone()));

@@ -137,6 +137,7 @@ impl Writer {
             .threads(1)
             .inline_blobs([0, 250, 4_096][self.dice.below(3) as usize])
             .start_over(starts_over)
+            .announcer(self.stage.voice(&name))
             .open();
         match survive(&client, opened).await {
             Ended::Died => self.stage.sim.count(Fault::CrashedWriter),

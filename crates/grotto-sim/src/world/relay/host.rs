@@ -151,7 +151,8 @@ impl Host {
             .writer_id(name)
             .snapshot_every(self.dice.below(6))
             .threads(1)
-            .inline_blobs([0, 250, 4_096][self.dice.below(3) as usize]);
+            .inline_blobs([0, 250, 4_096][self.dice.below(3) as usize])
+            .announcer(self.stage.voice(process.client.name()));
         Ok(builder.pipeline(options).files(Arc::new(self.disk.clone())))
     }
 

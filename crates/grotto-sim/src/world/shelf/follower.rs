@@ -105,6 +105,7 @@ impl Follower {
         if let Some(channel) = self.channel {
             builder = builder.channel(channel);
         }
+        builder = self.stage.listening(builder, &client, SHELF, self.poll);
         let watching = self.watching(&name, &client);
         let opened = builder.on_refresh(watching).start();
         let opened = tokio::time::timeout(PATIENT_FOR, opened).await;

@@ -118,6 +118,7 @@ impl Scribe {
             .snapshot_every(self.dice.within(1..4))
             .threads(1)
             .inline_blobs([0, 0, 250][self.dice.below(3) as usize])
+            .announcer(self.stage.voice(&name))
             .open();
         match survive(&client, opened).await {
             None => {}
