@@ -4,6 +4,8 @@
 
 use crate::dir::{Soundness, StateDir};
 use crate::error::Result;
+use crate::shared::{Shared, blocking};
+use crate::target::was_written;
 use grotto_env::FileSystem;
 use grotto_state::{HeapSeal, HugeBuffer, Seal, Sealed, SegmentOptions, State};
 use std::io;
@@ -160,5 +162,20 @@ impl Seal for Place {
             Self::Heap(heap) => heap.options(),
             Self::Dir(dir) => dir.options(),
         }
+    }
+}
+
+impl Shared {
+    /// Has the state loaded afresh into a state directory that was removed.
+    pub(crate) async fn keep_place(self: &Arc<Self>) -> Result<()> {
+        if self.keeper().place.is_held()? {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        let kept = blocking(&self.env, move || shared.keeper().place.keep_hold()).await??;
+        if !kept && was_written(&self.served()) {
+            self.distrust();
+        }
+        Ok(())
     }
 }

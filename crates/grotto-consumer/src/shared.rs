@@ -370,19 +370,6 @@ impl Shared {
         self.metrics.stale_for(self.staleness().as_secs_f64());
     }
 
-    /// Has the state loaded afresh into a state directory that was removed.
-    pub(crate) async fn keep_place(self: &Arc<Self>) -> Result<()> {
-        if self.keeper().place.is_held()? {
-            return Ok(());
-        }
-        let shared = Arc::clone(self);
-        let kept = blocking(&self.env, move || shared.keeper().place.keep_hold()).await??;
-        if !kept && was_written(&self.served()) {
-            self.distrust();
-        }
-        Ok(())
-    }
-
     /// Time since the served state was known to be the newest or the pinned one.
     pub(crate) fn staleness(&self) -> Duration {
         self.freshness.lock().since(self.env.clock.monotonic())
