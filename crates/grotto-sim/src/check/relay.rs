@@ -331,28 +331,6 @@ impl Relay {
         }
     }
 
-    /// What a pipeline took in that had led is not published by a later one of its host if another host has led since.
-    fn check_overtaken(&self, version: u64, token: i64) -> Result<(), String> {
-        let epoch = self.log.get(&version).map_or(0, |entry| entry.epoch);
-        let given = self.given.get(token as usize - 1);
-        let (Some(given), Some((_, pipeline))) = (given, self.reigns.get(&epoch)) else {
-            return Ok(());
-        };
-        let own = self.reigns.range(..epoch).rev();
-        let mut own = own.filter(|(_, (host, by))| *host == given.host && *by <= given.pipeline);
-        let (Some((led, _)), false) = (own.next(), given.pipeline == *pipeline) else {
-            return Ok(());
-        };
-        let mut since = self.reigns.range(led + 1..epoch);
-        match since.find(|(_, (host, _))| *host != given.host) {
-            Some((other, (host, _))) => Err(format!(
-                "version {version} of epoch {epoch} has submission {token}, given under epoch {led}, and host {host} \
-                 led with epoch {other} since"
-            )),
-            None => Ok(()),
-        }
-    }
-
     /// After the last version was looked at: whatever a host acknowledged is in it, or a person has it.
     pub(crate) fn lost(&self) -> Vec<String> {
         let given = self.given.iter().enumerate();
@@ -390,5 +368,6 @@ fn difference(expected: &Records, found: &Records) -> String {
 }
 
 mod orders;
+mod overtaken;
 #[cfg(test)]
 mod tests;

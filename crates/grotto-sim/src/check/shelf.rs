@@ -65,6 +65,8 @@ pub(crate) struct Shelf {
     /// Names of the snapshots' blobs that are announced, by version.
     announced: BTreeMap<u64, String>,
     collected: u64,
+    /// Since when so much is collected.
+    raised_at: Duration,
     leases: BTreeMap<String, Told>,
     /// All that each pointer ever was, and since when.
     pointers: BTreeMap<String, Vec<(Duration, Option<Pointer>)>>,
@@ -223,7 +225,9 @@ impl Shelf {
 
     /// The boundary rises.
     fn raised(&mut self, who: &str, boundary: u64, now: Duration) -> Result<(), String> {
-        self.collected = self.collected.max(boundary);
+        if boundary > self.collected {
+            (self.collected, self.raised_at) = (boundary, now);
+        }
         if boundary >= self.head() {
             return Err(format!("version {boundary} is the newest, and collected"));
         }

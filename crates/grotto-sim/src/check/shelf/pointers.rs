@@ -38,8 +38,14 @@ impl Shelf {
 
     /// Somebody was told that a pointer says this: from now on it may be relied on.
     pub(crate) fn was_set(&mut self, name: &str, pointer: Pointer) {
+        let last = self.pointers.get(name).and_then(|history| history.last());
         // Unless somebody else was faster.
-        if self.pointer(name) == Some(&pointer) {
+        let Some(at) = last.filter(|(_, found)| found.as_ref() == Some(&pointer)) else {
+            return;
+        };
+        // Or a collector that had looked before it was there, and went on after whoever set it had looked.
+        let overtaken = self.raised_at > at.0;
+        if !(overtaken && pointer.versions().any(|named| named <= self.collected)) {
             self.set.insert(name.to_owned(), pointer);
         }
     }
