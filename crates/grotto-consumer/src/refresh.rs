@@ -24,6 +24,7 @@ use grotto_store::LogEntry;
 use grotto_store::follow::{Fetched, Journey};
 use grotto_store::plan::Step;
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,19 +56,7 @@ impl Shared {
         }
         self.drop_flagged().await?;
         let mut run = Run::new(self, goal, served, admitted);
-        let mut outcome = run.drive().await;
-        // Each time past the target before: that ends.
-        while let Err(error) = &outcome {
-            match self.around((asked, goal), error, &run).await {
-                Ok(Some(around)) => run.turn_to(around),
-                Ok(None) => break,
-                Err(held) => {
-                    outcome = outcome.map_err(|error| error.and(&held));
-                    break;
-                }
-            }
-            outcome = run.drive().await;
-        }
+        let outcome = self.arrive((asked, goal), &mut run).await;
         let error = outcome.as_ref().err();
         let refusal = error.and_then(|error| run.refusal_in(error));
         let target = run.target.clone();
@@ -101,6 +90,9 @@ impl Shared {
 struct Run<'a> {
     shared: &'a Arc<Shared>,
     target: LogEntry,
+    /// All targets so far, and whether they were accepted: each is gone to once, or one that no blobs lead to and one
+    /// that is refused would name each other for ever.
+    tried: BTreeSet<(u64, bool)>,
     /// Whether what is reached may be served.
     watch: Arc<Watch>,
     /// Why states on the way may not.
@@ -131,6 +123,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(shared: &'a Arc<Shared>, goal: Goal, first: Arc<State>, admitted: Admitted) -> Self {
         let watch = shared.watch(&admitted);
+        let tried = BTreeSet::from([admitted.tried()]);
         let target = admitted.target;
         let replaced = !shared.is_same_dataset(&target);
         let afresh = replaced || !shared.is_sound(&first);
@@ -169,6 +162,7 @@ impl<'a> Run<'a> {
         Self {
             shared,
             target,
+            tried,
             watch,
             refusals: Arc::default(),
             at,
@@ -210,13 +204,6 @@ impl<'a> Run<'a> {
             blocking(&shared.env, roll_back).await?;
         }
         outcome
-    }
-
-    /// Goes on to another target, from what is served.
-    fn turn_to(&mut self, admitted: Admitted) {
-        self.go_back();
-        self.watch = self.shared.watch(&admitted);
-        self.target = admitted.target;
     }
 
     /// The refusal that an error tells, if it is one: a store that went away after one says nothing about the version.

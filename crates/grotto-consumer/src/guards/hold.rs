@@ -364,4 +364,9 @@ impl Admitted {
     fn new(target: LogEntry, pass: Pass) -> Self {
         Self { target, pass }
     }
+
+    /// What a refresh goes to once: the version, and whether it was accepted.
+    pub(crate) fn tried(&self) -> (u64, bool) {
+        (self.target.version, self.pass == Pass::Accepted)
+    }
 }

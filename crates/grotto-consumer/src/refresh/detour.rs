@@ -12,12 +12,40 @@ use grotto_state::State;
 use grotto_store::LogEntry;
 
 impl Shared {
+    /// Goes to the target of a refresh, or to another one where that is refused or nothing leads to it.
+    pub(super) async fn arrive(
+        &self,
+        (asked, goal): (Goal, Goal),
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        let mut refused = None;
+        loop {
+            let Err(error) = run.drive().await else {
+                return Ok(());
+            };
+            let refusal = run.refusal_in(&error);
+            let is_refused = refusal.is_some();
+            refused = refusal
+                .map(|refusal| (run.target.clone(), refusal))
+                .or(refused);
+            match self.around((asked, goal), &error, run).await {
+                Ok(Some(around)) if run.is_untried(&around) => run.turn_to(around),
+                Ok(Some(_)) if !is_refused && let Some((target, refusal)) = refused => {
+                    let held = self.hold(asked, &target, refusal);
+                    return Err(held.err().map_or(error.clone(), |held| error.and(&held)));
+                }
+                Ok(_) => return Err(error),
+                Err(held) => return Err(error.and(&held)),
+            }
+        }
+    }
+
     /// Where a refresh may go instead that did not get to its target. A version that cannot be judged is no way around:
     /// the error of the way is told.
     ///
     /// # Errors
     /// When that would be a version that is held: `Invalid`. With the error of the way it says what a person can do.
-    pub(super) async fn around(
+    async fn around(
         &self,
         (asked, goal): (Goal, Goal),
         error: &Error,
@@ -66,5 +94,19 @@ impl Shared {
             Some(head) => self.admit(asked, goal, served, head, None).await,
             None => Err(held),
         }
+    }
+}
+
+impl Run<'_> {
+    /// Whether this refresh has not gone there yet.
+    fn is_untried(&mut self, admitted: &Admitted) -> bool {
+        self.tried.insert(admitted.tried())
+    }
+
+    /// Goes on to another target, from what is served.
+    fn turn_to(&mut self, admitted: Admitted) {
+        self.go_back();
+        self.watch = self.shared.watch(&admitted);
+        self.target = admitted.target;
     }
 }

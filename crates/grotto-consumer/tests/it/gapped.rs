@@ -111,6 +111,32 @@ async fn a_jump_is_held_and_released_where_nothing_leads_to_the_version_before_i
 }
 
 #[tokio::test]
+async fn an_accepted_version_that_nothing_leads_to_and_a_refused_one_past_it_are_gone_to_once() {
+    let kit = Kit::new();
+    let mut publisher = published(&kit).await;
+    publisher.reverse = false;
+    let store = FaultStore::new(&kit.folder.path().join("store"));
+    let builder = Consumer::builder(DATASET, store.store()).guards(tight());
+    let consumer = builder.open().await.unwrap();
+    let before = consumer.state();
+    // Past the limits by its bytes alone, as the one behind it, which nobody accepted.
+    let accepted = publisher.publish_exactly(100, 2_000).await.version;
+    let newest = publisher.publish_exactly(101, 2_000).await.version;
+    publisher.snapshot().await;
+    accept(&kit, accepted).await;
+    std::fs::remove_file(kit.file(&publisher.delta_of(accepted))).unwrap();
+    store.take_asked();
+    let error = consumer.refresh().await.unwrap_err();
+    assert!(error.message().contains("its records take"), "{error}");
+    assert_same(&consumer.state(), &before);
+    assert_eq!(held(&consumer), Some(newest));
+    assert!(store.take_asked().len() < 60, "it goes round in circles");
+    accept(&kit, newest).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
 async fn who_is_told_where_to_be_is_there_or_where_it_was() {
     let kit = Kit::new();
     let mut publisher = published(&kit).await;
