@@ -284,7 +284,7 @@ impl<'a> Run<'a> {
     /// Serves the part of the way that was gone, so that it need not be gone again.
     async fn keep_part(&mut self) {
         let part = self.part.take();
-        let Some(part) = part.filter(|part| self.watch.verdict(part).is_none()) else {
+        let Some(part) = part.filter(|part| self.watch.verdict_on_the_way(part).is_none()) else {
             return;
         };
         let (shared, kept) = (Arc::clone(self.shared), Arc::clone(&part));

@@ -26,6 +26,8 @@ struct Seen {
     jump: Option<Refusal>,
     /// Deltas lead from the empty state: only what they lead to can be compared, as where a snapshot is loaded.
     from_nothing: bool,
+    /// A whole state was loaded: no step led to it.
+    loaded: bool,
 }
 
 impl Watch {
@@ -52,6 +54,7 @@ impl Watch {
     pub(crate) fn see(&self, before: Option<&State>, built: &State) {
         let Some(served) = &self.served else { return };
         let mut seen = self.seen.lock();
+        seen.loaded |= before.is_none();
         seen.from_nothing = match before {
             Some(before) => seen.from_nothing || !was_written(before),
             None => false,
@@ -82,9 +85,21 @@ impl Watch {
         }
     }
 
-    /// Why a state that was reached on the way may not be served; `None` if it may: it is within the limits of what
+    /// Why a state may not be served at which the way breaks off. Where the log told that all goes step by step, it may
+    /// have lost the entry of one that was loaded: that is compared by itself.
+    pub(crate) fn verdict_on_the_way(&self, built: &State) -> Option<Refusal> {
+        let refusal = self.verdict(built);
+        let untold = self.pass == Pass::Gradual && self.seen.lock().loaded;
+        if refusal.is_some() || !untold {
+            return refusal;
+        }
+        let reason = self.guards.judge_state(self.served.as_ref()?, built)?;
+        Some(Refusal::of(built.version(), reason))
+    }
+
+    /// Why a state that was reached may not be served; `None` if it may: it is within the limits of what
     /// is served, or was reached by steps that each are.
-    pub(crate) fn verdict(&self, built: &State) -> Option<Refusal> {
+    fn verdict(&self, built: &State) -> Option<Refusal> {
         let served = self.served.as_ref()?;
         self.guards.judge_state(served, built)?;
         let seen = self.seen.lock();

@@ -98,6 +98,27 @@ async fn a_version_on_the_way_that_is_within_the_limits_is_served_where_the_way_
 }
 
 #[tokio::test]
+async fn a_version_that_the_log_lost_is_not_served_where_the_way_breaks_off_at_it() {
+    let kit = Kit::new();
+    let (mut publisher, consumer) = served(&kit).await;
+    let before = consumer.state();
+    let lost = publisher.publish_exactly(400, 0).await.version;
+    publisher.snapshot().await;
+    // Without the lost one each step is within the limits.
+    for pairs in [150, 225, 330] {
+        publisher.publish_exactly(pairs, 0).await;
+    }
+    fs::remove_file(kit.file(&format!("log/{lost:020}.json"))).unwrap();
+    // Its snapshot is loaded, and leads no further.
+    for version in [lost, lost + 1] {
+        fs::remove_file(kit.file(&publisher.delta_of(version))).unwrap();
+    }
+    let error = consumer.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
+    assert_same(&consumer.state(), &before);
+}
+
+#[tokio::test]
 async fn the_version_before_a_jump_is_judged_by_its_bytes_too() {
     let kit = Kit::new();
     let (mut publisher, consumer) = served(&kit).await;
