@@ -14,10 +14,10 @@ use object_store::path::Path;
 /// head of the log before it builds on it.
 #[async_trait]
 pub trait Confirm: fmt::Debug + Send + Sync {
-    /// Returns once an object that can be read is there for good; one that is gone is fine.
+    /// Returns once an object that was read is there for good.
     ///
     /// # Errors
-    /// When that cannot be made sure of.
+    /// `NotFound` when it is gone: what held it went down before it was on the disk. Others when it cannot be made sure of.
     async fn confirm(&self, location: &Path) -> object_store::Result<()>;
 
     /// Whether nothing more is written until the store is opened again.

@@ -306,8 +306,12 @@ impl Confirm for Folder {
     /// By syncing the file and its name.
     async fn confirm(&self, location: &Path) -> object_store::Result<()> {
         let path = self.inner.path_to_filesystem(location)?;
+        let gone = object_store::Error::NotFound {
+            path: location.to_string(),
+            source: "it could be read, and is gone".into(),
+        };
         self.blocking(move |disk| match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(gone),
             Err(error) => Err(failure(error)),
             Ok(file) => {
                 disk.sync.sync_file(&file, &path).map_err(failure)?;

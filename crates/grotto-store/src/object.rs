@@ -9,7 +9,7 @@ mod parts;
 
 use crate::breaker::{BreakerState, CircuitBreaker};
 use crate::confirm::Confirm;
-use crate::error::{Error, Place, Result, is_without_bucket};
+use crate::error::{Error, ErrorKind, Place, Result, is_without_bucket};
 use crate::fallback::Fallback;
 use crate::options::StoreOptions;
 use bytes::Bytes;
@@ -208,8 +208,12 @@ impl Store {
         match &self.confirms {
             None => Ok(()),
             Some(confirms) => {
-                self.limited("confirm", path.as_ref(), 0, confirms.confirm(path))
-                    .await
+                let confirmed = self.limited("confirm", path.as_ref(), 0, confirms.confirm(path));
+                // Whoever asks again finds what is there now.
+                confirmed.await.map_err(|error| match error.kind() {
+                    ErrorKind::Missing => error.of_kind(ErrorKind::Unavailable),
+                    _ => error,
+                })
             }
         }
     }

@@ -91,10 +91,7 @@ impl ObjectStore for Connection {
         client.note("get", location, &format!("{length} bytes"));
         client.come_back(fate, dies, "get", location).await?;
         let Some(bytes) = found else {
-            return Err(Error::NotFound {
-                path: location.to_string(),
-                source: "it is not there".into(),
-            });
+            return Err(missing(location));
         };
         let changed = client.sim.objects.lock().changed_ms(location);
         content(location, &bytes, &options, changed)
@@ -147,8 +144,20 @@ impl Confirm for Connection {
         let (fate, dies) = client.go(Kind::Write, "confirm", location).await?;
         client.check_syncs(location)?;
         let synced = client.sync(fate, dies, location, false);
+        let there = client.sim.objects.lock().get(location).is_some();
         client.come_back(fate, dies, "confirm", location).await?;
-        synced
+        synced?;
+        match there {
+            true => Ok(()),
+            false => Err(missing(location)),
+        }
+    }
+}
+
+fn missing(location: &Path) -> Error {
+    Error::NotFound {
+        path: location.to_string(),
+        source: "it is not there".into(),
     }
 }
 

@@ -5,7 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use grotto_store::{Dataset, ErrorKind, FolderSync, Store, StoreUrl, Writer};
+use bytes::Bytes;
+use grotto_store::{Confirm, Dataset, ErrorKind, FolderSync, Store, StoreUrl, Writer};
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use parking_lot::Mutex;
 
 use crate::kit::{acquire, commit, fields, named};
@@ -108,6 +111,45 @@ async fn a_writer_does_not_build_on_an_entry_that_cannot_be_synced() {
     syncs.fail("cities/log", usize::MAX);
     let opened = Writer::prepare(open(folder.path(), &syncs), named("b")).await;
     assert_eq!(opened.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+/// A server whose host goes down when something is to be confirmed: what was not on its disk is gone.
+#[derive(Debug)]
+struct Crashing(Arc<InMemory>);
+
+#[async_trait::async_trait]
+impl Confirm for Crashing {
+    async fn confirm(&self, location: &object_store::path::Path) -> object_store::Result<()> {
+        self.0.delete(location).await?;
+        self.0.head(location).await.map(|_| ())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_does_not_build_on_an_entry_that_the_store_lost_after_it_was_read() {
+    let objects = Arc::new(InMemory::new());
+    let store = Store::from_object_store(Arc::clone(&objects) as Arc<dyn ObjectStore>);
+    let dataset = Dataset::open(store.clone(), "cities").unwrap();
+    let writer = acquire(&dataset, "a").await;
+    commit(&writer, "x").await.unwrap();
+    let crashing = store.with_confirm(Arc::new(Crashing(objects)));
+    let late = Dataset::open(crashing, "cities").unwrap();
+    let error = Writer::prepare(late, named("b")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let versions = dataset.list_versions(1..=9).await.unwrap();
+    assert_eq!(versions, [1], "nothing follows the gap");
+}
+
+#[tokio::test]
+async fn what_could_be_read_and_is_gone_is_not_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = open(folder.path(), &Arc::default());
+    let slots = dataset.wal_slots();
+    slots.create(1, &Bytes::from_static(b"x")).await.unwrap();
+    slots.confirm(1).await.unwrap();
+    slots.remove(1).await.unwrap();
+    let error = slots.confirm(1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
 #[tokio::test(start_paused = true)]
