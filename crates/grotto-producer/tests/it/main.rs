@@ -10,6 +10,7 @@
     reason = "tests fail by panicking, also in their helpers"
 )]
 
+mod announcing;
 mod broken;
 mod chores;
 mod handles;

@@ -2,6 +2,7 @@
 
 mod environment;
 mod follow;
+mod push;
 mod start;
 
 use super::*;
