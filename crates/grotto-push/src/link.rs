@@ -108,3 +108,32 @@ impl Pulse {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_are_further_and_further_apart_and_begin_anew_after_a_steady_session() {
+        let server = Server {
+            url: PushUrl::parse("redis://host").unwrap(),
+            options: PushOptions::default(),
+            env: Env::simulated(1),
+        };
+        let (mut failures, error) = (Failures::default(), Error::unavailable("gone"));
+        let mut next = |held| failures.next(&server, held, &error, "nobody is told");
+        for round in 0..2 {
+            let mut most = Duration::from_millis(100);
+            for failed in 0..40 {
+                // The first try after a steady session is one after the first failure.
+                let held = match (round, failed) {
+                    (1, 0) => STEADY,
+                    _ => STEADY - Duration::from_millis(1),
+                };
+                let wait = next(held);
+                assert!(wait <= most && wait >= most / 2, "{wait:?}, {most:?}");
+                most = (most * 2).min(Duration::from_secs(5));
+            }
+        }
+    }
+}

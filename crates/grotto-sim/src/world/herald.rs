@@ -164,6 +164,20 @@ impl Herald {
         named.for_each(|line| line.is_up = is_up);
     }
 
+    /// Faults end: in every other seed connections hold from now on, and carry nothing. Whoever relied on them has to
+    /// find by itself what comes.
+    pub(crate) fn settle_down(&self) {
+        if self.dice.chance(500) {
+            self.note("everybody", "connected, and told of nothing");
+            let lost = 1_000;
+            *self.manner.lock() = Manner {
+                lost,
+                ..Manner::good()
+            };
+            self.mended.notify_waiters();
+        }
+    }
+
     /// All that is announced from now on is heard at once, by everybody who listens.
     pub(crate) fn mend(&self) {
         *self.manner.lock() = Manner::good();

@@ -172,6 +172,9 @@ impl Stage {
         self.sim.note("sim", format_args!("faults end"));
         self.healed.store(true, Ordering::Relaxed);
         *self.sim.weather.lock() = Weather::calm();
+        if let Some(herald) = self.herald() {
+            herald.settle_down();
+        }
         for client in self.clients.lock().iter() {
             client.heal();
         }
