@@ -106,6 +106,13 @@ impl Told {
         self.pinned
             .map_or(self.version, |pinned| pinned.min(self.version))
     }
+
+    /// It needs nothing below that: who goes back after it was seen there may come too late.
+    fn moves_on_to(&mut self, oldest: u64) {
+        if oldest > self.oldest() {
+            (self.version, self.pinned) = (oldest, None);
+        }
+    }
 }
 
 impl Shelf {
@@ -176,6 +183,9 @@ impl Shelf {
                     expires_after: Duration::from_secs(lease.expires_after_s),
                     since: living.map_or(now, |told| told.since),
                 };
+                let runs = self.runs.values_mut();
+                let seen = runs.filter_map(|run| run.leases.get_mut(&lease.consumer));
+                seen.for_each(|before| before.moves_on_to(told.oldest()));
                 self.leases.insert(lease.consumer, told);
                 Ok(())
             }

@@ -76,16 +76,20 @@ async fn publish_last(stage: &Arc<Stage>, dice: &Dice) -> Writer {
 /// One version more, to which everybody goes in one step from a version that is known: then it is known
 /// which files are of use.
 async fn watch_room(stage: &Arc<Stage>, dice: &Dice, last: &mut Writer, readers: &mut [Reader]) {
-    let before: Vec<_> = readers.iter().map(Reader::segments).collect();
     let head = stage.sim.ledger.lock().head();
+    // Who holds the newest version back goes over it later.
+    let before = readers
+        .iter()
+        .map(|reader| (reader.segments(), reader.serves(head)));
+    let before: Vec<_> = before.collect();
     if !last.publish_surely(None).await {
         let what = "the last writer cannot publish again";
         stage.sim.violation("sim", what);
     }
     settle(stage, dice, last, readers).await;
     let is_step = stage.sim.ledger.lock().head() == head + 1;
-    for (reader, before) in readers.iter_mut().zip(before) {
-        if is_step && reader.hold().is_none() {
+    for (reader, (before, served_head)) in readers.iter_mut().zip(before) {
+        if is_step && served_head && reader.hold().is_none() {
             reader.check_room(&before);
         }
     }

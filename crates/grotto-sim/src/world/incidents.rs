@@ -8,7 +8,7 @@ use std::time::Duration;
 use object_store::path::Path;
 
 use super::stage::Stage;
-use crate::check::{RELAY, check_reach};
+use crate::check::{Ledger, RELAY, check_reach};
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::sim::{DATASET, entry_of};
@@ -161,10 +161,15 @@ fn entry_path(version: u64) -> Path {
     Path::from(format!("{DATASET}/log/{version:020}.json"))
 }
 
+/// The entries that may be hit: with the last one gone, nobody could tell which dataset it was.
+fn hittable(ledger: &Ledger) -> Option<Vec<u64>> {
+    Some(ledger.intact()).filter(|intact| intact.len() > 1)
+}
+
 /// The newest entry more often than another one.
 fn damage_entry(stage: &Stage, dice: &Dice) -> Hit {
     let mut ledger = stage.sim.ledger.lock();
-    let intact = ledger.intact();
+    let intact = hittable(&ledger)?;
     let last = intact.len() as u64;
     let at = match dice.chance(700) {
         true => last.checked_sub(1)?,
@@ -180,7 +185,7 @@ fn damage_entry(stage: &Stage, dice: &Dice) -> Hit {
 /// Not the newest: what follows shows that it was there.
 fn lose_entry(stage: &Stage, dice: &Dice) -> Hit {
     let mut ledger = stage.sim.ledger.lock();
-    let mut intact = ledger.intact();
+    let mut intact = hittable(&ledger)?;
     intact.retain(|version| *version < ledger.head());
     let last = intact.len() as u64;
     let recent = dice.within(last.saturating_sub(3)..last);

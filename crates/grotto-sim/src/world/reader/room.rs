@@ -20,6 +20,11 @@ impl Reader {
         segments.map(|segment| segment.name()).collect()
     }
 
+    pub(crate) fn serves(&self, version: u64) -> bool {
+        let life = self.life.as_ref();
+        life.is_some_and(|life| life.consumer.version() == version)
+    }
+
     /// A directory holds what the served version needs and what the one before it needed, with the segments
     /// `before`, and nothing of what failed on the way.
     pub(crate) fn check_room(&self, before: &BTreeSet<u64>) {
