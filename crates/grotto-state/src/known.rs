@@ -23,6 +23,9 @@ pub(crate) struct Known {
     /// What Rust types are bound by. The same part may be left of two schemas, and hold other things back.
     pub(crate) binding: u64,
     pub(crate) infos: Arc<[TypeInfo]>,
+    /// Tells apart which fields are left out of the types that are kept; 0 for none. Checksums do not: they are those of
+    /// whole records.
+    pub(crate) left_out: u64,
     /// `None` to keep all.
     pub(crate) filter: Option<Arc<TypeFilter>>,
     /// By type: whether its records are kept. Empty for all.
@@ -55,6 +58,7 @@ impl Known {
         };
         Arc::new(Self {
             infos: infos.collect(),
+            left_out: left_out(&schema, &kept),
             full,
             schema_hash,
             schema,
@@ -71,6 +75,19 @@ impl Known {
 
     pub(crate) fn keeps(&self, type_id: TypeId) -> bool {
         self.filter.is_none() || self.kept.get(type_id.index()).is_some_and(|kept| *kept)
+    }
+}
+
+fn left_out(part: &Schema, kept: &[bool]) -> u64 {
+    let mut names = String::new();
+    let types = part.types().iter().zip(kept).filter(|(_, kept)| **kept);
+    for (ty, object) in types.filter_map(|(ty, _)| Some((ty, ty.object()?))) {
+        let fields = object.left_out.iter();
+        names.extend(fields.map(|field| format!("{}.{field}\n", ty.name)));
+    }
+    match names.as_str() {
+        "" => 0,
+        names => checksum::of_bytes(names.as_bytes()),
     }
 }
 

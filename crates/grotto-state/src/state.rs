@@ -191,6 +191,13 @@ impl State {
             .fold(0, |sum, ty| sum.wrapping_add(ty.checksum))
     }
 
+    /// The checksum of what can be read here: that of the state, unless fields are left out of types that are kept. States
+    /// of one version that keep other types or other fields have another one.
+    #[must_use]
+    pub fn content_checksum(&self) -> u64 {
+        self.checksum().wrapping_add(self.known.left_out)
+    }
+
     /// Number of live records of a type.
     #[must_use]
     pub fn count(&self, type_id: TypeId) -> u64 {

@@ -8,8 +8,8 @@ use grotto_store::LogEntry;
 use std::fmt;
 use std::str::FromStr;
 
-/// A version of one dataset: `42.<state checksum>@<identity>`. A dataset that was created anew has another identity,
-/// and a version that was lost and written anew another checksum.
+/// A version of one dataset: `42.<checksum>@<identity>`. A dataset that was created anew has another identity, and a
+/// version that was lost and written anew, or of which other types or fields are kept, another checksum.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     version: u64,
@@ -24,7 +24,7 @@ impl Position {
     pub(crate) fn of(state: &State, dataset_id: String) -> Self {
         Self {
             version: state.version(),
-            checksum: state.checksum(),
+            checksum: state.content_checksum(),
             dataset_id,
         }
     }
@@ -48,7 +48,7 @@ impl Position {
 
     /// Whether this is the state that a reader took in.
     pub(crate) fn is_at(&self, state: &State) -> bool {
-        (self.version, self.checksum) == (state.version(), state.checksum())
+        (self.version, self.checksum) == (state.version(), state.content_checksum())
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher};
 use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Interest, State, Subscribe};
-use grotto_store::{BlobKind, Ranges, Source, StoreOptions};
+use grotto_store::{BlobKind, Ranges, Source, Store, StoreOptions};
+use std::time::Duration;
 
 fn builder(kit: &Kit) -> ConsumerBuilder {
     Consumer::builder(DATASET, kit.store.clone()).types(["Left"])
@@ -196,22 +197,24 @@ async fn what_the_log_alone_can_prove_is_not_served_before_it_does() {
     }
 }
 
+/// The same store, of whose blobs of some size only the sections that are of use are fetched.
+fn in_excerpts(store: &Store) -> Store {
+    let options = store.options();
+    let ranges = Ranges {
+        excerpt_from: 1000,
+        ..options.ranges
+    };
+    let options = StoreOptions { ranges, ..*options };
+    store.clone().with_options(options)
+}
+
 #[tokio::test]
 async fn only_the_sections_of_kept_types_are_fetched() {
     let kit = Kit::new();
     let mut publisher = kit.publisher().await;
     publisher.publish_exactly(300, 3000).await;
     publisher.snapshot().await;
-    let options = kit.store.options();
-    let ranges = Ranges {
-        excerpt_from: 1000,
-        ..options.ranges
-    };
-    let store = kit
-        .store
-        .clone()
-        .with_options(StoreOptions { ranges, ..*options });
-    let consumer = Consumer::builder(DATASET, store).types(["Right"]);
+    let consumer = Consumer::builder(DATASET, in_excerpts(&kit.store)).types(["Right"]);
     let consumer = consumer.open().await.unwrap();
     let same = |publisher: &Publisher| {
         let (found, whole) = (consumer.state().summary(), publisher.state().summary());
@@ -226,4 +229,101 @@ async fn only_the_sections_of_kept_types_are_fetched() {
     let bytes = refresh.into_report().bytes();
     assert!(bytes < length / 2, "{bytes} of {length}");
     same(&publisher);
+}
+
+#[tokio::test]
+async fn a_schema_that_changes_on_the_way_moves_the_sections_that_are_fetched() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish_exactly(300, 3000).await;
+    let store = FaultStore::new(&kit.folder.path().join("store"));
+    let builder = Consumer::builder(DATASET, in_excerpts(&store.store())).types(["Right"]);
+    let consumer = builder.open().await.unwrap();
+    let new = "New @PrimaryKey(id) { long id; }";
+    let before = publisher.use_schema(new);
+    publisher.use_schema(&format!("{new} {before}"));
+    publisher.publish_exactly(290, 3000).await;
+    // This one does not say its schema.
+    publisher.publish_exactly(280, 3000).await;
+    store.take_asked();
+    consumer.refresh().await.unwrap().unwrap();
+    let (found, whole) = (consumer.state().summary(), publisher.state().summary());
+    assert_eq!(found["Right"].checksum, whole["Right"].checksum);
+    assert_eq!(found["Left"].records, 0);
+    assert_eq!(consumer.version(), publisher.state().version());
+}
+
+#[tokio::test]
+async fn a_blob_in_the_cache_is_not_fetched_in_parts() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish_exactly(300, 3000).await;
+    let open = |types: Option<&'static str>| {
+        let store = FaultStore::new(&kit.folder.path().join("store"));
+        let builder = Consumer::builder(DATASET, in_excerpts(&store.store()));
+        let day = Duration::from_secs(86_400);
+        let builder = builder.blob_cache(kit.folder.path().join("blobs"), 100 << 20, day);
+        let builder = match types {
+            Some(types) => builder.types([types]),
+            None => builder,
+        };
+        async move { (builder.open().await.unwrap(), store.asked("delta/")) }
+    };
+    // Parts are not kept: what one that keeps some types fetched is of no use to others.
+    let parts = open(Some("Right")).await.1;
+    assert!(parts > 0);
+    assert_eq!(open(Some("Right")).await.1, parts);
+    assert!(open(None).await.1 > 0);
+    let (consumer, asked) = open(Some("Right")).await;
+    assert_eq!(asked, 0);
+    let (found, whole) = (consumer.state().summary(), publisher.state().summary());
+    assert_eq!(found["Right"].checksum, whole["Right"].checksum);
+}
+
+#[tokio::test]
+async fn another_version_is_proven_by_the_log_too() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    let first = publisher.publish(1).await;
+    let second = publisher.publish(7).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let mut lie = first.clone();
+    let promised = lie.types.get_mut("Left").unwrap();
+    promised.checksum = second.types["Left"].checksum;
+    let entry = kit.file(&format!("log/{:020}.json", first.version));
+    std::fs::write(entry, lie.encode().unwrap()).unwrap();
+    let refused = consumer.state_at(first.version).await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+    let told = refused.to_string();
+    assert!(told.contains("state checksum of Left"), "{told}");
+}
+
+#[tokio::test]
+async fn a_reader_does_not_go_on_where_other_types_or_fields_were_kept() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish(1).await;
+    let all = ["Left", "Left.round", "Left.note", "Right"];
+    for (before, now) in all.iter().flat_map(|one| all.map(|other| (*one, other))) {
+        let open = |types: &str| {
+            let builder = Consumer::builder(DATASET, kit.store.clone());
+            builder.types([types.to_owned()]).open()
+        };
+        let earlier = open(before).await.unwrap();
+        let position = earlier.subscribe(Subscribe::named("a")).await.unwrap();
+        let position = position.position().clone();
+        let later = open(now).await.unwrap();
+        let wanted = Subscribe::named("a").after(position.clone());
+        match later.subscribe(wanted).await {
+            Ok(again) => {
+                assert_eq!(before, now);
+                assert_eq!(again.position(), &position);
+            }
+            Err(refused) => {
+                assert_ne!(before, now, "{refused}");
+                assert_eq!(refused.kind(), ErrorKind::Missing, "{refused}");
+                assert!(refused.to_string().contains("of other types"), "{refused}");
+            }
+        }
+    }
 }

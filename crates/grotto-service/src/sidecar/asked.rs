@@ -119,7 +119,7 @@ fn held_how(limits: &Limits) -> String {
 
 /// The tag of what is served: the same for the same version of the same dataset, and for nothing else.
 fn tag(state: &State) -> String {
-    format!("\"{}-{:016x}\"", state.version(), state.checksum())
+    format!("\"{}-{:016x}\"", state.version(), state.content_checksum())
 }
 
 /// An answer that is about a version, and the same for as long as that is served.

@@ -30,7 +30,7 @@ type Pairs = Vec<(String, String)>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cursor {
     version: u64,
-    /// Two datasets of one name may have had the same version.
+    /// Two datasets of one name may have had the same version, and other fields of it may have been kept.
     checksum: u64,
     type_index: u32,
     ordinal: u32,
@@ -197,8 +197,8 @@ async fn tell(
 fn begin_of(page: &Page, state: &State, type_id: TypeId) -> Result<u32, Refusal> {
     match page.after {
         None => Ok(0),
-        Some(after) if after.checksum != state.checksum() => {
-            let message = "the dataset was made anew since the page before: begin again";
+        Some(after) if after.checksum != state.content_checksum() => {
+            let message = "the dataset was made anew since the page before, or other fields of it are kept: begin again";
             Err(Refusal::new(StatusCode::GONE, "version_gone", message))
         }
         Some(after) if after.type_index as usize != type_id.index() => Err(Refusal::invalid(
@@ -245,7 +245,7 @@ fn write(
     if let Some(ordinal) = next {
         let cursor = Cursor {
             version: state.version(),
-            checksum: state.checksum(),
+            checksum: state.content_checksum(),
             type_index: u32::try_from(type_id.index()).unwrap_or(u32::MAX),
             ordinal,
         };
@@ -258,6 +258,8 @@ fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use grotto::Schema;
+    use grotto::engine::state::HashSeed;
 
     #[test]
     fn a_cursor_reads_back_and_nothing_else_is_one() {
@@ -279,6 +281,24 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Cursor>(), Err(()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_cursor_is_of_what_it_was_told_of() {
+        let schema = Schema::parse("A { long a; } B { long b; }").unwrap();
+        let empty = State::empty(HashSeed::new([1, 2]));
+        let state = empty.evolved(&Arc::new(schema)).unwrap().at_version(7);
+        let begin = |after: &str| {
+            let page = Page {
+                after: Some(after.parse().unwrap()),
+                ..Page::default()
+            };
+            begin_of(&page, &state, TypeId(1)).map_err(|refusal| refusal.code)
+        };
+        assert_eq!(begin("7.0.1.5"), Ok(5));
+        assert_eq!(begin("7.0.0.5"), Err("invalid"));
+        assert_eq!(begin("7.1.1.5"), Err("version_gone"));
+        assert_eq!(begin_of(&Page::default(), &state, TypeId(1)).ok(), Some(0));
     }
 
     #[test]

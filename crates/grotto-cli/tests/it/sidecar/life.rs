@@ -8,7 +8,7 @@ use serde_json::json;
 
 /// Asks until an answer is as it should be.
 #[track_caller]
-fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+pub(super) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     let clock = Env::system().clock;
     let begun = clock.monotonic();
     loop {
@@ -162,6 +162,34 @@ fn a_reload_changes_limits_and_nothing_that_needs_a_restart() {
 }
 
 #[test]
+fn a_reload_sets_what_is_logged() {
+    let bench = published(1..4);
+    let mut sidecar = {
+        configure(&bench, "");
+        serving(&bench)
+    };
+    let log = |sidecar: &crate::daemon::kit::Daemon, level: &str| {
+        let text = format!("health_check_port: 0, log_level: {level}");
+        configure(&bench, "");
+        let file = std::fs::read_to_string(bench.path("s.yaml")).unwrap();
+        bench.write("s.yaml", &file.replace("health_check_port: 0", &text));
+        let told = sidecar.post("/v1/reload", b"").ok();
+        assert_eq!(told["changed"][0]["key"], "consumer.monitoring.log_level");
+    };
+    log(&sidecar, "warn");
+    publish(&bench, 1..5);
+    served(&sidecar, 1);
+    log(&sidecar, "info");
+    publish(&bench, 1..6);
+    served(&sidecar, 2);
+    let mut told = Vec::new();
+    while told.last() != Some(&json!(3)) {
+        told.push(sidecar.logged("serving")["version"].clone());
+    }
+    assert_eq!(told, [1, 3]);
+}
+
+#[test]
 fn a_reload_that_shortens_the_waits_is_obeyed_at_once() {
     let bench = published(1..4);
     let configure = |interval: &str| {
@@ -248,6 +276,31 @@ fn only_types_that_are_asked_for_are_kept_and_others_are_no_answer() {
         told["types"],
         json!([{ "type": "A", "records": 1, "key": ["id"] }])
     );
+}
+
+/// Who kept an answer, a page of a scan or a position of one would otherwise never get what the other keeps.
+#[test]
+fn a_sidecar_that_keeps_other_fields_is_another_one_to_who_asks() {
+    let bench = published(1..4);
+    configure(&bench, "  types: [Item.name]\n");
+    let sidecar = serving(&bench);
+    let told = sidecar.get(&format!("{RECORDS}/2"));
+    let known = format!("if-none-match: {}", header(&told, "etag").unwrap());
+    let page = sidecar.get(&format!("{RECORDS}?limit=1")).ok();
+    let after = page["after"].as_str().unwrap();
+    let again = |sidecar: &crate::daemon::kit::Daemon| {
+        let one = sidecar.ask("GET", &format!("{RECORDS}/2"), &[&known], b"");
+        let page = sidecar.get(&format!("{RECORDS}?limit=1&after={after}"));
+        (one.status, page.status)
+    };
+    assert_eq!(again(&sidecar), (304, 200));
+    sidecar.kill();
+    configure(&bench, "");
+    let sidecar = serving(&bench);
+    assert_eq!(again(&sidecar), (200, 410));
+    sidecar.kill();
+    configure(&bench, "  types: [Item.name]\n");
+    assert_eq!(again(&serving(&bench)), (304, 200));
 }
 
 #[test]
