@@ -8,7 +8,7 @@
 //! state directory these count by themselves.
 
 use crate::shared::Shared;
-use grotto_format::blob::{BlobHeader, BlobKind, SectionKind};
+use grotto_format::blob::{BlobHeader, SectionKind};
 use grotto_state::State;
 
 impl Shared {
@@ -19,13 +19,12 @@ impl Shared {
         if base.filter().is_some() {
             return None;
         }
-        let (loads, new) = (header.kind == BlobKind::Snapshot, raw_bytes(header));
-        let kept = match (self.site.is_folder(), loads) {
-            (true, true) => 0,
-            (true, false) => taken(base),
-            (false, _) => self.served.memory_with(base),
+        let kept = match self.site.is_folder() {
+            // How much of the state before a delta leaves as it is shows once it is built.
+            true => 0,
+            false => self.served.memory_with(base),
         };
-        self.refuse(kept.saturating_add(new), limit)
+        self.refuse(kept.saturating_add(raw_bytes(header)), limit)
     }
 
     /// The same of a state of another version, which is built in memory beside what is served.

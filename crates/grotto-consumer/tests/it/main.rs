@@ -45,6 +45,7 @@ mod moves;
 mod nothing;
 mod polling;
 mod push;
+mod room;
 mod status;
 mod subscribe;
 mod takeover;
