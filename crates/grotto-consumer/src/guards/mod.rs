@@ -259,6 +259,30 @@ mod tests {
     }
 
     #[test]
+    fn shares_are_of_types_that_are_large_enough_and_of_all_together() {
+        let shares = |types: &[(u64, u64)]| {
+            let named = |at: usize| format!("T{at}");
+            let before = types.iter().enumerate();
+            let after = before.clone().filter(|(_, (_, after))| *after > 0);
+            Guards::default().shares(
+                &before
+                    .map(|(at, (before, _))| (named(at), *before))
+                    .collect(),
+                &after.map(|(at, (_, after))| (named(at), *after)).collect(),
+            )
+        };
+        assert_eq!(shares(&[]), (1.0, 1.0));
+        assert_eq!(shares(&[(1_000, 500), (4_000, 6_000)]), (0.5, 1.5));
+        assert_eq!(shares(&[(1_000, 1_000), (2_000, 0)]), (0.0, 1.0));
+        // Neither of these by itself.
+        assert_eq!(shares(&[(999, 0), (1, 250)]), (0.25, 1.0));
+        assert_eq!(shares(&[(999, 0), (1, 1_499)]), (1.0, 1.499));
+        assert_eq!(shares(&[(500, 0), (499, 9_000)]), (1.0, 1.0));
+        // A type that comes has nothing to be a share of.
+        assert_eq!(shares(&[(1_000, 1_000), (0, 500)]), (1.0, 1.5));
+    }
+
+    #[test]
     fn no_limits_hold_nothing() {
         for (before, after) in [(1_000, u64::MAX), (u64::MAX, 0), (1_000, 0)] {
             assert_eq!(Guards::none().judge(before, after, 0, 0), None);

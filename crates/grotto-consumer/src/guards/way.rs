@@ -49,6 +49,9 @@ pub(super) fn first_jump(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use grotto_format::schema::Schema;
+    use grotto_state::{HashSeed, TypeFilter};
+    use std::sync::Arc;
 
     fn counts(of: &[(&str, u64)]) -> Counts {
         of.iter()
@@ -92,6 +95,19 @@ mod tests {
             "{reason}"
         );
         assert_eq!(jump(0, &[Some(5_000), Some(50_000)]).unwrap().0, 1);
+    }
+
+    #[test]
+    fn only_types_that_are_kept_are_counted() {
+        let schema = Schema::parse("A { long a; B b; } B { long b; } C { long c; }").unwrap();
+        let counted = |filter: Option<TypeFilter>| {
+            let empty = State::empty_of(HashSeed::new([1, 2]), filter.map(Arc::new));
+            let state = empty.evolved(&Arc::new(schema.clone())).unwrap();
+            kept_counts(&state).into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(counted(None), ["A", "B", "C"]);
+        assert_eq!(counted(Some(TypeFilter::of(["A"]))), ["A", "B"]);
+        assert_eq!(counted(Some(TypeFilter::of(["A.a", "C"]))), ["A", "C"]);
     }
 
     #[test]

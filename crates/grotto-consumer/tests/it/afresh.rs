@@ -99,6 +99,27 @@ async fn who_starts_with_what_the_log_has_no_more_is_not_told_that_it_stays_serv
 }
 
 #[tokio::test]
+async fn what_is_damaged_does_not_become_another_dataset_while_the_newest_of_that_is_held() {
+    let kit = Kit::new();
+    published(&kit, &[100]).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let before = consumer.state();
+    fs::remove_dir_all(kit.file("")).unwrap();
+    // As many records under the number that is served, and too few under the next.
+    let mut publisher = published(&kit, &[100]).await;
+    assert_eq!(publisher.state().version(), before.version());
+    let held = publisher.publish_exactly(5, 0).await.version;
+    alter_with(&kit.state_dir(), " for pair", b'_');
+    let error = consumer.refresh().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    let told = "5 records of Left instead of 100";
+    assert!(error.message().contains(told), "{error}");
+    assert_eq!(consumer.status().held.map(|held| held.version), Some(held));
+    assert!(std::sync::Arc::ptr_eq(&consumer.state(), &before));
+    assert_eq!(consumer.status().refreshes, 1);
+}
+
+#[tokio::test]
 async fn bytes_of_what_deltas_build_from_nothing_are_compared_with_what_is_served() {
     let kit = Kit::new();
     published(&kit, &[100]).await;

@@ -258,6 +258,13 @@ async fn what_unpacks_to_more_than_the_limit_is_refused() {
     )
     .await;
     assert_eq!((told.0, told.code().as_str()), (400, "invalid"));
+    // What it needs to be unpacked is more than what is in it.
+    let mut wide = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    wide.window_log(24).unwrap();
+    wide.write_all(&small).unwrap();
+    let wide = wide.finish().unwrap();
+    let told = send(served.address, &posted("content-encoding: zstd\r\n", &wide)).await;
+    assert_eq!((told.0, told.code().as_str()), (400, "invalid"));
     for unknown in ["br", "", " ", "gzip, zstd", "größe"] {
         let header = format!("content-encoding: {unknown}\r\n");
         let told = send(served.address, &posted(&header, b"")).await;

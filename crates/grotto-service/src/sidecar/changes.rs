@@ -37,7 +37,7 @@ pub(super) struct Number {
 }
 
 impl Numbers {
-    fn take(&self) -> Number {
+    pub(super) fn take(&self) -> Number {
         let mut taken = self.0.lock();
         let free = taken.iter().zip(0..).find(|(one, at)| *one != at);
         let number = free.map_or(taken.len(), |(_, at)| at);
@@ -140,7 +140,9 @@ pub(crate) async fn changes(
     let name = format!("http-{}", number.number);
     let subscribe = wanted.subscribe(name, &consumer.state())?;
     let position = position_of(&headers)?;
-    let (subscription, resumed) = subscribed(&daemon, consumer, subscribe, position).await?;
+    let served = consumer.version();
+    let subscribed = subscribed(&daemon, (consumer, served), subscribe, position);
+    let (subscription, resumed) = subscribed.await?;
     let mut types = wanted.types;
     types.sort();
     let reader = Reader {
@@ -173,10 +175,10 @@ fn position_of(headers: &HeaderMap) -> Result<Option<Position>, Refusal> {
 }
 
 /// The subscription of a reader, and its place among those who go on at an older version, for which the state of that is
-/// built.
-async fn subscribed(
+/// built. Of the consumer it is told which version it served a moment ago.
+pub(super) async fn subscribed(
     daemon: &Daemon,
-    consumer: &Consumer,
+    (consumer, served): (&Consumer, u64),
     subscribe: Subscribe,
     position: Option<Position>,
 ) -> Result<(Subscription, Option<Resumed>), Refusal> {
@@ -185,7 +187,7 @@ async fn subscribed(
         return Ok((subscription.map_err(unsubscribed)?, None));
     };
     // There is nothing to be built of what is served, and before the first version.
-    let is_older = position.version() != 0 && position.version() != consumer.version();
+    let is_older = position.version() != 0 && position.version() != served;
     let mut place = is_older.then(|| daemon.resume()).transpose()?;
     let subscription = consumer.subscribe(subscribe.after(position.clone())).await;
     let subscription = subscription.map_err(unsubscribed)?;
@@ -251,8 +253,11 @@ mod tests {
         .unwrap();
         assert_eq!((wanted.types.len(), wanted.from_beginning), (1, true));
         assert!(parse(&[("type", "A"), ("type", "B")]).is_ok());
+        let many = vec![("type", "A"); MOST_NAMES];
+        assert!(parse(&many).is_ok());
         for wrong in [
-            &[("key", "1")][..],
+            &[many.as_slice(), &[("type", "A")]].concat()[..],
+            &[("key", "1")],
             &[("type", "A"), ("type", "B"), ("field", "c")],
             &[("from", "now")],
             &[("color", "red")],

@@ -121,7 +121,10 @@ impl Followed {
     }
 
     /// Serves what is in the state directory, which this or another process left there, while there is nothing better.
-    async fn make_do(&self, attach: impl FnOnce(&Path) -> Result<Attached> + Send + 'static) {
+    pub(super) async fn make_do(
+        &self,
+        attach: impl FnOnce(&Path) -> Result<Attached> + Send + 'static,
+    ) {
         let Some(dir) = self.settings.state_dir.clone() else {
             return;
         };

@@ -128,7 +128,7 @@ pub async fn run(start: Start) -> Result<()> {
 }
 
 /// The datasets of a configuration, none of them open.
-fn followed(
+pub(super) fn followed(
     env: &Env,
     all: &Settings,
     settings: &ConsumerSettings,
@@ -162,7 +162,7 @@ async fn listen(settings: &ConsumerSettings) -> Result<Listeners> {
     })
 }
 
-fn assemble(
+pub(super) fn assemble(
     env: &Env,
     live: Live,
     settings: &ConsumerSettings,

@@ -19,6 +19,8 @@ mod routes;
 mod scan;
 mod seen;
 mod telling;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 pub use crate::operators::OnListen;

@@ -18,8 +18,6 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Memory of the text that is made at once: more of an update is made once this is sent.
 const PIECE: usize = 256 << 10;
-/// Most changes that are looked at for it.
-const LOOKED_AT: usize = 10_000;
 
 /// Why a reader is given up before its dataset ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +184,7 @@ impl Telling {
                 .map_err(|e| e.to_string())?;
             let mut is_done = true;
             for change in changes.skip(self.told) {
-                if text.len() >= size || looked_at == LOOKED_AT {
+                if text.len() >= size {
                     is_done = false;
                     break;
                 }

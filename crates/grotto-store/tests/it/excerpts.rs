@@ -156,6 +156,19 @@ async fn a_request_that_fails_is_asked_again_alone() {
     assert!(faults.script_is_used_up());
 }
 
+#[tokio::test(start_paused = true)]
+async fn parts_that_came_wrong_are_made_good_by_the_whole() {
+    let (faults, dataset, blob) = stored().await;
+    faults.script(Fault::GetFlipsABit, "snapshot/");
+    let bytes = dataset
+        .fetch_chosen(&Source::from(&blob), &ends())
+        .await
+        .unwrap();
+    assert_eq!(types(&bytes), [0, 0, 1, 1, 2]);
+    assert_eq!(bytes, snapshot(found_version(&blob)));
+    assert!(faults.script_is_used_up());
+}
+
 /// Puts other bytes in the place of a blob.
 async fn replace(faults: &FaultStore, blob: &BlobRef, bytes: Vec<u8>) {
     let path = Path::from(format!("cities/{}", blob.name));

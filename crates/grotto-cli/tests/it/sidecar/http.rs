@@ -4,7 +4,7 @@ use super::kit::*;
 use crate::daemon::kit::told;
 use crate::kit::Bench;
 use serde_json::json;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
@@ -108,6 +108,62 @@ fn a_batch_is_answered_in_the_order_of_its_keys() {
             "invalid",
             "{wrong}"
         );
+    }
+}
+
+#[test]
+fn a_record_that_is_longer_than_an_answer_may_be_is_refused_alone() {
+    let bench = Bench::with_schema();
+    let line = |id: u64, length: usize| {
+        let name = "n".repeat(length);
+        format!("{{\"id\":{id},\"name\":\"{name}\"}}\n")
+    };
+    bench.publish(&(line(1, 10) + &line(2, 5_000)), "").ok();
+    configure(&bench, "  limits: {max_answer_size: 4KiB}\n");
+    let sidecar = serving(&bench);
+    let batch = |keys: &[u8]| sidecar.post(&format!("{RECORDS}:batch"), keys);
+    assert_eq!(sidecar.get(&format!("{RECORDS}/1")).status, 200);
+    assert_eq!(batch(b"[1,3]").status, 200);
+    for told in [
+        sidecar.get(&format!("{RECORDS}/2")),
+        sidecar.get(&format!("{RECORDS}?id=2")),
+        batch(b"[2]"),
+        batch(b"[1,2]"),
+    ] {
+        let (code, message) = told.refused(422);
+        assert_eq!(code, "answer_too_large");
+        let setting = "consumer.limits.max_answer_size";
+        assert!(message.contains(setting), "{message}");
+        assert_eq!(told.json()["error"]["limit"], 4096);
+    }
+}
+
+#[test]
+fn a_batch_is_of_the_version_that_is_served_when_its_keys_are_there() {
+    let bench = published(1..4);
+    configure(&bench, "");
+    let sidecar = serving(&bench);
+    let begin = |query: &str| {
+        let mut stream = sidecar.connect();
+        let head = format!(
+            "POST {RECORDS}:batch{query} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-length: 3\r\nexpect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // Said once the keys are asked for.
+        let mut going_on = [0; 25];
+        stream.read_exact(&mut going_on).unwrap();
+        assert_eq!(&going_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream
+    };
+    let (any, first) = (begin(""), begin("?version=1"));
+    publish(&bench, 1..5);
+    served(&sidecar, 1);
+    for (mut stream, version) in [(any, 2), (first, 1)] {
+        stream.write_all(b"[4]").unwrap();
+        let told = told(stream).ok();
+        assert_eq!(told["version"], version);
+        assert_eq!(told["records"][0].is_null(), version == 1, "{told}");
     }
 }
 

@@ -44,7 +44,8 @@ impl Events {
 #[test]
 fn a_request_waits_for_the_next_version() {
     let bench = published(1..4);
-    configure(&bench, "");
+    // So long that nothing comes of it but by being told.
+    configure(&bench, "  limits: {max_wait: 24h}\n");
     let sidecar = serving(&bench);
     let path =
         |after: u64, wait: &str| format!("/v1/datasets/items/versions?after={after}&wait={wait}");
@@ -55,8 +56,10 @@ fn a_request_waits_for_the_next_version() {
     );
     let told = sidecar.get("/v1/datasets/items/versions").ok();
     assert_eq!(told["version"], 1);
-    let waits = begin(&sidecar, &path(1, "60s"));
+    let waits = begin(&sidecar, &path(1, "24h"));
+    let early = begin(&sidecar, &format!("{RECORDS}/1?version=2&wait=24h"));
     publish(&bench, 1..5);
+    assert_eq!(crate::daemon::kit::told(early).status, 200);
     let told = crate::daemon::kit::told(waits).ok();
     assert_eq!(
         told,
@@ -106,12 +109,22 @@ fn only_so_many_wait_at_once() {
     let bench = published(1..4);
     configure(&bench, "  limits: {max_waiting: 2}\n");
     let sidecar = serving(&bench);
-    let mut streams = [Events::of(&sidecar, ""), Events::of(&sidecar, "")];
-    for stream in &mut streams {
-        stream.next();
+    let mut events = Events::of(&sidecar, "");
+    events.next();
+    let mut changes = begin(&sidecar, "/v1/datasets/items/changes");
+    let mut head = [0; 12];
+    std::io::Read::read_exact(&mut changes, &mut head).unwrap();
+    assert_eq!(&head[9..], b"200");
+    for path in [
+        "/v1/datasets/items/versions?after=1&wait=60s".to_owned(),
+        "/v1/datasets/items/events".to_owned(),
+        "/v1/datasets/items/changes".to_owned(),
+        format!("{RECORDS}/1?version=2&wait=60s"),
+    ] {
+        let (code, message) = sidecar.get(&path).refused(429);
+        assert_eq!(code, "overloaded", "{path}");
+        assert!(message.contains("consumer.limits.max_waiting"), "{message}");
     }
-    let refused = sidecar.get("/v1/datasets/items/versions?after=1&wait=60s");
-    assert_eq!(refused.refused(429).0, "overloaded");
     // Records are told all the same.
     assert_eq!(sidecar.get(&format!("{RECORDS}/1")).status, 200);
 }

@@ -63,6 +63,24 @@ fn a_scan_whose_version_is_not_held_is_told_to_begin_again() {
 }
 
 #[test]
+fn a_version_that_nobody_goes_on_with_is_let_go_after_its_time() {
+    let bench = published(0..10);
+    for limits in ["held_for: 1s", "held_for: 24h, held_at_most: 1s"] {
+        configure(&bench, &format!("  limits: {{{limits}}}\n"));
+        let sidecar = serving(&bench);
+        let page = sidecar.get(&format!("{RECORDS}?limit=4")).ok();
+        let after = page["after"].as_str().unwrap();
+        let told = || sidecar.get("/v1/datasets/items").ok();
+        publish(&bench, 0..11);
+        served(&sidecar, page["version"].as_u64().unwrap());
+        super::life::until(|| (told()["held_versions"] == 0).then_some(()));
+        let next = sidecar.get(&format!("{RECORDS}?limit=4&after={after}"));
+        assert_eq!(next.refused(410).0, "version_gone");
+        publish(&bench, 0..10);
+    }
+}
+
+#[test]
 fn records_are_chosen_by_the_values_of_fields() {
     let bench = crate::kit::Bench::with_schema();
     let lines: String = (0..30)
