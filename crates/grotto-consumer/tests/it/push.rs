@@ -6,7 +6,7 @@ use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
 use crate::told::{point, remove};
 use grotto_consumer::{Consumer, Health, PushLink};
 use grotto_env::{Env, SeededRandom};
-use grotto_store::{Announcement, Feed, LogEntry, PointerName, announcements};
+use grotto_store::{Announcement, Feed, LogEntry, PointerName, StoreOptions, announcements};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,10 @@ fn forged(scene: &Scene, ahead: u64) -> Vec<u8> {
 impl Scene {
     /// A consumer at the default pace, whose dataset has been idle for a minute.
     async fn new(kit: &Kit) -> Self {
+        Self::with(kit, StoreOptions::default()).await
+    }
+
+    async fn with(kit: &Kit, options: StoreOptions) -> Self {
         let mut publisher = kit.publisher().await;
         publisher.publish(1).await;
         let store = FaultStore::new(&kit.folder.path().join("store"));
@@ -48,7 +52,8 @@ impl Scene {
             ..VirtualClock::env()
         };
         let (feed, heard) = announcements(DATASET);
-        let builder = Consumer::builder(DATASET, store.store().with_env(env));
+        let from = store.store().with_env(env).with_options(options);
+        let builder = Consumer::builder(DATASET, from);
         let consumer = builder.push(heard).start().await.unwrap();
         pass(60 * SECOND).await;
         Self {
@@ -62,13 +67,17 @@ impl Scene {
     /// The same, once versions have been announced.
     async fn announced(kit: &Kit) -> Self {
         let mut scene = Self::new(kit).await;
-        scene.feed.up();
+        scene.begin_to_announce().await;
+        scene
+    }
+
+    async fn begin_to_announce(&mut self) {
+        self.feed.up();
         pass(SECOND).await;
         for _ in 0..3 {
-            scene.announce().await;
+            self.announce().await;
             pass(10 * SECOND).await;
         }
-        scene
     }
 
     /// Publishes a version and announces it; it is served at once.
@@ -234,7 +243,13 @@ async fn a_store_that_fails_is_asked_no_more_often_for_all_that_is_announced() {
     let mut counts = Vec::new();
     for is_flooded in [false, true] {
         let kit = Kit::new();
-        let scene = Scene::announced(&kit).await;
+        // A breaker would keep requests from the store, and hide who wants to make them.
+        let options = StoreOptions {
+            breaker: None,
+            ..StoreOptions::default()
+        };
+        let mut scene = Scene::with(&kit, options).await;
+        scene.begin_to_announce().await;
         scene.store.cause(Fault::Fails, "");
         pass(60 * SECOND).await;
         scene.store.take_asked();

@@ -3,6 +3,7 @@
 use crate::fake::{Fake, Peer, nats_message, redis_message};
 use crate::kit::{announce, channel, cities, count, cut, down, hears, push, until, up};
 use grotto_store::PushLink;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const OURS: &str = "grotto.cities";
 
@@ -157,6 +158,26 @@ async fn whoever_announces_to_a_server_that_takes_nothing_does_not_wait() {
     let reason = cut(&announcer).await;
     assert!(reason.contains("did not confirm"), "{reason}");
     assert_eq!(count(&announcer, "sent"), 0);
+}
+
+#[tokio::test]
+async fn what_a_server_did_not_confirm_before_it_went_is_announced_again() {
+    let is_first = AtomicBool::new(true);
+    let fake = Fake::start(move |mut peer: Peer| {
+        if peer.await_text("PING\r\n") {
+            peer.say("+PONG\r\n");
+        }
+        // The first connection ends with the announcement under way.
+        if peer.await_text("PUBLISH") && !is_first.swap(false, Ordering::Relaxed) {
+            peer.say(":1\r\n");
+            peer.listen();
+        }
+    });
+    let announcer = push(&fake.redis()).announcer(&channel(OURS), "cities");
+    announce(&announcer, 1);
+    let sent = || (count(&announcer, "sent") == 1).then_some(());
+    until("a confirmation", sent).await;
+    assert_eq!(count(&announcer, "failed"), 1);
 }
 
 #[tokio::test]
