@@ -24,7 +24,7 @@ pub(crate) struct Watch {
 struct Seen {
     /// The first one that was past a limit.
     jump: Option<Refusal>,
-    /// Deltas lead from the empty state: only what they lead to can be compared, as where a snapshot is loaded.
+    /// Deltas lead from the empty state, or back: only what they lead to can be compared, as where a snapshot is loaded.
     from_nothing: bool,
     /// A whole state was loaded: no step led to it.
     loaded: bool,
@@ -59,6 +59,10 @@ impl Watch {
             Some(before) => seen.from_nothing || !was_written(before),
             None => false,
         };
+        // Back from a version that was loaded: what that one is like says nothing about this one.
+        if before.is_some_and(|before| before.version() > built.version()) {
+            (seen.from_nothing, seen.jump) = (true, None);
+        }
         let judged = match before {
             Some(_) if seen.from_nothing => None,
             Some(before) => self.guards.judge_state(before, built),

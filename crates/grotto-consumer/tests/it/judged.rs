@@ -119,6 +119,30 @@ async fn a_version_that_the_log_lost_is_not_served_where_the_way_breaks_off_at_i
 }
 
 #[tokio::test]
+async fn the_version_before_a_jump_is_reached_back_from_a_snapshot_of_the_jump() {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish_exactly(100, 0).await;
+    let few = Guards {
+        min_records: 2,
+        ..tight()
+    };
+    let consumer = builder(&kit).guards(few).open().await.unwrap();
+    let lost = publisher.publish_exactly(190, 0).await.version;
+    publisher.publish_exactly(370, 0).await;
+    let before = publisher.publish_exactly(700, 0).await.version;
+    // As seen from there, that before is as far past the limits.
+    let jump = publisher.publish_exactly(4, 0).await.version;
+    publisher.snapshot().await;
+    fs::remove_file(kit.file(&publisher.delta_of(lost))).unwrap();
+    consumer.refresh().await.unwrap().unwrap();
+    assert_eq!(consumer.version(), before);
+    let error = consumer.refresh().await.unwrap_err();
+    assert!(error.message().contains("4 records of"), "{error}");
+    assert_eq!(consumer.status().held.unwrap().version, jump);
+}
+
+#[tokio::test]
 async fn the_version_before_a_jump_is_judged_by_its_bytes_too() {
     let kit = Kit::new();
     let (mut publisher, consumer) = served(&kit).await;
