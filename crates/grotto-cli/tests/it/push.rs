@@ -186,6 +186,33 @@ async fn forged_announcements_are_looked_at_and_believed_by_nobody() {
     }
 }
 
+#[test]
+fn a_server_that_never_answers_keeps_no_version_from_being_published_and_found() {
+    // One takes connections and says nothing, the other is not there.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let ports = [port(&silent), port(&gone)];
+    drop(gone);
+    for (scheme, port) in [("redis", ports[0]), ("nats", ports[0]), ("redis", ports[1])] {
+        let bench = Bench::with_schema();
+        let url = format!("{scheme}://127.0.0.1:{port}");
+        configure(&bench, &url, "poll_interval: 100ms");
+        let producer = Daemon::start(&bench);
+        producer.accepted("?wait=published", &records(0..1));
+        let sidecar = start(&bench);
+        let mut version = served(&sidecar, 0);
+        for id in 1..4 {
+            version = publish(&producer, &sidecar, id, version);
+        }
+        serves_all(&sidecar, 4);
+        for (daemon, path) in [(&producer, STATUS), (&sidecar, FOLLOWED)] {
+            assert_ne!(daemon.get(path).ok()["push"]["link"], "up", "{url}");
+            assert_eq!(daemon.get("/ready").ok()["status"], "ready", "{url}");
+        }
+    }
+}
+
 /// A self-made authority, and a server's certificate from it; false where nobody can make them.
 fn certify(bench: &Bench) -> bool {
     let new = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
