@@ -197,6 +197,65 @@ async fn a_way_of_small_steps_is_judged_by_its_bytes_too() {
     }
 }
 
+/// What leads from 200 pairs to 8 step by step, of which nothing is known but what the log says: whether that is served
+/// where what is left of the notes has so many bytes more, and bytes are looked at from `min_bytes` on.
+async fn shrunk_is_served(longer: usize, min_bytes: u64) -> bool {
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish_exactly(200, 20_000).await;
+    let guards = Guards {
+        min_bytes,
+        ..tight()
+    };
+    let consumer = builder(&kit).guards(guards).open().await.unwrap();
+    let before = consumer.state();
+    for pairs in [100, 60, 18, 8] {
+        publisher.publish_exactly(pairs, longer).await;
+        if pairs == 100 {
+            drop(lose_delta(&kit, &publisher));
+        }
+    }
+    publisher.snapshot().await;
+    match consumer.refresh().await {
+        Ok(_) => assert_same(&consumer.state(), &publisher.state()),
+        Err(error) => {
+            assert!(error.message().contains("a share of"), "{error}");
+            assert_same(&consumer.state(), &before);
+        }
+    }
+    consumer.version() > before.version()
+}
+
+#[tokio::test]
+async fn bytes_that_became_fewer_than_records_did_step_by_step_are_held() {
+    assert!(shrunk_is_served(20_000, 1_000).await);
+    assert!(!shrunk_is_served(0, 1_000).await);
+    // What 8 of 200 pairs take is less than what is looked at.
+    assert!(shrunk_is_served(0, 1_000_000).await);
+}
+
+#[tokio::test]
+async fn bytes_that_are_too_few_to_be_looked_at_may_grow_on_a_way_of_small_steps() {
+    for (min_bytes, is_served) in [(1_000, false), (1_000_000, true)] {
+        let kit = Kit::new();
+        let (mut publisher, _) = served(&kit).await;
+        let guards = Guards {
+            min_bytes,
+            ..tight()
+        };
+        let consumer = builder(&kit).guards(guards).open().await.unwrap();
+        for (pairs, longer) in [(150, 0), (225, 2_000), (330, 2_000)] {
+            publisher.publish_exactly(pairs, longer).await;
+            if pairs == 150 {
+                drop(lose_delta(&kit, &publisher));
+            }
+        }
+        publisher.snapshot().await;
+        let refreshed = consumer.refresh().await;
+        assert_eq!(refreshed.is_ok(), is_served, "{refreshed:?}");
+    }
+}
+
 /// A consumer on the heap of two versions, both of which are held by readers. Sizes are the same each time, as what
 /// keys are hashed with decides how large an index is.
 async fn two_held(kit: &Kit, guards: Guards, limit: u64) -> (Publisher, Consumer, [Arc<State>; 2]) {
@@ -286,7 +345,7 @@ async fn a_version_is_not_held_any_more_once_it_is_served() {
 
 #[tokio::test]
 async fn what_is_damaged_is_loaded_afresh_while_a_newer_version_is_held() {
-    for there in [true, false] {
+    for entry in ["intact", "damaged", "gone"] {
         let kit = Kit::new();
         let mut publisher = kit.publisher().await;
         let version = publisher.publish_exactly(100, 0).await.version;
@@ -295,17 +354,20 @@ async fn what_is_damaged_is_loaded_afresh_while_a_newer_version_is_held() {
         let consumer = builder.open().await.unwrap();
         let jump = publisher.publish_exactly(400, 0).await.version;
         alter_with(&kit.state_dir(), " for pair", b'_');
-        if there {
+        let file = kit.file(&format!("log/{version:020}.json"));
+        if entry == "intact" {
             let refresh = consumer.refresh().await.unwrap().unwrap();
             let (from, to) = (refresh.before().version(), refresh.after().version());
             assert_eq!((from, to), (version, version));
             assert_same(&consumer.state(), &first);
             assert_same(&Consumer::attach(kit.state_dir()).unwrap().state(), &first);
+        } else if entry == "damaged" {
+            fs::write(file, "{").unwrap();
         } else {
-            fs::remove_file(kit.file(&format!("log/{version:020}.json"))).unwrap();
+            fs::remove_file(file).unwrap();
         }
         let error = consumer.refresh().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{entry}: {error}");
         let held = consumer.status().held.map(|held| held.version);
         assert_eq!((held, consumer.version()), (Some(jump), version));
     }
