@@ -159,6 +159,15 @@ async fn a_request_that_fails_is_asked_again_alone() {
 #[tokio::test(start_paused = true)]
 async fn parts_that_came_wrong_are_made_good_by_the_whole() {
     let (faults, dataset, blob) = stored().await;
+    // The first request is for all of the head.
+    let options = dataset.store().options();
+    let ranges = Ranges {
+        excerpt_from: 4 * (blob.length - 16 - 300_830),
+        ..options.ranges
+    };
+    let store = dataset.store().clone();
+    let store = store.with_options(StoreOptions { ranges, ..*options });
+    let dataset = Dataset::open(store, "cities").unwrap();
     faults.script(Fault::GetFlipsABit, "snapshot/");
     let bytes = dataset
         .fetch_chosen(&Source::from(&blob), &ends())
