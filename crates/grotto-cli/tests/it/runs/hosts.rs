@@ -217,7 +217,10 @@ fn every_pair_of_three_hosts_is_cut_off_and_joined() {
         hosts.everyone_is_there(&format!("{round}: standby and store"));
         // The two lose each other: they never talked.
         hosts.net.cut(PRODUCERS[0], PRODUCERS[1]);
+        let before = hosts.published(leader);
         hosts.put(leader);
+        // What is acknowledged is published a moment later.
+        until(|| (hosts.published(leader) > before).then_some(()));
         hosts.everyone_is_there(&format!("{round}: the two, while they are apart"));
         hosts.net.mend(PRODUCERS[0], PRODUCERS[1]);
     }
