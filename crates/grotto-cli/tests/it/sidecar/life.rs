@@ -179,14 +179,19 @@ fn a_reload_sets_what_is_logged() {
     log(&sidecar, "warn");
     publish(&bench, 1..5);
     served(&sidecar, 1);
-    log(&sidecar, "info");
+    // A version is served before its line is written: once the one after it
+    // is served, the line of the second is written or left out for good.
     publish(&bench, 1..6);
     served(&sidecar, 2);
+    log(&sidecar, "info");
+    publish(&bench, 1..7);
+    served(&sidecar, 3);
     let mut told = Vec::new();
-    while told.last() != Some(&json!(3)) {
+    while told.last() != Some(&json!(4)) {
         told.push(sidecar.logged("serving")["version"].clone());
     }
-    assert_eq!(told, [1, 3]);
+    assert_eq!(told.first(), Some(&json!(1)));
+    assert!(!told.contains(&json!(2)), "{told:?}");
 }
 
 #[test]
