@@ -9,7 +9,10 @@
 //! that no root names. What failed is done without for the rest of this refresh only.
 
 mod detour;
+mod doubt;
 mod travel;
+
+pub(crate) use doubt::Doubted;
 
 use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
@@ -103,6 +106,10 @@ struct Run<'a> {
     at: Arc<State>,
     /// Whether that is beyond the last published state: its segments are of use to this run only.
     ahead: bool,
+    /// Whether that was built on what was served before.
+    descends: bool,
+    /// The first blob that did not fit what was built on what was served.
+    misfit: Option<String>,
     /// Whether a part of the way is worth serving: not where a pin stays if the rest fails.
     keeps_parts: bool,
     /// The last version on the way that may be served where the way breaks off.
@@ -165,6 +172,8 @@ impl<'a> Run<'a> {
             tried,
             watch,
             refusals: Arc::default(),
+            descends: at.version() > 0,
+            misfit: None,
             at,
             ahead: false,
             keeps_parts: goal.keeps_parts(),
@@ -182,6 +191,20 @@ impl<'a> Run<'a> {
 
     /// Goes to the target, around blobs that are damaged or missing.
     async fn drive(&mut self) -> Result<()> {
+        let mut outcome = self.journey().await;
+        if let Err(error) = outcome {
+            outcome = self.doubt_base(error).await;
+        }
+        if outcome.is_err() {
+            self.keep_part().await;
+            let keeper = Arc::clone(self.shared);
+            let roll_back = move || keeper.keeper().place.roll_back(0);
+            blocking(&self.shared.env, roll_back).await?;
+        }
+        outcome
+    }
+
+    async fn journey(&mut self) -> Result<()> {
         let shared = self.shared;
         let suspects = std::mem::take(&mut *shared.suspects.lock());
         let mut journey = Journey::new(&shared.dataset, &self.target.clone())
@@ -197,12 +220,6 @@ impl<'a> Run<'a> {
             *error = no_room;
         }
         *shared.suspects.lock() = journey.into_suspects();
-        if outcome.is_err() {
-            self.keep_part().await;
-            let keeper = Arc::clone(shared);
-            let roll_back = move || keeper.keeper().place.roll_back(0);
-            blocking(&shared.env, roll_back).await?;
-        }
         outcome
     }
 
@@ -257,6 +274,7 @@ impl<'a> Run<'a> {
 
     /// Goes on from a state that does not need what was sealed since the last publication.
     fn set_out_from(&mut self, base: Arc<State>) {
+        self.descends = base.version() > 0;
         self.at = base;
         self.ahead = false;
         self.part = None;
@@ -348,6 +366,7 @@ impl<'a> Run<'a> {
         } else if step.kind != StepKind::Skip {
             self.changes.step(state.schema(), changes);
         }
+        self.descends &= step.kind != StepKind::Snapshot;
         self.spent = Some(std::mem::replace(&mut self.at, state));
         self.ahead = !published;
         if published {

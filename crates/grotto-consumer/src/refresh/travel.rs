@@ -78,6 +78,9 @@ impl Traveller for Run<'_> {
         if misfit && !self.afresh && self.is_damaged().await {
             return false;
         }
+        if misfit && self.descends {
+            self.misfit.get_or_insert_with(|| blob.to_owned());
+        }
         let dataset = self.shared.dataset.name();
         tracing::warn!(%error, dataset, blob, "trying to do without a blob");
         // A state that does not fit is no error of its own.

@@ -61,6 +61,16 @@ impl Kit {
             reverse: true,
         }
     }
+
+    /// A publisher that goes on from a state.
+    pub(crate) async fn publisher_from(&self, state: &State) -> Publisher {
+        let publisher = self.publisher().await;
+        let state = state.at_version(publisher.state().version());
+        Publisher {
+            write: WriteState::new(Arc::new(state)),
+            ..publisher
+        }
+    }
 }
 
 pub(crate) struct Publisher {
