@@ -214,14 +214,17 @@ impl Ledger {
     }
 
     /// What a served state is: one that leaves types out is known by those it keeps. Of several that agree in
-    /// these it is the first that is not older than `era`.
-    pub(crate) fn known(&self, state: &State, era: u64) -> Option<&Committed> {
+    /// these it is the first that does not come before `seen`: how often the dataset had been created anew, and version.
+    pub(crate) fn known(&self, state: &State, seen: (u64, u64)) -> Option<&Committed> {
         if state.filter().is_none() {
             return self.with_state(state.version(), state.checksum());
         }
         let all = self.history.get(&state.version())?;
         let fits = |committed: &&Committed| Promise::of(&committed.entry).check(state).is_ok();
-        let mut young = all.iter().filter(|committed| committed.era >= era);
+        let version = state.version();
+        let mut young = all
+            .iter()
+            .filter(|committed| (committed.era, version) >= seen);
         young.find(fits).or_else(|| all.iter().rev().find(fits))
     }
 

@@ -19,16 +19,21 @@ pub(crate) const SCHEMA: &str = "City @PrimaryKey(id) { long id; long size; Name
 /// Compares a served state with the model; returns how often the dataset had been created anew when it
 /// was written.
 pub(crate) fn check_served(sim: &Arc<Sim>, who: &str, state: &State) -> u64 {
-    check_served_since(sim, who, state, 0)
+    check_served_since(sim, who, state, (0, 0))
 }
 
-/// The same by whoever knows that the dataset was created anew so often before: for a state that leaves types out,
-/// and looks the same before and after.
-pub(crate) fn check_served_since(sim: &Arc<Sim>, who: &str, state: &State, since: u64) -> u64 {
+/// The same by whoever saw something before, as the ledger counts: for a state that leaves types out, and looks like
+/// another one that was a version of the same number.
+pub(crate) fn check_served_since(
+    sim: &Arc<Sim>,
+    who: &str,
+    state: &State,
+    seen: (u64, u64),
+) -> u64 {
     let version = state.version();
     let mut era = 0;
     let ledger = sim.ledger.lock();
-    let expected = match ledger.known(state, since) {
+    let expected = match ledger.known(state, seen) {
         Some(committed) => {
             era = committed.era;
             Arc::clone(&committed.content)

@@ -138,9 +138,11 @@ impl Shelf {
             .map_or(0, |(version, _)| *version)
     }
 
-    /// The version that a lease tells of.
-    pub(crate) fn leased(&self, consumer: &str) -> Option<u64> {
-        self.leases.get(consumer).map(|told| told.version)
+    /// The version that a lease tells of which has not expired.
+    pub(crate) fn leased(&self, consumer: &str, now: Duration) -> Option<u64> {
+        let told = self.leases.get(consumer);
+        told.filter(|told| told.is_living(now))
+            .map(|told| told.version)
     }
 
     /// Versions that a pointer may name.

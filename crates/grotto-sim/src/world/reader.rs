@@ -325,7 +325,7 @@ impl Reader {
         let name = self.name();
         let Some(life) = &self.life else { return };
         let state = life.consumer.state();
-        let era = check_served_since(&self.stage.sim, &name, &state, self.seen.0);
+        let era = check_served_since(&self.stage.sim, &name, &state, self.seen);
         let kept = state.filter().map(|filter| filter.names());
         let as_asked = match (kept, self.types) {
             (Some(kept), Some(types)) => kept == types,

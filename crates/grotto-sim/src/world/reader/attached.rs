@@ -54,7 +54,7 @@ impl Watcher {
             judge(reader, &self.name, &error);
         }
         let state = attached.state();
-        let era = check_served_since(sim, &self.name, &state, self.seen.0);
+        let era = check_served_since(sim, &self.name, &state, self.seen);
         let (before, found) = (self.seen, (era, state.version()));
         self.seen = found;
         if found >= before {

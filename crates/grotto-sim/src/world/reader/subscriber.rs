@@ -256,7 +256,7 @@ impl Subscriber {
     /// The copy is what the model says of a version.
     fn compare(&self, what: &str, state: &State) -> Result<(), String> {
         let ledger = self.sim.ledger.lock();
-        let committed = ledger.known(state, 0);
+        let committed = ledger.known(state, (0, 0));
         let expected = committed.map(|committed| Arc::clone(&committed.content));
         drop(ledger);
         let expected = expected.unwrap_or_default();

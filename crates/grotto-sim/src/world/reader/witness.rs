@@ -167,8 +167,11 @@ impl Witness {
         let since = before.as_ref().map_or((0, 0), |(before, _)| before.at);
         // An older version looks like the one of a later beginning where both have the same records of what is kept: only
         // somebody who pins it has a reader go back.
-        let goes_back = version < since.1 && *self.pinned.lock() != Some(version);
-        let Some(now) = self.served_at(state, since.0 + u64::from(goes_back)) else {
+        let seen = match *self.pinned.lock() == Some(version) {
+            true => (since.0, 0),
+            false => since,
+        };
+        let Some(now) = self.served_at(state, seen) else {
             return; // told by whoever compares it with the model
         };
         let told = (format!("r{}", self.number), version);
@@ -194,9 +197,9 @@ impl Witness {
         }
     }
 
-    fn served_at(&self, state: &State, era: u64) -> Option<ServedAt> {
+    fn served_at(&self, state: &State, seen: (u64, u64)) -> Option<ServedAt> {
         let ledger = self.sim.ledger.lock();
-        let committed = ledger.known(state, era)?;
+        let committed = ledger.known(state, seen)?;
         Some(ServedAt {
             at: (committed.era, state.version()),
             checksum: state.checksum(),
@@ -221,7 +224,7 @@ impl Witness {
     fn check_limits(&self, state: &State, before: &ServedAt, now: &ServedAt) {
         let Some(caution) = self.caution else { return };
         let ledger = self.sim.ledger.lock();
-        let Some(to) = ledger.known(state, before.at.0) else {
+        let Some(to) = ledger.known(state, now.at) else {
             return;
         };
         let keeps = |name: &str| keeps(state, name);
@@ -358,7 +361,7 @@ impl Reader {
     pub(crate) fn content(&self) -> Option<Arc<Content>> {
         let state = self.life.as_ref()?.consumer.state();
         let ledger = self.stage.sim.ledger.lock();
-        let known = ledger.known(&state, self.seen.0)?;
+        let known = ledger.known(&state, self.seen)?;
         Some(Arc::clone(&known.content))
     }
 

@@ -206,19 +206,21 @@ impl Follower {
         }
     }
 
-    /// After faults ended, whoever keeps a lease tells what it serves.
+    /// After faults ended, whoever keeps a lease tells what it serves. Where it may not write, what a late request of
+    /// it told expires.
     pub(super) async fn await_lease(&self) {
         let Some((client, consumer)) = self.life.as_ref().filter(|_| self.leased) else {
             return;
         };
         let sim = &self.stage.sim;
         let until = sim.now() + SOON;
-        while client.can_write() {
-            let told = sim.shelf.lock().leased(&self.consumer());
-            if told == Some(consumer.version()) {
+        loop {
+            let told = sim.shelf.lock().leased(&self.consumer(), sim.now());
+            let writes = client.can_write();
+            if told == Some(consumer.version()) || (told.is_none() && !writes) {
                 return;
             }
-            if sim.now() > until {
+            if writes && sim.now() > until {
                 let served = consumer.version();
                 let what =
                     format!("its lease tells of version {told:?}, version {served} is served");
