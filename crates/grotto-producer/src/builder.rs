@@ -154,7 +154,8 @@ impl ProducerBuilder {
     /// change writes nothing at all, and one publish is one version. For one-shot commands. Whoever
     /// commits first wins; the other is `Fenced` and begins again on the new version.
     ///
-    /// A producer of a dataset that has no version yet, or of a new start, never fences when opened.
+    /// A producer of a dataset that has no version yet, or of a new start, never fences when opened. A pipeline with a
+    /// write-ahead log always does.
     #[must_use]
     pub fn lazy_fence(mut self, lazy: bool) -> Self {
         self.lazy_fence = lazy;

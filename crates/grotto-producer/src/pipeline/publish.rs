@@ -102,7 +102,7 @@ impl Inner {
             }
             match self.open_once().await {
                 Ok(producer) => {
-                    self.reigns(&producer);
+                    self.reigns(&producer).await;
                     return Some(producer);
                 }
                 Err(error) if error.kind() == ErrorKind::Fenced => {

@@ -9,10 +9,10 @@ use super::options::{Durability, PipelineOptions};
 use super::{Pipeline, PipelineBuilder};
 use crate::aside;
 use crate::takeover::check_vacant;
-use crate::wal::{Recovery, Wal};
+use crate::wal::{Recovery, Wal, led};
 use crate::{Error, ErrorKind, Producer, Result};
 use grotto_env::AppendFiles;
-use grotto_store::{Dataset, EntryKind, LogEntry, Standby, StandbyOptions, Turn};
+use grotto_store::{Dataset, EntryKind, LogEntry, Standby, StandbyOptions, Store, Turn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,12 +55,10 @@ impl Inner {
     }
 
     fn aside<'a>(&'a self, wal: &'a Wal) -> Result<Aside<'a>> {
-        let options = self.options.lock();
-        let folder = aside_folder(&options)?;
         Ok(Aside {
             dataset: &self.name,
             files: &*self.files,
-            folder,
+            log_folder: log_folder(&self.options.lock())?,
             wal,
             was_led: false,
         })
@@ -89,18 +87,30 @@ impl Inner {
 
     /// Forgets what of the log a person has dealt with and the newest version says is behind.
     pub(super) async fn forget_aside(&self, wal: &Arc<Wal>, committed: u64) {
-        let folder = aside_folder(&self.options.lock());
+        let folder = log_folder(&self.options.lock());
         let (files, wal) = (Arc::clone(&self.files), Arc::clone(wal));
-        let forget = move || aside::forget(&*files, &folder?, wal.id(), committed);
+        let forget =
+            move || aside::forget(&*files, &aside::folder_of(&folder?), wal.id(), committed);
         if let Ok(Err(error)) = self.env.blocking(forget).await {
             tracing::warn!(dataset = self.name, %error, "cannot remove notes of what was set aside");
         }
     }
 
-    /// Notes that the dataset is this pipeline's.
-    pub(super) fn reigns(&self, producer: &Producer) {
-        if let Some(epoch) = producer.shared.writer.epoch() {
-            *self.reign.lock() = Reign::Held(epoch);
+    /// Notes that the dataset is this pipeline's, before it publishes anything.
+    pub(super) async fn reigns(&self, producer: &Producer) {
+        let writer = &producer.shared.writer;
+        let Some(epoch) = writer.epoch() else { return };
+        *self.reign.lock() = Reign::Held(epoch);
+        // The first entry of a dataset is the fence: before it there is nothing that a store could answer with.
+        let (Some(head), Some(_)) = (writer.head(), self.wal()) else {
+            return;
+        };
+        let (files, folder) = (Arc::clone(&self.files), log_folder(&self.options.lock()));
+        let note = move || led::note(&*files, &folder?, &head.dataset_id, epoch);
+        // A disk that is full must not keep from publishing what fills it.
+        if let Ok(Err(error)) = self.env.blocking(note).await {
+            let dataset = self.name.as_str();
+            tracing::warn!(dataset, %error, "cannot note beside the write-ahead log that this host leads");
         }
     }
 
@@ -133,10 +143,10 @@ impl Inner {
     }
 }
 
-fn aside_folder(options: &PipelineOptions) -> Result<PathBuf> {
+fn log_folder(options: &PipelineOptions) -> Result<PathBuf> {
     let folder = options.durability.folder();
     folder
-        .map(aside::folder_of)
+        .map(Path::to_owned)
         .ok_or_else(|| Error::internal("a write-ahead log has no folder"))
 }
 
@@ -144,7 +154,7 @@ fn aside_folder(options: &PipelineOptions) -> Result<PathBuf> {
 struct Aside<'a> {
     dataset: &'a str,
     files: &'a dyn AppendFiles,
-    folder: PathBuf,
+    log_folder: PathBuf,
     wal: &'a Wal,
     /// Whether what is in the log was acknowledged by a process that led. One that takes over from anybody acknowledges
     /// before it has: where no version knows of its log, nobody overtook it.
@@ -155,11 +165,11 @@ impl Aside<'_> {
     /// Sets aside what was acknowledged up to `last` and not published, if others have published since; the last entry
     /// that was ever set aside.
     fn set_stale_aside(&self, head: &LogEntry, last: u64) -> Result<u64> {
-        let wal = self.wal;
-        let before = aside::through(self.files, &self.folder, wal.id())?;
+        let (wal, folder) = (self.wal, aside::folder_of(&self.log_folder));
+        let before = aside::through(self.files, &folder, wal.id())?;
         let mark = head.sources.get(&mark_of(wal.id()));
         let is_stale = mark.map_or(self.was_led, |epoch| *epoch != head.epoch);
-        if !is_stale {
+        if !is_stale || is_of_before(self.files, &self.log_folder, head)? {
             return Ok(before);
         }
         let source = format!("wal:{}", wal.id());
@@ -171,17 +181,24 @@ impl Aside<'_> {
             return Ok(before);
         }
         let schema = wal.schema();
-        aside::write(self.files, &self.folder, wal, &schema, first..=last)?;
+        aside::write(self.files, &folder, wal, &schema, first..=last)?;
         let submissions = last + 1 - first;
         tracing::warn!(
             dataset = self.dataset,
             submissions,
-            folder = %self.folder.display(),
+            folder = %folder.display(),
             taken_over_by = head.writer,
             "set aside what was acknowledged here and not published before another producer took over: see grotto set-aside"
         );
         Ok(last)
     }
+}
+
+/// Whether an entry is older than what this host wrote since: the newest one of a store that answers with what it had
+/// a while ago, or of a log that lost its end. Nobody overtook this host with it.
+fn is_of_before(files: &dyn AppendFiles, log_folder: &Path, head: &LogEntry) -> Result<bool> {
+    let led = led::newest(files, log_folder, &head.dataset_id)?;
+    Ok(led.is_some_and(|led| head.epoch < led))
 }
 
 impl PipelineBuilder {
@@ -205,8 +222,7 @@ impl PipelineBuilder {
             let turn = standby.look().await;
             on_look(&standby, &turn);
             if turn.is_ok() && !is_aside {
-                self = self.set_stale_aside(standby.head().cloned()).await?;
-                is_aside = true;
+                (self, is_aside) = self.set_stale_aside(standby.head().cloned()).await?;
             }
             if let Ok(Turn::Ours(vacancy)) = turn {
                 self.reign = Reign::Vacant(vacancy.version);
@@ -216,32 +232,44 @@ impl PipelineBuilder {
         }
     }
 
-    async fn set_stale_aside(mut self, head: Option<LogEntry>) -> Result<Self> {
+    /// Tells whether that is done: not where the newest entry that the store shows is older than this host's own.
+    async fn set_stale_aside(mut self, head: Option<LogEntry>) -> Result<(Self, bool)> {
         let (Some(head), Durability::Host(folder)) = (head, self.options.durability.clone()) else {
-            return Ok(self);
+            return Ok((self, true));
         };
+        let (files, log_folder, newest) = (Arc::clone(&self.files), folder.clone(), head.clone());
+        let look = move || is_of_before(&*files, &log_folder, &newest);
+        if blocking(&self.builder.store, look).await? {
+            return Ok((self, false));
+        }
         let schema = Arc::new(self.builder.take_schema()?);
         self.builder = self.builder.schema(grotto_format::Schema::clone(&schema));
         let (journal, recovery, _) = self.open_log(&schema).await?;
         let (Some(Journal::Host(wal)), Some(Recovery { last, .. })) = (journal, recovery) else {
-            return Ok(self);
+            return Ok((self, true));
         };
         let (files, name) = (Arc::clone(&self.files), self.builder.name.clone());
         let set_aside = move || {
-            let folder = aside::folder_of(Path::new(&folder));
             let aside = Aside {
                 dataset: &name,
                 files: &*files,
-                folder,
+                log_folder: folder,
                 wal: &wal,
                 was_led: true,
             };
             aside.set_stale_aside(&head, last)
         };
-        let done = self.builder.store.env().blocking(set_aside).await;
-        done.map_err(|e| Error::internal(format!("setting aside stopped: {e}")))??;
-        Ok(self)
+        blocking(&self.builder.store, set_aside).await?;
+        Ok((self, true))
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = store.env().blocking(work).await;
+    done.map_err(|e| Error::internal(format!("setting aside stopped: {e}")))?
 }
 
 impl Pipeline {

@@ -103,13 +103,13 @@ impl PipelineBuilder {
                 self.builder.writer.mark = Some(mark_of(wal.id()));
                 Some(format!("wal:{}", wal.id()))
             }
-            Some(Journal::Store(_)) => {
-                // What is in the log may be published by whoever fenced the others only.
-                self.builder.lazy_fence = false;
-                Some(STORE_SOURCE.to_owned())
-            }
+            Some(Journal::Store(_)) => Some(STORE_SOURCE.to_owned()),
             None => None,
         };
+        if journal.is_some() {
+            // What is in a log may be published by whoever fenced the others only, and a fence says what was set aside.
+            self.builder.lazy_fence = false;
+        }
         let (commands, to_obey) = mpsc::unbounded_channel();
         let clock = Arc::clone(&env.clock);
         let inner = Arc::new(Inner {

@@ -24,6 +24,7 @@ mod entry;
 mod frame;
 mod index;
 mod keys;
+pub(crate) mod led;
 mod open;
 mod options;
 mod read;

@@ -82,6 +82,8 @@ pub(crate) struct TroubledStore {
     pub(crate) keeps: std::sync::atomic::AtomicBool,
     /// Listings leave out paths that contain any of these.
     hidden: Mutex<Vec<String>>,
+    /// Neither listings nor gets show these paths, until something is to be created at one.
+    behind: Mutex<Vec<String>>,
     /// One permit for each put that met trouble.
     pub(crate) met: Semaphore,
     pub(crate) go_on: Semaphore,
@@ -94,6 +96,7 @@ impl TroubledStore {
             trouble: Mutex::default(),
             asked: Mutex::default(),
             hidden: Mutex::default(),
+            behind: Mutex::default(),
             keeps: Default::default(),
             met: Semaphore::new(0),
             go_on: Semaphore::new(0),
@@ -111,6 +114,11 @@ impl TroubledStore {
     /// Listings are behind: they leave these paths out.
     pub(crate) fn hide(&self, paths: &[String]) {
         *self.hidden.lock() = paths.to_vec();
+    }
+
+    /// Answers with what it had before these paths were written, until something is to be created at one of them.
+    pub(crate) fn fall_behind(&self, paths: Vec<String>) {
+        *self.behind.lock() = paths;
     }
 
     /// What is in an object.
@@ -168,6 +176,14 @@ impl TroubledStore {
         paths
     }
 
+    /// What is to be created shows that it was behind.
+    fn catch_up(&self, location: &Path) {
+        let mut behind = self.behind.lock();
+        if behind.iter().any(|path| path == location.as_ref()) {
+            behind.clear();
+        }
+    }
+
     fn trouble_at(&self, location: &Path) -> Option<Trouble> {
         let trouble = *self.trouble.lock();
         let (trouble, _) = trouble.filter(|(_, part)| location.as_ref().contains(part))?;
@@ -206,6 +222,7 @@ impl ObjectStore for TroubledStore {
         payload: PutPayload,
         options: PutOptions,
     ) -> object_store::Result<PutResult> {
+        self.catch_up(location);
         match self.trouble_at(location) {
             Some(Trouble::LandsAndHangs) => {
                 self.inner.put_opts(location, payload, options).await?;
@@ -247,10 +264,11 @@ impl ObjectStore for TroubledStore {
         {
             return Err(trouble.error(location));
         }
-        if let Some((Trouble::Missing, part)) = trouble
-            && location.as_ref().contains(part)
-        {
-            let path = location.to_string();
+        let misses = trouble.is_some_and(|(trouble, part)| {
+            trouble == Trouble::Missing && location.as_ref().contains(part)
+        });
+        let path = location.to_string();
+        if misses || self.behind.lock().contains(&path) {
             let source = "not now".into();
             return Err(Error::NotFound { path, source });
         }
@@ -273,7 +291,7 @@ impl ObjectStore for TroubledStore {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
         let prefix_text = prefix.map_or("", Path::as_ref);
         self.asked.lock().push(format!("LIST {prefix_text}"));
-        let hidden = self.hidden.lock().clone();
+        let hidden = [self.hidden.lock().clone(), self.behind.lock().clone()].concat();
         let is_shown = move |meta: &ObjectMeta| {
             let path = meta.location.as_ref();
             !hidden.iter().any(|part| path.contains(part))

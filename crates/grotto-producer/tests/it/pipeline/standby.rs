@@ -5,7 +5,9 @@ use crate::kit::{SCHEMA, Trouble, TroubledStore, names};
 use grotto_env::{Env, SystemFiles};
 use grotto_format::Schema;
 use grotto_producer::pipeline::Condition;
-use grotto_producer::{ErrorKind, Pipeline, PipelineBuilder, PipelineOptions, Producer, aside};
+use grotto_producer::{
+    ErrorKind, Pipeline, PipelineBuilder, PipelineOptions, Producer, ProducerBuilder, aside,
+};
 use grotto_store::StandbyOptions;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,14 +47,17 @@ impl Host {
         }
     }
 
-    fn builder_with(&self, options: PipelineOptions) -> PipelineBuilder {
+    fn producer(&self) -> ProducerBuilder {
         let store = self.store.store().with_env(Env::simulated(self.seed));
         Producer::builder("cities", store)
             .schema(Schema::parse(SCHEMA).unwrap())
             .writer_id(self.name)
             .snapshot_every(0)
             .threads(1)
-            .pipeline(options)
+    }
+
+    fn builder_with(&self, options: PipelineOptions) -> PipelineBuilder {
+        self.producer().pipeline(options)
     }
 
     fn builder(&self) -> PipelineBuilder {
@@ -274,6 +279,23 @@ async fn a_leader_that_starts_at_once_sets_aside_what_others_overtook_and_publis
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_set_aside_is_not_published_by_a_leader_whose_first_commit_would_be_its_fence() {
+    let store = TroubledStore::new();
+    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (old, new) = overtaken(&one, &two).await;
+    drop(old);
+    store.heal();
+    put(&new, 3, "Basel").await.published().await.unwrap();
+    drop(new);
+    let lazy = one.producer().lazy_fence(true).pipeline(one.options());
+    let back = lazy.start().await.unwrap();
+    put(&back, 4, "Olten").await.published().await.unwrap();
+    assert_eq!(one.set_aside().len(), 2);
+    let all = of(&[(1, "Bern"), (3, "Basel"), (4, "Olten")]);
+    assert_eq!(published(&store).await, all);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_set_aside_is_taken_again_when_its_sender_sends_it_again() {
     let store = TroubledStore::new();
     let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
@@ -333,4 +355,57 @@ async fn a_leader_without_heartbeats_learns_at_its_next_commit_that_it_was_fence
     put(&new, 3, "Chur").await.published().await.unwrap();
     let all = of(&[(1, "Bern"), (2, "Basel"), (3, "Chur")]);
     assert_eq!(published(&store).await, all);
+}
+
+/// A host that led, was overtaken and led again, and log entries since its second reign began.
+async fn led_again(one: &Host, two: &Host) -> Vec<String> {
+    let store = &one.store;
+    let mut entries = Vec::new();
+    for (host, id, name) in [(one, 11, "Bern"), (two, 12, "Basel"), (one, 13, "Chur")] {
+        entries = store.paths("cities/log").await;
+        let leader = host.lead().await;
+        put(&leader, id, name).await.published().await.unwrap();
+        leader.shutdown().await;
+        leader.closed().await;
+    }
+    let all = store.paths("cities/log").await;
+    all.into_iter()
+        .filter(|entry| !entries.contains(entry))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_answers_with_what_it_had_sets_nothing_aside_that_is_published() {
+    let store = TroubledStore::new();
+    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let newest = led_again(&one, &two).await;
+    store.fall_behind(newest);
+    let back = one.lead().await;
+    put(&back, 4, "Olten").await.published().await.unwrap();
+    assert_eq!(one.set_aside(), [""; 0]);
+    let all = of(&[(4, "Olten"), (11, "Bern"), (12, "Basel"), (13, "Chur")]);
+    assert_eq!(published(&store).await, all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_sets_aside_once_the_store_shows_who_overtook_it() {
+    let store = TroubledStore::new();
+    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let reign = led_again(&one, &two).await;
+    let (old, new) = overtaken(&one, &two).await;
+    drop(old);
+    store.heal();
+    put(&new, 4, "Olten").await.published().await.unwrap();
+    // Entries sort by their versions.
+    let all = store.paths("cities/log").await;
+    store.fall_behind(all.into_iter().filter(|entry| *entry >= reign[0]).collect());
+    let waiting = one.stand_by();
+    tokio::pin!(waiting);
+    assert!(tokio::time::timeout(LEASE / 2, &mut waiting).await.is_err());
+    assert_eq!(one.set_aside(), [""; 0]);
+    store.fall_behind(Vec::new());
+    assert!(tokio::time::timeout(LEASE / 2, &mut waiting).await.is_err());
+    let lines = one.set_aside();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    drop(new);
 }
