@@ -38,11 +38,20 @@ impl Inner {
     /// Decides by the newest entry whether this pipeline may fence its writer, and gives the positions that the fence
     /// moves: those of entries that were set aside.
     pub(super) fn may_lead(&self, head: Option<&LogEntry>) -> Result<BTreeMap<String, u64>> {
-        match *self.reign.lock() {
+        let mut reign = self.reign.lock();
+        // A fence that landed without an answer: nobody else wrote.
+        if let (Reign::Vacant(version), Some(head)) = (*reign, head)
+            && head.version == version + 1
+            && self.is_own_fence(head)
+        {
+            *reign = Reign::Vacant(head.version);
+        }
+        match *reign {
             Reign::Anybody => {}
             Reign::Vacant(version) => check_vacant(&self.name, version, head)?,
             Reign::Held(epoch) => self.check_own(epoch, head)?,
         }
+        drop(reign);
         let (Some(wal), Some(head), Some(source)) = (self.wal(), head, &self.source) else {
             return Ok(BTreeMap::new());
         };
@@ -64,6 +73,10 @@ impl Inner {
         })
     }
 
+    fn is_own_fence(&self, head: &LogEntry) -> bool {
+        head.kind == EntryKind::Fence && head.writer == self.builder.writer.writer
+    }
+
     /// A pipeline that opens its dataset again follows nobody but itself.
     fn check_own(&self, epoch: u64, head: Option<&LogEntry>) -> Result<()> {
         let Some(head) = head else {
@@ -71,10 +84,7 @@ impl Inner {
         };
         let mark = self.wal().map(|wal| mark_of(wal.id()));
         let marked = mark.and_then(|mark| head.sources.get(&mark).copied());
-        let own_fence = || {
-            let next = head.epoch == epoch + 1 && head.kind == EntryKind::Fence;
-            next && head.writer == self.builder.writer.writer
-        };
+        let own_fence = || head.epoch == epoch + 1 && self.is_own_fence(head);
         if head.epoch == epoch || marked == Some(head.epoch) || own_fence() {
             return Ok(());
         }

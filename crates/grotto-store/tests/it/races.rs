@@ -1,8 +1,9 @@
 //! Many writers that commit the same version at once: one wins it, on every store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use grotto_store::{CommitFields, Dataset, ErrorKind, LogEntry, Store, StoreUrl, Writer};
+use grotto_store::{CommitFields, Dataset, Error, ErrorKind, LogEntry, Store, StoreUrl, Writer};
 use tokio::sync::Barrier;
 
 use crate::buckets;
@@ -26,22 +27,41 @@ async fn race(store: &Store, writers: usize, rounds: u64) {
         assert_eq!(won.len(), 1, "round {round}: {won:?}");
         let version = round + 1;
         assert_eq!((won[0].version, won[0].epoch), (version, version));
-        let logged = dataset.read_entry(version).await.unwrap().unwrap();
-        assert_eq!(logged, won[0], "what was acknowledged is what is there");
+        let logged = outcome(async || dataset.read_entry(version).await).await;
+        assert_eq!(
+            logged.unwrap().unwrap(),
+            won[0],
+            "what was acknowledged is what is there"
+        );
     }
-    let versions = dataset.list_versions(1..=u64::MAX).await.unwrap();
-    assert_eq!(versions.len() as u64, rounds + 1);
+    let versions = outcome(async || dataset.list_versions(1..=u64::MAX).await).await;
+    assert_eq!(versions.unwrap().len() as u64, rounds + 1);
+}
+
+/// The outcome of an attempt that is made again, as writers do, while a server refuses so many at once.
+async fn outcome<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+    loop {
+        match attempt().await {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Overloaded) =>
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 async fn run(dataset: Dataset, name: &str, start: &Barrier) -> Option<LogEntry> {
-    let (writer, _) = Writer::prepare(dataset, named(name)).await.unwrap();
-    writer.claim().await.unwrap();
+    let prepared = outcome(async || Writer::prepare(dataset.clone(), named(name)).await).await;
+    let (writer, _) = prepared.unwrap();
+    outcome(async || writer.claim().await).await.unwrap();
     start.wait().await;
     let fields = CommitFields {
         positions_only: true,
         ..CommitFields::default()
     };
-    match writer.commit(fields).await {
+    match outcome(async || writer.commit(fields.clone()).await).await {
         Ok(entry) => Some(entry),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");

@@ -2,7 +2,9 @@
 //! happens in between.
 
 mod failures;
+mod hosts;
 mod intake;
+mod overtaken;
 mod pressure;
 mod publishing;
 mod refusals;
