@@ -27,19 +27,22 @@ async fn race(store: &Store, writers: usize, rounds: u64) {
         assert_eq!(won.len(), 1, "round {round}: {won:?}");
         let version = round + 1;
         assert_eq!((won[0].version, won[0].epoch), (version, version));
-        let logged = outcome(async || dataset.read_entry(version).await).await;
+        let logged = outcome(|| dataset.read_entry(version)).await;
         assert_eq!(
             logged.unwrap().unwrap(),
             won[0],
             "what was acknowledged is what is there"
         );
     }
-    let versions = outcome(async || dataset.list_versions(1..=u64::MAX).await).await;
+    let versions = outcome(|| dataset.list_versions(1..=u64::MAX)).await;
     assert_eq!(versions.unwrap().len() as u64, rounds + 1);
 }
 
 /// The outcome of an attempt that is made again, as writers do, while a server refuses so many at once.
-async fn outcome<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+async fn outcome<T, F>(attempt: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     loop {
         match attempt().await {
             Err(error)
@@ -53,15 +56,15 @@ async fn outcome<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Resul
 }
 
 async fn run(dataset: Dataset, name: &str, start: &Barrier) -> Option<LogEntry> {
-    let prepared = outcome(async || Writer::prepare(dataset.clone(), named(name)).await).await;
+    let prepared = outcome(|| Writer::prepare(dataset.clone(), named(name))).await;
     let (writer, _) = prepared.unwrap();
-    outcome(async || writer.claim().await).await.unwrap();
+    outcome(|| writer.claim()).await.unwrap();
     start.wait().await;
     let fields = CommitFields {
         positions_only: true,
         ..CommitFields::default()
     };
-    match outcome(async || writer.commit(fields.clone()).await).await {
+    match outcome(|| writer.commit(fields.clone())).await {
         Ok(entry) => Some(entry),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
