@@ -88,12 +88,7 @@ impl Dataset {
             .await?;
         let Some(entry) = entry else { return Ok(None) };
         self.check_dataset(&path, &entry.dataset)?;
-        if entry.version != version {
-            return Err(Error::corrupt(format!(
-                "{path}: expected version {version}, found {}",
-                entry.version
-            )));
-        }
+        check_version(&path, version, entry.version)?;
         Ok(Some(entry))
     }
 
@@ -255,12 +250,7 @@ impl Dataset {
             .await?;
         let Some(entry) = entry else { return Ok(None) };
         self.check_dataset(&path, &entry.dataset)?;
-        if entry.version != version {
-            return Err(Error::corrupt(format!(
-                "{path}: expected version {version}, found {}",
-                entry.version
-            )));
-        }
+        check_version(&path, version, entry.version)?;
         Ok(Some(entry))
     }
 
@@ -330,4 +320,14 @@ fn undecodable(path: &Path, error: LogError) -> Error {
         _ => ErrorKind::Corrupt,
     };
     Error::new(kind, format!("{path}: {error}")).with_source(error)
+}
+
+/// Refuses what lies under the name of another version.
+fn check_version(path: &Path, expected: u64, found: u64) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!(
+        "{path}: expected version {expected}, found {found}"
+    )))
 }

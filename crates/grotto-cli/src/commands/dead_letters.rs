@@ -9,7 +9,7 @@ use crate::output::Out;
 use crate::text::{date, things};
 use grotto::engine::env::SystemFiles;
 use grotto::producer::dead_letter::{DeadLetter, list_folder};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// Letters of one request.
@@ -111,22 +111,9 @@ fn of_folder(dir: &std::path::Path, mut after: u64, limit: usize) -> Outcome<Vec
         let letters = list_folder(&SystemFiles, dir, after, limit - all.len())?;
         let Some(last) = letters.last() else { break };
         after = last.id;
-        all.extend(letters.into_iter().map(of_letter));
+        all.extend(letters.iter().map(DeadLetter::to_json));
     }
     Ok(all)
-}
-
-fn of_letter(letter: DeadLetter) -> Value {
-    json!({
-        "id": letter.id,
-        "time_ms": letter.time_ms,
-        "source": letter.source,
-        "position": letter.position,
-        "type": letter.type_name,
-        "reason": letter.reason,
-        "text": letter.text,
-        "is_cut": letter.is_cut,
-    })
 }
 
 /// A daemon gives only so many at once.

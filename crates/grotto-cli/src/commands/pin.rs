@@ -2,7 +2,7 @@
 //!
 //! Owns: what is printed. Never: moves a consumer; each looks at the pin itself.
 
-use super::pointing::{NoteArgs, as_json, set, set_by};
+use super::pointing::{NoteArgs, instead_of, set, set_as_json, set_by};
 use crate::failure::Outcome;
 use crate::output::Out;
 use crate::target::TargetArgs;
@@ -49,15 +49,9 @@ pub(crate) async fn run(args: &Args, out: &mut Out) -> Outcome<()> {
     let set = set(&dataset, &target, &PointerName::Pin, (version, &note));
     let (before, pin) = set.await?;
     if out.is_json() {
-        let mut told = as_json(&pin);
-        told["dataset"] = dataset.name().into();
-        told["before"] = before.into();
-        return out.json(&told);
+        return out.json(&set_as_json(&dataset, before, &pin));
     }
-    let before = match before {
-        Some(before) => format!(" instead of version {before}"),
-        None => String::new(),
-    };
+    let before = instead_of(before);
     out.line(format_args!(
         "{}: all consumers go to version {version}{before} with their next look, and stay there until `grotto unpin`",
         dataset.name()

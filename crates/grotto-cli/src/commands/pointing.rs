@@ -70,6 +70,21 @@ pub(super) fn set_by(pointer: &Pointer) -> String {
     }
 }
 
+/// ` instead of version 41`, or nothing where nothing was named before.
+pub(super) fn instead_of(before: Option<u64>) -> String {
+    before.map_or_else(String::new, |before| {
+        format!(" instead of version {before}")
+    })
+}
+
+/// What [`set`] did, for programs.
+pub(super) fn set_as_json(dataset: &Dataset, before: Option<u64>, pointer: &Pointer) -> Value {
+    let mut told = as_json(pointer);
+    told["dataset"] = dataset.name().into();
+    told["before"] = before.into();
+    told
+}
+
 /// What a pointer says, for programs.
 pub(super) fn as_json(pointer: &Pointer) -> Value {
     json!({

@@ -3,21 +3,13 @@
 use crate::damage::alter_with;
 use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher, assert_same};
-use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards};
-use grotto_store::{Acceptance, Dataset};
+use crate::limited::{self, accept};
+use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind};
 use std::fs;
 
-/// Limits that small tests are past, with a state directory.
+/// With limits that small tests are past, and a state directory.
 fn builder(kit: &Kit) -> ConsumerBuilder {
-    let guards = Guards {
-        min_records: 50,
-        min_growth: 50,
-        min_bytes: 1_000,
-        min_growth_bytes: 1_000,
-        ..Guards::default()
-    };
-    let builder = Consumer::builder(DATASET, kit.store.clone()).guards(guards);
-    builder.state_dir(kit.state_dir())
+    limited::builder(kit).state_dir(kit.state_dir())
 }
 
 /// A publisher of versions of so many pairs.
@@ -27,15 +19,6 @@ async fn published(kit: &Kit, sizes: &[i64]) -> Publisher {
         publisher.publish_exactly(*pairs, 0).await;
     }
     publisher
-}
-
-async fn accept(kit: &Kit, version: u64) {
-    let dataset = Dataset::open(kit.store.clone(), DATASET).unwrap();
-    let note = Acceptance {
-        by: "ada".to_owned(),
-        reason: String::new(),
-    };
-    assert!(dataset.accept(version, &note).await.unwrap().1);
 }
 
 /// The log is restored without its last version, of 100 pairs, and a fence takes its number: it has the 5 pairs of the

@@ -2,34 +2,10 @@
 
 use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher, assert_same, flip};
-use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards};
+use crate::limited::{accept, builder, tight};
+use grotto_consumer::{Consumer, ErrorKind};
 use grotto_state::Segment;
-use grotto_store::{Acceptance, Dataset};
 use std::sync::Arc;
-
-/// Limits that small tests are past.
-fn tight() -> Guards {
-    Guards {
-        min_records: 50,
-        min_growth: 50,
-        min_bytes: 1_000,
-        min_growth_bytes: 1_000,
-        ..Guards::default()
-    }
-}
-
-fn builder(kit: &Kit) -> ConsumerBuilder {
-    Consumer::builder(DATASET, kit.store.clone()).guards(tight())
-}
-
-async fn accept(kit: &Kit, version: u64) {
-    let dataset = Dataset::open(kit.store.clone(), DATASET).unwrap();
-    let note = Acceptance {
-        by: "ada".to_owned(),
-        reason: String::new(),
-    };
-    assert!(dataset.accept(version, &note).await.unwrap().1);
-}
 
 /// A publisher of 100 pairs.
 async fn published(kit: &Kit) -> Publisher {

@@ -2,43 +2,19 @@
 
 use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same, flip};
-use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards, Health};
+use crate::limited::{accept, builder, tight};
+use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Health};
 use grotto_env::Env;
-use grotto_store::{Acceptance, Dataset};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Limits that small tests are past.
-fn tight() -> Guards {
-    Guards {
-        min_records: 50,
-        min_growth: 50,
-        min_bytes: 1_000,
-        min_growth_bytes: 1_000,
-        ..Guards::default()
-    }
-}
-
-fn builder(kit: &Kit) -> ConsumerBuilder {
-    Consumer::builder(DATASET, kit.store.clone()).guards(tight())
-}
-
 fn counting(kit: &Kit) -> (Arc<FaultStore>, ConsumerBuilder) {
     let store = FaultStore::new(&kit.folder.path().join("store"));
     let builder = Consumer::builder(DATASET, store.store().with_env(VirtualClock::env()));
     (store, builder.guards(tight()))
-}
-
-async fn accept(kit: &Kit, version: u64) {
-    let dataset = Dataset::open(kit.store.clone(), DATASET).unwrap();
-    let note = Acceptance {
-        by: "ada".to_owned(),
-        reason: String::new(),
-    };
-    assert!(dataset.accept(version, &note).await.unwrap().1);
 }
 
 async fn published(kit: &Kit, pairs: i64) -> Publisher {

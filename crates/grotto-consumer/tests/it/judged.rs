@@ -3,36 +3,12 @@
 use crate::damage::alter_with;
 use crate::faults::{Fault, FaultStore};
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
-use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards, State};
+use crate::limited::{accept, builder, tight};
+use grotto_consumer::{Consumer, ErrorKind, Guards, State};
 use grotto_env::Env;
-use grotto_store::{Acceptance, Dataset};
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Limits that small tests are past.
-fn tight() -> Guards {
-    Guards {
-        min_records: 50,
-        min_growth: 50,
-        min_bytes: 1_000,
-        min_growth_bytes: 1_000,
-        ..Guards::default()
-    }
-}
-
-fn builder(kit: &Kit) -> ConsumerBuilder {
-    Consumer::builder(DATASET, kit.store.clone()).guards(tight())
-}
-
-async fn accept(kit: &Kit, version: u64) {
-    let dataset = Dataset::open(kit.store.clone(), DATASET).unwrap();
-    let note = Acceptance {
-        by: "ada".to_owned(),
-        reason: String::new(),
-    };
-    assert!(dataset.accept(version, &note).await.unwrap().1);
-}
 
 /// A consumer of 100 pairs, which are served.
 async fn served(kit: &Kit) -> (Publisher, Consumer) {

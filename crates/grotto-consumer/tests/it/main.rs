@@ -36,6 +36,7 @@ mod judged;
 mod kit;
 mod leases;
 mod leftovers;
+mod limited;
 mod limits;
 mod listeners;
 mod local;

@@ -45,6 +45,21 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// What it says, with every field: for programs.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "id": self.id,
+            "time_ms": self.time_ms,
+            "source": self.source,
+            "position": self.position,
+            "type": self.type_name,
+            "reason": self.reason,
+            "text": self.text,
+            "is_cut": self.is_cut,
+        })
+    }
+
     /// The line of a letter under a number, of which a limited part of the text is kept.
     pub(super) fn line(&self, id: u64, most: Most) -> serde_json::Result<Vec<u8>> {
         let text = start(&self.text, most.text);

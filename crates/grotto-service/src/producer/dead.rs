@@ -70,21 +70,8 @@ pub(crate) async fn list(
     let (count, dropped) = (letters.count(), letters.dropped());
     let read = move || letters.list(after, limit);
     let found = finished(daemon.env.blocking(read).await)?;
-    let found: Vec<Value> = found.iter().map(told).collect();
+    let found: Vec<Value> = found.iter().map(DeadLetter::to_json).collect();
     done(&json!({ "dataset": name, "count": count, "dropped": dropped, "dead_letters": found }))
-}
-
-fn told(letter: &DeadLetter) -> Value {
-    json!({
-        "id": letter.id,
-        "time_ms": letter.time_ms,
-        "source": letter.source,
-        "position": letter.position,
-        "type": letter.type_name,
-        "reason": letter.reason,
-        "text": letter.text,
-        "is_cut": letter.is_cut,
-    })
 }
 
 /// Work on a thread that may block.

@@ -88,16 +88,11 @@ async fn set(args: &SetArgs, out: &mut Out) -> Outcome<()> {
     let set = pointing::set(&dataset, &target, &name, (version, &note));
     let (before, pointer) = set.await?;
     if out.is_json() {
-        let mut told = as_json(&pointer);
-        told["dataset"] = dataset.name().into();
+        let mut told = pointing::set_as_json(&dataset, before, &pointer);
         told["channel"] = args.channel.as_str().into();
-        told["before"] = before.into();
         return out.json(&told);
     }
-    let before = match before {
-        Some(before) => format!(" instead of version {before}"),
-        None => String::new(),
-    };
+    let before = pointing::instead_of(before);
     out.line(format_args!(
         "{}: {name} names version {version}{before}: its followers go there with their next look",
         dataset.name()

@@ -1,29 +1,10 @@
 //! What guards say of versions that a pin or a channel names.
 
 use super::{point, remove};
-use crate::kit::{DATASET, Kit, Publisher};
-use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind, Guards};
-use grotto_store::{Acceptance, Dataset, PointerName};
-
-/// With limits that small tests are past.
-fn builder(kit: &Kit) -> ConsumerBuilder {
-    Consumer::builder(DATASET, kit.store.clone()).guards(Guards {
-        min_records: 50,
-        min_growth: 50,
-        min_bytes: 1_000,
-        min_growth_bytes: 1_000,
-        ..Guards::default()
-    })
-}
-
-async fn accept(kit: &Kit, version: u64) {
-    let dataset = Dataset::open(kit.store.clone(), DATASET).unwrap();
-    let note = Acceptance {
-        by: "ada".to_owned(),
-        reason: String::new(),
-    };
-    dataset.accept(version, &note).await.unwrap();
-}
+use crate::kit::{Kit, Publisher};
+use crate::limited::{accept, builder};
+use grotto_consumer::ErrorKind;
+use grotto_store::PointerName;
 
 async fn published(kit: &Kit, sizes: &[i64]) -> (Publisher, Vec<u64>) {
     let mut publisher = kit.publisher().await;

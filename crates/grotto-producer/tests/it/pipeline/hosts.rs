@@ -95,6 +95,13 @@ impl Host {
     }
 }
 
+/// Two hosts of one store.
+pub(super) fn two_hosts() -> (Arc<TroubledStore>, Host, Host) {
+    let store = TroubledStore::new();
+    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    (store, one, two)
+}
+
 pub(super) async fn published(store: &Arc<TroubledStore>) -> Vec<(i64, String)> {
     let builder = Producer::builder("cities", store.store()).lazy_fence(true);
     names(&builder.open().await.unwrap().state())

@@ -1,8 +1,8 @@
 //! Tests of what a host had acknowledged when another one took over.
 
-use super::hosts::{Host, LEASE, of, published};
+use super::hosts::{Host, LEASE, of, published, two_hosts};
 use super::{city, put};
-use crate::kit::{Trouble, TroubledStore};
+use crate::kit::Trouble;
 use grotto_producer::Pipeline;
 
 /// A leader that cannot reach the store, has acknowledged two records, and was overtaken by a standby.
@@ -26,8 +26,7 @@ async fn overtaken(one: &Host, two: &Host) -> (Pipeline, Pipeline) {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_fenced_host_had_acknowledged_is_set_aside_and_never_published() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let (old, new) = overtaken(&one, &two).await;
     drop(old);
     store.heal();
@@ -58,8 +57,7 @@ async fn what_a_fenced_host_had_acknowledged_is_set_aside_and_never_published() 
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_starts_at_once_sets_aside_what_others_overtook_and_publishes_what_is_new() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let (old, new) = overtaken(&one, &two).await;
     drop(old);
     store.heal();
@@ -79,8 +77,7 @@ async fn a_leader_that_starts_at_once_sets_aside_what_others_overtook_and_publis
 
 #[tokio::test(start_paused = true)]
 async fn what_was_set_aside_is_not_published_by_a_leader_whose_first_commit_would_be_its_fence() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let (old, new) = overtaken(&one, &two).await;
     drop(old);
     store.heal();
@@ -96,8 +93,7 @@ async fn what_was_set_aside_is_not_published_by_a_leader_whose_first_commit_woul
 
 #[tokio::test(start_paused = true)]
 async fn what_was_set_aside_is_taken_again_when_its_sender_sends_it_again() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let leader = one.lead().await;
     put(&leader, 1, "Bern").await.published().await.unwrap();
     store.cause(Trouble::Fails, "");
@@ -140,8 +136,7 @@ async fn led_again(one: &Host, two: &Host) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_answers_with_what_it_had_sets_nothing_aside_that_is_published() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let newest = led_again(&one, &two).await;
     store.fall_behind(newest);
     let back = one.lead().await;
@@ -153,8 +148,7 @@ async fn a_store_that_answers_with_what_it_had_sets_nothing_aside_that_is_publis
 
 #[tokio::test(start_paused = true)]
 async fn a_standby_sets_aside_once_the_store_shows_who_overtook_it() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let reign = led_again(&one, &two).await;
     let (old, new) = overtaken(&one, &two).await;
     drop(old);

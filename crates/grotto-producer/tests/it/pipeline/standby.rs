@@ -1,6 +1,6 @@
 //! Tests of producers that stand by, take over and hand over.
 
-use super::hosts::{Host, LEASE, of, published};
+use super::hosts::{Host, LEASE, of, published, two_hosts};
 use super::{city, put, until_is};
 use crate::kit::{Trouble, TroubledStore};
 use grotto_producer::pipeline::Condition;
@@ -9,8 +9,7 @@ use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
 async fn a_standby_waits_for_as_long_as_there_are_heartbeats_and_a_lease_longer() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let leader = one.lead().await;
     put(&leader, 1, "Bern").await.published().await.unwrap();
     let waiting = two.stand_by();
@@ -29,8 +28,7 @@ async fn a_standby_waits_for_as_long_as_there_are_heartbeats_and_a_lease_longer(
 
 #[tokio::test(start_paused = true)]
 async fn versions_are_signs_of_life_too() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (_, one, two) = two_hosts();
     let quiet = PipelineOptions {
         heartbeat: None,
         ..one.options()
@@ -50,8 +48,7 @@ async fn versions_are_signs_of_life_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_does_not_answer_says_nothing_of_the_leader() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let leader = one.lead().await;
     put(&leader, 1, "Bern").await.published().await.unwrap();
     let waiting = two.stand_by();
@@ -68,8 +65,7 @@ async fn a_store_that_does_not_answer_says_nothing_of_the_leader() {
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_hands_over_is_followed_at_once_and_nothing_is_left() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let leader = one.lead().await;
     let waiting = two.stand_by();
     tokio::pin!(waiting);
@@ -112,8 +108,7 @@ async fn one_of_two_standbys_takes_over_and_the_other_ends_as_fenced() {
 
 #[tokio::test(start_paused = true)]
 async fn a_standby_whose_fence_landed_without_an_answer_does_not_take_it_for_another_ones() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let leader = one.lead().await;
     put(&leader, 1, "Bern").await.published().await.unwrap();
     drop(leader);
@@ -130,8 +125,7 @@ async fn a_standby_whose_fence_landed_without_an_answer_does_not_take_it_for_ano
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_without_anything_to_publish_learns_by_its_heartbeat_that_it_was_fenced() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (_, one, two) = two_hosts();
     let old = one.lead().await;
     put(&old, 1, "Bern").await.published().await.unwrap();
     let new = two.lead().await;
@@ -145,8 +139,7 @@ async fn a_leader_without_anything_to_publish_learns_by_its_heartbeat_that_it_wa
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_without_heartbeats_learns_at_its_next_commit_that_it_was_fenced() {
-    let store = TroubledStore::new();
-    let (one, two) = (Host::new(&store, "one", 1), Host::new(&store, "two", 2));
+    let (store, one, two) = two_hosts();
     let quiet = PipelineOptions {
         heartbeat: None,
         ..one.options()
