@@ -203,7 +203,7 @@ impl Shared {
 
     /// What is served, where that is of no use any more and the version that would take its place is held: what the log
     /// has as this version is loaded afresh, if it differs little.
-    async fn own_afresh(
+    pub(crate) async fn own_afresh(
         &self,
         served: &State,
         target: &LogEntry,
@@ -211,7 +211,7 @@ impl Shared {
     ) -> Result<Option<Admitted>> {
         let version = served.version();
         let is_behind = version < target.version && self.is_same_dataset(target);
-        if self.is_sound(served) || !is_behind || Some(version) <= blocked {
+        if self.is_sound(served) || !is_behind || Some(version) == blocked {
             return Ok(None);
         }
         let own = match self.dataset.read_entry(version).await {

@@ -71,10 +71,20 @@ impl Shared {
             return Ok(Some(accepted));
         }
         let Some(head) = self.head_past(goal, target).await else {
-            return Ok(None);
+            return Ok(self.damaged(goal, target).await);
         };
         let instead = self.admit_instead((asked, goal), head, target.version);
         Ok(instead.await)
+    }
+
+    /// What is served, where that is to be loaded afresh and the only version past it was refused.
+    async fn damaged(&self, goal: Goal, refused: &LogEntry) -> Option<Admitted> {
+        // Who asks for one version is not given another one instead.
+        if matches!(goal, Goal::Pin(_)) {
+            return None;
+        }
+        let own = self.own_afresh(&self.served(), refused, None).await;
+        own.ok().flatten()
     }
 
     /// Where a refresh may go. Entries are read one by one up to one that is lost or damaged: where that one is held,

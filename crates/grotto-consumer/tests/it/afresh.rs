@@ -2,10 +2,11 @@
 
 use crate::damage::alter_with;
 use crate::faults::FaultStore;
-use crate::kit::{DATASET, Kit, Publisher, assert_same};
+use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
 use crate::limited::{self, accept};
 use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind};
 use std::fs;
+use std::time::Duration;
 
 /// With limits that small tests are past, and a state directory.
 fn builder(kit: &Kit) -> ConsumerBuilder {
@@ -180,4 +181,106 @@ async fn loading_afresh_for_a_delta_that_fits_nothing_is_tried_once() {
         assert_same(&consumer.state(), &before);
         assert_eq!(store.asked("snapshot/"), loaded + 1);
     }
+}
+
+#[tokio::test]
+async fn what_the_log_has_as_what_is_damaged_is_not_tried_where_it_differs_too_much() {
+    let kit = Kit::new();
+    let (consumer, version) = written_anew(&kit).await;
+    // As few as the one before: this is the one to be accepted.
+    let newest = kit.publisher().await.state().version();
+    assert_eq!(newest, version + 1);
+    alter_with(&kit.state_dir(), " for pair", b'_');
+    let error = consumer.refresh().await.unwrap_err();
+    let told = "5 records of Left instead of 100";
+    assert!(error.message().contains(told), "{error}");
+    let held = consumer.status().held.map(|held| held.version);
+    assert_eq!((held, consumer.version()), (Some(newest), version));
+}
+
+#[tokio::test]
+async fn a_version_is_held_though_nothing_leads_to_what_is_damaged() {
+    let kit = Kit::new();
+    let mut publisher = published(&kit, &[100]).await;
+    let version = publisher.state().version();
+    let consumer = builder(&kit).open().await.unwrap();
+    let jump = publisher.publish_exactly(400, 0).await.version;
+    fs::remove_file(kit.file(&publisher.delta_of(version))).unwrap();
+    alter_with(&kit.state_dir(), " for pair", b'_');
+    let error = consumer.refresh().await.unwrap_err();
+    for told in [
+        "is gone from the store",
+        "400 records of Left instead of 100",
+    ] {
+        assert!(error.message().contains(told), "{error}");
+    }
+    let held = consumer.status().held.map(|held| held.version);
+    assert_eq!(held, Some(jump));
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_loaded_afresh_where_nothing_leads_to_the_version_before_one_that_is_held()
+ {
+    let kit = Kit::new();
+    let mut publisher = published(&kit, &[100]).await;
+    let first = publisher.state();
+    let consumer = builder(&kit).open().await.unwrap();
+    let lost = publisher.publish_exactly(110, 0).await.version;
+    publisher.publish_exactly(400, 0).await;
+    fs::remove_file(kit.file(&publisher.delta_of(lost))).unwrap();
+    alter_with(&kit.state_dir(), " for pair", b'_');
+    consumer.refresh().await.unwrap().unwrap();
+    assert_same(&consumer.state(), &first);
+    let found = Consumer::attach(kit.state_dir()).unwrap().state();
+    assert_same(&found, &first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_damaged_is_loaded_afresh_while_nobody_asks_and_a_newer_version_does_not_fit() {
+    let minute = Duration::from_secs(60);
+    let kit = Kit::new();
+    let mut publisher = published(&kit, &[100]).await;
+    let first = publisher.state();
+    let store = kit.store.clone().with_env(VirtualClock::env());
+    let builder = Consumer::builder(DATASET, store).state_dir(kit.state_dir());
+    let consumer = builder.memory_limit(200_000).start().await.unwrap();
+    publisher.publish_exactly(100, 4_000).await;
+    tokio::time::sleep(minute).await;
+    assert!(consumer.status().held.unwrap().memory);
+    alter_with(&kit.state_dir(), " for pair", b'_');
+    tokio::time::sleep(minute).await;
+    assert_same(&consumer.state(), &first);
+    let found = Consumer::attach(kit.state_dir()).unwrap().state();
+    assert_same(&found, &first);
+}
+
+/// One of 100 pairs that is served and damaged, and a version after it that does not fit.
+async fn damaged_below_one_that_does_not_fit(kit: &Kit) -> (Publisher, Consumer) {
+    let mut publisher = published(kit, &[100]).await;
+    let builder = Consumer::builder(DATASET, kit.store.clone()).memory_limit(200_000);
+    let consumer = builder.state_dir(kit.state_dir()).open().await.unwrap();
+    publisher.publish_exactly(100, 4_000).await;
+    alter_with(&kit.state_dir(), " for pair", b'_');
+    (publisher, consumer)
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_loaded_afresh_where_somebody_asks_and_a_newer_version_does_not_fit() {
+    let kit = Kit::new();
+    let (_publisher, consumer) = damaged_below_one_that_does_not_fit(&kit).await;
+    consumer.refresh().await.unwrap().unwrap();
+    let found = Consumer::attach(kit.state_dir()).unwrap().state();
+    assert_same(&consumer.state(), &found);
+    let error = consumer.refresh().await.unwrap_err();
+    assert!(error.message().contains("needs about"), "{error}");
+    assert!(consumer.status().held.unwrap().memory);
+}
+
+#[tokio::test]
+async fn who_asks_for_a_version_that_does_not_fit_is_not_given_another_one_instead() {
+    let kit = Kit::new();
+    let (publisher, consumer) = damaged_below_one_that_does_not_fit(&kit).await;
+    let large = publisher.state().version();
+    let error = consumer.refresh_to(large).await.unwrap_err();
+    assert!(error.message().contains("needs about"), "{error}");
 }
