@@ -154,6 +154,24 @@ fn what_was_not_used_for_too_long_goes() {
 }
 
 #[test]
+fn what_was_used_is_not_too_old_for_the_next_one_either() {
+    let kit = Kit::new();
+    // By the time of the host, as files have it when they are written.
+    kit.clock
+        .set_wall_ms(grotto_env::Env::system().clock.wall_ms());
+    let cache = kit.open(1_000).unwrap();
+    for number in 1..=2 {
+        cache.put(&key(number), &blob(number));
+    }
+    kit.clock.advance(23 * HOUR);
+    assert!(cache.get(&key(1)).is_some());
+    kit.clock.advance(2 * HOUR);
+    let next = kit.open(1_000).unwrap();
+    let left: Vec<u64> = (1..=2).filter(|n| next.get(&key(*n)).is_some()).collect();
+    assert_eq!(left, [1]);
+}
+
+#[test]
 fn two_that_share_a_folder_find_and_bound_what_the_other_put() {
     let kit = Kit::new();
     let (first, second) = (kit.open(300).unwrap(), kit.open(300).unwrap());

@@ -1,8 +1,10 @@
 //! What counts to the memory limit: on the heap all that is in memory, with a state directory each state by itself.
 
-use crate::kit::{DATASET, Kit, Publisher};
+use crate::faults::FaultStore;
+use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
 use grotto_consumer::{Consumer, ConsumerBuilder, Error, ErrorKind};
 use grotto_env::Env;
+use std::time::Duration;
 
 /// Sizes are the same each time, as what keys are hashed with decides how large an index is.
 fn builder(kit: &Kit) -> ConsumerBuilder {
@@ -131,4 +133,31 @@ async fn a_delta_that_leaves_nothing_as_it_was_needs_no_room_for_both() {
         .await
         .unwrap();
     assert_eq!(afresh.version(), next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_fetched_again_once_readers_let_go_and_not_before() {
+    let minute = Duration::from_secs(60);
+    let kit = Kit::new();
+    let mut publisher = kit.publisher().await;
+    publisher.publish_exactly(100, 2_000).await;
+    let one = builder(&kit).open().await.unwrap().status().mapped_bytes;
+    let store = FaultStore::new(&kit.folder.path().join("store"));
+    let builder = Consumer::builder(DATASET, store.store().with_env(VirtualClock::env()));
+    let consumer = builder.memory_limit(2 * one).start().await.unwrap();
+    let read = consumer.state();
+    for longer in [0, 2_000] {
+        publisher.publish_exactly(100, longer).await;
+        tokio::time::sleep(minute).await;
+    }
+    let held = consumer.status().held.unwrap();
+    assert_eq!((held.memory, held.version), (true, read.version() + 2));
+    store.take_asked();
+    tokio::time::sleep(2 * minute).await;
+    let fetched = (store.asked("log/"), store.asked("delta/"));
+    assert!(fetched.0 > 0 && fetched.1 == 0, "{fetched:?}");
+    drop(read);
+    tokio::time::sleep(minute).await;
+    assert_same(&consumer.state(), &publisher.state());
+    assert_eq!(consumer.status().held, None);
 }
