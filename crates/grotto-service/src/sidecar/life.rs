@@ -124,7 +124,8 @@ pub async fn run(start: Start) -> Result<()> {
     operators::obey(&daemon, &mut signals).await;
     // Nothing is opened any more.
     drop(tasks);
-    end(&daemon, &mut signals, &stop, served).await
+    end(&daemon, supervise::second(&mut signals), &stop, served).await;
+    Ok(())
 }
 
 /// The datasets of a configuration, none of them open.
@@ -280,13 +281,13 @@ async fn until(
     tokio::join!(served, gone);
 }
 
-/// Accepts nothing more, lets refreshes under way end, and ends. A second request to end is obeyed at once.
-async fn end(
+/// Accepts nothing more, lets refreshes under way end, and ends. A `second` request to end is obeyed at once.
+pub(super) async fn end(
     daemon: &Daemon,
-    signals: &mut Signals,
+    second: impl Future<Output = ()>,
     stop: &watch::Sender<bool>,
     mut served: JoinSet<()>,
-) -> Result<()> {
+) {
     let patience = daemon.datasets.values().map(|one| one.patience()).max();
     supervise::tell_stopping(patience.unwrap_or_default() + 2 * LAST_ANSWERS);
     tracing::info!("ending");
@@ -311,7 +312,6 @@ async fn end(
     };
     tokio::select! {
         () = ended => tracing::info!("ended"),
-        () = supervise::second(signals) => tracing::warn!("ended at once"),
+        () = second => tracing::warn!("ended at once"),
     }
-    Ok(())
 }

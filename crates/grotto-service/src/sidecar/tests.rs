@@ -4,8 +4,8 @@ use super::asked;
 use super::changes::subscribed;
 use super::daemon::Daemon;
 use super::followed::Followed;
-use super::life::{assemble, followed};
-use super::news::versions;
+use super::life::{assemble, end, followed};
+use super::news::{SIGN_OF_LIFE, versions};
 use super::reader::{Reader, Resumed};
 use crate::config::{Environment, FollowSettings};
 use crate::http::answer::Refusal;
@@ -20,6 +20,7 @@ use grotto::{Consumer, Producer, Schema, Store, StoreUrl};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// A sidecar that nobody runs, with room for one reader at an older version, and what it would follow.
 struct Bench {
@@ -153,6 +154,40 @@ async fn a_reader_for_whom_there_is_nothing_gives_its_place_up_all_the_same() {
     assert_eq!(bench.free(), 1);
 }
 
+/// A sign of life comes while its first update is still being worked out, which needs the state that it goes on from.
+#[test]
+fn a_reader_keeps_its_place_while_its_first_update_is_found_out() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true);
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let mut bench = Bench::new().await;
+        let url = StoreUrl::Local(bench.folder.path().join("store"));
+        let threads = Env {
+            clock: Arc::clone(&bench.daemon.env.clock),
+            ..Env::system()
+        };
+        let store = Store::open(&url).unwrap().with_env(threads.clone());
+        bench.consumer = Consumer::builder("items", store).open().await.unwrap();
+        let position = bench.fall_behind(1..3, "b").await;
+        let subscribed = bench.resume(1, Subscribe::named("a"), &position).await;
+        let mut reader = bench.reader(subscribed.unwrap());
+        // The only thread that could find it out has something else to do.
+        let (go_on, busy) = std::sync::mpsc::channel::<()>();
+        let mut busy = Box::pin(threads.blocking(move || busy.recv()));
+        assert!(busy.as_mut().now_or_never().is_none());
+        let mut waits = Box::pin(reader.next());
+        assert!(waits.as_mut().now_or_never().is_none());
+        tokio::time::advance(SIGN_OF_LIFE).await;
+        assert_eq!(waits.await.unwrap(), ":\n\n".as_bytes());
+        assert_eq!(bench.free(), 0);
+        go_on.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        assert!(next(&mut reader).await.contains("event: version"));
+        assert_eq!(bench.free(), 1);
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_version_that_comes_while_a_reader_subscribes_makes_its_position_an_older_one() {
     let bench = Bench::new().await;
@@ -280,4 +315,47 @@ async fn what_is_on_the_host_is_told_of_while_the_dataset_does_not_open() {
         let state = followed.state().map_or(0, |state| state.version());
         assert_eq!(state, version, "{name}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pace_that_changes_while_a_dataset_is_opened_is_kept() {
+    let bench = Bench::new().await;
+    let settings = FollowSettings {
+        poll_interval: Duration::from_secs(3_600),
+        ..FollowSettings::default()
+    };
+    let url = StoreUrl::Local(bench.folder.path().join("store"));
+    let env = Env {
+        clock: Arc::clone(&bench.daemon.env.clock),
+        ..Env::system()
+    };
+    let followed = Arc::new(Followed::new("items", &settings, url, env));
+    let opening = Arc::clone(&followed).open(Arc::default(), "s".to_owned(), None);
+    let mut opening = Box::pin(opening);
+    assert!(opening.as_mut().now_or_never().is_none());
+    let often = Duration::from_secs(5);
+    followed.set_pace(often, often);
+    opening.await;
+    // Whoever was opened looks at once, however often it looks after that.
+    bench.daemon.env.sleep(often).await;
+    publish(&bench.producer, 1..2, "b").await;
+    let mut versions = followed.versions();
+    let told = versions.wait_for(|told| *told == 2);
+    assert!(bench.daemon.env.within(2 * often, told).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_request_to_end_is_obeyed_though_something_is_still_served() {
+    let bench = Bench::new().await;
+    let stuck = || {
+        let mut served = JoinSet::new();
+        served.spawn(std::future::pending());
+        served
+    };
+    let (daemon, stop) = (&bench.daemon, &bench.stop);
+    let first = end(daemon, std::future::pending(), stop, stuck());
+    let long = Duration::from_secs(3_600);
+    assert!(daemon.env.within(long, first).await.is_err());
+    let second = end(daemon, std::future::ready(()), stop, stuck());
+    assert!(daemon.env.within(long, second).await.is_ok());
 }
