@@ -89,3 +89,56 @@ impl State {
         names.zip(types).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EncodeOptions, HashSeed, Mode, WriteState};
+    use grotto_format::flat::FlatBuilder;
+    use grotto_format::json;
+    use grotto_format::schema::Schema;
+    use std::sync::Arc;
+
+    /// One record of each of two types.
+    fn state() -> Arc<State> {
+        let text = "A @PrimaryKey(id) { long id; } B @PrimaryKey(id) { long id; }";
+        let schema = Arc::new(Schema::parse(text).unwrap());
+        let write = WriteState::new(Arc::new(State::empty(HashSeed::new([1, 2]))));
+        let mut cycle = write.begin(&schema, Mode::Full).unwrap();
+        for id in schema.ids() {
+            let mut flat = FlatBuilder::new();
+            json::decode(&schema, id, r#"{"id":1}"#, &mut flat).unwrap();
+            cycle.add(id, flat.bytes(), 1).unwrap();
+        }
+        let options = EncodeOptions {
+            dataset: "test".into(),
+            version: 1,
+            level: None,
+            threads: 1,
+        };
+        cycle.finish(&options).unwrap().unwrap().next
+    }
+
+    #[test]
+    fn a_state_has_the_types_that_the_log_tells_of_and_no_other() {
+        let state = state();
+        let promise = Promise {
+            version: 1,
+            state_checksum: state.checksum(),
+            schema_hash: state.schema_hash(),
+            types: state.summary(),
+        };
+        promise.check(&state).unwrap();
+        // All its sums are right, and nothing is said of a type.
+        let (mut fewer, mut more) = (promise.clone(), promise);
+        let told = fewer.types.remove("B").unwrap();
+        let refused = fewer.check(&state).unwrap_err();
+        assert_eq!(refused, "version 1: type B is not one of the log");
+        more.types.insert("C".to_owned(), told);
+        let refused = more.check(&state).unwrap_err();
+        assert_eq!(
+            refused,
+            "version 1: expected 1 records of C by the log, found 0"
+        );
+    }
+}

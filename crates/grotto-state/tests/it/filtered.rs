@@ -1,6 +1,7 @@
 //! States that keep some of the types: the same blobs, checked type by type.
 
 use crate::engine::{Chain, empty, options};
+use crate::hostile::Forge;
 use grotto_format::blob::Blob;
 use grotto_format::schema::Schema;
 use grotto_state::{
@@ -107,6 +108,25 @@ fn kept_types_are_the_same_whichever_way_led_there() {
             assert_part(&state, whole, kept);
         }
     }
+}
+
+/// Such a blob has no checksum for some of the types: what it counts is all that tells that records are missing.
+#[test]
+fn a_blob_that_counts_other_records_of_a_type_that_is_kept_is_refused() {
+    let chain = chain();
+    let (before, mut wrong) = (&chain.deltas[0], Forge::open(&chain.deltas[1]));
+    let schema = chain.write.state().full_schema();
+    let river = schema.find("River").unwrap();
+    wrong.header.types[river.index()].live += 1;
+    let wrong = wrong.seal();
+    let refused = |names: &[&str]| {
+        let state = apply(&filtered(names), before).unwrap();
+        let applied = state.apply(&wrong, &mut HeapSeal::default());
+        applied.err().map(|error| error.to_string())
+    };
+    let told = refused(&["River"]).unwrap();
+    assert!(told.contains("20 records of River, found 19"), "{told}");
+    assert_eq!(refused(&["Order"]), None);
 }
 
 #[test]

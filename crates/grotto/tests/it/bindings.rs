@@ -1,6 +1,8 @@
 //! What a state remembers of the types it was read by: nothing that another type or state would see.
 
 use crate::build::{state_of, state_of_json};
+use grotto::engine::format::blob::Blob;
+use grotto::engine::state::{EncodeOptions, HashSeed, HeapSeal, TypeFilter, encode_snapshot};
 use grotto::{Declarations, Record, State};
 use std::sync::Arc;
 
@@ -18,6 +20,14 @@ struct Product {
 struct Named {
     name: String,
     id: i64,
+}
+
+/// The same with what the one before lacks.
+#[derive(Record)]
+#[grotto(key(id), rename = "Product")]
+struct Priced {
+    id: i64,
+    cents: i64,
 }
 
 /// The same type of the schema, with a key that it does not have.
@@ -46,6 +56,63 @@ fn with_fields(fields: usize) -> Arc<State> {
     let schema = format!("Product @PrimaryKey(id) {{ {names} long cents; string name; long id; }}");
     let line = format!(r#"{{"id":7,"cents":{fields},"name":"of {fields}"}}"#);
     state_of_json(&schema, "Product", &[&line])
+}
+
+/// What is left of a state where this field of a product is kept.
+fn part_of(whole: &State, field: &str) -> State {
+    let options = EncodeOptions {
+        dataset: "test".into(),
+        version: whole.version(),
+        level: None,
+        threads: 1,
+    };
+    let snapshot = encode_snapshot(whole, &options).expect("snapshot");
+    let blob = Blob::parse(snapshot.into()).expect("blob");
+    let filter = TypeFilter::of([format!("Product.{field}").as_str()]);
+    let empty = State::empty_of(HashSeed::new([1, 2]), Some(Arc::new(filter)));
+    let applied = empty.apply(&blob, &mut HeapSeal::default());
+    applied.expect("a part").0
+}
+
+#[test]
+fn states_that_keep_other_fields_of_one_schema_are_read_in_turns() {
+    let whole = with_fields(2);
+    let (priced, named) = (part_of(&whole, "cents"), part_of(&whole, "name"));
+    for _ in 0..2 {
+        let found = whole.get::<Product>(7).expect("key").expect("record");
+        assert_eq!((found.cents(), found.name()), (2, "of 2"));
+        for state in [&whole, &priced] {
+            let found = state.get::<Priced>(7).expect("key").expect("record");
+            assert_eq!((found.id(), found.cents()), (7, 2));
+        }
+        for state in [&whole, &named] {
+            let found = state.get::<Named>(7).expect("key").expect("record");
+            assert_eq!((found.id(), found.name()), (7, "of 2"));
+        }
+        for (state, field) in [(&priced, "name"), (&named, "cents")] {
+            let error = state.get::<Product>(7).map(drop).expect_err("left out");
+            let told = format!("field Product.{field} is left out here");
+            assert!(error.to_string().contains(&told), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_left_of_two_schemas_may_be_the_same_and_hold_other_things_back() {
+    let without = "Product @PrimaryKey(id) { long cents; long id; }";
+    let without = state_of_json(without, "Product", &[r#"{"id":7,"cents":3}"#]);
+    let (without, with) = (
+        part_of(&without, "cents"),
+        part_of(&with_fields(0), "cents"),
+    );
+    assert_eq!(without.schema().to_string(), with.schema().to_string());
+    for _ in 0..2 {
+        // Nobody wrote such a field; the other one has it, and it is not here.
+        let found = without.get::<Product>(7).expect("key").expect("record");
+        assert_eq!((found.cents(), found.name()), (3, ""));
+        let error = with.get::<Product>(7).map(drop).expect_err("left out");
+        assert!(error.to_string().contains("left out here"), "{error}");
+    }
 }
 
 #[test]
