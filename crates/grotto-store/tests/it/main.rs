@@ -27,6 +27,7 @@ mod faults;
 mod fencing;
 mod gaps;
 mod heads;
+mod kept;
 mod kit;
 mod last;
 mod leases;

@@ -285,3 +285,44 @@ async fn a_pointer_that_cannot_be_read_keeps_everything() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(dataset.collected().await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn a_pin_at_a_version_that_is_collected_meanwhile_is_as_it_was() {
+    for before in [None, Some(18)] {
+        let (place, dataset) = aged().await;
+        if let Some(version) = before {
+            set(&dataset, &PointerName::Pin, version).await.unwrap();
+        }
+        let collector = place.dataset();
+        let raise = move || -> futures::future::BoxFuture<'static, ()> {
+            Box::pin(async move { collector.raise_collected(6).await.unwrap() })
+        };
+        place.store.before_write(0, Box::new(raise));
+        let error = set(&dataset, &PointerName::Pin, 6).await.unwrap_err();
+        assert!(
+            error.message().contains("version 6 was collected"),
+            "{error}"
+        );
+        let left = dataset.pointer(&PointerName::Pin).await.unwrap();
+        assert_eq!(left.map(|pin| pin.version), before);
+    }
+}
+
+/// Which of them name old versions nobody knows then.
+#[tokio::test]
+async fn where_there_are_more_channels_than_are_listed_nothing_is_collected() {
+    let (place, dataset) = aged().await;
+    for number in 0..=1_000 {
+        let name = format!("control/channels/c{number}.json");
+        place.put(&name, b"{}".to_vec()).await;
+    }
+    for error in [
+        dataset.pointers().await.map(drop),
+        dataset.collect(&retention(2)).await.map(drop),
+    ] {
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.message().contains("at most 1000 channels"), "{error}");
+    }
+    assert_eq!(dataset.collected().await.unwrap(), 0);
+}
