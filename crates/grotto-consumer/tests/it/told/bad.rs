@@ -7,6 +7,7 @@ use crate::faults::{Fault, FaultStore};
 use crate::kit::{DATASET, Kit, assert_same};
 use grotto_consumer::{Consumer, ErrorKind, Health};
 use grotto_store::{Dataset, Pointer, PointerName};
+use std::sync::{Arc, Mutex};
 
 const PIN: &str = "control/pin.json";
 
@@ -147,14 +148,18 @@ async fn a_dataset_that_is_created_anew_under_a_pin_replaces_nothing() {
     let kit = Kit::new();
     let publisher = published(&kit, 6).await;
     point(&kit, &PointerName::Pin, 4).await;
-    let pin = std::fs::read(kit.file(PIN)).unwrap();
     let (_store, builder) = counting(&kit);
     let consumer = builder.start().await.unwrap();
     let before = consumer.state();
     drop(publisher);
-    std::fs::remove_dir_all(kit.file("")).unwrap();
+    // The pin is there all the time: without it, whoever looks follows the new one.
+    for folder in std::fs::read_dir(kit.file("")).unwrap() {
+        let path = folder.unwrap().path();
+        if !path.ends_with("control") {
+            std::fs::remove_dir_all(path).unwrap();
+        }
+    }
     let publisher = published(&kit, 5).await;
-    std::fs::write(kit.file(PIN), pin).unwrap();
     tokio::time::sleep(60 * SECOND).await;
     assert_same(&consumer.state(), &before);
     let reasons = consumer.status().reasons.join("\n");
@@ -162,6 +167,101 @@ async fn a_dataset_that_is_created_anew_under_a_pin_replaces_nothing() {
     remove(&kit, &PointerName::Pin).await;
     tokio::time::sleep(30 * SECOND).await;
     assert_same(&consumer.state(), &publisher.state());
+}
+
+#[tokio::test]
+async fn a_pin_of_a_dataset_that_was_created_anew_leads_there_though_its_version_is_served_already()
+{
+    let kit = Kit::new();
+    published(&kit, 6).await;
+    point(&kit, &PointerName::Pin, 4).await;
+    let consumer = Consumer::builder(DATASET, kit.store.clone());
+    let consumer = consumer.open().await.unwrap();
+    assert_eq!(consumer.version(), 4);
+    std::fs::remove_dir_all(kit.file("")).unwrap();
+    let mut publisher = kit.publisher().await;
+    while publisher.state().version() < 5 {
+        publisher.publish(2).await;
+    }
+    point(&kit, &PointerName::Pin, 4).await;
+    let refresh = consumer.refresh().await.unwrap().unwrap();
+    assert!(refresh.replaced, "{refresh:?}");
+    assert_exact(&kit, &consumer, 4).await;
+}
+
+/// Small looks do not see the head of the log, which would tell the same.
+#[tokio::test(start_paused = true)]
+async fn a_pin_of_another_dataset_leads_nobody_anywhere_who_looks_often() {
+    let kit = Kit::new();
+    published(&kit, 6).await;
+    let another = crafted(&kit, |pin| pin.dataset_id = "another".into()).await;
+    let (_store, builder) = counting(&kit);
+    let versions = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&versions);
+    let builder = builder.on_refresh(move |refresh| seen.lock().unwrap().push(refresh.to));
+    let consumer = builder.start().await.unwrap();
+    tokio::time::sleep(SECOND / 2).await;
+    std::fs::write(kit.file(PIN), another).unwrap();
+    tokio::time::sleep(60 * SECOND).await;
+    let reasons = consumer.status().reasons.join("\n");
+    assert!(reasons.contains("dataset identity another"), "{reasons}");
+    assert!(!versions.lock().unwrap().contains(&4));
+    assert_eq!(consumer.version(), 6);
+}
+
+#[tokio::test]
+async fn where_a_pin_leads_does_not_depend_on_whether_the_newest_entry_can_be_read() {
+    let kit = Kit::new();
+    published(&kit, 6).await;
+    let consumer = Consumer::builder(DATASET, kit.store.clone());
+    let consumer = consumer.open().await.unwrap();
+    let newest = kit.file(&format!("log/{:020}.json", 6));
+    std::fs::write(newest, "{").unwrap();
+    point(&kit, &PointerName::Pin, 4).await;
+    consumer.refresh().await.unwrap().unwrap();
+    assert_exact(&kit, &consumer, 4).await;
+}
+
+#[tokio::test]
+async fn who_is_pinned_to_a_version_that_the_log_has_otherwise_loads_it_afresh() {
+    let kit = Kit::new();
+    let publisher = published(&kit, 6).await;
+    let consumer = Consumer::builder(DATASET, kit.store.clone());
+    let consumer = consumer.open().await.unwrap();
+    // The log is restored without its end, and a fence takes the number: it has the state of the version before.
+    drop(publisher);
+    std::fs::remove_file(kit.file(&format!("log/{:020}.json", 6))).unwrap();
+    let writer = kit.publisher().await.writer;
+    assert_eq!(writer.next_version(), 7);
+    point(&kit, &PointerName::Pin, 6).await;
+    let refresh = consumer.refresh().await.unwrap().unwrap();
+    assert_eq!((refresh.from, refresh.to), (6, 6));
+    assert_exact(&kit, &consumer, 6).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_pin_names_is_loaded_afresh_where_it_is_damaged() {
+    let kit = Kit::new();
+    published(&kit, 6).await;
+    point(&kit, &PointerName::Pin, 4).await;
+    let builder = Consumer::builder(DATASET, kit.store.clone());
+    let consumer = builder.state_dir(kit.state_dir()).open().await.unwrap();
+    alter_with(&kit.state_dir(), " for pair", b'_');
+    consumer.refresh().await.unwrap().unwrap();
+    assert_exact(&kit, &consumer, 4).await;
+    let found = Consumer::attach(kit.state_dir()).unwrap().state();
+    assert_same(&found, &consumer.state());
+}
+
+#[tokio::test]
+async fn who_waits_for_a_dataset_does_not_wait_for_what_is_gone_from_it() {
+    let kit = Kit::new();
+    let publisher = published(&kit, 6).await;
+    std::fs::remove_file(kit.file(&publisher.delta_of(2))).unwrap();
+    let builder = Consumer::builder(DATASET, kit.store.clone());
+    let error = builder.wait_for_dataset(true).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,6 +317,28 @@ async fn a_copy_without_the_pin_does_not_end_it() {
     let store = first.store().with_fallback(&other.store());
     let fresh = Consumer::builder(DATASET, store).open().await.unwrap();
     assert_eq!(fresh.version(), 6);
+}
+
+#[tokio::test]
+async fn a_copy_with_a_pin_that_was_removed_does_not_bring_it_back() {
+    let kit = Kit::new();
+    published(&kit, 6).await;
+    point(&kit, &PointerName::Pin, 4).await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_all(&kit.folder.path().join("store"), copy.path());
+    remove(&kit, &PointerName::Pin).await;
+    let (first, other) = (
+        FaultStore::new(&kit.folder.path().join("store")),
+        FaultStore::new(copy.path()),
+    );
+    let store = first.store().with_fallback(&other.store());
+    let consumer = Consumer::builder(DATASET, store).open().await.unwrap();
+    assert_eq!(consumer.version(), 6);
+    first.cause(Fault::Fails, "");
+    other.take_asked();
+    assert!(consumer.refresh().await.unwrap().is_none());
+    assert!(other.asked(PIN) > 0);
+    assert_eq!(consumer.version(), 6);
 }
 
 fn copy_all(from: &std::path::Path, to: &std::path::Path) {

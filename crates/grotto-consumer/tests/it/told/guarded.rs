@@ -1,7 +1,7 @@
 //! What guards say of versions that a pin or a channel names.
 
 use super::{point, remove};
-use crate::kit::{Kit, Publisher};
+use crate::kit::{Kit, Publisher, assert_same};
 use crate::limited::{accept, builder};
 use grotto_consumer::ErrorKind;
 use grotto_store::PointerName;
@@ -102,4 +102,56 @@ async fn what_does_not_fit_in_memory_is_not_served_on_a_way_back_either() {
     consumer.refresh().await.unwrap_err();
     assert_eq!(consumer.version(), versions[1]);
     assert!(consumer.status().held.unwrap().memory);
+}
+
+#[tokio::test]
+async fn an_older_number_of_a_dataset_that_was_created_anew_is_no_way_back() {
+    let kit = Kit::new();
+    let (publisher, _) = published(&kit, &[90, 95, 100]).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let before = consumer.state();
+    drop(publisher);
+    std::fs::remove_dir_all(kit.file("")).unwrap();
+    let (_publisher, versions) = published(&kit, &[5]).await;
+    assert!(versions[0] < before.version());
+    point(&kit, &PointerName::Pin, versions[0]).await;
+    let error = consumer.refresh().await.unwrap_err();
+    let told = "5 records of Left instead of 100";
+    assert!(error.message().contains(told), "{error}");
+    assert_same(&consumer.state(), &before);
+}
+
+/// Who is that far behind looks at no step: the jump is the version that is told, and accepting another one says nothing
+/// of it.
+#[tokio::test]
+async fn accepting_a_version_on_a_long_way_releases_only_that_one() {
+    let kit = Kit::new();
+    let sizes: Vec<i64> = (0..70).map(|step| 60 + 2 * step).collect();
+    let (_publisher, versions) = published(&kit, &sizes).await;
+    point(&kit, &PointerName::Pin, versions[0]).await;
+    let consumer = builder(&kit).open().await.unwrap();
+    let last = versions[69];
+    point(&kit, &PointerName::Pin, last).await;
+    consumer.refresh().await.unwrap_err();
+    assert_eq!(consumer.status().held.unwrap().version, last);
+    accept(&kit, versions[60]).await;
+    consumer.refresh().await.unwrap_err();
+    assert_eq!(consumer.version(), versions[0]);
+    accept(&kit, last).await;
+    assert_eq!(consumer.refresh().await.unwrap().unwrap().to, last);
+}
+
+#[tokio::test]
+async fn what_follows_an_accepted_version_is_compared_by_types_that_are_kept() {
+    let kit = Kit::new();
+    let (mut publisher, versions) = published(&kit, &[100, 500]).await;
+    point(&kit, &PointerName::Pin, versions[0]).await;
+    let consumer = builder(&kit).types(["Right"]).open().await.unwrap();
+    // A type goes that nobody here keeps.
+    publisher.use_schema("Right @PrimaryKey(id) { long id; long round; }");
+    let last = publisher.publish_exactly(510, 0).await.version;
+    point(&kit, &PointerName::Pin, last).await;
+    consumer.refresh().await.unwrap_err();
+    accept(&kit, versions[1]).await;
+    assert_eq!(consumer.refresh().await.unwrap().unwrap().to, last);
 }
