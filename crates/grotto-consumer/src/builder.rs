@@ -385,6 +385,7 @@ impl ConsumerBuilder {
         shared.weights = self.weights;
         shared.threads = self.threads;
         shared.tolerance = self.tolerance;
+        shared.doubts.wait_first(self.pace.check_interval);
         (shared.holding.guards, shared.holding.memory_limit) = (self.guards, self.memory_limit);
         shared.requirements = self.requirements;
         (shared.tellers.channel, shared.tellers.consumer) = (channel, self.lease.name);

@@ -12,7 +12,7 @@ mod detour;
 mod doubt;
 mod travel;
 
-pub(crate) use doubt::Doubted;
+pub(crate) use doubt::Doubts;
 
 use crate::changes::Composer;
 use crate::error::{Error, ErrorKind, Result};
@@ -108,8 +108,8 @@ struct Run<'a> {
     ahead: bool,
     /// Whether that was built on what was served before.
     descends: bool,
-    /// The first blob that did not fit what was built on what was served.
-    misfit: Option<String>,
+    /// Whether something did not fit what was built on that.
+    misfit: bool,
     /// Whether a part of the way is worth serving: not where a pin stays if the rest fails.
     keeps_parts: bool,
     /// The last version on the way that may be served where the way breaks off.
@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
             watch,
             refusals: Arc::default(),
             descends: at.version() > 0,
-            misfit: None,
+            misfit: false,
             at,
             ahead: false,
             keeps_parts: goal.keeps_parts(),

@@ -8,7 +8,7 @@ use crate::listeners::Listeners;
 use crate::memory::Site;
 use crate::metrics::Metrics;
 use crate::place::Place;
-use crate::refresh::Doubted;
+use crate::refresh::Doubts;
 use crate::report::Refresh;
 use crate::served::Served;
 use crate::status::Tolerance;
@@ -67,8 +67,7 @@ pub(crate) struct Shared {
     keeper: Mutex<Keeper>,
     /// Blobs that stopped the last refresh: the next one asks for them first.
     pub(crate) suspects: Mutex<Suspects>,
-    /// What loading afresh did not help against.
-    pub(crate) doubted: Mutex<Option<Doubted>>,
+    pub(crate) doubts: Doubts,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) subscriptions: Arc<Subscriptions>,
     /// Set when the consumer ends: nobody waits for a refresh any more.
@@ -154,7 +153,7 @@ impl Shared {
             served: Served::new(state, dataset_id),
             keeper: Mutex::new(Keeper { place }),
             suspects: Mutex::default(),
-            doubted: Mutex::default(),
+            doubts: Doubts::default(),
             listeners: Arc::default(),
             subscriptions: Arc::new(Subscriptions::new(metrics.readers.clone())),
             ended: watch::Sender::new(false),

@@ -28,8 +28,25 @@ const DEFAULT_INLINE_BYTES: usize = 8 << 10;
 
 /// Decides by the newest entry whether to take over, and gives the positions that the fence moves with it. May wait for
 /// the disk.
-pub(crate) type Judge =
-    Arc<dyn Fn(Option<&LogEntry>) -> Result<BTreeMap<String, u64>> + Send + Sync>;
+pub(crate) type Judge = Arc<dyn Fn(Option<&LogEntry>, Proof) -> Result<Verdict> + Send + Sync>;
+
+/// How certain it is that an entry is the newest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// The store said so.
+    Told,
+    /// It is a fence of this process.
+    Fenced,
+}
+
+/// Whether this producer may take over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// With positions that the fence moves.
+    Lead(BTreeMap<String, u64>),
+    /// That depends on whether the entry is the newest one.
+    Prove,
+}
 
 /// Settings of a producer; see [`Producer::builder`](crate::Producer::builder).
 #[derive(Clone)]
@@ -167,8 +184,8 @@ impl ProducerBuilder {
     #[must_use]
     pub fn only_at(mut self, vacancy: &Vacancy) -> Self {
         let (version, name) = (vacancy.version, self.name.clone());
-        self.judge = Some(Arc::new(move |head| {
-            check_vacant(&name, version, head).map(|()| BTreeMap::new())
+        self.judge = Some(Arc::new(move |head, _| {
+            check_vacant(&name, version, head).map(|()| Verdict::Lead(BTreeMap::new()))
         }));
         self
     }

@@ -3,12 +3,12 @@
 //! Owns: the order of the two. A schema that cannot follow the one of the dataset is refused before
 //! anybody is fenced for it. Never writes but the fence.
 
-use crate::builder::ProducerBuilder;
+use crate::builder::{ProducerBuilder, Proof, Verdict};
 use crate::restore::{How, Restored, restore};
 use crate::{Error, Result};
 use grotto_format::Schema;
 use grotto_format::schema::evolve;
-use grotto_store::{Dataset, ErrorKind, LogEntry, Writer};
+use grotto_store::{Dataset, ErrorKind, LogEntry, Writer, WriterOptions};
 use std::collections::BTreeMap;
 
 /// A dataset that was taken over, or is about to be with the first commit.
@@ -29,9 +29,17 @@ impl ProducerBuilder {
         options.past_damage = self.start_over;
         let mut tries = options.takeover_tries.max(1);
         let mut restored = None;
+        let mut proven: Option<LogEntry> = None;
         loop {
             let (writer, head) = Writer::prepare(dataset.clone(), options.clone()).await?;
-            let positions = self.judged(head.as_ref()).await?;
+            let proof = match proven.is_some() && proven == head {
+                true => Proof::Fenced,
+                false => Proof::Told,
+            };
+            let Verdict::Lead(positions) = self.judged(head.as_ref(), proof).await? else {
+                proven = self.prove(&dataset, &options, &mut tries).await?;
+                continue;
+            };
             // Without a head, and for a new start, there is no base that a fence would hold.
             let Some(head) = head.filter(|_| !self.lazy_fence && !self.start_over) else {
                 return self.begin(writer).await;
@@ -39,24 +47,51 @@ impl ProducerBuilder {
             restored = self.restored_to_follow(&dataset, &head, restored).await?;
             match writer.fence_at(positions).await {
                 Ok(_) => return self.fenced(writer, head, restored).await,
-                Err(error) if error.kind() == ErrorKind::Fenced && tries > 1 => tries -= 1,
-                Err(error) if error.kind() == ErrorKind::Fenced => {
-                    let message = format!("{}: others take over all the time", self.name);
-                    return Err(Error::unavailable(message).with_source(error));
-                }
-                Err(error) => return Err(error),
+                Err(error) => self.lost_a_try(error, &mut tries)?,
             }
         }
     }
 
-    /// What the fence says of positions, where this producer may take over.
-    async fn judged(&self, head: Option<&LogEntry>) -> Result<BTreeMap<String, u64>> {
+    /// Fences without taking over, which proves what the newest entry is; `None` where it was another one than the store
+    /// said.
+    async fn prove(
+        &self,
+        dataset: &Dataset,
+        options: &WriterOptions,
+        tries: &mut u32,
+    ) -> Result<Option<LogEntry>> {
+        let unmarked = WriterOptions {
+            mark: None,
+            ..options.clone()
+        };
+        let (writer, _) = Writer::prepare(dataset.clone(), unmarked).await?;
+        match writer.fence().await {
+            Ok(fence) => Ok(Some(fence)),
+            Err(error) => self.lost_a_try(error, tries).map(|()| None),
+        }
+    }
+
+    /// Goes on where others were faster, unless that was so too often.
+    fn lost_a_try(&self, error: Error, tries: &mut u32) -> Result<()> {
+        if error.kind() != ErrorKind::Fenced {
+            return Err(error);
+        }
+        if *tries <= 1 {
+            let message = format!("{}: others take over all the time", self.name);
+            return Err(Error::unavailable(message).with_source(error));
+        }
+        *tries -= 1;
+        Ok(())
+    }
+
+    /// Whether this producer may take over, and what the fence says of positions then.
+    async fn judged(&self, head: Option<&LogEntry>, proof: Proof) -> Result<Verdict> {
         let Some(judge) = self.judge.clone() else {
-            return Ok(BTreeMap::new());
+            return Ok(Verdict::Lead(BTreeMap::new()));
         };
         let head = head.cloned();
         let env = self.store.env();
-        let judged = env.blocking(move || judge(head.as_ref())).await;
+        let judged = env.blocking(move || judge(head.as_ref(), proof)).await;
         judged.map_err(|e| Error::internal(format!("taking over stopped: {e}")))?
     }
 

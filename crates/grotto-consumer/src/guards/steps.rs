@@ -45,6 +45,11 @@ impl Watch {
         Self::new(self.guards, Some(Arc::clone(served)), self.pass)
     }
 
+    /// The same for another way from nothing.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.guards, self.served.clone(), self.pass)
+    }
+
     /// Whether somebody wants the target, whatever it is.
     pub(crate) fn accepts(&self) -> bool {
         self.pass == Pass::Accepted

@@ -62,6 +62,11 @@ impl Traveller for Run<'_> {
         let began = clock.monotonic();
         let shared = Arc::clone(self.shared);
         let applied = blocking(&self.shared.env, move || shared.apply(job)).await?;
+        if let Err(error) = &applied {
+            // Only the log says that a step without a blob does not lead to the target.
+            let untold = step.blob().is_none() && error.kind() == ErrorKind::Corrupt;
+            self.misfit |= untold && self.descends;
+        }
         let applied = applied.map_err(|error| self.around(error, last))?;
         let done = StepReport {
             kind: StepKind::of(step),
@@ -78,9 +83,7 @@ impl Traveller for Run<'_> {
         if misfit && !self.afresh && self.is_damaged().await {
             return false;
         }
-        if misfit && self.descends {
-            self.misfit.get_or_insert_with(|| blob.to_owned());
-        }
+        self.misfit |= misfit && self.descends;
         let dataset = self.shared.dataset.name();
         tracing::warn!(%error, dataset, blob, "trying to do without a blob");
         // A state that does not fit is no error of its own.

@@ -1,7 +1,6 @@
 //! What is loaded afresh is judged like anything else: the log may have another state under the number of what is served.
 
 use crate::damage::alter_with;
-use crate::faults::FaultStore;
 use crate::kit::{DATASET, Kit, Publisher, VirtualClock, assert_same};
 use crate::limited::{self, accept};
 use grotto_consumer::{Consumer, ConsumerBuilder, ErrorKind};
@@ -135,52 +134,6 @@ async fn what_grew_step_by_step_is_not_held_where_deltas_build_it_from_nothing()
     alter_with(&kit.state_dir(), " for pair", b'_');
     consumer.refresh().await.unwrap().unwrap();
     assert_same(&consumer.state(), &publisher.state());
-}
-
-#[tokio::test]
-async fn a_base_that_deltas_do_not_fit_is_loaded_afresh_before_a_version_is_given_up() {
-    for filtered in [false, true] {
-        let kit = Kit::new();
-        let mut lost = published(&kit, &[40]).await;
-        lost.snapshot().await;
-        let restored = lost.state();
-        let version = lost.publish_change(&[5], &[6]).await.version;
-        let mut builder = Consumer::builder(DATASET, kit.store.clone());
-        if filtered {
-            builder = builder.types(["Left"]);
-        }
-        let consumer = builder.open().await.unwrap();
-        fs::remove_file(kit.file(&format!("log/{version:020}.json"))).unwrap();
-        // A fence takes its number. What follows is seen before anybody looks at that.
-        let mut publisher = kit.publisher_from(&restored).await;
-        for pairs in [[6], [5]] {
-            publisher.publish_change(&pairs, &[]).await;
-        }
-        consumer.refresh().await.unwrap().unwrap();
-        let (found, expected) = (consumer.state(), publisher.state());
-        assert_eq!(found.version(), expected.version());
-        assert_eq!(found.summary()["Left"], expected.summary()["Left"]);
-    }
-}
-
-#[tokio::test]
-async fn loading_afresh_for_a_delta_that_fits_nothing_is_tried_once() {
-    let kit = Kit::new();
-    let mut publisher = published(&kit, &[40]).await;
-    publisher.snapshot().await;
-    publisher.publish_exactly(41, 0).await;
-    let store = FaultStore::new(&kit.file(".."));
-    let consumer = Consumer::builder(DATASET, store.store());
-    let consumer = consumer.open().await.unwrap();
-    let before = consumer.state();
-    let loaded = store.asked("snapshot/");
-    publisher.publish_bytes(vec![7; 100], 7).await;
-    for _ in 0..3 {
-        let error = consumer.refresh().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-        assert_same(&consumer.state(), &before);
-        assert_eq!(store.asked("snapshot/"), loaded + 1);
-    }
 }
 
 #[tokio::test]

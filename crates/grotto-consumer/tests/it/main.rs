@@ -29,6 +29,7 @@ mod damage;
 mod disk;
 mod faults;
 mod filtered;
+mod forked;
 mod gapped;
 mod gaps;
 mod guards;

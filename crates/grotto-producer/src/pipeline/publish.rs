@@ -126,7 +126,7 @@ impl Inner {
         *self.store.lock() = store.clone();
         let mut builder = self.builder.clone().store(store);
         let inner = Arc::clone(self);
-        builder.judge = Some(Arc::new(move |head| inner.may_lead(head)));
+        builder.judge = Some(Arc::new(move |head, proof| inner.may_lead(head, proof)));
         builder.open().await
     }
 

@@ -8,6 +8,7 @@ use super::journal::Journal;
 use super::options::{Durability, PipelineOptions};
 use super::{Pipeline, PipelineBuilder};
 use crate::aside;
+use crate::builder::{Proof, Verdict};
 use crate::takeover::check_vacant;
 use crate::wal::{Recovery, Wal, led};
 use crate::{Error, ErrorKind, Producer, Result};
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// What a pipeline knows of its place among the producers of its dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(super) enum Reign {
     Anybody,
     /// It may take over where nobody has written since this version.
     Vacant(u64),
+    /// The same, and it may have fenced there.
+    Trying(u64),
     /// It took over, with this epoch: from now on it follows itself only.
     Held(u64),
 }
@@ -37,30 +41,39 @@ pub(super) fn mark_of(wal: &str) -> String {
 impl Inner {
     /// Decides by the newest entry whether this pipeline may fence its writer, and gives the positions that the fence
     /// moves: those of entries that were set aside.
-    pub(super) fn may_lead(&self, head: Option<&LogEntry>) -> Result<BTreeMap<String, u64>> {
-        let mut reign = self.reign.lock();
-        // A fence that landed without an answer: nobody else wrote.
-        if let (Reign::Vacant(version), Some(head)) = (*reign, head)
-            && head.version == version + 1
-            && self.is_own_fence(head)
-        {
-            *reign = Reign::Vacant(head.version);
-        }
-        match *reign {
-            Reign::Anybody => {}
-            Reign::Vacant(version) => check_vacant(&self.name, version, head)?,
-            Reign::Held(epoch) => self.check_own(epoch, head)?,
-        }
-        drop(reign);
+    pub(super) fn may_lead(&self, head: Option<&LogEntry>, proof: Proof) -> Result<Verdict> {
+        self.check_reign(head)?;
         let (Some(wal), Some(head), Some(source)) = (self.wal(), head, &self.source) else {
-            return Ok(BTreeMap::new());
+            return Ok(Verdict::Lead(BTreeMap::new()));
         };
         let last = self.began_at.lock().unwrap_or_else(|| wal.last());
-        let through = self.aside(&wal)?.set_stale_aside(head, last)?;
+        let Some(through) = self.aside(&wal)?.set_stale_aside(head, last, proof)? else {
+            return Ok(Verdict::Prove);
+        };
         self.aside_through.store(through, Ordering::Release);
         let committed = head.sources.get(&**source).copied().unwrap_or(0);
         let moved = (through > committed).then(|| (source.to_string(), through));
-        Ok(moved.into_iter().collect())
+        Ok(Verdict::Lead(moved.into_iter().collect()))
+    }
+
+    fn check_reign(&self, head: Option<&LogEntry>) -> Result<()> {
+        let mut reign = self.reign.lock();
+        // A fence of this pipeline that landed without an answer: nobody else wrote.
+        if let (Reign::Trying(version), Some(head)) = (*reign, head)
+            && head.version == version + 1
+            && self.is_own_fence(head)
+        {
+            *reign = Reign::Trying(head.version);
+        }
+        match *reign {
+            Reign::Anybody => {}
+            Reign::Vacant(version) | Reign::Trying(version) => {
+                check_vacant(&self.name, version, head)?;
+                *reign = Reign::Trying(version);
+            }
+            Reign::Held(epoch) => self.check_own(epoch, head)?,
+        }
+        Ok(())
     }
 
     fn aside<'a>(&'a self, wal: &'a Wal) -> Result<Aside<'a>> {
@@ -85,7 +98,8 @@ impl Inner {
         let mark = self.wal().map(|wal| mark_of(wal.id()));
         let marked = mark.and_then(|mark| head.sources.get(&mark).copied());
         let own_fence = || head.epoch == epoch + 1 && self.is_own_fence(head);
-        if head.epoch == epoch || marked == Some(head.epoch) || own_fence() {
+        // The fence proves whether an older entry is the newest one.
+        if head.epoch <= epoch || marked == Some(head.epoch) || own_fence() {
             return Ok(());
         }
         let message = format!(
@@ -173,14 +187,14 @@ struct Aside<'a> {
 
 impl Aside<'_> {
     /// Sets aside what was acknowledged up to `last` and not published, if others have published since; the last entry
-    /// that was ever set aside.
-    fn set_stale_aside(&self, head: &LogEntry, last: u64) -> Result<u64> {
+    /// that was ever set aside. `None` where that depends on whether `head` is the newest entry.
+    fn set_stale_aside(&self, head: &LogEntry, last: u64, proof: Proof) -> Result<Option<u64>> {
         let (wal, folder) = (self.wal, aside::folder_of(&self.log_folder));
         let before = aside::through(self.files, &folder, wal.id())?;
         let mark = head.sources.get(&mark_of(wal.id()));
         let is_stale = mark.map_or(self.was_led, |epoch| *epoch != head.epoch);
-        if !is_stale || is_of_before(self.files, &self.log_folder, head)? {
-            return Ok(before);
+        if !is_stale {
+            return Ok(Some(before));
         }
         let source = format!("wal:{}", wal.id());
         let committed = head.sources.get(&source).copied().unwrap_or(0);
@@ -188,7 +202,10 @@ impl Aside<'_> {
         // What an earlier process wrote last may not be known yet.
         wal.settle_now()?;
         if first > last {
-            return Ok(before);
+            return Ok(Some(before));
+        }
+        if proof == Proof::Told && is_of_before(self.files, &self.log_folder, head)? {
+            return Ok(None);
         }
         let schema = wal.schema();
         aside::write(self.files, &folder, wal, &schema, first..=last)?;
@@ -200,15 +217,26 @@ impl Aside<'_> {
             taken_over_by = head.writer,
             "set aside what was acknowledged here and not published before another producer took over: see grotto set-aside"
         );
-        Ok(last)
+        Ok(Some(last))
     }
 }
 
-/// Whether an entry is older than what this host wrote since: the newest one of a store that answers with what it had
-/// a while ago, or of a log that lost its end. Nobody overtook this host with it.
+/// Whether an entry is older than what this host wrote since: that of a store that answers with what it had a while ago,
+/// or of a log that was restored to what it was.
 fn is_of_before(files: &dyn AppendFiles, log_folder: &Path, head: &LogEntry) -> Result<bool> {
     let led = led::newest(files, log_folder, &head.dataset_id)?;
     Ok(led.is_some_and(|led| head.epoch < led))
+}
+
+/// What a standby knows of its log.
+#[derive(Debug, Default)]
+struct Left {
+    /// What was to be set aside is.
+    is_done: bool,
+    /// The mark of the log, once it was opened.
+    mark: Option<String>,
+    /// Since when the store shows nothing but entries older than what this host wrote, by the monotonic clock.
+    behind_since: Option<Duration>,
 }
 
 impl PipelineBuilder {
@@ -227,12 +255,15 @@ impl PipelineBuilder {
         let dataset = Dataset::open(self.builder.store.clone(), &self.builder.name)?;
         let env = self.builder.store.env().clone();
         let mut standby = Standby::new(dataset, self.builder.writer.writer.clone(), options);
-        let mut is_aside = false;
+        let mut left = Left::default();
         loop {
             let turn = standby.look().await;
             on_look(&standby, &turn);
-            if turn.is_ok() && !is_aside {
-                (self, is_aside) = self.set_stale_aside(standby.head().cloned()).await?;
+            if let (Ok(_), Some(head)) = (&turn, standby.head())
+                && !left.is_done
+            {
+                let (head, lease) = (head.clone(), standby.options().lease);
+                self.set_left_aside(head, &mut left, lease).await?;
             }
             if let Ok(Turn::Ours(vacancy)) = turn {
                 self.reign = Reign::Vacant(vacancy.version);
@@ -242,22 +273,34 @@ impl PipelineBuilder {
         }
     }
 
-    /// Tells whether that is done: not where the newest entry that the store shows is older than this host's own.
-    async fn set_stale_aside(mut self, head: Option<LogEntry>) -> Result<(Self, bool)> {
-        let (Some(head), Durability::Host(folder)) = (head, self.options.durability.clone()) else {
-            return Ok((self, true));
+    /// Sets aside what others overtook, once the store shows them.
+    async fn set_left_aside(
+        &mut self,
+        head: LogEntry,
+        left: &mut Left,
+        lease: Duration,
+    ) -> Result<()> {
+        let Durability::Host(folder) = self.options.durability.clone() else {
+            left.is_done = true;
+            return Ok(());
         };
-        let (files, log_folder, newest) = (Arc::clone(&self.files), folder.clone(), head.clone());
-        let look = move || is_of_before(&*files, &log_folder, &newest);
-        if blocking(&self.builder.store, look).await? {
-            return Ok((self, false));
+        let is_own = |mark: &String| head.sources.get(mark) == Some(&head.epoch);
+        if left.mark.as_ref().is_some_and(is_own) || self.is_behind(&head, left, lease).await? {
+            return Ok(());
         }
         let schema = Arc::new(self.builder.take_schema()?);
-        self.builder = self.builder.schema(grotto_format::Schema::clone(&schema));
+        self.builder = self
+            .builder
+            .clone()
+            .schema(grotto_format::Schema::clone(&schema));
         let (journal, recovery, _) = self.open_log(&schema).await?;
         let (Some(Journal::Host(wal)), Some(Recovery { last, .. })) = (journal, recovery) else {
-            return Ok((self, true));
+            left.is_done = true;
+            return Ok(());
         };
+        if is_own(left.mark.insert(mark_of(wal.id()))) {
+            return Ok(());
+        }
         let (files, name) = (Arc::clone(&self.files), self.builder.name.clone());
         let set_aside = move || {
             let aside = Aside {
@@ -267,10 +310,28 @@ impl PipelineBuilder {
                 wal: &wal,
                 was_led: true,
             };
-            aside.set_stale_aside(&head, last)
+            aside.set_stale_aside(&head, last, Proof::Fenced)
         };
         blocking(&self.builder.store, set_aside).await?;
-        Ok((self, true))
+        left.is_done = true;
+        Ok(())
+    }
+
+    /// Whether the store shows only what is older than what this host wrote: no longer than a lease, or the log was
+    /// restored.
+    async fn is_behind(&self, head: &LogEntry, left: &mut Left, lease: Duration) -> Result<bool> {
+        let Some(folder) = self.options.durability.folder().map(Path::to_owned) else {
+            return Ok(false);
+        };
+        let (files, head) = (Arc::clone(&self.files), head.clone());
+        let look = move || is_of_before(&*files, &folder, &head);
+        if !blocking(&self.builder.store, look).await? {
+            left.behind_since = None;
+            return Ok(false);
+        }
+        let now = self.builder.store.env().clock.monotonic();
+        let since = *left.behind_since.get_or_insert(now);
+        Ok(now.saturating_sub(since) < lease)
     }
 }
 

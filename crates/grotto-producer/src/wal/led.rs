@@ -31,12 +31,13 @@ pub(crate) fn note(
         created => drop(created.map_err(|error| Error::io("create", &path, error))?),
     }
     sync_folder(files, folder)?;
-    for older in names(files, folder)? {
-        if parse(&older).is_some() && older != name {
-            remove(files, &folder.join(older))?;
+    for other in names(files, folder)? {
+        let of_dataset = parse(&other).is_some_and(|(id, _)| id == dataset_id);
+        if of_dataset && other != name {
+            remove(files, &folder.join(other))?;
         }
     }
-    Ok(())
+    sync_folder(files, folder)
 }
 
 /// The newest epoch that this host is known to have led a dataset under.

@@ -1,6 +1,7 @@
 //! The pipeline through its public face: what is acknowledged gets published, once and in order, whatever
 //! happens in between.
 
+mod behind;
 mod failures;
 mod hosts;
 mod intake;

@@ -6,7 +6,7 @@ use crate::kit::Trouble;
 use grotto_producer::Pipeline;
 
 /// A leader that cannot reach the store, has acknowledged two records, and was overtaken by a standby.
-async fn overtaken(one: &Host, two: &Host) -> (Pipeline, Pipeline) {
+pub(super) async fn overtaken(one: &Host, two: &Host) -> (Pipeline, Pipeline) {
     let store = &one.store;
     let leader = one.lead().await;
     put(&leader, 1, "Bern").await.published().await.unwrap();
@@ -53,6 +53,26 @@ async fn what_a_fenced_host_had_acknowledged_is_set_aside_and_never_published() 
     assert_eq!(one.set_aside(), [""; 0]);
     let all = of(&[(1, "Bern"), (3, "Basel"), (4, "Olten"), (5, "Aarau")]);
     assert_eq!(published(&store).await, all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_comes_before_anybody_overtakes_it_sets_aside_once_somebody_does() {
+    let (store, one, two) = two_hosts();
+    let leader = one.lead().await;
+    put(&leader, 1, "Bern").await.published().await.unwrap();
+    store.cause(Trouble::Fails, "");
+    put(&leader, 2, "lost").await;
+    leader.shutdown().await;
+    leader.closed().await;
+    store.heal();
+    let waiting = one.stand_by();
+    tokio::pin!(waiting);
+    assert!(tokio::time::timeout(LEASE / 2, &mut waiting).await.is_err());
+    assert_eq!(one.set_aside(), [""; 0], "nobody overtook it");
+    let new = two.lead().await;
+    put(&new, 3, "Basel").await.published().await.unwrap();
+    assert!(tokio::time::timeout(LEASE / 2, &mut waiting).await.is_err());
+    assert_eq!(one.set_aside().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,55 +135,4 @@ async fn what_was_set_aside_is_taken_again_when_its_sender_sends_it_again() {
     assert!(!ack.is_repeated());
     let all = of(&[(1, "Bern"), (2, "Basel"), (3, "Chur")]);
     assert_eq!(published(&store).await, all);
-}
-
-/// A host that led, was overtaken and led again, and log entries since its second reign began.
-async fn led_again(one: &Host, two: &Host) -> Vec<String> {
-    let store = &one.store;
-    let mut entries = Vec::new();
-    for (host, id, name) in [(one, 11, "Bern"), (two, 12, "Basel"), (one, 13, "Chur")] {
-        entries = store.paths("cities/log").await;
-        let leader = host.lead().await;
-        put(&leader, id, name).await.published().await.unwrap();
-        leader.shutdown().await;
-        leader.closed().await;
-    }
-    let all = store.paths("cities/log").await;
-    all.into_iter()
-        .filter(|entry| !entries.contains(entry))
-        .collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_store_that_answers_with_what_it_had_sets_nothing_aside_that_is_published() {
-    let (store, one, two) = two_hosts();
-    let newest = led_again(&one, &two).await;
-    store.fall_behind(newest);
-    let back = one.lead().await;
-    put(&back, 4, "Olten").await.published().await.unwrap();
-    assert_eq!(one.set_aside(), [""; 0]);
-    let all = of(&[(4, "Olten"), (11, "Bern"), (12, "Basel"), (13, "Chur")]);
-    assert_eq!(published(&store).await, all);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_standby_sets_aside_once_the_store_shows_who_overtook_it() {
-    let (store, one, two) = two_hosts();
-    let reign = led_again(&one, &two).await;
-    let (old, new) = overtaken(&one, &two).await;
-    drop(old);
-    store.heal();
-    put(&new, 4, "Olten").await.published().await.unwrap();
-    // Entries sort by their versions.
-    let all = store.paths("cities/log").await;
-    store.fall_behind(all.into_iter().filter(|entry| *entry >= reign[0]).collect());
-    let waiting = one.stand_by();
-    tokio::pin!(waiting);
-    assert!(tokio::time::timeout(LEASE / 2, &mut waiting).await.is_err());
-    assert_eq!(one.set_aside(), [""; 0]);
-    store.fall_behind(Vec::new());
-    assert!(tokio::time::timeout(LEASE / 2, &mut waiting).await.is_err());
-    let lines = one.set_aside();
-    assert_eq!(lines.len(), 2, "{lines:#?}");
-    drop(new);
 }

@@ -90,20 +90,26 @@ async fn a_leader_that_hands_over_is_followed_at_once_and_nothing_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn one_of_two_standbys_takes_over_and_the_other_ends_as_fenced() {
-    let store = TroubledStore::new();
-    let one = Host::new(&store, "one", 1);
-    let leader = one.lead().await;
-    put(&leader, 1, "Bern").await.published().await.unwrap();
-    drop(leader);
-    let hosts = [Host::new(&store, "two", 2), Host::new(&store, "three", 3)];
-    let (two, three) = tokio::join!(hosts[0].stand_by(), hosts[1].stand_by());
-    let two = two.start().await.unwrap();
-    until_is(&two, Condition::Running).await;
-    let three = three.start().await.unwrap();
-    until_is(&three, Condition::Failed).await;
-    assert_eq!(three.failure().unwrap().kind(), ErrorKind::Fenced);
-    put(&two, 2, "Basel").await.published().await.unwrap();
-    assert_eq!(published(&store).await, of(&[(1, "Bern"), (2, "Basel")]));
+    // Containers may have the same host and process.
+    for names in [["two", "three"], ["same", "same"]] {
+        let store = TroubledStore::new();
+        let one = Host::new(&store, "one", 1);
+        let leader = one.lead().await;
+        put(&leader, 1, "Bern").await.published().await.unwrap();
+        drop(leader);
+        let hosts = [
+            Host::new(&store, names[0], 2),
+            Host::new(&store, names[1], 3),
+        ];
+        let (two, three) = tokio::join!(hosts[0].stand_by(), hosts[1].stand_by());
+        let two = two.start().await.unwrap();
+        until_is(&two, Condition::Running).await;
+        let three = three.start().await.unwrap();
+        until_is(&three, Condition::Failed).await;
+        assert_eq!(three.failure().unwrap().kind(), ErrorKind::Fenced);
+        put(&two, 2, "Basel").await.published().await.unwrap();
+        assert_eq!(published(&store).await, of(&[(1, "Bern"), (2, "Basel")]));
+    }
 }
 
 #[tokio::test(start_paused = true)]
