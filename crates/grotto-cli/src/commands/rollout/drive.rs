@@ -11,7 +11,7 @@ use crate::output::{Out, note, note_as_json};
 use crate::progress::Bar;
 use grotto::ErrorKind;
 use grotto::engine::env::Env;
-use grotto::engine::format::log::{MAX_NOTE_BYTES, WHOLE};
+use grotto::engine::format::log::MAX_NOTE_BYTES;
 use grotto::store::{ChannelId, Dataset, Lease, LeaseObserver, Leases, Pointer, PointerName};
 use serde_json::json;
 use std::time::Duration;
@@ -38,8 +38,10 @@ pub(super) struct Drive {
     json: bool,
     env: Env,
     observer: LeaseObserver,
-    /// What the store did not answer with, so that it is said once.
+    /// Whether it was said that the store does not answer.
     silent: bool,
+    /// When it did not answer last.
+    silent_at: Option<Duration>,
 }
 
 impl Drive {
@@ -53,6 +55,7 @@ impl Drive {
             env: Env::system(),
             observer: LeaseObserver::default(),
             silent: false,
+            silent_at: None,
         }
     }
 
@@ -120,7 +123,7 @@ impl Drive {
         let Some(share) = judge::share(rollout, rollout.stage, &followers) else {
             return Ok(None);
         };
-        rollout.share = share.max(rollout.share).min(WHOLE);
+        rollout.share = share.max(rollout.share);
         let rollout = rollout.clone();
         let (watched, left_out) = Watched::of(&rollout, &followers);
         self.write(before, pointer).await?;
@@ -159,7 +162,7 @@ impl Drive {
         };
         let wait = Duration::from_millis(rollout.wait_ms);
         let tick = LONGEST_TICK.min(wait / TICKS).max(Duration::from_millis(1));
-        let (began, bar) = (
+        let (mut began, bar) = (
             self.env.clock.monotonic(),
             Bar::new(told(rollout), self.json),
         );
@@ -171,9 +174,10 @@ impl Drive {
             let leases = match self.look(pointer).await {
                 Ok(Look::At(leases)) => leases,
                 Ok(Look::Wrong(why)) => return Ok(Some(vec![why])),
-                // It is not known how they are: nothing is decided before it is.
+                // It is not known how they are: nothing is decided before it is, and they get the whole time again.
                 Err(failure) if failure.is_outage() => {
                     self.note_silence(&failure);
+                    began = self.env.clock.monotonic();
                     continue;
                 }
                 Err(failure) => return Err(failure),
@@ -216,6 +220,13 @@ impl Drive {
         let mut leases = self.dataset.leases().await?;
         let now = self.env.clock.monotonic();
         self.observer.observe(&mut leases, now);
+        // Before that nobody could renew one.
+        if let Some(silent_at) = self.silent_at {
+            let heard = now.saturating_sub(silent_at);
+            for lease in &mut leases.found {
+                lease.age = lease.age.min(heard);
+            }
+        }
         Ok(leases)
     }
 
@@ -259,6 +270,7 @@ impl Drive {
     }
 
     fn note_silence(&mut self, failure: &Failure) {
+        self.silent_at = Some(self.env.clock.monotonic());
         if std::mem::replace(&mut self.silent, true) {
             return;
         }
@@ -301,3 +313,6 @@ fn shortened(text: &str) -> String {
     line.truncate(line.floor_char_boundary(MAX_NOTE_BYTES));
     line
 }
+
+#[cfg(test)]
+mod tests;

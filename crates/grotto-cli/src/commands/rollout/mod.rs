@@ -169,15 +169,21 @@ async fn begun(
 async fn resume(args: &OneArgs, out: &mut Out) -> Outcome<()> {
     let target = args.target.resolve(Role::Reader)?;
     let dataset = target.open().await?;
-    check_no_pin(&dataset).await?;
-    let before = current(&dataset, &args.channel).await?;
-    let mut pointer = before.clone();
-    let Some(rollout) = &mut pointer.rollout else {
-        return Err(without_rollout(&args.channel));
-    };
-    rollout.halted = None;
+    let (before, pointer) = resumed(&dataset, &args.channel).await?;
     let drive = Drive::new(dataset, args.channel.clone(), args.back, out.is_json());
     finish(drive.run(before, pointer, out).await?)
+}
+
+/// The channel as it is, and as it is to be when its rollout goes on.
+async fn resumed(dataset: &Dataset, channel: &ChannelId) -> Outcome<(Pointer, Pointer)> {
+    check_no_pin(dataset).await?;
+    let before = current(dataset, channel).await?;
+    let mut pointer = before.clone();
+    let Some(rollout) = &mut pointer.rollout else {
+        return Err(without_rollout(channel));
+    };
+    rollout.halted = None;
+    Ok((before, pointer))
 }
 
 async fn abort(args: &AbortArgs, out: &mut Out) -> Outcome<()> {
