@@ -91,7 +91,7 @@ async fn of_many_writers_one_wins_each_version() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes: for one store by name, GROTTO_RACE=memory, folder, s3 or azure"]
+#[ignore = "minutes: for one store by name, GROTTO_RACE=memory, folder, s3 or azure; GROTTO_RACE_ROUNDS for fewer rounds"]
 async fn of_sixty_four_writers_one_wins_each_of_two_hundred_versions() {
     let kind = std::env::var("GROTTO_RACE").unwrap();
     let (kept, store) = match kind.as_str() {
@@ -104,6 +104,8 @@ async fn of_sixty_four_writers_one_wins_each_of_two_hundred_versions() {
         "azure" => (None, buckets::azure("race").unwrap()),
         other => panic!("GROTTO_RACE: expected memory, folder, s3 or azure, found {other}"),
     };
-    race(&store, 64, 200).await;
+    let rounds = std::env::var("GROTTO_RACE_ROUNDS");
+    let rounds = rounds.map_or(200, |rounds| rounds.parse().unwrap());
+    race(&store, 64, rounds).await;
     drop(kept);
 }
