@@ -193,6 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn one_that_says_something_else_was_renewed_though_the_store_tells_the_same_time() {
+        let mut observer = LeaseObserver::default();
+        for (running_ms, now, expected) in [(5, 0, 0), (10_005, 100, 0), (10_005, 104, 4)] {
+            let leases = found(1_000, Duration::ZERO, written(running_ms));
+            let found = age(&mut observer, leases, now);
+            assert_eq!(found, SECOND * expected, "after {now} s");
+        }
+    }
+
+    #[test]
     fn one_that_is_not_renewed_grows_old_though_the_clock_of_the_reader_is_behind() {
         let mut observer = LeaseObserver::default();
         let none = Duration::ZERO;
