@@ -162,7 +162,7 @@ impl Shared {
         blocked: Option<u64>,
     ) -> Result<Way> {
         let straight = |pass| Way::Open(Box::new(Admitted::new(target.clone(), pass)));
-        if matches!(goal, Goal::Pin(_)) || self.is_way_back(goal, served, target) {
+        if matches!(goal, Goal::Pin(_)) || self.is_way_back(served, target) {
             return Ok(straight(Pass::Accepted));
         }
         let is_told = matches!(goal, Goal::Told { .. });

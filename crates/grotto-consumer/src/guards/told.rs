@@ -10,16 +10,14 @@ use super::way::{Counts, first_jump, kept_counts};
 use super::{MOST_STEPS, recorded};
 use crate::error::Result;
 use crate::shared::Shared;
-use crate::target::{Goal, was_written};
+use crate::target::Goal;
 use grotto_state::State;
 use grotto_store::{LogEntry, Outline};
 
 impl Shared {
-    /// Whether a version is one that somebody wants to have back.
-    pub(super) fn is_way_back(&self, goal: Goal, served: &State, target: &LogEntry) -> bool {
-        let is_told = matches!(goal, Goal::Told { .. });
-        let is_older = was_written(served) && target.version < served.version();
-        is_told && is_older && self.is_same_dataset(target)
+    /// Whether a version is one that somebody wants to have back: nobody who follows the newest goes to an older one.
+    pub(super) fn is_way_back(&self, served: &State, target: &LogEntry) -> bool {
+        target.version < served.version() && self.is_same_dataset(target)
     }
 
     /// Where a refresh may go because somebody accepted a version: there, or to the version that is told, if that one or
