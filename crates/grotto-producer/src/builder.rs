@@ -60,6 +60,8 @@ pub struct ProducerBuilder {
     declared: Option<Declarations>,
     pub(crate) writer: WriterOptions,
     pub(crate) lazy_fence: bool,
+    /// Fences also where there is no version yet: others may begin the dataset at the same time.
+    pub(crate) fence_empty: bool,
     pub(crate) start_over: bool,
     /// Asked before anybody is fenced.
     pub(crate) judge: Option<Judge>,
@@ -110,6 +112,7 @@ impl ProducerBuilder {
                 ..WriterOptions::default()
             },
             lazy_fence: false,
+            fence_empty: false,
             start_over: false,
             judge: None,
             segments: SegmentOptions::default(),
@@ -171,8 +174,8 @@ impl ProducerBuilder {
     /// change writes nothing at all, and one publish is one version. For one-shot commands. Whoever
     /// commits first wins; the other is `Fenced` and begins again on the new version.
     ///
-    /// A producer of a dataset that has no version yet, or of a new start, never fences when opened. A pipeline with a
-    /// write-ahead log always does.
+    /// A producer of a dataset that has no version yet, or of a new start, never fences when opened, unless it stood by. A
+    /// pipeline with a write-ahead log always does where there is a version.
     #[must_use]
     pub fn lazy_fence(mut self, lazy: bool) -> Self {
         self.lazy_fence = lazy;

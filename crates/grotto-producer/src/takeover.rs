@@ -41,10 +41,13 @@ impl ProducerBuilder {
                 continue;
             };
             // Without a head, and for a new start, there is no base that a fence would hold.
-            let Some(head) = head.filter(|_| !self.lazy_fence && !self.start_over) else {
+            let fences = head.is_some() || self.fence_empty;
+            if self.lazy_fence || self.start_over || !fences {
                 return self.begin(writer).await;
-            };
-            restored = self.restored_to_follow(&dataset, &head, restored).await?;
+            }
+            if let Some(head) = &head {
+                restored = self.restored_to_follow(&dataset, head, restored).await?;
+            }
             match writer.fence_at(positions).await {
                 Ok(_) => return self.fenced(writer, head, restored).await,
                 Err(error) => self.lost_a_try(error, &mut tries)?,
@@ -139,16 +142,16 @@ impl ProducerBuilder {
     async fn fenced(
         &self,
         writer: Writer,
-        head: LogEntry,
+        head: Option<LogEntry>,
         restored: Option<(LogEntry, Restored)>,
     ) -> Result<Taken> {
         let restored = match restored {
-            Some((at, restored)) if at == head => restored,
-            _ => restore(writer.dataset(), Some(&head), self.how()).await?,
+            Some((at, restored)) if Some(&at) == head.as_ref() => restored,
+            _ => restore(writer.dataset(), head.as_ref(), self.how()).await?,
         };
         Ok(Taken {
             writer,
-            head: Some(head),
+            head,
             restored,
             starts_over: false,
         })

@@ -267,6 +267,7 @@ impl PipelineBuilder {
             }
             if let Ok(Turn::Ours(vacancy)) = turn {
                 self.reign = Reign::Vacant(vacancy.version);
+                self.builder.fence_empty = true;
                 return Ok(self);
             }
             env.sleep(standby.options().look_every).await;

@@ -113,6 +113,22 @@ async fn one_of_two_standbys_takes_over_and_the_other_ends_as_fenced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_standbys_that_begin_a_dataset_one_leads_and_the_other_acknowledges_nothing() {
+    let (store, one, two) = two_hosts();
+    let (first, second) = tokio::join!(one.stand_by(), two.stand_by());
+    let first = first.start().await.unwrap();
+    until_is(&first, Condition::Running).await;
+    let second = second.start().await.unwrap();
+    until_is(&second, Condition::Failed).await;
+    assert_eq!(second.failure().unwrap().kind(), ErrorKind::Fenced);
+    drop(first);
+    // It left nothing but its fence.
+    let next = two.stand_by().await.start().await.unwrap();
+    put(&next, 1, "Bern").await.published().await.unwrap();
+    assert_eq!(published(&store).await, of(&[(1, "Bern")]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_standby_whose_fence_landed_without_an_answer_does_not_take_it_for_another_ones() {
     let (store, one, two) = two_hosts();
     let leader = one.lead().await;
