@@ -93,35 +93,17 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EncodeOptions, HashSeed, Mode, WriteState};
-    use grotto_format::flat::FlatBuilder;
-    use grotto_format::json;
     use grotto_format::schema::Schema;
-    use std::sync::Arc;
-
-    /// One record of each of two types.
-    fn state() -> Arc<State> {
-        let text = "A @PrimaryKey(id) { long id; } B @PrimaryKey(id) { long id; }";
-        let schema = Arc::new(Schema::parse(text).unwrap());
-        let write = WriteState::new(Arc::new(State::empty(HashSeed::new([1, 2]))));
-        let mut cycle = write.begin(&schema, Mode::Full).unwrap();
-        for id in schema.ids() {
-            let mut flat = FlatBuilder::new();
-            json::decode(&schema, id, r#"{"id":1}"#, &mut flat).unwrap();
-            cycle.add(id, flat.bytes(), 1).unwrap();
-        }
-        let options = EncodeOptions {
-            dataset: "test".into(),
-            version: 1,
-            level: None,
-            threads: 1,
-        };
-        cycle.finish(&options).unwrap().unwrap().next
-    }
 
     #[test]
     fn a_state_has_the_types_that_the_log_tells_of_and_no_other() {
-        let state = state();
+        let text = "A @PrimaryKey(id) { long id; } B @PrimaryKey(id) { long id; }";
+        let state = crate::testing::state()
+            .schema(Schema::parse(text).unwrap())
+            .with_json("A", r#"{"id":1}"#)
+            .with_json("B", r#"{"id":1}"#)
+            .build()
+            .unwrap();
         let promise = Promise {
             version: 1,
             state_checksum: state.checksum(),

@@ -12,8 +12,8 @@ use crate::builder::{Proof, Verdict};
 use crate::takeover::check_vacant;
 use crate::wal::{Recovery, Wal, led};
 use crate::{Error, ErrorKind, Producer, Result};
-use grotto_env::AppendFiles;
-use grotto_store::{Dataset, EntryKind, LogEntry, Standby, StandbyOptions, Store, Turn};
+use grotto_env::{AppendFiles, Env};
+use grotto_store::{Dataset, EntryKind, LogEntry, Standby, StandbyOptions, Turn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl Inner {
         let (files, wal) = (Arc::clone(&self.files), Arc::clone(wal));
         let forget =
             move || aside::forget(&*files, &aside::folder_of(&folder?), wal.id(), committed);
-        if let Ok(Err(error)) = self.env.blocking(forget).await {
+        if let Err(error) = blocking(&self.env, forget).await {
             tracing::warn!(dataset = self.name, %error, "cannot remove notes of what was set aside");
         }
     }
@@ -132,7 +132,7 @@ impl Inner {
         let (files, folder) = (Arc::clone(&self.files), log_folder(&self.options.lock()));
         let note = move || led::note(&*files, &folder?, &head.dataset_id, epoch);
         // A disk that is full must not keep from publishing what fills it.
-        if let Ok(Err(error)) = self.env.blocking(note).await {
+        if let Err(error) = blocking(&self.env, note).await {
             let dataset = self.name.as_str();
             tracing::warn!(dataset, %error, "cannot note beside the write-ahead log that this host leads");
         }
@@ -290,10 +290,7 @@ impl PipelineBuilder {
             return Ok(());
         }
         let schema = Arc::new(self.builder.take_schema()?);
-        self.builder = self
-            .builder
-            .clone()
-            .schema(grotto_format::Schema::clone(&schema));
+        self.builder.schema = Some(grotto_format::Schema::clone(&schema));
         let (journal, recovery, _) = self.open_log(&schema).await?;
         let (Some(Journal::Host(wal)), Some(Recovery { last, .. })) = (journal, recovery) else {
             left.is_done = true;
@@ -313,7 +310,7 @@ impl PipelineBuilder {
             };
             aside.set_stale_aside(&head, last, Proof::Fenced)
         };
-        blocking(&self.builder.store, set_aside).await?;
+        blocking(self.builder.store.env(), set_aside).await?;
         left.is_done = true;
         Ok(())
     }
@@ -326,7 +323,7 @@ impl PipelineBuilder {
         };
         let (files, head) = (Arc::clone(&self.files), head.clone());
         let look = move || is_of_before(&*files, &folder, &head);
-        if !blocking(&self.builder.store, look).await? {
+        if !blocking(self.builder.store.env(), look).await? {
             left.behind_since = None;
             return Ok(false);
         }
@@ -337,11 +334,11 @@ impl PipelineBuilder {
 }
 
 async fn blocking<T: Send + 'static>(
-    store: &Store,
+    env: &Env,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let done = store.env().blocking(work).await;
-    done.map_err(|e| Error::internal(format!("setting aside stopped: {e}")))?
+    let done = env.blocking(work).await;
+    done.map_err(|e| Error::internal(format!("what concerns the write-ahead log stopped: {e}")))?
 }
 
 impl Pipeline {

@@ -1,6 +1,6 @@
 //! Tests of a host whose store shows older entries than those that it wrote: it is behind, or it was restored.
 
-use super::hosts::{Host, LEASE, of, published, two_hosts};
+use super::hosts::{Host, LEASE, end, of, published, two_hosts};
 use super::overtaken::overtaken;
 use super::{put, until_is};
 use crate::kit::Trouble;
@@ -14,8 +14,7 @@ async fn led_again(one: &Host, two: &Host) -> Vec<String> {
         entries = store.paths("cities/log").await;
         let leader = host.lead().await;
         put(&leader, id, name).await.published().await.unwrap();
-        leader.shutdown().await;
-        leader.closed().await;
+        end(&leader).await;
     }
     let all = store.paths("cities/log").await;
     all.into_iter()
@@ -90,8 +89,7 @@ async fn restored() -> (Host, Host) {
     for (host, id, name) in [(&one, 1, "Bern"), (&two, 2, "Basel")] {
         let leader = host.lead().await;
         put(&leader, id, name).await.published().await.unwrap();
-        leader.shutdown().await;
-        leader.closed().await;
+        end(&leader).await;
     }
     let kept = store.paths("cities/log").await;
     for again in [false, false, true] {
@@ -100,8 +98,7 @@ async fn restored() -> (Host, Host) {
             store.cause(Trouble::Fails, "");
             put(&leader, 2, "lost").await;
         }
-        leader.shutdown().await;
-        leader.closed().await;
+        end(&leader).await;
     }
     store.heal();
     for entry in store.paths("cities/log").await {
@@ -111,8 +108,7 @@ async fn restored() -> (Host, Host) {
     }
     let other = two.lead().await;
     put(&other, 2, "Biel").await.published().await.unwrap();
-    other.shutdown().await;
-    other.closed().await;
+    end(&other).await;
     (one, two)
 }
 

@@ -102,6 +102,12 @@ pub(super) fn two_hosts() -> (Arc<TroubledStore>, Host, Host) {
     (store, one, two)
 }
 
+/// Ends a pipeline, after which its log is free.
+pub(super) async fn end(pipeline: &Pipeline) {
+    pipeline.shutdown().await;
+    pipeline.closed().await;
+}
+
 pub(super) async fn published(store: &Arc<TroubledStore>) -> Vec<(i64, String)> {
     let builder = Producer::builder("cities", store.store()).lazy_fence(true);
     names(&builder.open().await.unwrap().state())

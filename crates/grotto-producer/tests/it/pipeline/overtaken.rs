@@ -1,6 +1,6 @@
 //! Tests of what a host had acknowledged when another one took over.
 
-use super::hosts::{Host, LEASE, of, published, two_hosts};
+use super::hosts::{Host, LEASE, end, of, published, two_hosts};
 use super::{city, put};
 use crate::kit::Trouble;
 use grotto_producer::Pipeline;
@@ -62,8 +62,7 @@ async fn a_standby_that_comes_before_anybody_overtakes_it_sets_aside_once_somebo
     put(&leader, 1, "Bern").await.published().await.unwrap();
     store.cause(Trouble::Fails, "");
     put(&leader, 2, "lost").await;
-    leader.shutdown().await;
-    leader.closed().await;
+    end(&leader).await;
     store.heal();
     let waiting = one.stand_by();
     tokio::pin!(waiting);
